@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright(c) 2026 The ppfrag authors
+# shellcheck shell=bash
+#
+# To be sourced: where things are, and whether DPDK programs have hugepages on this host.
+#
+#   PPFRAG_ROOT       the checkout
+#   PPFRAG_BUILD      its build directory
+#   PPFRAG_PLUGINS    EAL options that load pool and driver from there
+#   PPFRAG_NO_HUGE    1 where programs must run without hugepages; set it to 1 to force that
+#   PPFRAG_MIN_HUGE   megabytes of free hugepages below which there are none worth having
+#   ppfrag_eal_mem N  prints the EAL options for N megabytes of memory that a vhost-user peer
+#                     can map, hugepages or not
+
+PPFRAG_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+PPFRAG_BUILD=${PPFRAG_BUILD:-$PPFRAG_ROOT/build}
+PPFRAG_PLUGINS="-d $PPFRAG_BUILD/lib/ppool/libppool.so"
+PPFRAG_PLUGINS+=" -d $PPFRAG_BUILD/drivers/net/ppfrag/librte_net_ppfrag.so"
+PPFRAG_MIN_HUGE=${PPFRAG_MIN_HUGE:-1024}
+
+# Megabytes of hugepages of the default size: of the field Total or Free of /proc/meminfo.
+ppfrag_huge_mb() {
+	awk -v field="HugePages_$1:" '$1 == field { n = $2 } $1 == "Hugepagesize:" { kb = $2 }
+		END { print int(n * kb / 1024) }' /proc/meminfo
+}
+
+# Where hugetlbfs is mounted with pages of the default size; status 1 where it is not.
+ppfrag_huge_dir() {
+	local kb dir opts
+	kb=$(awk '$1 == "Hugepagesize:" { print $2 }' /proc/meminfo)
+	while read -r _ dir _ opts _; do
+		case ",$opts," in
+		*,pagesize=*)
+			case ",$opts," in
+			*",pagesize=${kb}K,"* | *",pagesize=$((kb / 1024))M,"*) ;;
+			*) continue ;;
+			esac
+			;;
+		esac
+		[ -w "$dir" ] || continue
+		echo "$dir"
+		return 0
+	done < <(grep ' hugetlbfs ' /proc/mounts)
+	return 1
+}
+
+ppfrag_eal_mem() {
+	if [ "$PPFRAG_NO_HUGE" = 1 ]; then
+		echo "--no-huge -m $1"
+	else
+		# One file descriptor for all memory: the peer takes no more than eight.
+		echo "--in-memory --single-file-segments -m $1"
+	fi
+}
+
+# What config/setup.sh found out about this host.
+if [ -z "${PPFRAG_NO_HUGE:-}" ] && [ -e "$PPFRAG_ROOT/config/eal.local" ]; then
+	# shellcheck source=/dev/null
+	. "$PPFRAG_ROOT/config/eal.local"
+fi
+if [ "${PPFRAG_NO_HUGE:-}" != 1 ]; then
+	PPFRAG_NO_HUGE=0
+	if [ "$(ppfrag_huge_mb Free)" -lt "$PPFRAG_MIN_HUGE" ] ||
+		! ppfrag_huge_dir > /dev/null; then
+		PPFRAG_NO_HUGE=1
+	fi
+fi
+export PPFRAG_ROOT PPFRAG_BUILD PPFRAG_PLUGINS PPFRAG_NO_HUGE

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The ppfrag authors
+ */
+
+#ifndef _PPOOL_H_
+#define _PPOOL_H_
+
+/**
+ * @file
+ * A page pool whose pages can be split into frags of any size.
+ *
+ * The pool is an ordinary mempool whose ops are #PPOOL_OPS_NAME. Words used here:
+ *
+ * - page: one object of that mempool: object header + element + trailer. Not an OS page.
+ * - mono-frag: a page with exactly one user. Every page is born so.
+ * - data page: a page split into frags, front to back.
+ * - frag: a piece of a data page: headroom, packet bytes, tailroom.
+ * - header page: a page split into equal slots, each an mbuf for a frag that lies elsewhere.
+ * - page pool: the application's mempool.
+ * - frag pool: the cache-less mempool that `m->pool` of a frag's mbuf points to.
+ * - carver: a single-owner cursor that hands out frags (see ppool_carver.h).
+ * - truesize: the bytes one mbuf keeps from being used by anybody else.
+ *
+ * An mbuf of a frag is one with a pinned external buffer: it can be cloned, chained, copied,
+ * transmitted by any driver and freed by any thread, lcore or process, as any other mbuf.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <rte_mbuf.h>
+#include <rte_mempool.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Name of the mempool ops: `--mbuf-pool-ops-name=ppfrag`, rte_mempool_set_ops_byname(). */
+#define PPOOL_OPS_NAME "ppfrag"
+
+/** Whether a mempool is a page pool, i.e. its ops are ppfrag and it is no frag pool. */
+bool ppool_is_page_pool(const struct rte_mempool *mp);
+
+/** Whether a mempool is the frag pool of some page pool. */
+bool ppool_is_frag_pool(const struct rte_mempool *mp);
+
+/**
+ * The frag pool of a page pool. Created by the first call, freed with the page pool.
+ *
+ * Allocating from it (rte_pktmbuf_alloc()) gives an mbuf whose frag is a whole page; freeing into
+ * it drops the frag. rte_mempool_in_use_count() of it is the number of live frags.
+ *
+ * Set-up path: takes locks, may allocate. Callable from any process.
+ *
+ * @param mp
+ *   A fully populated packet mbuf pool with ops ppfrag, or a frag pool, which is returned as is.
+ * @return
+ *   The frag pool, or NULL with rte_errno:
+ *   - ENOTSUP: other ops, not a packet mbuf pool, or RTE_MEMPOOL_F_NO_CACHE_ALIGN
+ *   - EINVAL: not fully populated, or its elements are too small for a header slot and a frag
+ *   - ENOMEM, ENOSPC: no memory for the page table
+ */
+struct rte_mempool *ppool_frag_pool(struct rte_mempool *mp);
+
+/** What a page of a page pool is made of. Bytes. */
+struct ppool_layout {
+	uint32_t page_bytes; /**< object header + element + trailer: truesize of a whole page */
+	uint32_t lead_bytes; /**< in front of the first frag: object header, mbuf, private area */
+	uint32_t room_bytes; /**< what carvers can hand out of one data page */
+	uint32_t slot_bytes; /**< one header slot */
+	uint32_t slots;      /**< header slots per header page */
+};
+
+/**
+ * The layout of the pages of a pool.
+ *
+ * @return
+ *   0, or the negative errno that ppool_frag_pool() would set.
+ */
+int ppool_layout_get(struct rte_mempool *mp, struct ppool_layout *layout);
+
+/**
+ * The exact bytes that an mbuf, with all segments of its chain, keeps from being used by anybody
+ * else.
+ *
+ * A segment whose pool is a frag pool counts its share of a header page and of a data page. Any
+ * other segment counts the footprint of its mempool object. A clone counts its own object only:
+ * the data it refers to stays charged to the mbuf it was cloned from until the last reference is
+ * gone.
+ *
+ * Any thread that may read the mbuf.
+ */
+size_t ppool_mbuf_truesize(const struct rte_mbuf *m);
+
+/**
+ * Where the memory of a page pool is. All terms are exact when no call on the pool is under way.
+ *
+ * pages = free + whole + data + header; data_bytes = charged + stranded + open;
+ * header_bytes = slot_charged + slot_idle.
+ */
+struct ppool_ledger {
+	uint32_t page_bytes;   /**< bytes of one page */
+	uint32_t pages;        /**< pages of the pool */
+	uint32_t free;         /**< pages nobody uses, those in mempool caches included */
+	uint32_t whole;        /**< pages handed out as ordinary objects */
+	uint32_t data;         /**< data pages, mono-frags of the frag pool included */
+	uint32_t header;       /**< header pages */
+	uint64_t data_bytes;   /**< bytes of data pages */
+	uint64_t charged;      /**< truesize of live frags, without their slots */
+	uint64_t stranded;     /**< bytes of freed frags whose page is still in use */
+	uint64_t open;         /**< bytes carvers have not handed out yet */
+	uint64_t header_bytes; /**< bytes of header pages */
+	uint64_t slot_charged; /**< bytes of the slots of live frags */
+	uint64_t slot_idle;    /**< bytes of slots waiting for a frag */
+	uint64_t frags;        /**< live frags */
+	uint64_t table_bytes;  /**< bytes outside the pages: page table, free lists */
+};
+
+/**
+ * Read the ledger of a page pool.
+ *
+ * Walks the page table and every header slot: meant for tests, tools and telemetry. Any thread;
+ * the result balances only while no other call on the pool is under way.
+ *
+ * @param mp
+ *   A page pool or its frag pool.
+ * @return
+ *   0, or -ENOTSUP where mp is neither.
+ */
+int ppool_ledger_get(struct rte_mempool *mp, struct ppool_ledger *ledger);
+
+/**
+ * Check every invariant of the ledger, page by page.
+ *
+ * Each term is counted on its own (free lists, page table, header slots, carvers), never derived
+ * from the others, so that a lost or doubly counted byte shows.
+ *
+ * @param mp
+ *   A page pool or its frag pool. No other call on the pool may be under way.
+ * @param f
+ *   Where to explain what does not balance; NULL for nowhere.
+ * @return
+ *   0 when everything balances, the number of violations found, or -ENOTSUP, -ENOMEM.
+ */
+int ppool_check(struct rte_mempool *mp, FILE *f);
+
+/** Counters of a page pool: X(name, what it counts). Behind struct, dump and telemetry. */
+#define PPOOL_STATS(X) \
+	X(frag_alloc, "frags handed out") \
+	X(frag_free, "frags freed") \
+	X(frag_alloc_bytes, "bytes of truesize handed out, without header slots") \
+	X(frag_free_bytes, "bytes of truesize freed, without header slots") \
+	X(page_open, "data pages opened by carvers") \
+	X(page_recycle, "data pages whose last frag was freed") \
+	X(page_empty, "allocations that failed because no page was free") \
+	X(header_page_get, "pages taken for header slots") \
+	X(header_page_put, "header pages given back") \
+	X(refill_shared, "refills of an lcore's free list from the shared one") \
+	X(refill_neighbour, "refills of an lcore's free list from another lcore's") \
+	X(flush_shared, "batches of free pages an lcore moved to the shared list")
+
+/** Counters of a page pool, summed over lcores since the pool was created. */
+struct ppool_stats {
+#define PPOOL_STATS_FIELD(name, desc) uint64_t name; /**< desc */
+	PPOOL_STATS(PPOOL_STATS_FIELD)
+#undef PPOOL_STATS_FIELD
+};
+
+/** Read the counters. Any thread. @return 0, or -ENOTSUP where mp is no pool of ours. */
+int ppool_stats_get(struct rte_mempool *mp, struct ppool_stats *stats);
+
+/** Print layout, ledger and counters. Any thread. */
+void ppool_dump(FILE *f, struct rte_mempool *mp);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* _PPOOL_H_ */

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The ppfrag authors
+ */
+
+#ifndef _PPOOL_CARVER_H_
+#define _PPOOL_CARVER_H_
+
+/**
+ * @file
+ * Carvers: cursors that hand out frags of one data page after another.
+ *
+ * A carver has one or more lanes. Each lane cuts frags off the front of a page of its own.
+ *
+ * Software allocates with ppool_carve(), which uses lane 0. A driver posts what is left of a lane
+ * to its device as a receive buffer (ppool_reserve()), and cuts off the frag the device has
+ * filled when it knows its length (ppool_commit()):
+ *
+ *     reserve(lane) -> buffer ... device writes a packet ... headers_get -> commit(lane, length)
+ *
+ * The largest frag a carver may be asked for is declared when it is created: when what is left of
+ * a page cannot hold it, the page is closed at once and the rest is part of the frag just cut,
+ * whose mbuf nobody has seen yet. That is why truesize is exact.
+ *
+ * A carver belongs to one thread at a time, like a queue; it may move to another thread under the
+ * caller's synchronisation. What it hands out may be freed by any thread or process at any time.
+ */
+
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <rte_branch_prediction.h>
+#include <rte_common.h>
+#include <rte_mbuf.h>
+
+#include "ppool.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Frags start, and the bytes they are cut to are rounded up, at multiples of this. */
+#define PPOOL_FRAG_ALIGN 64u
+
+/** What the mbuf of a frag knows about its memory; m->shinfo points to its first member. */
+struct ppool_frag {
+	struct rte_mbuf_ext_shared_info shinfo; /**< what rte_mbuf needs of an external buffer */
+	uint32_t page;        /**< index of the data page; of the next slot while idle */
+	uint32_t truesize;    /**< bytes of the data page that are this frag's; 0 while idle */
+	uint32_t header_page; /**< index of the header page this slot lies in */
+	uint32_t slot_bytes;  /**< bytes of the header page that are this slot's */
+};
+
+/** A lane: where the next frag of its page starts. Private to the inline functions below. */
+struct ppool_lane {
+	char *addr;        /**< start of the next frag */
+	rte_iova_t iova;   /**< IOVA of addr */
+	uint32_t left;     /**< bytes from addr to the end of the room; 0: no page is open */
+	uint32_t unbilled; /**< bytes in front of addr that the next frag pays for */
+	uint32_t page;     /**< index of the open page */
+	uint32_t frags;    /**< frags cut from the open page */
+};
+
+/** A carver. Private to the inline functions below; allocate with ppool_carver_create(). */
+struct ppool_carver {
+	uint32_t max_bytes;   /**< a page with less than this left is closed */
+	uint32_t tail_bytes;  /**< of every page, behind the room: the last frag pays for them */
+	uint16_t frag_offset; /**< from an mbuf to its struct ppool_frag */
+	uint16_t headroom;
+	uint64_t rearm; /**< data_off, refcnt, nb_segs, port of every mbuf */
+	uint32_t nb_lanes;
+	uint32_t owner; /**< who drives this carver: lcore id + 1, 0 for other threads */
+	uint64_t frags; /**< frags cut since the carver was created */
+	uint64_t bytes; /**< truesize of these */
+	uint64_t pages; /**< pages opened, likewise */
+	struct ppool *pool;
+	struct ppool_carver *next; /**< of the same pool */
+	struct ppool_lane lane[] __rte_cache_aligned;
+};
+
+/** How to create a carver. */
+struct ppool_carver_conf {
+	uint32_t max_len;  /**< largest data length that will be asked for, without headroom */
+	uint16_t headroom; /**< in front of the data of every frag; RTE_PKTMBUF_HEADROOM */
+	uint16_t nb_lanes; /**< 1 or more */
+	uint16_t port;     /**< m->port of what is carved; RTE_MBUF_PORT_INVALID */
+	int socket_id;     /**< NUMA node of the carver's own memory; SOCKET_ID_ANY */
+};
+
+/** A receive buffer: what is left of a lane. */
+struct ppool_buf {
+	char *addr;      /**< start of the headroom */
+	rte_iova_t iova; /**< IOVA of addr, RTE_BAD_IOVA where the pool has none */
+	uint32_t len;    /**< bytes from addr on, headroom included */
+};
+
+/**
+ * Create a carver on a page pool. Set-up path; takes a header page, so that whoever holds pages
+ * in its lanes can always deliver what they receive.
+ *
+ * @param mp
+ *   A page pool with ops ppfrag, or its frag pool.
+ * @return
+ *   The carver, or NULL with rte_errno:
+ *   - those of ppool_frag_pool()
+ *   - EINVAL: no lanes
+ *   - EMSGSIZE: headroom + max_len do not fit into a page of this pool, or exceed 65535
+ *   - ENOMEM: no memory, or no page free
+ */
+struct ppool_carver *ppool_carver_create(struct rte_mempool *mp,
+		const struct ppool_carver_conf *conf);
+
+/**
+ * Free a carver. Frags that it handed out stay valid. What is left of its pages is handed out by
+ * the next carver of the pool, or freed with the last frag of each page. NULL is ignored.
+ */
+void ppool_carver_free(struct ppool_carver *c);
+
+/** The frag pool of what a carver hands out. */
+struct rte_mempool *ppool_carver_frag_pool(const struct ppool_carver *c);
+
+/**
+ * Change the largest data length that will be asked for. No buffer may be reserved: what is left
+ * of a page and too small is left to other carvers.
+ *
+ * @return 0, or -EMSGSIZE as ppool_carver_create().
+ */
+int ppool_carver_set_max_len(struct ppool_carver *c, uint32_t max_len);
+
+/**
+ * Allocate an mbuf with room for at least len bytes of data behind the headroom, reset, empty.
+ *
+ * @param len
+ *   At most the max_len of the carver.
+ * @return
+ *   The mbuf, or NULL when no page is free (counted in page_empty).
+ */
+struct rte_mbuf *ppool_carve(struct ppool_carver *c, uint32_t len);
+
+/**
+ * Allocate mbufs for several lengths, from neighbouring memory: all or none.
+ *
+ * @return
+ *   0, or -ENOMEM when pages ran out: then none is allocated.
+ */
+int ppool_carve_bulk(struct ppool_carver *c, struct rte_mbuf **m, const uint32_t *len,
+		unsigned int n);
+
+/** As ppool_carve_bulk(), as many as memory allows. @return how many, from the first on. */
+unsigned int ppool_carve_burst(struct ppool_carver *c, struct rte_mbuf **m, const uint32_t *len,
+		unsigned int n);
+
+/**
+ * Take idle headers (mbufs without a frag) for ppool_commit(). Fast path, one call per burst.
+ *
+ * @return
+ *   How many were taken, fewer than n when pages ran out.
+ */
+unsigned int ppool_headers_get(struct ppool_carver *c, struct rte_mbuf **m, unsigned int n);
+
+/** Give unused headers back. Only headers that never saw ppool_commit(). */
+void ppool_headers_put(struct ppool_carver *c, struct rte_mbuf **m, unsigned int n);
+
+/** Slow path of ppool_reserve(): open a page. @return 0 or -ENOMEM. */
+int ppool_lane_open(struct ppool_carver *c, struct ppool_lane *lane);
+
+/** Slow path of ppool_commit(): settle the count of a page whose room is handed out. */
+void ppool_lane_close(struct ppool_carver *c, struct ppool_lane *lane);
+
+/**
+ * The receive buffer of a lane: all that is left of its page, at least headroom + max_len.
+ *
+ * The buffer stays valid until the lane is committed or the carver is freed. Reserving again
+ * without a commit in between gives the same buffer.
+ *
+ * @return
+ *   0, or -ENOMEM when no page is free.
+ */
+static inline int
+ppool_reserve(struct ppool_carver *c, uint16_t lane, struct ppool_buf *buf)
+{
+	struct ppool_lane *l = &c->lane[lane];
+
+	if (unlikely(l->left == 0) && ppool_lane_open(c, l) != 0)
+		return -ENOMEM;
+	buf->addr = l->addr;
+	buf->iova = l->iova;
+	buf->len = l->left;
+	return 0;
+}
+
+/**
+ * @internal
+ * Cut a frag for len bytes of data off the front of a lane and give it to a header.
+ *
+ * Stores in units of eight bytes: what a packet changes of an mbuf is its first cache line.
+ *
+ * @return
+ *   The truesize of the frag. Where l->left is 0 afterwards, the page has to be closed.
+ */
+static inline uint32_t
+ppool_lane_cut(const struct ppool_carver *c, struct ppool_lane *l, struct rte_mbuf *m, uint32_t len)
+{
+	struct ppool_frag *frag = (struct ppool_frag *)RTE_PTR_ADD(m, c->frag_offset);
+	uint32_t bytes = RTE_ALIGN_CEIL(c->headroom + len, PPOOL_FRAG_ALIGN);
+	const uint64_t lengths[2] = { (uint64_t)len << 32, (uint16_t)len };
+	uint32_t truesize;
+
+	bytes = RTE_MIN(bytes, l->left);
+	m->buf_addr = l->addr;
+	m->buf_iova = l->iova;
+	memcpy(&m->data_off, &c->rearm, sizeof(c->rearm));
+	m->ol_flags = RTE_MBUF_F_EXTERNAL;
+	/* packet_type, pkt_len; data_len, vlan_tci, hash.rss */
+	memcpy(&m->packet_type, lengths, sizeof(lengths));
+
+	truesize = bytes + l->unbilled;
+	l->unbilled = 0;
+	l->addr += bytes;
+	l->iova += bytes;
+	l->left -= bytes;
+	l->frags++;
+	if (unlikely(l->left < c->max_bytes)) {
+		truesize += l->left + c->tail_bytes;
+		bytes += l->left;
+		l->left = 0;
+	}
+	m->buf_len = (uint16_t)RTE_MIN(bytes, (uint32_t)UINT16_MAX);
+	frag->page = l->page;
+	frag->truesize = truesize;
+	return truesize;
+}
+
+/**
+ * Cut the frag that a device has filled off a reserved lane and give it to a header.
+ *
+ * The mbuf is complete: one segment, data_off = headroom, data_len = pkt_len = len, port,
+ * no offload flags but RTE_MBUF_F_EXTERNAL, packet type 0; truesize is final.
+ *
+ * @param m
+ *   From ppool_headers_get().
+ * @param len
+ *   Bytes of data behind the headroom, at least 1: no more than the reserved buffer holds and
+ *   65535 allow. The caller checks what its device claims.
+ */
+static inline void
+ppool_commit(struct ppool_carver *c, uint16_t lane, struct rte_mbuf *m, uint32_t len)
+{
+	struct ppool_lane *l = &c->lane[lane];
+
+	c->bytes += ppool_lane_cut(c, l, m, len);
+	c->frags++;
+	if (unlikely(l->left == 0))
+		ppool_lane_close(c, l);
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* _PPOOL_CARVER_H_ */

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The ppfrag authors
+ */
+
+#ifndef _PPOOL_LOCK_H_
+#define _PPOOL_LOCK_H_
+
+/*
+ * A biased lock: free of atomic operations for the one thread that owns it, expensive for others.
+ *
+ * Each lcore owns the lock of its own free lists and takes it at every burst; another thread
+ * takes it only when it has to search the lists of a neighbour. The owner announces itself with a
+ * plain store and then looks for a revocation; the visitor revokes, and the membarrier() system
+ * call orders its store against that of the owner (Dekker's algorithm with the owner's fence moved
+ * into the visitor, as in liburcu's "memb" flavour). See membarrier(2).
+ *
+ * Where a process cannot register with membarrier, or under a thread sanitizer, which does not
+ * know it, the lock is an ordinary spinlock ("plain").
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <rte_branch_prediction.h>
+#include <rte_spinlock.h>
+
+struct ppool_lock {
+	uint32_t busy;          /* the owner is inside; written by the owner only */
+	uint32_t revoked;       /* a visitor wants in or is inside */
+	rte_spinlock_t visitor; /* serialises visitors; the whole lock when plain */
+	uint32_t plain;         /* constant */
+};
+
+/* Whether this process takes part in membarrier, so that its locks can be biased. */
+bool ppool_lock_can_bias(void);
+
+void ppool_lock_init(struct ppool_lock *lock, bool biased);
+
+/* Rare part of ppool_lock_owner(): plain, or revoked. */
+void ppool_lock_owner_wait(struct ppool_lock *lock);
+
+/* Owner only. Not recursive; the owner must not visit other locks inside. */
+static inline void
+ppool_lock_owner(struct ppool_lock *lock)
+{
+	__atomic_store_n(&lock->busy, 1, __ATOMIC_RELAXED);
+	/* The visitor's membarrier() makes this order visible; the compiler must keep it. */
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	if (unlikely(__atomic_load_n(&lock->revoked, __ATOMIC_RELAXED) != 0))
+		ppool_lock_owner_wait(lock);
+	__atomic_signal_fence(__ATOMIC_ACQUIRE);
+}
+
+static inline void
+ppool_unlock_owner(struct ppool_lock *lock)
+{
+	if (unlikely(lock->plain))
+		rte_spinlock_unlock(&lock->visitor);
+	else
+		__atomic_store_n(&lock->busy, 0, __ATOMIC_RELEASE);
+}
+
+/*
+ * Any other thread. Waits for the owner to leave.
+ * Returns false, without the lock, where this process may not use membarrier but the lock is
+ * biased: then what it protects is out of reach.
+ */
+bool ppool_lock_visitor(struct ppool_lock *lock);
+void ppool_unlock_visitor(struct ppool_lock *lock);
+
+#endif /* _PPOOL_LOCK_H_ */
