@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The ppfrag authors
+ */
+
+#ifndef _PPFRAG_H_
+#define _PPFRAG_H_
+
+/**
+ * @file
+ * net_ppfrag: receive into frags of a page pool.
+ *
+ *   ppfrag_ethdev.c        probe, ethdev operations
+ *   ppfrag_args.c          device arguments
+ *   ppfrag_stats.c         statistics
+ *   virtio/vhost_user.c    requests to a vhost-user back end
+ *   virtio/ppfrag_conn.c   connect, start and stop the back end, notice that it is gone
+ *   virtio/ppfrag_mem.c    which memory the back end gets
+ *   virtio/ppfrag_queue.c  set up, start and stop queues
+ *   virtio/ppfrag_rx.c     receive path
+ *   virtio/ppfrag_tx.c     transmit path
+ *
+ * All structures but struct ppfrag_local are in shared memory: a secondary process may drive
+ * queues, and all pointers in them are to shared memory.
+ */
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/un.h>
+
+#include <ethdev_driver.h>
+#include <rte_interrupts.h>
+#include <rte_log.h>
+#include <rte_memzone.h>
+
+#include <ppool.h>
+#include <ppool_carver.h>
+
+#include "virtio/vhost_user.h"
+#include "virtio/virtio_ring.h"
+
+#define PPFRAG_DRIVER "net_ppfrag"
+
+/** Ethernet header and two VLAN tags: what a frame has on top of the MTU. */
+#define PPFRAG_L2_LEN (RTE_ETHER_HDR_LEN + 2 * RTE_VLAN_HLEN)
+/** The longest frame: mbufs count in 16 bits, headroom included. */
+#define PPFRAG_MAX_FRAME (UINT16_MAX - RTE_PKTMBUF_HEADROOM)
+/** Most segments of one packet, either direction. */
+#define PPFRAG_MAX_SEGS 64
+/** One piece of a packet that is copied to or from the arena. */
+#define PPFRAG_BOUNCE_LEN 2048u
+
+extern int ppfrag_logtype;
+#define PPFRAG_LOG(level, ...) \
+	rte_log(RTE_LOG_ ## level, ppfrag_logtype, PPFRAG_DRIVER ": " \
+		RTE_FMT(RTE_FMT_HEAD(__VA_ARGS__ ,) "\n", RTE_FMT_TAIL(__VA_ARGS__ ,)))
+
+/** Counters of a receive queue: X(name, unit, what it counts). */
+#define PPFRAG_RXQ_XSTATS(X) \
+	X(chained_packets, "packets", "delivered in more than one segment") \
+	X(copied_packets, "packets", "copied, as the back end cannot write into the pool") \
+	X(oversize_packets, "packets", "dropped: longer than the frames this port receives") \
+	X(no_header, "packets", "had to wait in the ring: no page for their mbufs") \
+	X(no_page, "descriptors", "had to wait before they could be posted again: no page") \
+	X(bad_used, "used entries", "ignored: the back end gave a wrong id, length or count") \
+	X(kicks, "notifications", "sent to the back end")
+
+/** Counters of a transmit queue: X(name, unit, what it counts). */
+#define PPFRAG_TXQ_XSTATS(X) \
+	X(chained_packets, "packets", "sent from more than one segment without a copy") \
+	X(header_packets, "packets", "sent with a header outside the mbuf, which is shared or full") \
+	X(copied_packets, "packets", "copied: outside of what the back end can read") \
+	X(dropped_packets, "packets", "dropped: need more descriptors than the ring has") \
+	X(full, "bursts", "cut short: no free descriptor") \
+	X(bad_used, "used entries", "ignored: the back end gave a wrong id or count") \
+	X(kicks, "notifications", "sent to the back end")
+
+#define PPFRAG_COUNTER(name, unit, desc) uint64_t name;
+
+struct ppfrag_rxq_stats {
+	uint64_t packets;
+	uint64_t bytes;
+	PPFRAG_RXQ_XSTATS(PPFRAG_COUNTER)
+};
+
+struct ppfrag_txq_stats {
+	uint64_t packets;
+	uint64_t bytes;
+	PPFRAG_TXQ_XSTATS(PPFRAG_COUNTER)
+};
+
+#undef PPFRAG_COUNTER
+
+struct ppfrag_dev;
+
+/** A receive queue. Its first lines are what the receive path uses. */
+struct ppfrag_rxq {
+	struct virtq vq;
+	struct ppool_carver *carver; /**< lane i is descriptor i */
+	char *bounce;                /**< where the back end writes if not into the pool; NULL */
+	uint16_t used_idx;           /**< next used entry to read */
+	uint16_t avail_idx;          /**< next available entry to write */
+	uint16_t nb;                 /**< descriptors */
+	uint16_t nb_posted;          /**< of these, the back end has */
+	uint32_t buf_len;            /**< of every buffer, virtio header included */
+	uint16_t hdr_offset;         /**< of the virtio header in a frag */
+	uint16_t nb_starved;         /**< descriptors that wait for a page */
+	uint16_t nb_waiting;         /**< used entries that wait for an mbuf, as counted */
+	uint8_t retry;               /**< polls since they were tried */
+	bool mrg;                    /**< a packet may fill several buffers */
+	bool scatter;                /**< deliver these as chains */
+	uint8_t *posted;             /**< by descriptor: the back end has it */
+	uint16_t *done;              /**< descriptors of this burst */
+	uint16_t *starved;
+	struct ppfrag_rxq_stats stats;
+
+	struct ppfrag_dev *dev;
+	struct rte_mempool *mp;
+	const struct rte_memzone *bounce_mz;
+	uint32_t max_len;            /**< longest data of a frag */
+	uint16_t queue_id;
+	bool copy;                   /**< the pool is not shared with the back end */
+} __rte_cache_aligned;
+
+/** What one transmit descriptor is used for. */
+struct ppfrag_tx_slot {
+	struct rte_mbuf *m;          /**< to be freed; NULL where it was copied */
+	uint16_t next;               /**< descriptor of the same packet */
+	uint16_t nb;                 /**< descriptors of the packet it starts; 0: it starts none */
+};
+
+/** A transmit queue. */
+struct ppfrag_txq {
+	struct virtq vq;
+	struct ppfrag_dev *dev;
+	struct ppfrag_tx_slot *slot; /**< by descriptor */
+	uint16_t *free;              /**< ring of free descriptors, first in first out */
+	uint16_t free_head;
+	uint16_t nb_free;
+	uint16_t nb_inflight;        /**< packets */
+	uint16_t used_idx;
+	uint16_t avail_idx;
+	uint16_t free_thresh;        /**< fewer free descriptors than this: look for used ones */
+	struct virtio_hdr *hdr;      /**< all zero, for packets that have no place for one */
+	char *bounce;                /**< PPFRAG_BOUNCE_LEN by descriptor */
+	struct ppfrag_txq_stats stats;
+
+	uint16_t queue_id;
+} __rte_cache_aligned;
+
+/** A port. */
+struct ppfrag_dev {
+	uint32_t link_up;            /**< the back end processes our rings; atomic */
+	uint16_t port_id;
+	uint16_t nb_shared;
+	struct {
+		uintptr_t addr;
+		size_t len;
+	} shared[VU_MAX_REGIONS];    /**< what the back end can access */
+
+	const struct rte_memzone *arena; /**< rings, headers, bounce buffers */
+	uint64_t features;           /**< agreed on with the back end; never change */
+	uint16_t nb_pairs;           /**< queue pairs in use */
+	uint16_t max_pairs;
+	uint16_t queue_size;
+	bool mrg_rxbuf;              /**< wanted */
+	struct rte_ether_addr mac;
+	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+};
+
+/** What only the primary process has, in process_private. */
+struct ppfrag_local {
+	pthread_mutex_t lock;        /**< whoever uses the socket */
+	struct vu vu;
+	bool connected;
+	bool watched;                /**< the interrupt thread has the socket */
+	struct rte_intr_handle *intr;
+	int kick[2 * VU_MAX_PAIRS];  /**< by ring */
+	int call[2 * VU_MAX_PAIRS];
+};
+
+/** Vring numbers: even ones receive. */
+static inline uint16_t
+ppfrag_rx_vring(uint16_t queue_id)
+{
+	return 2 * queue_id;
+}
+
+static inline uint16_t
+ppfrag_tx_vring(uint16_t queue_id)
+{
+	return 2 * queue_id + 1;
+}
+
+static inline const char *
+ppfrag_port_name(const struct ppfrag_dev *pd)
+{
+	return rte_eth_devices[pd->port_id].data->name;
+}
+
+/* ppfrag_args.c */
+
+/** Fill path, mac, queue_size, max_pairs, mrg_rxbuf. @return 0 or a negative errno, logged. */
+int ppfrag_args_parse(const char *name, const char *args, struct ppfrag_dev *pd);
+
+/* ppfrag_stats.c */
+
+int ppfrag_stats_get(struct rte_eth_dev *dev, struct rte_eth_stats *stats);
+int ppfrag_stats_reset(struct rte_eth_dev *dev);
+int ppfrag_xstats_get(struct rte_eth_dev *dev, struct rte_eth_xstat *xstats, unsigned int n);
+int ppfrag_xstats_get_names(struct rte_eth_dev *dev, struct rte_eth_xstat_name *names,
+		unsigned int n);
+
+/* virtio/ppfrag_mem.c */
+
+/** Regions being collected for the back end. */
+struct ppfrag_mem {
+	unsigned int nb;
+	struct vu_region region[VU_MAX_REGIONS];
+};
+
+/**
+ * Add memory, rounded to whole EAL memory segments. Neighbours become one region.
+ *
+ * @return 0, -ENOTSUP where it has no file descriptor, -E2BIG where it takes too many regions.
+ */
+int ppfrag_mem_add(struct ppfrag_mem *mem, const void *addr, size_t len);
+
+/** Add the memory of a mempool. */
+int ppfrag_mem_add_pool(struct ppfrag_mem *mem, struct rte_mempool *mp);
+
+/** All that the back end needs of what is set up so far. */
+int ppfrag_mem_collect(struct ppfrag_mem *mem, const struct rte_eth_dev *dev);
+
+/** Why ppfrag_mem_add() failed, and what helps. */
+const char *ppfrag_mem_reason(int err);
+
+/** Reserve memory that shares no hugepage with anything else. @return NULL with rte_errno. */
+const struct rte_memzone *ppfrag_mem_reserve(const struct ppfrag_dev *pd, const char *name,
+		size_t len, int socket_id);
+
+/* virtio/ppfrag_conn.c */
+
+/** Connect to the back end and negotiate features. @return 0 or a negative errno, logged. */
+int ppfrag_conn_open(struct rte_eth_dev *dev);
+
+/** Disconnect. */
+void ppfrag_conn_close(struct rte_eth_dev *dev);
+
+/** Hand memory and rings to the back end; reconnects. @return 0 or a negative errno, logged. */
+int ppfrag_conn_start(struct rte_eth_dev *dev);
+
+/** Take the rings back. On return the back end uses them no more. */
+void ppfrag_conn_stop(struct rte_eth_dev *dev);
+
+/** Look whether the back end is still there, and set the link status. */
+void ppfrag_conn_check(struct rte_eth_dev *dev);
+
+/** Wake the back end. */
+void ppfrag_kick(const struct ppfrag_dev *pd, uint16_t vring);
+
+/* virtio/ppfrag_queue.c */
+
+/** Reserve the arena for the configured queues. @return 0 or a negative errno, logged. */
+int ppfrag_arena_init(struct rte_eth_dev *dev);
+
+int ppfrag_rxq_setup(struct rte_eth_dev *dev, uint16_t queue_id, uint16_t nb_desc,
+		unsigned int socket_id, const struct rte_eth_rxconf *conf, struct rte_mempool *mp);
+void ppfrag_rxq_release(struct rte_eth_dev *dev, uint16_t queue_id);
+int ppfrag_txq_setup(struct rte_eth_dev *dev, uint16_t queue_id, uint16_t nb_desc,
+		unsigned int socket_id, const struct rte_eth_txconf *conf);
+void ppfrag_txq_release(struct rte_eth_dev *dev, uint16_t queue_id);
+
+/** Make every receive queue ready for frames of an MTU. @return 0 or a negative errno, logged. */
+int ppfrag_queues_set_mtu(struct rte_eth_dev *dev, uint16_t mtu);
+
+/** Clear all rings and post receive buffers. */
+int ppfrag_queues_start(struct rte_eth_dev *dev);
+
+/** Free what is in the transmit rings. The back end must be stopped. */
+void ppfrag_queues_stop(struct rte_eth_dev *dev);
+
+/** The ring of a vring number, whether a queue uses it or not. */
+void ppfrag_vring_get(const struct rte_eth_dev *dev, uint16_t vring, struct virtq *vq);
+
+/* virtio/ppfrag_rx.c */
+
+uint16_t ppfrag_rx_burst(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts);
+
+/** Post descriptors; those without memory wait in the starved list. */
+void ppfrag_rx_post(struct ppfrag_rxq *q, const uint16_t *ids, uint16_t n);
+
+/* virtio/ppfrag_rx_copy.c */
+
+/** As ppfrag_rx_burst(), of a queue whose pool is not shared with the back end. */
+uint16_t ppfrag_rx_burst_copy(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint16_t nb_pkts);
+
+/* virtio/ppfrag_tx.c */
+
+uint16_t ppfrag_tx_burst(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts);
+int ppfrag_tx_done_cleanup(void *txq, uint32_t n);
+
+/** Free all packets in the ring, whether sent or not. The back end must be stopped. */
+void ppfrag_tx_drain(struct ppfrag_txq *q);
+
+#endif /* _PPFRAG_H_ */

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The ppfrag authors
+ */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_ether.h>
+#include <rte_kvargs.h>
+
+#include "ppfrag.h"
+
+#define DEFAULT_QUEUE_SIZE 256
+#define MIN_QUEUE_SIZE     4
+
+static int
+parse_uint(const char *value, unsigned long min, unsigned long max, unsigned long *out)
+{
+	char *end;
+
+	if (value[0] < '0' || value[0] > '9')
+		return -EINVAL;
+	errno = 0;
+	*out = strtoul(value, &end, 0);
+	return errno == 0 && *end == '\0' && *out >= min && *out <= max ? 0 : -EINVAL;
+}
+
+static int
+parse_path(const char *value, struct ppfrag_dev *pd)
+{
+	if (value[0] == '\0' || strlen(value) >= sizeof(pd->path))
+		return -EINVAL;
+	strcpy(pd->path, value);
+	return 0;
+}
+
+static int
+parse_mac(const char *value, struct ppfrag_dev *pd)
+{
+	return rte_ether_unformat_addr(value, &pd->mac) == 0 &&
+		rte_is_valid_assigned_ether_addr(&pd->mac) ? 0 : -EINVAL;
+}
+
+static int
+parse_queue_size(const char *value, struct ppfrag_dev *pd)
+{
+	unsigned long n;
+
+	if (parse_uint(value, MIN_QUEUE_SIZE, VIRTQ_MAX_SIZE, &n) != 0 || !rte_is_power_of_2(n))
+		return -EINVAL;
+	pd->queue_size = (uint16_t)n;
+	return 0;
+}
+
+static int
+parse_queues(const char *value, struct ppfrag_dev *pd)
+{
+	unsigned long n;
+
+	if (parse_uint(value, 1, VU_MAX_PAIRS, &n) != 0)
+		return -EINVAL;
+	pd->max_pairs = (uint16_t)n;
+	return 0;
+}
+
+static int
+parse_mrg_rxbuf(const char *value, struct ppfrag_dev *pd)
+{
+	unsigned long n;
+
+	if (parse_uint(value, 0, 1, &n) != 0)
+		return -EINVAL;
+	pd->mrg_rxbuf = n != 0;
+	return 0;
+}
+
+static const struct arg {
+	const char *key;
+	const char *accepts;
+	int (*parse)(const char *value, struct ppfrag_dev *pd);
+} known_args[] = {
+	{ "path", "path of the back end's socket, shorter than 108 characters", parse_path },
+	{ "mac", "unicast MAC address, as 02:00:00:00:00:01", parse_mac },
+	{ "queue_size", "power of 2 from 4 to 32768", parse_queue_size },
+	{ "queues", "number of queue pairs from 1 to 128", parse_queues },
+	{ "mrg_rxbuf", "number, 0 or 1", parse_mrg_rxbuf },
+};
+
+#define KNOWN_KEYS "path, mac, queue_size, queues, mrg_rxbuf"
+
+RTE_PMD_REGISTER_PARAM_STRING(net_ppfrag,
+	"path=<string> mac=<mac> queue_size=<int> queues=<int> mrg_rxbuf=<0|1>");
+
+static const struct arg *
+find_arg(const char *key)
+{
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(known_args); i++)
+		if (strcmp(known_args[i].key, key) == 0)
+			return &known_args[i];
+	return NULL;
+}
+
+static int
+parse_pair(const char *name, const struct rte_kvargs *kvlist, const struct rte_kvargs_pair *pair,
+		struct ppfrag_dev *pd)
+{
+	const struct arg *arg = find_arg(pair->key);
+
+	if (arg == NULL) {
+		PPFRAG_LOG(ERR, "%s: unknown option '%s'; known are: " KNOWN_KEYS, name, pair->key);
+		return -EINVAL;
+	}
+	if (rte_kvargs_count(kvlist, pair->key) > 1) {
+		PPFRAG_LOG(ERR, "%s: option '%s' is given more than once", name, pair->key);
+		return -EINVAL;
+	}
+	if (arg->parse(pair->value == NULL ? "" : pair->value, pd) != 0) {
+		PPFRAG_LOG(ERR, "%s: option '%s=%s' is invalid; it takes a %s", name, pair->key,
+			pair->value == NULL ? "" : pair->value, arg->accepts);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+int
+ppfrag_args_parse(const char *name, const char *args, struct ppfrag_dev *pd)
+{
+	struct rte_kvargs *kvlist;
+	unsigned int i;
+	int ret = 0;
+
+	pd->queue_size = DEFAULT_QUEUE_SIZE;
+	pd->max_pairs = 1;
+	pd->mrg_rxbuf = true;
+	rte_eth_random_addr(pd->mac.addr_bytes);
+
+	kvlist = rte_kvargs_parse(args == NULL ? "" : args, NULL);
+	if (kvlist == NULL) {
+		PPFRAG_LOG(ERR, "%s: options '%s' are no list of key=value", name, args);
+		return -EINVAL;
+	}
+	for (i = 0; i < kvlist->count && ret == 0; i++)
+		ret = parse_pair(name, kvlist, &kvlist->pairs[i], pd);
+	if (ret == 0 && pd->path[0] == '\0') {
+		PPFRAG_LOG(ERR, "%s: option 'path=SOCKET' of the vhost-user back end is missing", name);
+		ret = -EINVAL;
+	}
+	rte_kvargs_free(kvlist);
+	return ret;
+}

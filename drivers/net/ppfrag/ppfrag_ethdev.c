@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The ppfrag authors
+ */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <bus_vdev_driver.h>
+#include <ethdev_driver.h>
+#include <ethdev_vdev.h>
+
+#include "ppfrag.h"
+
+RTE_LOG_REGISTER_DEFAULT(ppfrag_logtype, INFO);
+
+#define MIN_DESC 4
+
+static int
+dev_configure(struct rte_eth_dev *dev)
+{
+	return ppfrag_arena_init(dev);
+}
+
+/* Programs skip queues that are not marked as started. */
+static void
+mark_queues(struct rte_eth_dev *dev, uint8_t state)
+{
+	memset(dev->data->rx_queue_state, state, dev->data->nb_rx_queues);
+	memset(dev->data->tx_queue_state, state, dev->data->nb_tx_queues);
+}
+
+static int
+dev_start(struct rte_eth_dev *dev)
+{
+	int ret;
+
+	ret = ppfrag_queues_start(dev);
+	if (ret == 0)
+		ret = ppfrag_conn_start(dev);
+	if (ret == 0)
+		mark_queues(dev, RTE_ETH_QUEUE_STATE_STARTED);
+	return ret;
+}
+
+static int
+dev_stop(struct rte_eth_dev *dev)
+{
+	mark_queues(dev, RTE_ETH_QUEUE_STATE_STOPPED);
+	ppfrag_conn_stop(dev);
+	ppfrag_queues_stop(dev);
+	return 0;
+}
+
+static void
+local_free(struct ppfrag_local *local)
+{
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(local->kick); i++) {
+		if (local->kick[i] >= 0)
+			close(local->kick[i]);
+		if (local->call[i] >= 0)
+			close(local->call[i]);
+	}
+	rte_intr_instance_free(local->intr);
+	pthread_mutex_destroy(&local->lock);
+	free(local);
+}
+
+static int
+dev_close(struct rte_eth_dev *dev)
+{
+	struct ppfrag_dev *pd = dev->data->dev_private;
+	uint16_t i;
+
+	if (rte_eal_process_type() != RTE_PROC_PRIMARY)
+		return 0;
+	if (dev->data->dev_started)
+		dev_stop(dev);
+	ppfrag_conn_close(dev);
+	for (i = 0; i < dev->data->nb_rx_queues; i++)
+		ppfrag_rxq_release(dev, i);
+	for (i = 0; i < dev->data->nb_tx_queues; i++)
+		ppfrag_txq_release(dev, i);
+	rte_memzone_free(pd->arena);
+	local_free(dev->process_private);
+	dev->process_private = NULL;
+	dev->data->mac_addrs = NULL; /* is part of dev_private, which ethdev frees */
+	return 0;
+}
+
+static int
+dev_infos_get(struct rte_eth_dev *dev, struct rte_eth_dev_info *info)
+{
+	const struct ppfrag_dev *pd = dev->data->dev_private;
+
+	info->max_rx_queues = pd->max_pairs;
+	info->max_tx_queues = pd->max_pairs;
+	info->max_mac_addrs = 1;
+	info->min_mtu = RTE_ETHER_MIN_MTU;
+	info->max_mtu = PPFRAG_MAX_FRAME - PPFRAG_L2_LEN;
+	info->max_rx_pktlen = PPFRAG_MAX_FRAME;
+	info->min_rx_bufsize = RTE_ETHER_MIN_LEN;
+	info->rx_offload_capa = RTE_ETH_RX_OFFLOAD_SCATTER;
+	info->rx_queue_offload_capa = RTE_ETH_RX_OFFLOAD_SCATTER;
+	info->tx_offload_capa = RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
+	info->tx_queue_offload_capa = RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
+	/* A ring has no more than queue_size descriptors, whatever is asked for. */
+	info->rx_desc_lim = (struct rte_eth_desc_lim){
+		.nb_max = VIRTQ_MAX_SIZE, .nb_min = MIN_DESC, .nb_align = 1,
+		.nb_seg_max = PPFRAG_MAX_SEGS, .nb_mtu_seg_max = PPFRAG_MAX_SEGS };
+	info->tx_desc_lim = info->rx_desc_lim;
+	info->default_rxportconf = (struct rte_eth_dev_portconf){
+		.burst_size = 32, .ring_size = pd->queue_size, .nb_queues = 1 };
+	info->default_txportconf = info->default_rxportconf;
+	return 0;
+}
+
+static int
+link_update(struct rte_eth_dev *dev, int wait)
+{
+	RTE_SET_USED(wait);
+	ppfrag_conn_check(dev);
+	return 0;
+}
+
+/* The back end decides what it sends: every frame is received. */
+static int
+accept_mode(struct rte_eth_dev *dev)
+{
+	RTE_SET_USED(dev);
+	return 0;
+}
+
+/* The back end does not know the address: frames carry it. */
+static int
+mac_addr_set(struct rte_eth_dev *dev, struct rte_ether_addr *addr)
+{
+	RTE_SET_USED(dev);
+	RTE_SET_USED(addr);
+	return 0;
+}
+
+static int
+mtu_set(struct rte_eth_dev *dev, uint16_t mtu)
+{
+	if (dev->data->dev_started) {
+		PPFRAG_LOG(ERR, "%s: stop the port to change its MTU", dev->data->name);
+		return -EBUSY;
+	}
+	return ppfrag_queues_set_mtu(dev, mtu);
+}
+
+static void
+rxq_info_get(struct rte_eth_dev *dev, uint16_t queue_id, struct rte_eth_rxq_info *info)
+{
+	const struct ppfrag_rxq *q = dev->data->rx_queues[queue_id];
+
+	info->mp = q->mp;
+	info->nb_desc = q->nb;
+	info->scattered_rx = q->scatter;
+	info->rx_buf_size = (uint16_t)q->max_len;
+	info->conf.offloads = q->scatter ? RTE_ETH_RX_OFFLOAD_SCATTER : 0;
+}
+
+static void
+txq_info_get(struct rte_eth_dev *dev, uint16_t queue_id, struct rte_eth_txq_info *info)
+{
+	const struct ppfrag_txq *q = dev->data->tx_queues[queue_id];
+
+	info->nb_desc = q->vq.size;
+	info->conf.tx_free_thresh = q->free_thresh;
+	info->conf.offloads = dev->data->dev_conf.txmode.offloads;
+}
+
+static const struct eth_dev_ops primary_ops = {
+	.dev_configure = dev_configure,
+	.dev_start = dev_start,
+	.dev_stop = dev_stop,
+	.dev_close = dev_close,
+	.dev_infos_get = dev_infos_get,
+	.rx_queue_setup = ppfrag_rxq_setup,
+	.rx_queue_release = ppfrag_rxq_release,
+	.tx_queue_setup = ppfrag_txq_setup,
+	.tx_queue_release = ppfrag_txq_release,
+	.tx_done_cleanup = ppfrag_tx_done_cleanup,
+	.link_update = link_update,
+	.promiscuous_enable = accept_mode,
+	.promiscuous_disable = accept_mode,
+	.allmulticast_enable = accept_mode,
+	.allmulticast_disable = accept_mode,
+	.mtu_set = mtu_set,
+	.mac_addr_set = mac_addr_set,
+	.stats_get = ppfrag_stats_get,
+	.stats_reset = ppfrag_stats_reset,
+	.xstats_get = ppfrag_xstats_get,
+	.xstats_get_names = ppfrag_xstats_get_names,
+	.xstats_reset = ppfrag_stats_reset,
+	.rxq_info_get = rxq_info_get,
+	.txq_info_get = txq_info_get,
+};
+
+/* A secondary process can use queues and look, but has no connection to the back end. */
+static const struct eth_dev_ops secondary_ops = {
+	.dev_close = dev_close,
+	.dev_infos_get = dev_infos_get,
+	.tx_done_cleanup = ppfrag_tx_done_cleanup,
+	.link_update = link_update,
+	.stats_get = ppfrag_stats_get,
+	.stats_reset = ppfrag_stats_reset,
+	.xstats_get = ppfrag_xstats_get,
+	.xstats_get_names = ppfrag_xstats_get_names,
+	.xstats_reset = ppfrag_stats_reset,
+	.rxq_info_get = rxq_info_get,
+	.txq_info_get = txq_info_get,
+};
+
+static int
+create_eventfds(struct ppfrag_local *local, uint16_t nb_vrings)
+{
+	uint16_t i;
+
+	for (i = 0; i < nb_vrings; i++) {
+		local->kick[i] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+		local->call[i] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+		if (local->kick[i] < 0 || local->call[i] < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+static int
+local_alloc(struct rte_eth_dev *dev)
+{
+	struct ppfrag_dev *pd = dev->data->dev_private;
+	struct ppfrag_local *local = malloc(sizeof(*local));
+	int ret;
+
+	if (local == NULL)
+		return -ENOMEM;
+	*local = (struct ppfrag_local){
+		.vu = { .fd = -1, .name = dev->data->name, .path = pd->path } };
+	memset(local->kick, -1, sizeof(local->kick));
+	memset(local->call, -1, sizeof(local->call));
+	pthread_mutex_init(&local->lock, NULL);
+	local->intr = rte_intr_instance_alloc(RTE_INTR_INSTANCE_F_PRIVATE);
+	ret = local->intr == NULL ? -ENOMEM : create_eventfds(local, 2 * pd->max_pairs);
+	if (ret != 0) {
+		PPFRAG_LOG(ERR, "%s: cannot create event descriptors: %s", dev->data->name,
+			strerror(-ret));
+		local_free(local);
+		return ret;
+	}
+	dev->process_private = local;
+	return 0;
+}
+
+static int
+dev_init(struct rte_eth_dev *dev)
+{
+	struct ppfrag_dev *pd = dev->data->dev_private;
+	int ret;
+
+	pd->port_id = dev->data->port_id;
+	dev->data->mac_addrs = &pd->mac;
+	dev->data->dev_flags = RTE_ETH_DEV_INTR_LSC | RTE_ETH_DEV_AUTOFILL_QUEUE_XSTATS;
+	dev->dev_ops = &primary_ops;
+	ret = local_alloc(dev);
+	if (ret != 0)
+		return ret;
+	ret = ppfrag_conn_open(dev);
+	if (ret != 0) {
+		local_free(dev->process_private);
+		dev->process_private = NULL;
+	}
+	return ret;
+}
+
+static void
+set_burst(struct rte_eth_dev *dev)
+{
+	dev->rx_pkt_burst = ppfrag_rx_burst;
+	dev->tx_pkt_burst = ppfrag_tx_burst;
+}
+
+static int
+probe_primary(struct rte_vdev_device *vdev, const struct ppfrag_dev *args)
+{
+	struct rte_eth_dev *dev;
+	int ret;
+
+	if (vdev->device.numa_node == SOCKET_ID_ANY)
+		vdev->device.numa_node = (int)rte_socket_id();
+	dev = rte_eth_vdev_allocate(vdev, sizeof(struct ppfrag_dev));
+	if (dev == NULL)
+		return -ENOMEM;
+	*(struct ppfrag_dev *)dev->data->dev_private = *args;
+	set_burst(dev);
+	ret = dev_init(dev);
+	if (ret != 0) {
+		dev->data->mac_addrs = NULL;
+		rte_eth_dev_release_port(dev);
+		return ret;
+	}
+	rte_eth_dev_probing_finish(dev);
+	return 0;
+}
+
+static int
+probe_secondary(struct rte_vdev_device *vdev)
+{
+	struct rte_eth_dev *dev = rte_eth_dev_attach_secondary(rte_vdev_device_name(vdev));
+
+	if (dev == NULL)
+		return -ENODEV;
+	dev->device = &vdev->device;
+	dev->dev_ops = &secondary_ops;
+	set_burst(dev);
+	rte_eth_dev_probing_finish(dev);
+	return 0;
+}
+
+static int
+ppfrag_probe(struct rte_vdev_device *vdev)
+{
+	struct ppfrag_dev args = { .queue_size = 0 };
+	int ret;
+
+	if (rte_eal_process_type() == RTE_PROC_SECONDARY)
+		return probe_secondary(vdev);
+	ret = ppfrag_args_parse(rte_vdev_device_name(vdev), rte_vdev_device_args(vdev), &args);
+	return ret == 0 ? probe_primary(vdev, &args) : ret;
+}
+
+static int
+ppfrag_remove(struct rte_vdev_device *vdev)
+{
+	struct rte_eth_dev *dev = rte_eth_dev_allocated(rte_vdev_device_name(vdev));
+
+	if (dev == NULL)
+		return 0; /* closed before */
+	dev_close(dev);
+	return rte_eth_dev_release_port(dev);
+}
+
+static struct rte_vdev_driver ppfrag_driver = {
+	.probe = ppfrag_probe,
+	.remove = ppfrag_remove,
+};
+
+RTE_PMD_REGISTER_VDEV(net_ppfrag, ppfrag_driver);

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The ppfrag authors
+ */
+
+#include <errno.h>
+#include <string.h>
+
+#include <rte_errno.h>
+#include <rte_memory.h>
+
+#include "../ppfrag.h"
+
+#define HUGEPAGE_LEN ((size_t)2 << 20)
+
+/* Whether b starts where a ends, in our memory and in the file. */
+static bool
+joins(const struct vu_region *a, const struct vu_region *b)
+{
+	return a->fd == b->fd && a->addr + a->len == b->addr && a->offset + a->len == b->offset;
+}
+
+/* One more piece can make no more than two regions neighbours. */
+static void
+join_regions(struct ppfrag_mem *mem)
+{
+	struct vu_region *r = mem->region;
+	unsigned int i, j;
+
+	for (i = 0; i < mem->nb; i++) {
+		for (j = 0; j < mem->nb; j++) {
+			if (!joins(&r[i], &r[j]))
+				continue;
+			r[i].len += r[j].len;
+			r[j] = r[--mem->nb];
+			return;
+		}
+	}
+}
+
+/* Extend a region by a piece if they touch. */
+static bool
+extend(struct vu_region *r, const struct vu_region *piece)
+{
+	if (joins(piece, r)) {
+		r->addr = piece->addr;
+		r->offset = piece->offset;
+	} else if (!joins(r, piece)) {
+		return false;
+	}
+	r->len += piece->len;
+	return true;
+}
+
+static int
+add_piece(struct ppfrag_mem *mem, const struct vu_region *piece)
+{
+	const struct vu_region *r;
+	unsigned int i;
+
+	for (i = 0; i < mem->nb; i++) {
+		r = &mem->region[i];
+		if (piece->addr >= r->addr && piece->addr < r->addr + r->len)
+			return 0;
+	}
+	for (i = 0; i < mem->nb; i++) {
+		if (extend(&mem->region[i], piece)) {
+			join_regions(mem);
+			return 0;
+		}
+	}
+	if (mem->nb == VU_MAX_REGIONS)
+		return -E2BIG;
+	mem->region[mem->nb++] = *piece;
+	return 0;
+}
+
+int
+ppfrag_mem_add(struct ppfrag_mem *mem, const void *addr, size_t len)
+{
+	uintptr_t end = (uintptr_t)addr + len;
+	const struct rte_memseg *ms;
+	struct vu_region piece;
+	size_t offset;
+	int ret;
+
+	while ((uintptr_t)addr < end) {
+		ms = rte_mem_virt2memseg(addr, NULL);
+		if (ms == NULL)
+			return -ENOTSUP;
+		piece.fd = rte_memseg_get_fd(ms);
+		if (piece.fd < 0 || rte_memseg_get_fd_offset(ms, &offset) != 0)
+			return -ENOTSUP;
+		piece.addr = ms->addr_64;
+		piece.len = ms->len;
+		piece.offset = offset;
+		ret = add_piece(mem, &piece);
+		if (ret != 0)
+			return ret;
+		addr = RTE_PTR_ADD(ms->addr, ms->len);
+	}
+	return 0;
+}
+
+struct add_pool_arg {
+	struct ppfrag_mem *mem;
+	int ret;
+};
+
+static void
+add_chunk(struct rte_mempool *mp, void *opaque, struct rte_mempool_memhdr *chunk, unsigned int idx)
+{
+	struct add_pool_arg *arg = opaque;
+
+	RTE_SET_USED(mp);
+	RTE_SET_USED(idx);
+	if (arg->ret == 0)
+		arg->ret = ppfrag_mem_add(arg->mem, chunk->addr, chunk->len);
+}
+
+int
+ppfrag_mem_add_pool(struct ppfrag_mem *mem, struct rte_mempool *mp)
+{
+	struct add_pool_arg arg = { .mem = mem };
+
+	rte_mempool_mem_iter(mp, add_chunk, &arg);
+	return arg.ret;
+}
+
+int
+ppfrag_mem_collect(struct ppfrag_mem *mem, const struct rte_eth_dev *dev)
+{
+	const struct ppfrag_dev *pd = dev->data->dev_private;
+	const struct ppfrag_rxq *q;
+	uint16_t i;
+	int ret;
+
+	mem->nb = 0;
+	ret = ppfrag_mem_add(mem, pd->arena->addr, pd->arena->len);
+	for (i = 0; i < dev->data->nb_rx_queues && ret == 0; i++) {
+		q = dev->data->rx_queues[i];
+		if (q == NULL)
+			continue;
+		if (q->copy)
+			ret = ppfrag_mem_add(mem, q->bounce_mz->addr, q->bounce_mz->len);
+		else
+			ret = ppfrag_mem_add_pool(mem, q->mp);
+	}
+	return ret;
+}
+
+const char *
+ppfrag_mem_reason(int err)
+{
+	if (err == -E2BIG)
+		return "it is in more than the " RTE_STR(VU_MAX_REGIONS)
+			" files that vhost-user can pass: add the EAL option --single-file-segments";
+	return "it is in no file that vhost-user could pass: use memory of EAL, not external memory";
+}
+
+/* Bytes of the pages that an address of EAL memory is in, as far as they can be had alone. */
+static size_t
+page_len(const void *addr)
+{
+	const struct rte_memseg_list *msl = rte_mem_virt2memseg_list(addr);
+
+	return msl == NULL ? HUGEPAGE_LEN : RTE_MIN(msl->page_sz, HUGEPAGE_LEN);
+}
+
+const struct rte_memzone *
+ppfrag_mem_reserve(const struct ppfrag_dev *pd, const char *name, size_t len, int socket_id)
+{
+	size_t page = page_len(pd);
+
+	return rte_memzone_reserve_aligned(name, RTE_ALIGN_CEIL(len, page), socket_id,
+			RTE_MEMZONE_2MB | RTE_MEMZONE_SIZE_HINT_ONLY, page);
+}

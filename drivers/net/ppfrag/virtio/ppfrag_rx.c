@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The ppfrag authors
+ */
+
+#include "../ppfrag.h"
+#include "ppfrag_rx.h"
+
+/*
+ * Lane i of the carver is descriptor i of the ring: what is left of its page is where the next
+ * packet goes. The device writes its header into the last bytes of the headroom, so that the
+ * packet starts where the data of the frag does. When it comes back, the frag is cut to the length
+ * of the packet and the descriptor is posted again with what is left behind it.
+ *
+ *      page  | packet | packet |########| headroom    | posted ...            |
+ *                                            | header | next packet ...
+ *                                            ^ descriptor
+ */
+
+/* How far ahead memory is prefetched, in packets. */
+#define RX_LANE_AHEAD   4
+#define RX_HEADER_AHEAD 4
+
+/* Polls between attempts to find pages for starved descriptors. */
+#define RX_RETRY_POLLS 16
+
+/*
+ * Give a descriptor memory and offer it to the device, which is not told yet.
+ * Returns whether there was a page.
+ */
+static inline bool
+rx_offer(struct ppfrag_rxq *q, uint16_t id)
+{
+	struct ppool_buf buf;
+	char *addr;
+
+	if (likely(q->bounce == NULL)) {
+		if (unlikely(ppool_reserve(q->carver, id, &buf) != 0))
+			return false;
+		addr = buf.addr + q->hdr_offset;
+	} else {
+		addr = q->bounce + (size_t)id * q->buf_len;
+	}
+	/* Without mergeable buffers devices need not set this, but some do. */
+	if (unlikely(!q->mrg))
+		((struct virtio_hdr *)addr)->num_buffers = 0;
+	q->vq.desc[id].addr = rte_cpu_to_le_64((uintptr_t)addr);
+	q->posted[id] = 1;
+	virtq_offer(&q->vq, q->avail_idx++, id);
+	return true;
+}
+
+/* Tell the device about what was offered. */
+static inline void
+rx_publish(struct ppfrag_rxq *q, uint16_t n)
+{
+	q->nb_posted += n;
+	if (unlikely(virtq_publish(&q->vq, q->avail_idx))) {
+		q->stats.kicks++;
+		ppfrag_kick(q->dev, ppfrag_rx_vring(q->queue_id));
+	}
+}
+
+/* Post descriptors; those without memory wait in the starved list. */
+static inline void
+rx_post(struct ppfrag_rxq *q, const uint16_t *ids, uint16_t n)
+{
+	uint16_t i, offered = 0;
+
+	for (i = 0; i < n; i++) {
+		if (likely(rx_offer(q, ids[i]))) {
+			offered++;
+		} else {
+			q->starved[q->nb_starved++] = ids[i];
+			q->stats.no_page++;
+		}
+	}
+	if (likely(offered != 0))
+		rx_publish(q, offered);
+}
+
+void
+ppfrag_rx_post(struct ppfrag_rxq *q, const uint16_t *ids, uint16_t n)
+{
+	rx_post(q, ids, n);
+}
+
+/* Try to post starved descriptors, but not at every poll. */
+static __rte_noinline void
+rx_retry(struct ppfrag_rxq *q)
+{
+	uint16_t offered = 0;
+
+	if (++q->retry < RX_RETRY_POLLS)
+		return;
+	q->retry = 0;
+	while (q->nb_starved != 0 && rx_offer(q, q->starved[q->nb_starved - 1])) {
+		q->nb_starved--;
+		offered++;
+	}
+	if (offered != 0)
+		rx_publish(q, offered);
+}
+
+/* One more segment for a packet: its data starts where the virtio header would be. */
+static inline void
+rx_append(struct ppfrag_rxq *q, struct rte_mbuf *head, struct rte_mbuf *prev, struct rte_mbuf *m,
+		uint16_t id, uint32_t len)
+{
+	ppool_commit(q->carver, id, m, RTE_MAX(len, VIRTIO_HDR_LEN) - VIRTIO_HDR_LEN);
+	m->data_off -= VIRTIO_HDR_LEN;
+	m->data_len = (uint16_t)len;
+	m->pkt_len = len;
+	head->pkt_len += len;
+	head->nb_segs++;
+	prev->next = m;
+}
+
+/* Make a chain of a packet that fills several buffers. */
+static void
+rx_chain(struct ppfrag_rxq *q, const uint16_t *ids, const struct rx_merged *p, struct rte_mbuf *m,
+		struct rte_mbuf **more)
+{
+	struct rte_mbuf *prev = m;
+	uint16_t i;
+
+	ppool_commit(q->carver, ids[0], m, q->max_len);
+	for (i = 1; i < p->nb; i++) {
+		rx_append(q, m, prev, more[i - 1], ids[i],
+			i < p->nb - 1 ? q->buf_len : p->last);
+		prev = more[i - 1];
+	}
+	q->stats.chained_packets++;
+}
+
+/* A packet that fills several buffers; all of them are used. */
+static struct rx_step
+rx_merge(struct ppfrag_rxq *q, uint16_t at, uint16_t nb_done, uint16_t nb, struct rte_mbuf *m)
+{
+	struct rte_mbuf *more[PPFRAG_MAX_SEGS];
+	struct rx_merged p = { .nb = nb };
+	bool fits = q->scatter && nb <= PPFRAG_MAX_SEGS;
+	unsigned int got = 0;
+
+	if (fits)
+		got = ppool_headers_get(q->carver, more, nb - 1);
+	if (fits && got < nb - 1u) {
+		ppool_headers_put(q->carver, more, got);
+		return (struct rx_step){ .no_page = 1 };
+	}
+	if (rx_collect(q, at, nb_done, &p) && fits) {
+		rx_chain(q, &q->done[nb_done], &p, m, more);
+		return (struct rx_step){ .used = nb, .done = nb, .rx = 1 };
+	}
+	ppool_headers_put(q->carver, more, got);
+	if (fits || p.done != nb)
+		q->stats.bad_used++;
+	else
+		q->stats.oversize_packets++;
+	return (struct rx_step){ .used = nb, .done = p.done };
+}
+
+/* A used entry whose descriptor is full, or which makes no sense. */
+static __rte_noinline struct rx_step
+rx_unusual(struct ppfrag_rxq *q, uint16_t at, uint16_t ready, uint16_t nb_done, uint32_t id,
+		uint32_t len, struct rte_mbuf *m)
+{
+	struct ppool_buf buf;
+	uint16_t nb;
+
+	if (!rx_is_posted(q, id)) {
+		q->stats.bad_used++;
+		return (struct rx_step){ .used = 1 };
+	}
+	/* The lane is reserved: this tells where the device wrote. */
+	if (len != q->buf_len || ppool_reserve(q->carver, id, &buf) != 0)
+		return rx_bad(q, nb_done, id);
+	nb = rx_num_buffers(q, buf.addr + q->hdr_offset);
+	if (nb == 1) {
+		rx_done(q, nb_done, id);
+		ppool_commit(q->carver, id, m, q->max_len);
+		return (struct rx_step){ .used = 1, .done = 1, .rx = 1 };
+	}
+	if (nb == 0 || nb > q->nb_posted - nb_done)
+		return rx_bad(q, nb_done, id);
+	if (nb > ready - at)
+		return (struct rx_step){ .used = 0 }; /* the rest is still to come */
+	return rx_merge(q, at, nb_done, nb, m);
+}
+
+static inline void
+rx_prefetch(const struct ppfrag_rxq *q, uint16_t at)
+{
+	uint32_t id, len;
+
+	virtq_used_read(&q->vq, at, &id, &len);
+	rte_prefetch0(&q->carver->lane[id & q->vq.mask]);
+}
+
+static inline void
+rx_prefetch_header(const struct ppfrag_rxq *q, const struct rte_mbuf *m)
+{
+	rte_prefetch0(m);
+	rte_prefetch0(RTE_PTR_ADD(m, q->carver->frag_offset));
+}
+
+uint16_t
+ppfrag_rx_burst(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts)
+{
+	struct ppfrag_rxq *q = rxq;
+	uint16_t ready, got, no_page, at = 0, nb_rx = 0, nb_done = 0;
+	struct rx_step step;
+	uint64_t bytes = 0;
+	uint32_t id, len;
+
+	if (unlikely(q->bounce != NULL))
+		return ppfrag_rx_burst_copy(q, pkts, nb_pkts);
+	if (unlikely(q->nb_starved != 0))
+		rx_retry(q);
+
+	ready = rx_ready(q);
+	if (ready == 0)
+		return 0;
+	nb_pkts = RTE_MIN(ready, nb_pkts);
+	got = (uint16_t)ppool_headers_get(q->carver, pkts, nb_pkts);
+	no_page = got < nb_pkts;
+
+	for (at = 0; at < RTE_MIN(ready, RX_LANE_AHEAD); at++)
+		rx_prefetch(q, q->used_idx + at);
+	for (at = 0; at < RTE_MIN(got, RX_HEADER_AHEAD); at++)
+		rx_prefetch_header(q, pkts[at]);
+
+	at = 0;
+	while (at < ready && nb_rx < got) {
+		rx_prefetch(q, q->used_idx + at + RX_LANE_AHEAD);
+		if (nb_rx + RX_HEADER_AHEAD < got)
+			rx_prefetch_header(q, pkts[nb_rx + RX_HEADER_AHEAD]);
+
+		virtq_used_read(&q->vq, q->used_idx + at, &id, &len);
+		if (likely(rx_is_posted(q, id) && len >= RX_MIN_LEN && len < q->buf_len)) {
+			ppool_commit(q->carver, (uint16_t)id, pkts[nb_rx], len - VIRTIO_HDR_LEN);
+			rte_prefetch0(rte_pktmbuf_mtod(pkts[nb_rx], void *));
+			rx_done(q, nb_done++, (uint16_t)id);
+			bytes += len - VIRTIO_HDR_LEN;
+			nb_rx++;
+			at++;
+			continue;
+		}
+		step = rx_unusual(q, at, ready, nb_done, id, len, pkts[nb_rx]);
+		if (step.used == 0) {
+			no_page |= step.no_page;
+			break;
+		}
+		if (step.rx != 0)
+			bytes += pkts[nb_rx]->pkt_len;
+		at += step.used;
+		nb_done += step.done;
+		nb_rx += step.rx;
+	}
+
+	if (unlikely(nb_rx < got))
+		ppool_headers_put(q->carver, &pkts[nb_rx], got - nb_rx);
+	if (unlikely((no_page | q->nb_waiting) != 0))
+		rx_waiting(q, nb_rx, no_page != 0 ? ready - at : 0);
+	rx_advance(q, at, nb_done);
+	rx_post(q, q->done, nb_done);
+	q->stats.packets += nb_rx;
+	q->stats.bytes += bytes;
+	return nb_rx;
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The ppfrag authors
+ */
+
+#ifndef _PPFRAG_RX_H_
+#define _PPFRAG_RX_H_
+
+/**
+ * @file
+ * What both ways to receive share: reading and checking what the device says it has used.
+ */
+
+#include "../ppfrag.h"
+
+/** What a packet with its virtio header has at least. */
+#define RX_MIN_LEN (VIRTIO_HDR_LEN + RTE_ETHER_HDR_LEN)
+
+/** What became of used entries. */
+struct rx_step {
+	uint16_t used;    /**< entries to go on; 0: the packet stays in the ring */
+	uint16_t done;    /**< descriptors of these, to be posted again */
+	uint16_t rx;      /**< packets delivered, 0 or 1 */
+	uint16_t no_page; /**< 1: it stays for lack of pages */
+};
+
+/** Used entries to look at. A device cannot have used more descriptors than it had. */
+static inline uint16_t
+rx_ready(struct ppfrag_rxq *q)
+{
+	uint16_t ready = virtq_used_idx(&q->vq) - q->used_idx;
+
+	if (unlikely(ready > q->nb_posted)) {
+		q->stats.bad_used++;
+		ready = q->nb_posted;
+	}
+	return ready;
+}
+
+/** Whether the device may use this id now. */
+static inline bool
+rx_is_posted(const struct ppfrag_rxq *q, uint32_t id)
+{
+	return id < q->nb && q->posted[id] != 0;
+}
+
+/** Take a descriptor back from the device. */
+static inline void
+rx_done(struct ppfrag_rxq *q, uint16_t nb_done, uint16_t id)
+{
+	q->posted[id] = 0;
+	q->done[nb_done] = id;
+}
+
+/** Go on behind entries that are dealt with. */
+static inline void
+rx_advance(struct ppfrag_rxq *q, uint16_t used, uint16_t nb_done)
+{
+	q->used_idx += used;
+	q->nb_posted -= nb_done;
+}
+
+/** A descriptor that came back with nonsense. */
+static inline struct rx_step
+rx_bad(struct ppfrag_rxq *q, uint16_t nb_done, uint16_t id)
+{
+	q->stats.bad_used++;
+	rx_done(q, nb_done, id);
+	return (struct rx_step){ .used = 1, .done = 1 };
+}
+
+/** Count used entries that wait for pages, each once; the oldest ones were just delivered. */
+static inline void
+rx_waiting(struct ppfrag_rxq *q, uint16_t delivered, uint16_t waiting)
+{
+	q->nb_waiting -= RTE_MIN(q->nb_waiting, delivered);
+	if (waiting > q->nb_waiting) {
+		q->stats.no_header += waiting - q->nb_waiting;
+		q->nb_waiting = waiting;
+	}
+}
+
+/**
+ * How many buffers the packet fills whose first descriptor came back full.
+ *
+ * Devices fill all buffers of a packet but the last one completely. That is why the header of a
+ * packet that leaves room in its buffer is never read.
+ */
+static inline uint16_t
+rx_num_buffers(const struct ppfrag_rxq *q, const void *hdr)
+{
+	const rte_le16_t *field = &((const struct virtio_hdr *)hdr)->num_buffers;
+	uint16_t n = rte_le_to_cpu_16(__atomic_load_n(field, __ATOMIC_RELAXED));
+
+	return n == 0 && !q->mrg ? 1 : n;
+}
+
+/** A packet that fills several buffers. */
+struct rx_merged {
+	uint16_t nb;   /**< used entries */
+	uint16_t done; /**< descriptors taken back; fewer where the device says nonsense */
+	uint32_t len;  /**< of all, virtio header included */
+	uint32_t last; /**< in the last buffer */
+};
+
+/** Take back the descriptors of a packet. @return whether they make sense. */
+static inline bool
+rx_collect(struct ppfrag_rxq *q, uint16_t at, uint16_t nb_done, struct rx_merged *p)
+{
+	bool sane = true;
+	uint32_t id, len;
+	uint16_t i;
+
+	p->done = 0;
+	for (i = 0; i < p->nb; i++) {
+		virtq_used_read(&q->vq, q->used_idx + at + i, &id, &len);
+		if (!rx_is_posted(q, id)) {
+			sane = false;
+			continue;
+		}
+		rx_done(q, nb_done + p->done++, id);
+		if (i < p->nb - 1 ? len != q->buf_len : len - 1 >= q->buf_len)
+			sane = false;
+		p->last = len;
+	}
+	p->len = (p->nb - 1) * q->buf_len + p->last;
+	return sane;
+}
+
+/** Leave the packet in the ring after all. */
+static inline void
+rx_uncollect(struct ppfrag_rxq *q, uint16_t nb_done, const struct rx_merged *p)
+{
+	uint16_t i;
+
+	for (i = 0; i < p->done; i++)
+		q->posted[q->done[nb_done + i]] = 1;
+}
+
+#endif /* _PPFRAG_RX_H_ */
