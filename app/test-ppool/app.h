@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The ppfrag authors
+ */
+
+#ifndef _APP_H_
+#define _APP_H_
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/** What an option's value is parsed into. */
+enum opt_type {
+	OPT_FLAG,   /**< bool, no argument */
+	OPT_UINT,   /**< uint64_t within [min, max] */
+	OPT_STR,    /**< const char *, points into argv */
+	OPT_LIST,   /**< struct uint_list, comma separated, each within [min, max] */
+};
+
+#define UINT_LIST_MAX 16
+
+struct uint_list {
+	unsigned int n;
+	uint64_t v[UINT_LIST_MAX];
+};
+
+struct opt {
+	const char *name;
+	enum opt_type type;
+	void *value;       /**< holds the default before parsing */
+	uint64_t min, max;
+	const char *arg;   /**< what --help calls the argument */
+	const char *help;
+};
+
+/** A command of dpdk-test-ppool. Its options are parsed before EAL starts. */
+struct command {
+	const char *name;
+	const char *synopsis;            /**< positional arguments, for --help */
+	const char *help;
+	const struct opt *opts;          /**< ends with a NULL name */
+	unsigned int max_args;           /**< positional arguments accepted */
+	bool no_eal;                     /**< runs without EAL, whose options it ignores */
+	bool hidden;                     /**< not for users: started by the program itself */
+	void (*more_help)(FILE *f);      /**< printed behind the options; may be NULL */
+	int (*run)(char **args);         /**< args: positional ones, NULL-terminated; returns status */
+};
+
+extern const struct command cmd_unit;
+extern const struct command cmd_unit_secondary;
+extern const struct command cmd_frag_perf;
+extern const struct command cmd_hold;
+extern const struct command cmd_rx;
+
+/** The command line as the program was started, for those who start it again. */
+extern char **app_argv;
+
+enum opts_result {
+	OPTS_OK,
+	OPTS_HELP,      /**< help was asked for and printed */
+	OPTS_INVALID,   /**< an error was printed */
+};
+
+/**
+ * Parse argv[1..] of a command into the values of its options.
+ *
+ * @param args
+ *   Room for max_args + 1 positional arguments.
+ */
+enum opts_result opts_parse(const struct command *cmd, int argc, char **argv, char **args);
+
+/** What --help says of a command. */
+void opts_help(FILE *f, const struct command *cmd);
+
+#endif /* _APP_H_ */

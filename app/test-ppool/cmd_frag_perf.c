@@ -1,0 +1,507 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The ppfrag authors
+ */
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_cycles.h>
+#include <rte_errno.h>
+#include <rte_lcore.h>
+#include <rte_mbuf.h>
+
+#include <ppool.h>
+#include <ppool_carver.h>
+
+#include "app.h"
+#include "json.h"
+#include "pool.h"
+
+/*
+ * TSC cycles to allocate and free one mbuf: frags against mbufs of stock pools and against one
+ * uncontended atomic increment. All subjects take turns, round by round within one run, because
+ * only ratios between neighbours mean anything on a machine that does other things as well.
+ *
+ * A first-in first-out list lies between allocation and free: what an application holds decides
+ * what is still in the processor's caches.
+ */
+
+#define SUBJECTS_MAX 128
+#define POOLS_MAX 64
+#define ROUNDS_MAX 101
+#define BURST_MAX 512
+
+static uint64_t rounds = 7;
+static uint64_t bursts = 2000;
+static uint64_t burst = 32;
+static uint64_t lanes = 256;
+static uint64_t cache = 512;
+static struct uint_list helds = { 3, { 0, 1024, 65536 } };
+static struct uint_list lens = { 3, { 64, 570, 1518 } };
+static struct uint_list pages = { 3, { RTE_MBUF_DEFAULT_BUF_SIZE, 16384, UINT16_MAX } };
+static const char *json_path;
+
+static const struct opt frag_perf_opts[] = {
+	{ "rounds", OPT_UINT, &rounds, 1, ROUNDS_MAX, "N", "rounds to take the median of" },
+	{ "bursts", OPT_UINT, &bursts, 1, 10000000, "N", "bursts timed in each round" },
+	{ "burst", OPT_UINT, &burst, 1, BURST_MAX, "N", "mbufs in a burst" },
+	{ "held", OPT_LIST, &helds, 0, 1 << 24, "N,...", "mbufs held between allocation and free" },
+	{ "len", OPT_LIST, &lens, 1, UINT16_MAX, "N,...", "data lengths of frags" },
+	{ "page", OPT_LIST, &pages, RTE_PKTMBUF_HEADROOM + 64, UINT16_MAX, "N,...",
+	  "data rooms of pages, as testpmd's --mbuf-size" },
+	{ "lanes", OPT_UINT, &lanes, 1, 4096, "N", "lanes that reserve and commit take in turn" },
+	{ "cache", OPT_UINT, &cache, 1, RTE_MEMPOOL_CACHE_MAX_SIZE, "N",
+	  "mempool cache of the pools that have one" },
+	{ "json", OPT_STR, &json_path, 0, 0, "FILE", "write the result there" },
+	{ .name = NULL },
+};
+
+enum free_mode { FREE_BULK, FREE_ONE, FREE_MODES };
+
+static const char *const free_names[FREE_MODES] = { "bulk", "one" };
+
+/* One way to allocate mbufs. */
+struct subject {
+	const char *name;
+	int (*alloc)(struct subject *s, struct rte_mbuf **m, unsigned int n);
+	struct rte_mempool *mp;     /* to allocate from, where it is no carver */
+	struct ppool_carver *c;
+	uint32_t page;              /* data room of the pool's objects */
+	uint32_t len;               /* of frags, 0 for whole objects */
+	unsigned int lane;          /* the next one */
+	double cycles[FREE_MODES][ROUNDS_MAX];
+};
+
+/* Everything that exists for one number of held mbufs. */
+struct bench {
+	uint64_t held;
+	unsigned int nb_pools, nb_subjects;
+	struct rte_mempool *pool[POOLS_MAX];
+	struct subject subject[SUBJECTS_MAX];
+	struct subject *ring, *stack;     /* with a cache: what the others are compared to */
+	double atomic[ROUNDS_MAX];
+	struct rte_mbuf **fifo;
+	size_t fifo_bursts;
+};
+
+static int
+alloc_object(struct subject *s, struct rte_mbuf **m, unsigned int n)
+{
+	return rte_pktmbuf_alloc_bulk(s->mp, m, n);
+}
+
+static int
+alloc_carve(struct subject *s, struct rte_mbuf **m, unsigned int n)
+{
+	uint32_t len[BURST_MAX];
+	unsigned int i;
+
+	for (i = 0; i < n; i++)
+		len[i] = s->len;
+	return ppool_carve_bulk(s->c, m, len, n);
+}
+
+/* What a driver does: one lane per descriptor, in turn. */
+static int
+alloc_lane(struct subject *s, struct rte_mbuf **m, unsigned int n)
+{
+	unsigned int got = ppool_headers_get(s->c, m, n), i = 0;
+	struct ppool_buf buf;
+
+	for (; i < got; i++) {
+		if (ppool_reserve(s->c, (uint16_t)s->lane, &buf) != 0)
+			break;
+		ppool_commit(s->c, (uint16_t)s->lane, m[i], s->len);
+		if (++s->lane == lanes)
+			s->lane = 0;
+	}
+	if (i == n)
+		return 0;
+	rte_pktmbuf_free_bulk(m, i);
+	ppool_headers_put(s->c, m + i, got - i);
+	return -ENOMEM;
+}
+
+static inline void
+free_burst(enum free_mode mode, struct rte_mbuf **m, unsigned int n)
+{
+	unsigned int i;
+
+	if (mode == FREE_BULK) {
+		rte_pktmbuf_free_bulk(m, n);
+		return;
+	}
+	for (i = 0; i < n; i++)
+		rte_pktmbuf_free(m[i]);
+}
+
+/* Fill all bursts of the list but the last. */
+static int
+fifo_fill(struct bench *b, struct subject *s)
+{
+	size_t i;
+
+	for (i = 0; i + 1 < b->fifo_bursts; i++)
+		if (s->alloc(s, b->fifo + i * burst, (unsigned int)burst) != 0) {
+			rte_pktmbuf_free_bulk(b->fifo, (unsigned int)(i * burst));
+			return -1;
+		}
+	return 0;
+}
+
+/* Free all bursts but the one that is empty. */
+static void
+fifo_drain(struct bench *b, size_t empty)
+{
+	size_t i;
+
+	for (i = 0; i < b->fifo_bursts; i++)
+		if (i != empty)
+			rte_pktmbuf_free_bulk(b->fifo + i * burst, (unsigned int)burst);
+}
+
+/* Cycles per mbuf, negative where the pool ran out. */
+static double
+measure(struct bench *b, struct subject *s, enum free_mode mode)
+{
+	size_t empty = b->fifo_bursts - 1;
+	uint64_t i, begin, cycles;
+
+	if (fifo_fill(b, s) != 0)
+		return -1;
+	begin = rte_rdtsc_precise();
+	for (i = 0; i < bursts; i++) {
+		if (s->alloc(s, b->fifo + empty * burst, (unsigned int)burst) != 0)
+			break;
+		if (++empty == b->fifo_bursts)
+			empty = 0;
+		free_burst(mode, b->fifo + empty * burst, (unsigned int)burst);
+	}
+	cycles = rte_rdtsc_precise() - begin;
+	fifo_drain(b, empty);
+	return i < bursts ? -1 : (double)cycles / (double)(bursts * burst);
+}
+
+static double
+measure_atomic(void)
+{
+	static uint64_t counter __rte_cache_aligned;
+	uint64_t i, begin = rte_rdtsc_precise();
+
+	for (i = 0; i < bursts * burst; i++)
+		__atomic_fetch_add(&counter, 1, __ATOMIC_RELAXED);
+	return (double)(rte_rdtsc_precise() - begin) / (double)(bursts * burst);
+}
+
+static struct rte_mempool *
+add_pool(struct bench *b, const char *ops, uint64_t n, uint64_t cache_size, uint64_t room)
+{
+	struct pool_conf conf = {
+		.ops = ops,
+		.n = (unsigned int)n,
+		.cache = (unsigned int)cache_size,
+		.room = (uint16_t)room,
+	};
+	char name[RTE_MEMPOOL_NAMESIZE];
+	struct rte_mempool *mp;
+
+	if (b->nb_pools == POOLS_MAX) {
+		fprintf(stderr, "frag-perf: too many pools: ask for fewer --page\n");
+		return NULL;
+	}
+	snprintf(name, sizeof(name), "frag_perf_%u", b->nb_pools);
+	mp = pool_create(name, &conf);
+	if (mp == NULL) {
+		fprintf(stderr, "frag-perf: no pool of %" PRIu64 " mbufs of %" PRIu64
+			" bytes with ops %s: %s; ask for less with --held or --page\n",
+			n, room, ops, rte_strerror(rte_errno));
+		return NULL;
+	}
+	b->pool[b->nb_pools++] = mp;
+	return mp;
+}
+
+static struct subject *
+add_subject(struct bench *b, const char *name, struct rte_mempool *mp, uint64_t page)
+{
+	struct subject *s = &b->subject[b->nb_subjects];
+
+	if (b->nb_subjects == SUBJECTS_MAX) {
+		fprintf(stderr, "frag-perf: too many subjects: ask for fewer --page or --len\n");
+		return NULL;
+	}
+	b->nb_subjects++;
+	s->name = name;
+	s->mp = mp;
+	s->page = (uint32_t)page;
+	s->alloc = alloc_object;
+	return s;
+}
+
+/* A subject with a pool of its own, of the default size. */
+static struct subject *
+add_stock(struct bench *b, const char *name, const char *ops, uint64_t cache_size)
+{
+	uint64_t n = b->held + 2 * burst + 2 * cache_size + 1024;
+	struct rte_mempool *mp = add_pool(b, ops, n, cache_size, RTE_MBUF_DEFAULT_BUF_SIZE);
+
+	return mp == NULL ? NULL : add_subject(b, name, mp, RTE_MBUF_DEFAULT_BUF_SIZE);
+}
+
+/* Whole pages as mono-frags, allocated from the frag pool: headers take pages as well. */
+static int
+add_mono_frags(struct bench *b)
+{
+	uint64_t mbufs = b->held + 2 * burst;
+	uint64_t headers = mbufs / (RTE_MBUF_DEFAULT_BUF_SIZE / 256);
+	struct rte_mempool *mp = add_pool(b, PPOOL_OPS_NAME, mbufs + headers + 1024, 0,
+			RTE_MBUF_DEFAULT_BUF_SIZE);
+
+	if (mp == NULL)
+		return -1;
+	return add_subject(b, "mono-frag", ppool_frag_pool(mp), RTE_MBUF_DEFAULT_BUF_SIZE) == NULL ?
+		-1 : 0;
+}
+
+static int
+add_carver(struct bench *b, const char *name, struct rte_mempool *mp, uint64_t page, uint64_t len,
+		uint64_t nb_lanes)
+{
+	struct ppool_carver_conf conf = {
+		.max_len = (uint32_t)len,
+		.headroom = RTE_PKTMBUF_HEADROOM,
+		.nb_lanes = (uint16_t)nb_lanes,
+		.port = RTE_MBUF_PORT_INVALID,
+		.socket_id = SOCKET_ID_ANY,
+	};
+	struct subject *s = add_subject(b, name, mp, page);
+
+	if (s == NULL)
+		return -1;
+	s->len = (uint32_t)len;
+	s->alloc = nb_lanes == 1 ? alloc_carve : alloc_lane;
+	s->c = ppool_carver_create(mp, &conf);
+	if (s->c == NULL) {
+		fprintf(stderr, "frag-perf: no carver of %" PRIu64 " lanes for --len %" PRIu64
+			": %s\n", nb_lanes, len, rte_strerror(rte_errno));
+		return -1;
+	}
+	return 0;
+}
+
+/* Pages that a carver of each length needs when it holds what it shall. */
+static uint64_t
+pages_needed(const struct bench *b, uint64_t page)
+{
+	uint64_t slots = page / 256, max = 0, per_page, n;
+	unsigned int i;
+
+	for (i = 0; i < lens.n; i++) {
+		per_page = RTE_MAX(page / RTE_ALIGN(lens.v[i] + RTE_PKTMBUF_HEADROOM, 64u), 1u);
+		n = (b->held + 2 * burst) / per_page + (b->held + 2 * burst) / slots;
+		max = RTE_MAX(max, n);
+	}
+	return max + lens.n * (2 * lanes + 2) + 256;
+}
+
+static int
+add_carvers(struct bench *b, uint64_t page)
+{
+	struct rte_mempool *mp = add_pool(b, PPOOL_OPS_NAME, pages_needed(b, page), 0, page);
+	unsigned int i;
+
+	if (mp == NULL)
+		return -1;
+	for (i = 0; i < lens.n; i++) {
+		if (lens.v[i] + RTE_PKTMBUF_HEADROOM > page)
+			continue;
+		if (add_carver(b, "carve", mp, page, lens.v[i], 1) != 0)
+			return -1;
+		if (lanes > 1 && add_carver(b, "lanes", mp, page, lens.v[i], lanes) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int
+bench_init(struct bench *b, uint64_t held)
+{
+	unsigned int i;
+
+	b->held = held;
+	b->fifo_bursts = (held + burst - 1) / burst + 1;
+	b->fifo = calloc(b->fifo_bursts * burst, sizeof(*b->fifo));
+	b->ring = add_stock(b, "ring, cache", "ring_mp_mc", cache);
+	b->stack = add_stock(b, "stack, cache", "stack", cache);
+	if (b->fifo == NULL || b->ring == NULL || b->stack == NULL ||
+			add_stock(b, "ring", "ring_mp_mc", 0) == NULL ||
+			add_stock(b, "stack", "stack", 0) == NULL ||
+			add_stock(b, "page, cache", PPOOL_OPS_NAME, cache) == NULL ||
+			add_stock(b, "page", PPOOL_OPS_NAME, 0) == NULL ||
+			add_mono_frags(b) != 0)
+		return -1;
+	for (i = 0; i < pages.n; i++)
+		if (add_carvers(b, pages.v[i]) != 0)
+			return -1;
+	return 0;
+}
+
+/* Nothing is held any more: the books of our pools must balance. */
+static int
+bench_fini(struct bench *b)
+{
+	unsigned int i;
+	int ret = 0;
+
+	for (i = 0; i < b->nb_subjects; i++)
+		ppool_carver_free(b->subject[i].c);
+	for (i = 0; i < b->nb_pools; i++) {
+		if (ppool_is_page_pool(b->pool[i]) && ppool_check(b->pool[i], stderr) != 0)
+			ret = -1;
+		if (rte_mempool_in_use_count(b->pool[i]) != 0) {
+			fprintf(stderr, "frag-perf: mbufs did not come back to %s\n",
+				b->pool[i]->name);
+			ret = -1;
+		}
+		rte_mempool_free(b->pool[i]);
+	}
+	free(b->fifo);
+	return ret;
+}
+
+static int
+bench_round(struct bench *b, unsigned int round)
+{
+	unsigned int i, mode;
+
+	b->atomic[round] = measure_atomic();
+	for (i = 0; i < b->nb_subjects; i++)
+		for (mode = 0; mode < FREE_MODES; mode++) {
+			struct subject *s = &b->subject[i];
+
+			s->cycles[mode][round] = measure(b, s, mode);
+			if (s->cycles[mode][round] >= 0)
+				continue;
+			fprintf(stderr, "frag-perf: %s of %" PRIu32 " bytes, pages of %" PRIu32
+				": pool exhausted\n", s->name, s->len, s->page);
+			return -1;
+		}
+	return 0;
+}
+
+static int
+compare_doubles(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static double
+median(const double *samples)
+{
+	double sorted[ROUNDS_MAX];
+
+	memcpy(sorted, samples, rounds * sizeof(*samples));
+	qsort(sorted, rounds, sizeof(*sorted), compare_doubles);
+	return rounds % 2 != 0 ? sorted[rounds / 2] :
+		(sorted[rounds / 2 - 1] + sorted[rounds / 2]) / 2;
+}
+
+static void
+report_subject(const struct bench *b, const struct subject *s, struct json *j)
+{
+	double atomic = median(b->atomic);
+	unsigned int mode;
+
+	printf("%-13s%6" PRIu32 "%6" PRIu32, s->name, s->page, s->len);
+	for (mode = 0; mode < FREE_MODES; mode++) {
+		double cycles = median(s->cycles[mode]);
+		double ring = cycles / median(b->ring->cycles[mode]);
+		double stack = cycles / median(b->stack->cycles[mode]);
+
+		printf("%9.1f%7.2f%7.2f%7.2f", cycles, ring, stack, cycles / atomic);
+		json_object(j, NULL);
+		json_uint(j, "held", b->held);
+		json_string(j, "name", s->name);
+		json_uint(j, "page", s->page);
+		json_uint(j, "len", s->len);
+		json_string(j, "free", free_names[mode]);
+		json_real(j, "cycles", cycles);
+		json_real(j, "to_ring_cache", ring);
+		json_real(j, "to_stack_cache", stack);
+		json_real(j, "to_atomic", cycles / atomic);
+		json_end(j);
+	}
+	printf("\n");
+}
+
+static void
+report(const struct bench *b, struct json *j)
+{
+	unsigned int i;
+
+	printf("\n%" PRIu64 " held, bursts of %" PRIu64 ", atomic increment %.1f cycles\n",
+		b->held, burst, median(b->atomic));
+	printf("%-13s%6s%6s%9s%7s%7s%7s%9s%7s%7s%7s\n", "", "page", "len",
+		"bulk", "/ring", "/stack", "/atom", "one", "/ring", "/stack", "/atom");
+	for (i = 0; i < b->nb_subjects; i++)
+		report_subject(b, &b->subject[i], j);
+	fflush(stdout);
+}
+
+static int
+bench(uint64_t held, struct json *j)
+{
+	struct bench *b = calloc(1, sizeof(*b));
+	unsigned int round;
+	int ret;
+
+	if (b == NULL)
+		return -1;
+	ret = bench_init(b, held);
+	for (round = 0; ret == 0 && round < rounds; round++)
+		ret = bench_round(b, round);
+	if (ret == 0)
+		report(b, j);
+	if (bench_fini(b) != 0)
+		ret = -1;
+	free(b);
+	return ret;
+}
+
+static int
+frag_perf_run(char **args)
+{
+	struct json *j;
+	unsigned int i;
+	int ret = 0;
+
+	(void)args;
+	if (json_open(&j, json_path) != 0)
+		return EXIT_FAILURE;
+	printf("TSC cycles to allocate and free one mbuf, median of %" PRIu64 " rounds, TSC %"
+		PRIu64 " MHz; ratios to ring and stack with a cache of %" PRIu64
+		" and to an atomic increment\n", rounds, rte_get_tsc_hz() / 1000000, cache);
+	json_uint(j, "tsc_hz", rte_get_tsc_hz());
+	json_uint(j, "rounds", rounds);
+	json_uint(j, "burst", burst);
+	json_uint(j, "cache", cache);
+	json_uint(j, "lanes", lanes);
+	json_array(j, "results");
+	for (i = 0; i < helds.n && ret == 0; i++)
+		ret = bench(helds.v[i], j);
+	json_end(j);
+	json_bool(j, "ok", ret == 0);
+	if (json_close(j) != 0)
+		ret = -1;
+	return ret == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+const struct command cmd_frag_perf = {
+	.name = "frag-perf",
+	.help = "cycles to allocate and free frags, against stock pools and an atomic increment",
+	.opts = frag_perf_opts,
+	.run = frag_perf_run,
+};

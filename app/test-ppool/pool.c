@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The ppfrag authors
+ */
+
+#include <errno.h>
+
+#include <rte_errno.h>
+#include <rte_lcore.h>
+#include <rte_malloc.h>
+#include <rte_mbuf.h>
+
+#include <ppool.h>
+
+#include "pool.h"
+
+size_t
+pool_heap_bytes(void)
+{
+	struct rte_malloc_socket_stats stats;
+	size_t bytes = 0;
+	unsigned int i;
+
+	for (i = 0; i < rte_socket_count(); i++)
+		if (rte_malloc_get_socket_stats(rte_socket_id_by_idx(i), &stats) == 0)
+			bytes += stats.heap_allocsz_bytes;
+	return bytes;
+}
+
+struct rte_mempool *
+pool_create(const char *name, const struct pool_conf *conf)
+{
+	struct rte_mempool *mp;
+	int err;
+
+	mp = rte_pktmbuf_pool_create_by_ops(name, conf->n, conf->cache, 0, conf->room,
+			(int)rte_socket_id(), conf->ops);
+	if (mp == NULL || !ppool_is_page_pool(mp) || ppool_frag_pool(mp) != NULL)
+		return mp;
+	err = rte_errno;
+	rte_mempool_free(mp);
+	rte_errno = err;
+	return NULL;
+}
+
+static size_t
+object_bytes(const struct pool_conf *conf)
+{
+	struct rte_mempool_objsz size;
+
+	return rte_mempool_calc_obj_size(sizeof(struct rte_mbuf) + conf->room, 0, &size);
+}
+
+struct rte_mempool *
+pool_create_fit(const char *name, const struct pool_conf *conf, size_t bytes)
+{
+	size_t before = pool_heap_bytes(), object = object_bytes(conf), used, excess;
+	struct pool_conf fit = *conf;
+	struct rte_mempool *mp;
+
+	/* Rings, tables and gaps between objects take more than the objects alone. */
+	fit.n = (unsigned int)RTE_MIN(bytes / object, (size_t)UINT32_MAX / 2);
+	while (fit.n > 0) {
+		mp = pool_create(name, &fit);
+		if (mp == NULL)
+			return NULL;
+		used = pool_heap_bytes() - before;
+		if (used <= bytes)
+			return mp;
+		rte_mempool_free(mp);
+		excess = (used - bytes + object - 1) / object;
+		fit.n -= (unsigned int)RTE_MIN(excess, fit.n);
+	}
+	rte_errno = ENOSPC;
+	return NULL;
+}
+
+const char *
+pool_ops_name(const struct rte_mempool *mp)
+{
+	return rte_mempool_get_ops(mp->ops_index)->name;
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The ppfrag authors
+ */
+
+#ifndef _POOL_H_
+#define _POOL_H_
+
+/* Packet mbuf pools of any ops, for the commands that measure. */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <rte_mempool.h>
+
+struct pool_conf {
+	const char *ops;      /* NULL: what EAL was told, else the default of this DPDK */
+	unsigned int n;
+	unsigned int cache;
+	uint16_t room;        /* bytes of an mbuf behind its header, headroom included */
+};
+
+/**
+ * Bytes allocated from EAL's heaps: memzones, mempools, rte_malloc. The growth between two calls
+ * is the hugepage memory that was taken in between, whoever took it: pools of any ops, rings,
+ * queues, tables.
+ */
+size_t pool_heap_bytes(void);
+
+/**
+ * Create a packet mbuf pool, with all the memory that it will ever need outside its objects.
+ *
+ * @return
+ *   The pool, or NULL with rte_errno.
+ */
+struct rte_mempool *pool_create(const char *name, const struct pool_conf *conf);
+
+/**
+ * As pool_create(), with as many mbufs as fit into a number of bytes of EAL's heaps: found by
+ * creating pools until one fits. conf->n is ignored.
+ */
+struct rte_mempool *pool_create_fit(const char *name, const struct pool_conf *conf, size_t bytes);
+
+/** Name of a pool's ops. */
+const char *pool_ops_name(const struct rte_mempool *mp);
+
+#endif /* _POOL_H_ */

@@ -1,0 +1,488 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The ppfrag authors
+ */
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include <rte_launch.h>
+
+#include "pool.h"
+#include "unit.h"
+
+#define POOLS_MAX 32
+#define CARVERS_MAX 64
+
+unsigned int unit_ran;
+unsigned int unit_skipped;
+uint64_t unit_seed;
+
+static struct rte_mempool *pools[POOLS_MAX];
+static struct ppool_carver *carvers[CARVERS_MAX];
+static size_t heap_before;
+
+void
+unit_shuffle(void **array, unsigned int n, uint64_t *state)
+{
+	unsigned int i, k;
+	void *tmp;
+
+	for (i = n; i > 1; i--) {
+		k = unit_range(state, 0, i - 1);
+		tmp = array[i - 1];
+		array[i - 1] = array[k];
+		array[k] = tmp;
+	}
+}
+
+/* Pools */
+
+const char *
+unit_name(void)
+{
+	static char name[RTE_MEMPOOL_NAMESIZE];
+	static unsigned int count;
+
+	snprintf(name, sizeof(name), "unit_%u", count++);
+	return name;
+}
+
+struct rte_mempool *
+unit_register(struct rte_mempool *mp)
+{
+	unsigned int i;
+
+	assert_non_null(mp);
+	for (i = 0; i < POOLS_MAX; i++)
+		if (pools[i] == NULL) {
+			pools[i] = mp;
+			return mp;
+		}
+	rte_mempool_free(mp);
+	fail_msg("too many pools in one test");
+	return NULL;
+}
+
+static void
+unregister(struct rte_mempool *mp)
+{
+	unsigned int i;
+
+	for (i = 0; i < POOLS_MAX; i++)
+		if (pools[i] == mp)
+			pools[i] = NULL;
+}
+
+struct rte_mempool *
+unit_mempool(const struct unit_pool_conf *conf)
+{
+	const char *ops = conf->ops != NULL ? conf->ops : PPOOL_OPS_NAME;
+	struct rte_mempool *mp;
+
+	mp = rte_mempool_create_empty(unit_name(), conf->n, conf->elt_size, conf->cache, 0,
+			SOCKET_ID_ANY, conf->flags);
+	assert_non_null(mp);
+	unit_register(mp);
+	assert_int_equal(rte_mempool_set_ops_byname(mp, ops, NULL), 0);
+	if (conf->anon)
+		assert_int_equal(rte_mempool_populate_anon(mp), conf->n);
+	else if (!conf->empty)
+		assert_int_equal(rte_mempool_populate_default(mp), conf->n);
+	return mp;
+}
+
+static struct rte_mempool *
+pktmbuf_pool(const char *ops, unsigned int n, uint16_t room, unsigned int cache, uint16_t priv)
+{
+	struct rte_mempool *mp = rte_pktmbuf_pool_create_by_ops(unit_name(), n, cache, priv, room,
+			SOCKET_ID_ANY, ops);
+
+	if (mp == NULL)
+		print_error("no pool of %u mbufs of %u bytes: %s\n", n, room,
+			rte_strerror(rte_errno));
+	assert_non_null(mp);
+	return unit_register(mp);
+}
+
+struct rte_mempool *
+unit_pool(unsigned int n, uint16_t room, unsigned int cache, uint16_t priv)
+{
+	return pktmbuf_pool(PPOOL_OPS_NAME, n, room, cache, priv);
+}
+
+struct rte_mempool *
+unit_stock_pool(unsigned int n, uint16_t room)
+{
+	return pktmbuf_pool("ring_mp_mc", n, room, 0, 0);
+}
+
+/* Inlined, its copy loop for many objects makes GCC warn of those that a short array lacks. */
+void
+unit_put_bulk(struct rte_mempool *mp, void * const *obj, unsigned int n)
+{
+	rte_mempool_put_bulk(mp, obj, n);
+}
+
+static int
+compare_pointers(const void *a, const void *b)
+{
+	uintptr_t x = (uintptr_t)*(void *const *)a, y = (uintptr_t)*(void *const *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* Sorts the objects. */
+static bool
+all_distinct(void **obj, unsigned int n)
+{
+	unsigned int i;
+
+	qsort(obj, n, sizeof(*obj), compare_pointers);
+	for (i = 1; i < n; i++)
+		if (obj[i] == obj[i - 1])
+			return false;
+	return true;
+}
+
+/* Every object can be had, in one call, and not one more. */
+static bool
+all_reachable(struct rte_mempool *mp, void **obj)
+{
+	unsigned int n = mp->populated_size;
+	bool ok = true;
+
+	if (rte_mempool_generic_get(mp, obj, n, NULL) != 0) {
+		print_error("%s: not all of %u objects can be had at once\n", mp->name, n);
+		return false;
+	}
+	if (rte_mempool_generic_get(mp, obj + n, 1, NULL) == 0) {
+		print_error("%s: one object more than there are\n", mp->name);
+		ok = false;
+	}
+	if (!all_distinct(obj, n)) {
+		print_error("%s: one object was handed out twice\n", mp->name);
+		ok = false;
+	}
+	rte_mempool_generic_put(mp, obj, n, NULL);
+	return ok;
+}
+
+static void
+flush_caches(struct rte_mempool *mp)
+{
+	unsigned int i;
+
+	if (mp->cache_size == 0)
+		return;
+	/* What other lcores have cached is free, but only they could hand it out. */
+	for (i = 0; i < RTE_MAX_LCORE; i++)
+		rte_mempool_cache_flush(&mp->local_cache[i], mp);
+}
+
+static bool
+balanced(struct rte_mempool *mp)
+{
+	int ret = ppool_is_page_pool(mp) ? ppool_check(mp, stderr) : 0;
+
+	if (ret != 0)
+		print_error("%s: ledger not balanced: %d\n", mp->name, ret);
+	return ret == 0;
+}
+
+bool
+unit_pool_whole(struct rte_mempool *mp)
+{
+	unsigned int avail;
+	void **obj;
+	bool ok;
+
+	if (mp->populated_size == 0) /* a mempool that has no driver data yet */
+		return true;
+	avail = rte_mempool_avail_count(mp);
+	ok = balanced(mp);
+	if (avail != mp->populated_size) {
+		print_error("%s: %u of %u objects available\n", mp->name, avail,
+			mp->populated_size);
+		ok = false;
+	}
+	flush_caches(mp);
+	obj = malloc((mp->populated_size + 1) * sizeof(*obj));
+	ok = obj != NULL && all_reachable(mp, obj) && ok;
+	free(obj);
+	return balanced(mp) && ok;
+}
+
+void
+unit_pool_free(struct rte_mempool *mp)
+{
+	bool ok;
+
+	unregister(mp);
+	ok = unit_pool_whole(mp);
+	rte_mempool_free(mp);
+	assert_true(ok);
+}
+
+/* Carvers */
+
+struct ppool_carver *
+unit_carver(struct rte_mempool *mp, uint32_t max_len, uint16_t lanes)
+{
+	struct ppool_carver_conf conf = {
+		.max_len = max_len,
+		.headroom = RTE_PKTMBUF_HEADROOM,
+		.nb_lanes = lanes,
+		.port = RTE_MBUF_PORT_INVALID,
+		.socket_id = SOCKET_ID_ANY,
+	};
+	struct ppool_carver *c = ppool_carver_create(mp, &conf);
+	unsigned int i;
+
+	if (c == NULL)
+		print_error("no carver: %s\n", rte_strerror(rte_errno));
+	assert_non_null(c);
+	for (i = 0; i < CARVERS_MAX; i++)
+		if (carvers[i] == NULL) {
+			carvers[i] = c;
+			return c;
+		}
+	ppool_carver_free(c);
+	fail_msg("too many carvers in one test");
+	return NULL;
+}
+
+void
+unit_carver_free(struct ppool_carver *c)
+{
+	unsigned int i;
+
+	for (i = 0; i < CARVERS_MAX; i++)
+		if (carvers[i] == c)
+			carvers[i] = NULL;
+	ppool_carver_free(c);
+}
+
+/* Fixtures */
+
+int
+unit_setup(void **state)
+{
+	(void)state;
+	unit_ran++;
+	heap_before = pool_heap_bytes();
+	return 0;
+}
+
+/* What fails a check is left out of the next test all the same. */
+static bool
+teardown_pools(void)
+{
+	struct rte_mempool *mp[POOLS_MAX];
+	struct ppool_carver *c[CARVERS_MAX];
+	bool ok = true;
+	unsigned int i;
+
+	memcpy(mp, pools, sizeof(mp));
+	memcpy(c, carvers, sizeof(c));
+	memset(pools, 0, sizeof(pools));
+	memset(carvers, 0, sizeof(carvers));
+	for (i = 0; i < POOLS_MAX; i++)
+		if (mp[i] != NULL)
+			ok = balanced(mp[i]) && ok;
+	for (i = 0; i < CARVERS_MAX; i++)
+		ppool_carver_free(c[i]);
+	for (i = 0; i < POOLS_MAX; i++)
+		if (mp[i] != NULL) {
+			ok = unit_pool_whole(mp[i]) && ok;
+			rte_mempool_free(mp[i]);
+		}
+	return ok;
+}
+
+int
+unit_teardown(void **state)
+{
+	bool ok = teardown_pools();
+	size_t heap = pool_heap_bytes();
+
+	(void)state;
+	if (heap != heap_before) {
+		print_error("EAL's heaps: %zu bytes allocated before the test, %zu behind it\n",
+			heap_before, heap);
+		ok = false;
+	}
+	return ok ? 0 : -1;
+}
+
+/* Contents */
+
+static uint64_t
+pattern(uint64_t tag, size_t i)
+{
+	uint64_t state = tag + (uint64_t)i * UINT64_C(0x632be59bd9b4e019);
+
+	return unit_random(&state);
+}
+
+void
+unit_fill(void *data, size_t len, uint64_t tag)
+{
+	uint64_t word;
+	size_t i;
+
+	for (i = 0; i < len; i += sizeof(word)) {
+		word = pattern(tag, i);
+		memcpy((char *)data + i, &word, RTE_MIN(sizeof(word), len - i));
+	}
+}
+
+bool
+unit_filled(const void *data, size_t len, uint64_t tag)
+{
+	uint64_t word;
+	size_t i;
+
+	for (i = 0; i < len; i += sizeof(word)) {
+		word = pattern(tag, i);
+		if (memcmp((const char *)data + i, &word, RTE_MIN(sizeof(word), len - i)) != 0)
+			return false;
+	}
+	return true;
+}
+
+void
+unit_fill_buf(struct rte_mbuf *m, uint64_t tag)
+{
+	unit_fill(m->buf_addr, m->buf_len, tag);
+}
+
+bool
+unit_filled_buf(const struct rte_mbuf *m, uint64_t tag)
+{
+	return unit_filled(m->buf_addr, m->buf_len, tag);
+}
+
+void
+unit_fill_data(struct rte_mbuf *m, uint64_t tag)
+{
+	for (; m != NULL; m = m->next)
+		unit_fill(rte_pktmbuf_mtod(m, void *), m->data_len, tag++);
+}
+
+bool
+unit_filled_data(const struct rte_mbuf *m, uint64_t tag)
+{
+	for (; m != NULL; m = m->next)
+		if (!unit_filled(rte_pktmbuf_mtod(m, const void *), m->data_len, tag++))
+			return false;
+	return true;
+}
+
+void
+unit_assert_fresh(struct rte_mbuf *m, struct rte_mempool *frag_pool)
+{
+	const char *reason = NULL;
+
+	if (rte_mbuf_check(m, 1, &reason) != 0)
+		fail_msg("mbuf %p: %s", (void *)m, reason);
+	assert_ptr_equal(m->pool, frag_pool);
+	assert_int_equal(rte_mbuf_refcnt_read(m), 1);
+	assert_int_equal(rte_mbuf_ext_refcnt_read(m->shinfo), 1);
+	assert_int_equal(m->ol_flags, RTE_MBUF_F_EXTERNAL);
+	assert_int_equal(m->nb_segs, 1);
+	assert_null(m->next);
+	assert_int_equal(m->packet_type, 0);
+	assert_int_equal(m->data_off, RTE_PKTMBUF_HEADROOM);
+	assert_int_equal(m->pkt_len, m->data_len);
+	assert_int_equal(m->priv_size, rte_pktmbuf_priv_size(frag_pool));
+	assert_true(rte_is_aligned(m->buf_addr, PPOOL_FRAG_ALIGN));
+}
+
+/* Ledger */
+
+struct ppool_ledger
+unit_ledger(struct rte_mempool *mp)
+{
+	struct ppool_ledger l;
+
+	assert_int_equal(ppool_check(mp, stderr), 0);
+	assert_int_equal(ppool_ledger_get(mp, &l), 0);
+	/* The invariants, once more and independently of ppool_check(). */
+	assert_int_equal(l.pages, l.free + l.whole + l.data + l.header);
+	assert_int_equal(l.data_bytes, (uint64_t)l.data * l.page_bytes);
+	assert_int_equal(l.header_bytes, (uint64_t)l.header * l.page_bytes);
+	assert_int_equal(l.data_bytes, l.charged + l.stranded + l.open);
+	assert_int_equal(l.header_bytes, l.slot_charged + l.slot_idle);
+	return l;
+}
+
+void
+unit_assert_charged(struct rte_mempool *mp, struct rte_mbuf * const *m, unsigned int n)
+{
+	struct ppool_ledger l = unit_ledger(mp);
+	uint64_t sum = 0;
+	unsigned int i;
+
+	for (i = 0; i < n; i++)
+		sum += ppool_mbuf_truesize(m[i]);
+	assert_int_equal(sum, l.charged + l.slot_charged);
+	assert_int_equal(l.frags, n);
+}
+
+struct ppool_stats
+unit_stats(struct rte_mempool *mp)
+{
+	struct ppool_stats stats;
+
+	assert_int_equal(ppool_stats_get(mp, &stats), 0);
+	return stats;
+}
+
+/* Threads */
+
+unsigned int
+unit_workers(void)
+{
+	return rte_lcore_count() - 1;
+}
+
+int
+unit_on_lcore(unsigned int i, lcore_function_t *f, void *arg)
+{
+	unsigned int id;
+
+	RTE_LCORE_FOREACH_WORKER(id)
+		if (i-- == 0) {
+			if (rte_eal_remote_launch(f, arg, id) != 0)
+				return -1;
+			return rte_eal_wait_lcore(id);
+		}
+	return -1;
+}
+
+struct call {
+	lcore_function_t *f;
+	void *arg;
+	int ret;
+};
+
+static void *
+call_thread(void *arg)
+{
+	struct call *call = arg;
+
+	call->ret = call->f(call->arg);
+	return NULL;
+}
+
+int
+unit_on_thread(lcore_function_t *f, void *arg)
+{
+	struct call call = { .f = f, .arg = arg };
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, call_thread, &call) != 0)
+		return -1;
+	pthread_join(thread, NULL);
+	return call.ret;
+}

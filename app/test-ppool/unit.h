@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The ppfrag authors
+ */
+
+#ifndef _UNIT_H_
+#define _UNIT_H_
+
+/*
+ * What the unit suites share. Pools and carvers made by these functions are registered: the
+ * teardown of every test checks their ledgers, demands that every page has come back and can be
+ * had again, frees them and demands that EAL's heaps are as before the test.
+ */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <rte_common.h>
+#include <rte_errno.h>
+#include <rte_lcore.h>
+#include <rte_mbuf.h>
+#include <rte_mempool.h>
+
+#include <ppool.h>
+#include <ppool_carver.h>
+
+struct unit_suite {
+	const char *name;
+	const char *help;
+	const struct CMUnitTest *tests;
+	size_t nb_tests;
+};
+
+#define UNIT_SUITE(suite, text, list) \
+	const struct unit_suite suite_##suite = { \
+		.name = #suite, .help = (text), .tests = (list), .nb_tests = RTE_DIM(list) }
+
+#define UNIT_TEST(f) cmocka_unit_test_setup_teardown(f, unit_setup, unit_teardown)
+
+extern const struct unit_suite suite_mempool, suite_frag, suite_carver, suite_ledger,
+	suite_threads, suite_secondary, suite_info;
+
+int unit_setup(void **state);
+int unit_teardown(void **state);
+
+/** Skip the test where a condition for it does not hold, and say which. */
+#define unit_require(cond, why) do { \
+	if (!(cond)) { \
+		print_message("[  SKIPPED ] needs %s\n", why); \
+		unit_skipped++; \
+		skip(); \
+	} \
+} while (0)
+
+/** Tests that were started, and those of them that were skipped. */
+extern unsigned int unit_ran, unit_skipped;
+
+/* Random numbers that a seed repeats. */
+
+extern uint64_t unit_seed;
+
+static inline uint64_t
+unit_random(uint64_t *state)
+{
+	uint64_t x = (*state += UINT64_C(0x9e3779b97f4a7c15));
+
+	x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+	x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
+	return x ^ (x >> 31);
+}
+
+/** From low to high, both included. */
+static inline uint32_t
+unit_range(uint64_t *state, uint32_t low, uint32_t high)
+{
+	return low + (uint32_t)(unit_random(state) % ((uint64_t)high - low + 1));
+}
+
+void unit_shuffle(void **array, unsigned int n, uint64_t *state);
+
+/* Pools. All names are given by the functions. */
+
+struct unit_pool_conf {
+	unsigned int n;
+	uint32_t elt_size;
+	unsigned int cache;
+	unsigned int flags;
+	bool anon;            /* anonymous memory */
+	bool empty;           /* do not populate */
+	const char *ops;      /* NULL: ppfrag */
+};
+
+/** A mempool without mbufs. */
+struct rte_mempool *unit_mempool(const struct unit_pool_conf *conf);
+
+/** A packet mbuf pool with ops ppfrag. */
+struct rte_mempool *unit_pool(unsigned int n, uint16_t room, unsigned int cache, uint16_t priv);
+
+/** A packet mbuf pool with stock ops. */
+struct rte_mempool *unit_stock_pool(unsigned int n, uint16_t room);
+
+/** Register a pool that a test made itself. */
+struct rte_mempool *unit_register(struct rte_mempool *mp);
+
+/** Free a registered pool before the teardown does, with the same checks. */
+void unit_pool_free(struct rte_mempool *mp);
+
+/** A name for a pool that is not in use. */
+const char *unit_name(void);
+
+/** rte_mempool_put_bulk(), where the compiler does not see how short the array is. */
+void unit_put_bulk(struct rte_mempool *mp, void * const *obj, unsigned int n);
+
+/** Everything of a pool is back: exact count, every page can be had at once, ledger balanced. */
+bool unit_pool_whole(struct rte_mempool *mp);
+
+/* Carvers: freed by the teardown if the test does not. */
+
+struct ppool_carver *unit_carver(struct rte_mempool *mp, uint32_t max_len, uint16_t lanes);
+void unit_carver_free(struct ppool_carver *c);
+
+/* Contents: a pattern that is different in every mbuf and at every place in it. */
+
+void unit_fill(void *data, size_t len, uint64_t tag);
+bool unit_filled(const void *data, size_t len, uint64_t tag);
+
+/** All of the mbuf's buffer: headroom, data and tailroom. */
+void unit_fill_buf(struct rte_mbuf *m, uint64_t tag);
+bool unit_filled_buf(const struct rte_mbuf *m, uint64_t tag);
+
+/** Data of a chain. */
+void unit_fill_data(struct rte_mbuf *m, uint64_t tag);
+bool unit_filled_data(const struct rte_mbuf *m, uint64_t tag);
+
+/** An mbuf of a frag is as a fresh allocation must be. */
+void unit_assert_fresh(struct rte_mbuf *m, struct rte_mempool *frag_pool);
+
+/* Ledger */
+
+/** The ledger, checked: fails the test with an explanation where it does not balance. */
+struct ppool_ledger unit_ledger(struct rte_mempool *mp);
+
+/** The ledger charges live frags exactly with the sum of the mbufs' truesizes. */
+void unit_assert_charged(struct rte_mempool *mp, struct rte_mbuf * const *m, unsigned int n);
+
+struct ppool_stats unit_stats(struct rte_mempool *mp);
+
+/* Threads. Functions that run there return 0, or another number to fail the test. */
+
+/** Run on a worker lcore, the i-th from 0, and wait. */
+int unit_on_lcore(unsigned int i, lcore_function_t *f, void *arg);
+
+/** Run on a thread that is no lcore, and wait. */
+int unit_on_thread(lcore_function_t *f, void *arg);
+
+unsigned int unit_workers(void);
+
+#endif /* _UNIT_H_ */

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The ppfrag authors
+ */
+
+#include <stdlib.h>
+
+#include "unit.h"
+
+/* What a pool tells about itself. */
+
+static void
+assert_layout(struct rte_mempool *mp)
+{
+	uint32_t page = mp->header_size + mp->elt_size + mp->trailer_size;
+	uint16_t priv = rte_pktmbuf_priv_size(mp);
+	struct ppool_layout l, of_frag_pool;
+
+	assert_int_equal(ppool_layout_get(mp, &l), 0);
+	assert_int_equal(ppool_layout_get(ppool_frag_pool(mp), &of_frag_pool), 0);
+	assert_memory_equal(&l, &of_frag_pool, sizeof(l));
+	assert_int_equal(l.page_bytes, page);
+	/* The application's mbuf and private area are not touched, and little more is wasted. */
+	assert_true(l.lead_bytes >= mp->header_size + sizeof(struct rte_mbuf) + priv);
+	assert_true(l.lead_bytes < mp->header_size + sizeof(struct rte_mbuf) + priv +
+			RTE_CACHE_LINE_SIZE);
+	assert_int_equal(l.room_bytes, mp->header_size + mp->elt_size - l.lead_bytes);
+	/* An mbuf, its private area, what a frag needs and an object header. */
+	assert_true(l.slot_bytes >= sizeof(struct rte_mbuf) + priv + sizeof(struct ppool_frag) +
+			sizeof(struct rte_mempool_objhdr));
+	assert_int_equal(l.slot_bytes % RTE_CACHE_LINE_SIZE, 0);
+	assert_true(l.slots >= 1);
+	assert_true((uint64_t)l.slots * l.slot_bytes <= page);
+	/* A header page is used well. */
+	assert_true((uint64_t)(l.slots + 2) * l.slot_bytes > mp->elt_size - priv);
+}
+
+static void
+test_layout(void **state)
+{
+	static const uint16_t rooms[] = { 512, 2176, 4096, 9216, 16384, UINT16_MAX };
+	static const uint16_t privs[] = { 0, 8, 64, 256 };
+	unsigned int i, k;
+
+	(void)state;
+	for (i = 0; i < RTE_DIM(rooms); i++)
+		for (k = 0; k < RTE_DIM(privs); k++) {
+			struct rte_mempool *mp = unit_pool(20, rooms[i], 0, privs[k]);
+
+			assert_layout(mp);
+			unit_pool_free(mp);
+		}
+}
+
+/* Without a private area a header is three cache lines. */
+static void
+test_slot_of_three_lines(void **state)
+{
+	struct ppool_layout l;
+
+	(void)state;
+	assert_int_equal(ppool_layout_get(unit_pool(20, 2176, 0, 0), &l), 0);
+	assert_int_equal(l.slot_bytes, 3 * 64);
+}
+
+static void
+test_dump(void **state)
+{
+	struct rte_mempool *mp = unit_pool(40, 4096, 0, 0);
+	struct rte_mempool *stock = unit_stock_pool(15, 2176);
+	struct rte_mempool *pools[3] = { mp, NULL, stock };
+	struct rte_mbuf *m;
+	unsigned int i;
+
+	(void)state;
+	m = ppool_carve(unit_carver(mp, 1000, 1), 500);
+	assert_non_null(m);
+	pools[1] = ppool_frag_pool(mp);
+	for (i = 0; i < RTE_DIM(pools); i++) {
+		char *text = NULL;
+		size_t size = 0;
+		FILE *f = open_memstream(&text, &size);
+
+		assert_non_null(f);
+		ppool_dump(f, pools[i]);
+		fclose(f);
+		assert_true(size > 0);
+		if (pools[i] != stock) {
+			/* The pool's name and the counters' names, whichever role it is given in. */
+			assert_non_null(strstr(text, mp->name));
+			assert_non_null(strstr(text, "frag_alloc"));
+			assert_non_null(strstr(text, "page_empty"));
+		}
+		free(text);
+	}
+	rte_pktmbuf_free(m);
+}
+
+static void
+test_stats_of_both_roles(void **state)
+{
+	struct rte_mempool *mp = unit_pool(40, 4096, 0, 0);
+	struct rte_mbuf *m = rte_pktmbuf_alloc(ppool_frag_pool(mp));
+	struct ppool_stats a, b;
+	struct ppool_ledger la, lb;
+
+	(void)state;
+	assert_non_null(m);
+	a = unit_stats(mp);
+	b = unit_stats(ppool_frag_pool(mp));
+	assert_memory_equal(&a, &b, sizeof(a));
+	assert_int_equal(a.frag_alloc, 1);
+	la = unit_ledger(mp);
+	lb = unit_ledger(ppool_frag_pool(mp));
+	assert_memory_equal(&la, &lb, sizeof(la));
+	rte_pktmbuf_free(m);
+}
+
+/* Drivers register DMA memory through m->pool: the frag pool lists the page pool's chunks. */
+
+struct chunks {
+	struct { void *addr; rte_iova_t iova; size_t len; } chunk[256];
+	unsigned int n;
+};
+
+static void
+collect_chunk(struct rte_mempool *mp, void *arg, struct rte_mempool_memhdr *chunk, unsigned int i)
+{
+	struct chunks *c = arg;
+
+	(void)mp;
+	(void)i;
+	if (c->n == RTE_DIM(c->chunk))
+		return;
+	c->chunk[c->n].addr = chunk->addr;
+	c->chunk[c->n].iova = chunk->iova;
+	c->chunk[c->n].len = chunk->len;
+	c->n++;
+}
+
+static bool
+listed(const struct chunks *c, const void *data, size_t len)
+{
+	unsigned int i;
+
+	for (i = 0; i < c->n; i++)
+		if (data >= c->chunk[i].addr && (const char *)data + len <=
+				(const char *)c->chunk[i].addr + c->chunk[i].len)
+			return true;
+	return false;
+}
+
+static void
+assert_chunks_listed(struct rte_mempool *mp)
+{
+	struct rte_mempool *frag_pool = ppool_frag_pool(mp);
+	struct chunks of_pages = { .n = 0 }, of_frags = { .n = 0 };
+	unsigned int i, k;
+
+	rte_mempool_mem_iter(mp, collect_chunk, &of_pages);
+	rte_mempool_mem_iter(frag_pool, collect_chunk, &of_frags);
+	assert_true(of_pages.n > 0 && of_pages.n < RTE_DIM(of_pages.chunk));
+	for (i = 0; i < of_pages.n; i++) {
+		for (k = 0; k < of_frags.n; k++)
+			if (of_frags.chunk[k].addr == of_pages.chunk[i].addr &&
+					of_frags.chunk[k].iova == of_pages.chunk[i].iova &&
+					of_frags.chunk[k].len == of_pages.chunk[i].len)
+				break;
+		if (k == of_frags.n)
+			fail_msg("chunk %u of %u is not listed", i, of_pages.n);
+	}
+	/* Listing them must not make frags of them. */
+	assert_int_equal(rte_mempool_in_use_count(frag_pool), 0);
+	assert_int_equal(rte_mempool_avail_count(mp), mp->size);
+}
+
+static void
+test_chunks(void **state)
+{
+	struct rte_mempool *mp;
+	struct ppool_carver *c;
+	struct rte_mbuf *m[100];
+	struct chunks chunks = { .n = 0 };
+	unsigned int i;
+
+	(void)state;
+	assert_chunks_listed(unit_pool(4000, 4096, 0, 0));
+	mp = unit_pool(120, 16384, 32, 0);
+	assert_chunks_listed(mp);
+	/* Every frag lies in memory that its own pool lists. */
+	rte_mempool_mem_iter(ppool_frag_pool(mp), collect_chunk, &chunks);
+	c = unit_carver(mp, 2000, 1);
+	for (i = 0; i < RTE_DIM(m); i++) {
+		m[i] = ppool_carve(c, 1 + i * 20);
+		assert_non_null(m[i]);
+		assert_true(listed(&chunks, m[i]->buf_addr, m[i]->buf_len));
+	}
+	rte_pktmbuf_free_bulk(m, RTE_DIM(m));
+}
+
+/* Functions that work on any mempool work on both roles. */
+static void
+test_mempool_functions(void **state)
+{
+	struct rte_mempool *mp = unit_pool(100, 4096, 16, 0);
+	struct rte_mempool *frag_pool = ppool_frag_pool(mp);
+	struct rte_mbuf *m[4];
+	char *text = NULL;
+	size_t size = 0;
+	FILE *f;
+
+	(void)state;
+	assert_int_equal(rte_pktmbuf_alloc_bulk(frag_pool, m, RTE_DIM(m)), 0);
+	assert_true(rte_pktmbuf_data_room_size(frag_pool) <= m[0]->buf_len);
+	assert_int_equal(rte_pktmbuf_priv_size(frag_pool), rte_pktmbuf_priv_size(mp));
+	rte_mempool_audit(mp);
+	rte_mempool_audit(frag_pool);
+	f = open_memstream(&text, &size);
+	assert_non_null(f);
+	rte_mempool_dump(f, mp);
+	rte_mempool_dump(f, frag_pool);
+	rte_mempool_list_dump(f);
+	fclose(f);
+	assert_true(size > 0);
+	free(text);
+	assert_ptr_equal(rte_mempool_from_obj(m[0]), frag_pool);
+	if (m[0]->buf_iova != RTE_BAD_IOVA)
+		assert_int_not_equal(rte_mempool_virt2iova(m[0]), 0);
+	rte_pktmbuf_free_bulk(m, RTE_DIM(m));
+}
+
+static const struct CMUnitTest tests[] = {
+	UNIT_TEST(test_layout),
+	UNIT_TEST(test_slot_of_three_lines),
+	UNIT_TEST(test_dump),
+	UNIT_TEST(test_stats_of_both_roles),
+	UNIT_TEST(test_chunks),
+	UNIT_TEST(test_mempool_functions),
+};
+
+UNIT_SUITE(info, "layout, statistics, dump, the chunks of memory that a pool lists", tests);

@@ -1,0 +1,422 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The ppfrag authors
+ */
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+
+#include <rte_launch.h>
+#include <rte_ring.h>
+
+#include "unit.h"
+
+/*
+ * Lcores and other threads allocate, free and pass mbufs to each other by plans that a seed
+ * repeats. Every mbuf carries a pattern that whoever frees it verifies. The ledger is checked when
+ * all have come to an end.
+ */
+
+#define ACTORS_MAX 16
+#define THREADS 2       /* that are no lcores */
+#define MINE_MAX 256
+#define STEPS 6000
+#define RING_SIZE 1024
+
+struct world {
+	struct rte_mempool *mp, *frag_pool, *stock;
+	struct rte_ring *ring;
+	uint32_t max_len;
+	uint32_t room;                /* of a page */
+	unsigned int start;           /* actors that are ready */
+	unsigned int actors;
+};
+
+struct actor {
+	struct world *w;
+	struct ppool_carver *c;
+	uint64_t rng;
+	unsigned int n;
+	struct rte_mbuf *mine[MINE_MAX];
+	uint64_t made;                /* for the summary */
+	const char *error;
+};
+
+/* The pattern's tag travels in the mbuf's data, which holds at least that. */
+#define LEN_MIN 16u
+
+static void
+sign(struct actor *a, struct rte_mbuf *m, uint32_t len)
+{
+	uint64_t tag = unit_random(&a->rng);
+	char *data = rte_pktmbuf_append(m, (uint16_t)len);
+
+	if (data == NULL) {
+		a->error = "too little tailroom";
+		return;
+	}
+	memcpy(data, &tag, sizeof(tag));
+	unit_fill(data + sizeof(tag), len - sizeof(tag), tag);
+	a->mine[a->n++] = m;
+	a->made++;
+}
+
+static void
+verify(struct actor *a, const struct rte_mbuf *m)
+{
+	const char *data = rte_pktmbuf_mtod(m, const char *);
+	uint64_t tag;
+
+	memcpy(&tag, data, sizeof(tag));
+	if (m->nb_segs != 1 || m->data_len < LEN_MIN || m->data_len != m->pkt_len)
+		a->error = "a header was overwritten";
+	else if (!unit_filled(data + sizeof(tag), m->data_len - sizeof(tag), tag))
+		a->error = "a frag was overwritten";
+}
+
+static void
+step_carve(struct actor *a)
+{
+	uint32_t len[32];
+	struct rte_mbuf *m[32];
+	unsigned int i, n = unit_range(&a->rng, 1, 32);
+
+	if (a->c == NULL)
+		return;
+	n = RTE_MIN(n, MINE_MAX - a->n);
+	for (i = 0; i < n; i++)
+		len[i] = unit_range(&a->rng, LEN_MIN, a->w->max_len);
+	if (unit_range(&a->rng, 0, 3) == 0)
+		n = ppool_carve_bulk(a->c, m, len, n) == 0 ? n : 0;
+	else
+		n = ppool_carve_burst(a->c, m, len, n);
+	for (i = 0; i < n; i++)
+		sign(a, m[i], len[i]);
+}
+
+/* As a driver does, in any lane. */
+static void
+step_lanes(struct actor *a)
+{
+	struct rte_mbuf *m[32];
+	unsigned int i, n, done = 0, want = unit_range(&a->rng, 1, 32);
+	struct ppool_buf buf;
+
+	if (a->c == NULL)
+		return;
+	n = ppool_headers_get(a->c, m, RTE_MIN(want, MINE_MAX - a->n));
+	for (i = 0; i < n; i++) {
+		uint16_t lane = (uint16_t)unit_range(&a->rng, 0, a->c->nb_lanes - 1);
+		uint32_t len = unit_range(&a->rng, LEN_MIN, a->w->max_len);
+
+		if (ppool_reserve(a->c, lane, &buf) != 0)
+			break;
+		if (buf.len > a->w->room || buf.len < RTE_PKTMBUF_HEADROOM + len)
+			a->error = "a buffer that is no room of a page";
+		ppool_commit(a->c, lane, m[i], len);
+		rte_pktmbuf_trim(m[i], (uint16_t)len);
+		sign(a, m[i], len);
+		done++;
+	}
+	ppool_headers_put(a->c, m + done, n - done);
+}
+
+/*
+ * Another carver takes the place of this one, which leaves reserved buffers behind. Where pages
+ * are scarce there may be none for a while.
+ */
+static void
+step_renew(struct actor *a)
+{
+	struct ppool_carver_conf conf = {
+		.max_len = a->w->max_len,
+		.headroom = RTE_PKTMBUF_HEADROOM,
+		.nb_lanes = (uint16_t)unit_range(&a->rng, 1, 4),
+		.port = RTE_MBUF_PORT_INVALID,
+		.socket_id = SOCKET_ID_ANY,
+	};
+	struct ppool_buf buf;
+	uint16_t lane;
+
+	for (lane = 0; a->c != NULL && lane < a->c->nb_lanes; lane++)
+		ppool_reserve(a->c, lane, &buf);
+	ppool_carver_free(a->c);
+	a->c = ppool_carver_create(a->w->mp, &conf);
+	if (a->c == NULL && rte_errno != ENOMEM)
+		a->error = "no carver, but for want of memory";
+}
+
+/* Whole objects and mono-frags. */
+static void
+step_alloc(struct actor *a)
+{
+	struct rte_mempool *mp = unit_range(&a->rng, 0, 1) == 0 ? a->w->mp : a->w->frag_pool;
+	struct rte_mbuf *m[8];
+	unsigned int i, n = RTE_MIN(unit_range(&a->rng, 1, 8), MINE_MAX - a->n);
+
+	if (rte_pktmbuf_alloc_bulk(mp, m, n) != 0)
+		return;
+	for (i = 0; i < n; i++)
+		sign(a, m[i], LEN_MIN + 8 * i);
+}
+
+/* The clone takes the original's place; which of them is freed last is left to chance. */
+static void
+step_clone(struct actor *a)
+{
+	struct rte_mbuf *m, *clone;
+
+	if (a->n == 0)
+		return;
+	m = a->mine[unit_range(&a->rng, 0, a->n - 1)];
+	clone = rte_pktmbuf_clone(m, a->w->stock);
+	if (clone == NULL)
+		return;
+	if (a->n < MINE_MAX)
+		a->mine[a->n++] = clone;
+	else
+		rte_pktmbuf_free(clone);
+}
+
+static void
+step_free(struct actor *a)
+{
+	unsigned int i, n;
+
+	if (a->n == 0)
+		return;
+	unit_shuffle((void **)a->mine, a->n, &a->rng);
+	n = unit_range(&a->rng, 1, a->n);
+	a->n -= n;
+	for (i = 0; i < n; i++)
+		verify(a, a->mine[a->n + i]);
+	if (unit_range(&a->rng, 0, 1) == 0)
+		rte_pktmbuf_free_bulk(a->mine + a->n, n);
+	else
+		for (i = 0; i < n; i++)
+			rte_pktmbuf_free(a->mine[a->n + i]);
+}
+
+static void
+step_give(struct actor *a)
+{
+	unsigned int n = RTE_MIN(a->n, unit_range(&a->rng, 1, 64));
+
+	n = rte_ring_enqueue_bulk(a->w->ring, (void **)(a->mine + a->n - n), n, NULL);
+	a->n -= n;
+}
+
+static void
+step_take(struct actor *a)
+{
+	unsigned int i, n;
+
+	n = rte_ring_dequeue_burst(a->w->ring, (void **)(a->mine + a->n),
+			RTE_MIN(MINE_MAX - a->n, 64u), NULL);
+	for (i = 0; i < n; i++)
+		verify(a, a->mine[a->n + i]);
+	a->n += n;
+}
+
+static int
+act(void *arg)
+{
+	static void (*const steps[])(struct actor *) = {
+		step_carve, step_carve, step_lanes, step_lanes, step_alloc, step_clone,
+		step_free, step_free, step_give, step_give, step_take, step_take, step_renew,
+	};
+	struct actor *a = arg;
+	unsigned int i;
+
+	__atomic_fetch_add(&a->w->start, 1, __ATOMIC_ACQ_REL);
+	while (__atomic_load_n(&a->w->start, __ATOMIC_ACQUIRE) < a->w->actors)
+		sched_yield();
+	for (i = 0; i < STEPS && a->error == NULL; i++)
+		steps[unit_range(&a->rng, 0, RTE_DIM(steps) - 1)](a);
+	rte_pktmbuf_free_bulk(a->mine, a->n);
+	ppool_carver_free(a->c);
+	return a->error == NULL ? 0 : -1;
+}
+
+static void *
+act_thread(void *arg)
+{
+	act(arg);
+	return NULL;
+}
+
+static void
+run_actors(struct actor *a, unsigned int workers)
+{
+	pthread_t thread[THREADS];
+	unsigned int i = 0, id, t;
+
+	for (t = 0; t < THREADS; t++)
+		assert_int_equal(pthread_create(&thread[t], NULL, act_thread, &a[i++]), 0);
+	RTE_LCORE_FOREACH_WORKER(id) {
+		if (workers-- == 0)
+			break;
+		assert_int_equal(rte_eal_remote_launch(act, &a[i++], id), 0);
+	}
+	act(&a[i]);
+	rte_eal_mp_wait_lcore();
+	for (t = 0; t < THREADS; t++)
+		pthread_join(thread[t], NULL);
+}
+
+static void
+drain(struct rte_ring *ring)
+{
+	void *m;
+
+	while (rte_ring_dequeue(ring, &m) == 0)
+		rte_pktmbuf_free(m);
+}
+
+/* No frag was ever written over the mbuf of an ordinary object, or in front of it. */
+static void
+check_object(struct rte_mempool *mp, void *arg, void *obj, unsigned int i)
+{
+	const struct rte_mbuf *m = obj;
+	unsigned int *intact = arg;
+
+	(void)i;
+	*intact += rte_mempool_from_obj(obj) == mp && m->pool == mp &&
+		m->buf_addr == (const char *)obj + sizeof(*m) &&
+		m->buf_len == rte_pktmbuf_data_room_size(mp) && m->priv_size == 0 &&
+		rte_mbuf_refcnt_read(m) == 1 && m->next == NULL && m->nb_segs == 1;
+}
+
+static void
+exercise(unsigned int pages, uint16_t room, unsigned int cache, uint32_t max_len)
+{
+	unsigned int i, workers = RTE_MIN(unit_workers(), ACTORS_MAX - THREADS - 1u);
+	struct world w = { .max_len = max_len, .actors = workers + THREADS + 1 };
+	struct actor *a = calloc(ACTORS_MAX, sizeof(*a));
+	struct ppool_layout layout;
+	unsigned int intact = 0;
+	uint64_t made = 0;
+
+	assert_non_null(a);
+	w.mp = unit_pool(pages, room, cache, 0);
+	w.frag_pool = ppool_frag_pool(w.mp);
+	assert_int_equal(ppool_layout_get(w.mp, &layout), 0);
+	w.room = layout.room_bytes;
+	w.stock = unit_stock_pool(4095, 128);
+	w.ring = rte_ring_create(unit_name(), RING_SIZE, SOCKET_ID_ANY, 0);
+	assert_non_null(w.ring);
+	for (i = 0; i < w.actors; i++) {
+		a[i].w = &w;
+		a[i].rng = unit_seed + i;
+		step_renew(&a[i]);
+		assert_non_null(a[i].c);
+	}
+	run_actors(a, workers);
+	drain(w.ring);
+	rte_ring_free(w.ring);
+	for (i = 0; i < w.actors; i++) {
+		if (a[i].error != NULL)
+			fail_msg("actor %u: %s; --seed %" PRIu64 " repeats it", i, a[i].error,
+				unit_seed);
+		made += a[i].made;
+	}
+	assert_int_equal(unit_ledger(w.mp).frags, 0);
+	assert_int_equal(unit_ledger(w.mp).whole, 0);
+	assert_int_equal(rte_mempool_avail_count(w.mp), pages);
+	assert_int_equal(rte_mempool_obj_iter(w.mp, check_object, &intact), pages);
+	assert_int_equal(intact, pages);
+	print_message("%u actors made %" PRIu64 " mbufs, %" PRIu64 " allocations found no page\n",
+		w.actors, made, unit_stats(w.mp).page_empty);
+	free(a);
+}
+
+/* Plenty of pages. */
+static void
+test_plenty(void **state)
+{
+	(void)state;
+	exercise(8000, 2304, 0, 1500);
+}
+
+/* Mempool caches in front of the pool. */
+static void
+test_caches(void **state)
+{
+	(void)state;
+	exercise(8000, 2304, 64, 1500);
+}
+
+/* Pages run out all the time. */
+static void
+test_scarce(void **state)
+{
+	(void)state;
+	exercise(120, 2304, 0, 1500);
+}
+
+/* Large pages, many frags in each. */
+static void
+test_large_pages(void **state)
+{
+	(void)state;
+	exercise(400, 16384, 0, 1500);
+}
+
+static void
+test_large_pages_scarce(void **state)
+{
+	(void)state;
+	exercise(40, UINT16_MAX, 8, 9000);
+}
+
+/* Short-lived threads that are no lcores. */
+
+struct visit {
+	struct rte_mempool *mp;
+	struct ppool_carver *c;
+	struct rte_mbuf *m[64];
+};
+
+static int
+visit(void *arg)
+{
+	struct visit *v = arg;
+	unsigned int i;
+
+	rte_pktmbuf_free_bulk(v->m, 32);
+	for (i = 0; i < 32; i++) {
+		v->m[i] = ppool_carve(v->c, 100 + i);
+		if (v->m[i] == NULL)
+			return -1;
+	}
+	return 0;
+}
+
+static void
+test_short_lived(void **state)
+{
+	struct visit v = { .mp = unit_pool(200, 4096, 0, 0) };
+	unsigned int i;
+
+	(void)state;
+	v.c = unit_carver(v.mp, 1000, 1);
+	for (i = 0; i < RTE_DIM(v.m); i++)
+		v.m[i] = ppool_carve(v.c, 100);
+	for (i = 0; i < 100; i++) {
+		assert_int_equal(unit_on_thread(visit, &v), 0);
+		unit_assert_charged(v.mp, v.m, RTE_DIM(v.m));
+	}
+	rte_pktmbuf_free_bulk(v.m, RTE_DIM(v.m));
+}
+
+static const struct CMUnitTest tests[] = {
+	UNIT_TEST(test_plenty),
+	UNIT_TEST(test_caches),
+	UNIT_TEST(test_scarce),
+	UNIT_TEST(test_large_pages),
+	UNIT_TEST(test_large_pages_scarce),
+	UNIT_TEST(test_short_lived),
+};
+
+UNIT_SUITE(threads, "lcores and other threads at once, by a seeded plan", tests);
