@@ -1,0 +1,276 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright(c) 2026 The ppfrag authors
+#
+# Every check there is, from a bare machine on. Ends with one line: how many passed, failed and
+# were skipped. Output of the parts goes to build/test-logs/.
+
+set -uo pipefail
+
+cd "$(dirname "$0")/.." || exit 1
+
+usage() {
+	cat << END
+usage: devtools/test.sh [PART...]
+
+Without a part: all of them, in this order.
+
+  lint      sources, scripts
+  build     gcc and clang, warnings are errors
+  unit      the unit suites of dpdk-test-ppool
+  sanitize  the same under AddressSanitizer and UndefinedBehaviorSanitizer
+  autotest  DPDK's own tests of mempool and mbuf, on this pool
+  install   an installation, and programs built against it
+  doc       guides and reference
+  e2e       end to end, with stock DPDK programs
+
+Environment: PPFRAG_NO_HUGE=1 runs everything without hugepages.
+END
+}
+
+parts=(lint build unit sanitize autotest install doc e2e)
+passed=0
+failed=0
+skipped=0
+failures=()
+
+add() { # passed, failed, skipped
+	passed=$((passed + $1))
+	failed=$((failed + $2))
+	skipped=$((skipped + $3))
+}
+
+fail() {
+	add 0 1 0
+	failures+=("$1")
+	echo "FAILED: $1"
+}
+
+# Run a command that is one test. Its output is shown where it fails.
+one() {
+	local name=$1 log
+	shift
+	log=$logs/${name//[^a-zA-Z0-9]/-}.log
+	if "$@" > "$log" 2>&1 < /dev/null; then
+		add 1 0 0
+		echo "passed: $name"
+	else
+		tail -n 60 "$log"
+		fail "$name (log: $log)"
+		return 1
+	fi
+}
+
+part_lint() {
+	local log=$logs/lint.log line
+	devtools/lint.sh 2>&1 | tee "$log"
+	line=$(tail -n 1 "$log")
+	if [[ $line =~ ^lint:\ ([0-9]+)\ passed,\ ([0-9]+)\ failed,\ ([0-9]+)\ skipped$ ]]; then
+		add "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}" "${BASH_REMATCH[3]}"
+		[ "${BASH_REMATCH[2]}" = 0 ] || failures+=("lint: ${BASH_REMATCH[2]}")
+	else
+		fail "lint: ended early"
+	fi
+}
+
+# A build directory with a compiler and options of its own.
+build() {
+	local dir=$1 cc=$2
+	shift 2
+	[ -e "$dir/build.ninja" ] || CC=$cc meson setup "$dir" "$@" || return 1
+	ninja -C "$dir"
+}
+
+part_build() {
+	one "build with gcc" build build-gcc gcc --werror
+	one "build with clang" build build-clang clang --werror
+}
+
+# Run the unit suites of a build directory and add what they report.
+unit() {
+	local name=$1 dir=$2 log json counts status
+	log=$logs/${name//[^a-zA-Z0-9]/-}.log
+	json=${log%.log}.json
+	rm -f "$json"
+	# shellcheck disable=SC2086 # options
+	timeout 600 "$dir/app/test-ppool/dpdk-test-ppool" $unit_mem --file-prefix "ppfrag-unit-$$" \
+		--no-pci --lcores "$lcores4" -- unit --json "$json" > "$log" 2>&1 < /dev/null
+	status=$?
+	counts=$(/usr/bin/python3 -c '
+import json, sys
+r = json.load(open(sys.argv[1]))
+print(r["tests"] - r["failed"] - r["skipped"], r["failed"], r["skipped"])' "$json" 2> /dev/null)
+	if [ -z "$counts" ]; then
+		tail -n 60 "$log"
+		fail "$name: no result, status $status (log: $log)"
+		return
+	fi
+	# shellcheck disable=SC2086 # three numbers
+	add $counts
+	echo "$name: $(tail -n 1 "$log")"
+	if [ $status != 0 ]; then
+		grep -B 20 -E '\[  FAILED  \]|runtime error|Sanitizer' "$log" | tail -n 80
+		failures+=("$name (log: $log)")
+		# All tests passed, but not the program.
+		[ "$(echo "$counts" | cut -d ' ' -f 2)" != 0 ] || add 0 1 0
+	fi
+}
+
+part_unit() { unit "unit" "$PPFRAG_BUILD"; }
+
+# LeakSanitizer does not know what hugepages refer to; the suites look for leaks themselves.
+part_sanitize() {
+	one "build with sanitizers" build build-asan gcc --werror -Dbuildtype=debugoptimized \
+		-Db_sanitize=address,undefined || return
+	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
+		unit "unit under sanitizers" build-asan
+}
+
+autotest() {
+	local name=$1 mem
+	mem=$(ppfrag_eal_mem 1024)
+	# shellcheck disable=SC2086 # options
+	DPDK_TEST=$name timeout 600 dpdk-test $mem --file-prefix "ppfrag-$name-$$" --no-pci \
+		--lcores "$lcores2" -d "$PPFRAG_BUILD/lib/ppool/libppool.so" \
+		--mbuf-pool-ops-name=ppfrag | tee "$logs/$name.out"
+	grep -q '^Test OK' "$logs/$name.out"
+}
+
+part_autotest() {
+	one "mempool_autotest" autotest mempool_autotest
+	one "mbuf_autotest" autotest mbuf_autotest
+}
+
+# Everything under one prefix, the plugin directory too.
+install_prefix() {
+	rm -rf "$prefix"
+	build build-install gcc --prefix "$prefix" --libdir lib -Dplugin_dir="$prefix/lib/plugins" \
+		-Ddocs=disabled || return 1
+	meson install -C build-install --no-rebuild
+}
+
+# Where packages are made: the plugins lie where EAL of this DPDK looks.
+install_destdir() {
+	local dir pc
+	rm -rf "$prefix.dest"
+	DESTDIR=$prefix.dest meson install -C "$PPFRAG_BUILD" --no-rebuild || return 1
+	pc=$(find "$prefix.dest" -name ppool.pc)
+	dir=$prefix.dest$(sed -n 's/^plugindir=//p' "$pc")
+	ls -l "$dir"
+	[ -e "$dir/libppool.so" ] && [ -e "$dir/librte_net_ppfrag.so" ]
+}
+
+consumer_build() {
+	local cc=$1 lang=$2
+	local flags
+	flags=$(PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config --cflags --libs ppool)
+	# shellcheck disable=SC2086 # flags
+	"$cc" -x "$lang" -Wall -Wextra -Werror -O2 "$consumer_dir/consumer.c" \
+		-o "$consumer_dir/$lang" $flags
+}
+
+# Linked, and once more as a plugin: it must be one library, or its ops are registered twice.
+consumer_run() {
+	local mem
+	mem=$(ppfrag_eal_mem 64)
+	# shellcheck disable=SC2086 # options
+	LD_LIBRARY_PATH=$prefix/lib timeout 60 "$consumer_dir/$1" $mem --no-pci -l 0 \
+		--file-prefix "ppfrag-consumer-$$" -d "$prefix/lib/plugins"
+}
+
+part_install() {
+	prefix=$PWD/build-install-root
+	consumer_dir=$(mktemp -d)
+	cp devtools/consumer.c "$consumer_dir"
+	one "install under a prefix" install_prefix &&
+		one "program against ppool.pc" consumer_build cc c &&
+		one "program against ppool.pc runs" consumer_run c &&
+		one "C++ program against ppool.pc" consumer_build c++ c++ &&
+		one "C++ program against ppool.pc runs" consumer_run c++
+	one "install for a package" install_destdir
+	rm -rf "$consumer_dir" "$prefix" "$prefix.dest"
+}
+
+part_doc() { one "doc" ninja -C "$PPFRAG_BUILD" doc; }
+
+part_e2e() {
+	local xml=$logs/e2e.xml counts status
+	rm -f "$xml"
+	timeout 1800 /usr/bin/python3 -m pytest -ra tests --builddir "$PPFRAG_BUILD" \
+		-p no:cacheprovider --junitxml "$xml"
+	status=$?
+	counts=$(/usr/bin/python3 -c '
+import sys, xml.etree.ElementTree as tree
+s = next(tree.parse(sys.argv[1]).iter("testsuite")).attrib
+failed = int(s["failures"]) + int(s["errors"])
+print(int(s["tests"]) - failed - int(s["skipped"]), failed, s["skipped"])' "$xml" 2> /dev/null)
+	if [ -z "$counts" ]; then
+		fail "e2e: no result, status $status"
+		return
+	fi
+	# shellcheck disable=SC2086 # three numbers
+	add $counts
+	[ $status = 0 ] || failures+=("e2e (see above)")
+	if [ $status != 0 ] && [ "$(echo "$counts" | cut -d ' ' -f 2)" = 0 ]; then
+		add 0 1 0
+	fi
+}
+
+wanted=()
+for arg; do
+	case " ${parts[*]} " in
+	*" $arg "*) wanted+=("$arg") ;;
+	*)
+		usage
+		[ "$arg" = -h ] || [ "$arg" = --help ]
+		exit
+		;;
+	esac
+done
+[ ${#wanted[@]} -gt 0 ] || wanted=("${parts[@]}")
+
+config/setup.sh --check > /dev/null 2>&1 || config/setup.sh || {
+	echo "0 passed, 1 failed, 0 skipped"
+	exit 1
+}
+# shellcheck source=config/env.sh
+. config/env.sh
+logs=$PPFRAG_BUILD/test-logs
+mkdir -p "$logs"
+ninja -C "$PPFRAG_BUILD" > "$logs/build.log" 2>&1 || {
+	tail -n 40 "$logs/build.log"
+	echo "0 passed, 1 failed, 0 skipped"
+	exit 1
+}
+
+if [ "$PPFRAG_NO_HUGE" = 1 ]; then
+	echo "No hugepages: everything runs with --no-huge"
+	unit_mem="--no-huge -m 1024"
+else
+	unit_mem="-m 1024"
+fi
+
+# Lcores on the CPUs there are, more lcores than CPUs if need be.
+mapfile -t cpus < <(/usr/bin/python3 -c '
+import os
+for c in sorted(os.sched_getaffinity(0)): print(c)')
+lcores_on() {
+	local i list=
+	for ((i = 0; i < $1; i++)); do
+		list+=",$i@${cpus[$((i % ${#cpus[@]}))]}"
+	done
+	echo "${list#,}"
+}
+lcores2=$(lcores_on 2)
+lcores4=$(lcores_on 4)
+
+for part in "${wanted[@]}"; do
+	echo "== $part"
+	start=$SECONDS
+	"part_$part"
+	echo "== $part: $((SECONDS - start)) s"
+done
+
+for f in "${failures[@]}"; do echo "FAILED: $f"; done
+echo "$passed passed, $failed failed, $skipped skipped"
+[ $failed = 0 ]

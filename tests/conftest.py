@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright(c) 2026 The ppfrag authors
+"""Options and fixtures of the end-to-end tests."""
+
+import itertools
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+import harness
+
+ROOT = Path(__file__).resolve().parent.parent
+HUGEPAGES_NEEDED = 1 << 30
+SHOWN_CHARS = 8000  # of a program's output
+NO_HUGEPAGES = "needs hugepages: run config/setup.sh as root"
+
+
+def pytest_addoption(parser):
+    """Options of the tests."""
+    parser.addoption("--builddir", default=os.environ.get("PPFRAG_BUILD", ROOT / "build"),
+                     type=Path, help="Meson build directory with the plugins and programs")
+    forced = "no-huge" if os.environ.get("PPFRAG_NO_HUGE") == "1" else "auto"
+    parser.addoption("--memory", choices=("auto", "huge", "no-huge"), default=forced,
+                     help="no-huge: run without hugepages; auto: as many as are free decide")
+
+
+def pytest_configure(config):
+    """Markers of the tests."""
+    config.addinivalue_line("markers", "hugepages: cannot run without hugepages")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Leave a note that a test failed, for the fixtures that end after it."""
+    outcome = yield
+    if call.when == "call" and outcome.get_result().failed:
+        item.failed = True
+
+
+class Lab:
+    """Starts programs for one test and ends them."""
+
+    def __init__(self, builddir, hugepages):
+        self.builddir = builddir
+        self.hugepages = hugepages
+        self.dir = Path(tempfile.mkdtemp(prefix="ppfrag-"))
+        self.programs = []
+        self.peers = []
+        self.numbers = itertools.count()
+
+    def prefix(self):
+        """A --file-prefix nobody else uses."""
+        return f"ppfrag-test-{os.getpid()}-{next(self.numbers)}"
+
+    def socket(self):
+        """The path of a new vhost-user socket."""
+        return self.dir / f"vhost{next(self.numbers)}.sock"
+
+    def plugins(self):
+        """EAL options that load the project's plugins."""
+        paths = [self.builddir / "lib/ppool/libppool.so",
+                 self.builddir / "drivers/net/ppfrag/librte_net_ppfrag.so"]
+        return [option for path in paths for option in ("-d", path)]
+
+    def memory(self, mode=None):
+        """EAL options of a memory mode; of the machine's where none is asked for."""
+        return harness.MEMORY_MODES[mode or ("single-file" if self.hugepages else "no-huge")]
+
+    def add(self, program):
+        """Have a program ended with the test."""
+        self.programs.append(program)
+        return program
+
+    def add_peer(self, peer):
+        """Have a VhostPeer closed with the test."""
+        self.peers.append(peer)
+        return peer
+
+    def need(self, memory):
+        """Skip where a memory mode cannot be had."""
+        if memory != "no-huge" and not self.hugepages:
+            pytest.skip(NO_HUGEPAGES)
+
+    def testpmd(self, name, eal, options=(), wrapper=(), wait=True):
+        """Start a testpmd and wait for its prompt."""
+        program = self.add(harness.Testpmd(name, self.prefix(), eal, options, wrapper))
+        if wait:
+            program.wait_prompt()
+        return program
+
+    def peer(self, sock, vdevs=(), options=(), wrapper=()):
+        """Start a stock testpmd whose port 0 is the device at the other end of a socket."""
+        eal = [*self.memory(), harness.lcores(0),
+               f"--vdev=net_vhost0,iface={sock},queues=1", *map("--vdev={}".format, vdevs)]
+        return self.testpmd("peer", eal, ["--total-num-mbufs=8192", "--no-flush-rx",
+                                          "--disable-link-check", *options], wrapper)
+
+    def dut(self, sock, vdevs=(), options=(), memory=None, mbufs=8192, mbuf_size=None,
+            wait=True):
+        """Start a stock testpmd whose port 0 is net_ppfrag on a socket, with a page pool."""
+        eal = [*self.memory(memory), harness.lcores(1), *self.plugins(),
+               f"--vdev=net_ppfrag0,path={sock}", *map("--vdev={}".format, vdevs),
+               "--mbuf-pool-ops-name=ppfrag"]
+        options = [f"--total-num-mbufs={mbufs}", "--no-flush-rx", "--disable-link-check", *options]
+        if mbuf_size is not None:
+            options.append(f"--mbuf-size={mbuf_size}")
+        return self.testpmd("dut", eal, options, wait=wait)
+
+    def close(self, show):
+        """End all programs, the last one first."""
+        for program in reversed(self.programs):
+            program.cleanup()
+        for peer in self.peers:
+            peer.close()
+        if show:
+            for program in self.programs:
+                print(f"--- {program.name}: {' '.join(program.argv)}\n"
+                      f"{program.output[-SHOWN_CHARS:]}")
+        shutil.rmtree(self.dir)
+
+
+@pytest.fixture(scope="session")
+def hugepages(request):
+    """Whether the tests may use hugepages."""
+    choice = request.config.getoption("--memory")
+    if choice == "auto":
+        return harness.free_hugepages() >= HUGEPAGES_NEEDED
+    return choice == "huge"
+
+
+@pytest.fixture
+def lab(request, hugepages):
+    """Starts programs for one test, and shows their output where it fails."""
+    if request.node.get_closest_marker("hugepages") and not hugepages:
+        pytest.skip(NO_HUGEPAGES)
+    made = Lab(request.config.getoption("--builddir").resolve(), hugepages)
+    yield made
+    made.close(show=getattr(request.node, "failed", False))
+
+
+@pytest.fixture(scope="session")
+def tcp_frames():
+    """Real TCP traffic; see data/make-captures.py."""
+    return harness.read_frames(Path(__file__).parent / "data/tcp.pcap")
+
+
+@pytest.fixture(scope="session")
+def all_lengths():
+    """A frame of every length from 60 bytes to what an MTU of 1500 allows."""
+    largest = harness.DEFAULT_MTU + harness.ETHER_HEADER
+    return [harness.make_frame(length) for length in range(harness.MIN_FRAME, largest + 1)]

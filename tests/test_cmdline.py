@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright(c) 2026 The ppfrag authors
+"""The command line of the manual works literally; wrong ones say what is wrong."""
+
+import socket
+
+import pytest
+
+from harness import (MEMORY_MODES, Program, assert_same, lcores, read_frames, wait_capture,
+                     write_frames)
+
+
+@pytest.mark.parametrize("memory", MEMORY_MODES)
+def test_stock_defaults(lab, all_lengths, memory):
+    """testpmd with default options receives, and sends back what it has received."""
+    lab.need(memory)
+    sock, back = lab.socket(), lab.dir / "back.pcap"
+    source = write_frames(lab.dir / "in.pcap", all_lengths)
+    peer = lab.peer(sock, [f"net_pcap0,rx_pcap={source},tx_pcap={back}"])
+    prefix = lab.prefix()
+    dut = lab.add(Program("dut", [
+        "dpdk-testpmd", *lab.plugins(), "--vdev", f"net_ppfrag0,path={sock}",
+        "--mbuf-pool-ops-name=ppfrag", f"--file-prefix={prefix}", "--no-pci", lcores(1),
+        *lab.memory(memory)], prefix))
+    dut.wait_output("Press enter to exit")
+    peer.patient()
+    peer.start()
+    wait_capture(back, all_lengths)
+    assert_same(read_frames(back), all_lengths)
+    dut.check_ledgers()
+    dut.process.stdin.write(b"\n")
+    dut.process.stdin.flush()
+    assert dut.wait_end() == 0
+    peer.quit()
+
+
+SOCK = "{sock}"  # replaced with the path of a socket that nobody listens on
+
+# Device arguments and what the driver says of them.
+BAD_DEVARGS = {
+    "": "net_ppfrag0: option 'path=SOCKET' of the vhost-user back end is missing",
+    "path=": "net_ppfrag0: option 'path=' is invalid: path of the back end's socket, "
+             "shorter than 108 characters expected",
+    f"path=/{'x' * 108}": "shorter than 108 characters expected",
+    f"path={SOCK},path={SOCK}": "net_ppfrag0: option 'path' is given more than once",
+    f"path={SOCK},mac=1": "net_ppfrag0: option 'mac=1' is invalid: "
+                          "unicast MAC address, as 02:00:00:00:00:01 expected",
+    f"path={SOCK},mac=ff:ff:ff:ff:ff:ff": "unicast MAC address, as 02:00:00:00:00:01 expected",
+    f"path={SOCK},mac=00:00:00:00:00:00": "unicast MAC address, as 02:00:00:00:00:01 expected",
+    f"path={SOCK},queue_size=0": "net_ppfrag0: option 'queue_size=0' is invalid: "
+                                 "power of 2 from 4 to 32768 expected",
+    f"path={SOCK},queue_size=100": "option 'queue_size=100' is invalid",
+    f"path={SOCK},queue_size=65536": "option 'queue_size=65536' is invalid",
+    f"path={SOCK},queue_size=-256": "option 'queue_size=-256' is invalid",
+    f"path={SOCK},queue_size=256k": "option 'queue_size=256k' is invalid",
+    f"path={SOCK},queue_size": "option 'queue_size=' is invalid",
+    f"path={SOCK},queues=0": "net_ppfrag0: option 'queues=0' is invalid: "
+                             "number of queue pairs, from 1 to 128 expected",
+    f"path={SOCK},queues=129": "option 'queues=129' is invalid",
+    f"path={SOCK},mrg_rxbuf=2": "net_ppfrag0: option 'mrg_rxbuf=2' is invalid: 0 or 1 expected",
+    f"path={SOCK},frobnicate=1": "net_ppfrag0: unknown option 'frobnicate'; known are: "
+                                 "path, mac, queue_size, queues, mrg_rxbuf",
+    f"path={SOCK}": f"net_ppfrag0: cannot connect to path={SOCK}: No such file or directory; "
+                    "start the vhost-user back end (the server) first",
+}
+
+
+@pytest.mark.parametrize("devargs", BAD_DEVARGS)
+def test_bad_devargs(lab, devargs):
+    """Each wrong device argument has its message; the program goes on without the port."""
+    sock = str(lab.socket())
+    message = BAD_DEVARGS[devargs].replace(SOCK, sock)
+    devargs = devargs.replace(SOCK, sock)
+    eal = [*lab.memory(), lcores(1), *lab.plugins(), "--mbuf-pool-ops-name=ppfrag",
+           f"--vdev=net_ppfrag0{',' if devargs else ''}{devargs}"]
+    dut = lab.testpmd("dut", eal, ["--total-num-mbufs=2048"])
+    assert message in dut.output
+    assert dut.telemetry("/ethdev/list") == []
+    dut.quit()
+
+
+def test_no_listener(lab):
+    """A socket file that nobody listens on any more."""
+    sock = lab.socket()
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(sock))
+    dut = lab.dut(sock)
+    assert f"net_ppfrag0: cannot connect to path={sock}: Connection refused; " in dut.output
+    dut.quit()
+
+
+def test_wrong_pool_ops(lab):
+    """A pool with other ops is refused, with the option that helps."""
+    sock = lab.socket()
+    lab.peer(sock)
+    eal = [*lab.memory(), lcores(1), *lab.plugins(), f"--vdev=net_ppfrag0,path={sock}",
+           "--mbuf-pool-ops-name=ring_mp_mc"]
+    dut = lab.testpmd("dut", eal, ["--total-num-mbufs=2048"], wait=False)
+    assert dut.wait_end() == 1
+    assert "--mbuf-pool-ops-name=ppfrag" in dut.output

@@ -1,0 +1,297 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright(c) 2026 The ppfrag authors
+#
+# Real traffic from one stock dpdk-testpmd into another one that receives with net_ppfrag, and what
+# this receiver can hold in the same memory as the stock driver. Everything printed is measured.
+
+set -euo pipefail
+
+root=$(cd "$(dirname "$0")/.." && pwd -P)
+seconds=10
+pcap=$root/tests/data/tcp.pcap
+json=
+page=16384          # data room of the page pool
+stock=2176          # data room of the stock pool: the default of testpmd
+hold_mb=64          # memory in which packets are held
+timeout=60
+
+usage() {
+	cat << END
+usage: usertools/ppfrag-demo.sh [--seconds N] [--pcap FILE] [--json FILE]
+
+Sets the host up where needed (config/setup.sh), lets a stock dpdk-testpmd replay a capture over
+vhost-user to a stock dpdk-testpmd that receives with net_ppfrag into a ppfrag mempool, and counts
+the packets that $hold_mb MiB hold with net_virtio_user and a default pool, and with ppfrag.
+
+  --seconds N  how long to receive (default $seconds)
+  --pcap FILE  replay this capture (default: real TCP traffic, tests/data/tcp.pcap)
+  --json FILE  write the result there, too
+
+Environment: PPFRAG_NO_HUGE=1 does it without hugepages.
+END
+}
+
+die() {
+	echo "ppfrag-demo: $*" >&2
+	exit 1
+}
+
+while [ $# -gt 0 ]; do
+	case $1 in
+	--seconds | --pcap | --json)
+		[ $# -gt 1 ] || die "$1 needs a value; see --help"
+		case $1 in
+		--seconds) seconds=$2 ;;
+		--pcap) pcap=$2 ;;
+		--json) json=$2 ;;
+		esac
+		shift
+		;;
+	-h | --help)
+		usage
+		exit 0
+		;;
+	*) die "unknown option $1; see --help" ;;
+	esac
+	shift
+done
+if ! [[ $seconds =~ ^[0-9]{1,5}$ ]] || [ "$((10#$seconds))" = 0 ]; then
+	die "--seconds $seconds: a number from 1 to 99999 is expected"
+fi
+seconds=$((10#$seconds))
+if [ ! -r "$pcap" ] || [ ! -f "$pcap" ]; then die "--pcap $pcap: no file that can be read"; fi
+if [[ $pcap == *[,\ ]* ]]; then die "--pcap $pcap: DPDK takes no name with commas or spaces"; fi
+if [ -n "$json" ]; then : > "$json" || die "--json $json: cannot be written"; fi
+
+# --- programs: started in the background, ended with this script, whatever happens
+
+work=
+pids=()
+
+cleanup() {
+	local pid prefix
+	{ # quietly: bash would tell of each of them
+		for pid in "${pids[@]}"; do kill -KILL "$pid" || true; done
+		wait
+	} 2> /dev/null
+	for prefix in gen rx hold; do rm -rf "/var/run/dpdk/ppfrag-demo-$$-$prefix"; done
+	if [ -n "$work" ]; then rm -rf "$work"; fi
+}
+trap cleanup EXIT
+trap 'echo; exit 130' INT TERM
+
+# Start a program whose input is a pipe $work/NAME.in and whose output goes to $work/NAME.log.
+launch() {
+	local name=$1
+	shift
+	mkfifo "$work/$name.in"
+	: > "$work/$name.log"
+	# Without stdbuf its messages would stay in a buffer until it ends.
+	stdbuf -oL "$@" <> "$work/$name.in" > "$work/$name.log" 2>&1 &
+	pids+=($!)
+	pid[$name]=$!
+}
+declare -A pid
+
+# The end of a program's output, where it failed.
+show_log() {
+	sed 's/^/    /' "$work/$1.log" | tail -n 15 >&2
+	die "$2"
+}
+
+# Wait until a program has printed a pattern for the Nth time.
+wait_log() {
+	local name=$1 pattern=$2 times=${3:-1} end=$((SECONDS + timeout))
+	while [ "$(grep -c -- "$pattern" "$work/$name.log")" -lt "$times" ]; do
+		kill -0 "${pid[$name]}" 2> /dev/null || show_log "$name" "$name has ended, see above"
+		[ $SECONDS -lt $end ] || show_log "$name" "$name does not answer for $timeout s"
+		sleep 0.1
+	done
+}
+
+declare -A commands
+
+# Type a command and wait until testpmd is ready for the next one.
+type_into() {
+	commands[$1]=$((${commands[$1]:-0} + 1))
+	echo "$2" > "$work/$1.in"
+	wait_log "$1" 'testpmd> ' $((commands[$1] + 1))
+}
+
+quit() {
+	echo quit > "$work/$1.in"
+	wait "${pid[$1]}" || show_log "$1" "$1 has failed, see above"
+}
+
+# The last number behind a name in a program's output.
+last_number() {
+	grep -oE "$2[^0-9]*[0-9.]+" "$work/$1.log" | tail -n 1 | grep -oE '[0-9.]+$'
+}
+
+# --- the host
+
+if ! "$root/config/setup.sh" --check > /dev/null 2>&1; then
+	echo "Setting this host up; the first time takes some minutes."
+	"$root/config/setup.sh" || die "config/setup.sh failed, see above"
+fi
+# shellcheck source=config/env.sh
+. "$root/config/env.sh"
+work=$(mktemp -d)
+sock=$work/vhost.sock
+
+mapfile -t cpus < <(/usr/bin/python3 -c '
+import os
+for c in sorted(os.sched_getaffinity(0)): print(c)')
+first=${cpus[0]}
+last=${cpus[-1]}
+all=$(IFS=,; echo "${cpus[*]}")
+
+# --- the capture
+
+read -r frames average longest < <(/usr/bin/python3 - "$pcap" 2> "$work/pcap.log" << 'END'
+import sys
+from scapy.utils import RawPcapReader
+lengths = [len(data) for data, _ in RawPcapReader(sys.argv[1])]
+print(len(lengths), round(sum(lengths) / len(lengths), 1), max(lengths))
+END
+) || die "--pcap $pcap: $(tail -n 1 "$work/pcap.log")"
+mtu=$((longest > 1514 ? longest - 14 : 1500))
+[ "$mtu" -le 9000 ] || die "--pcap $pcap: a frame of $longest bytes needs an MTU above 9000"
+source_room=$(((longest > 2048 ? longest : 2048) + 128))
+source_mbufs=$((frames + 4096))
+source_mb=$((source_mbufs * (source_room + 256) / 1048576 + 64))
+rx_mb=256
+need_mb=$((source_mb + rx_mb))
+if [ "$PPFRAG_NO_HUGE" = 1 ]; then
+	memory="no hugepages (--no-huge)"
+else
+	memory="hugepages"
+	free_mb=$(ppfrag_huge_mb Free)
+	[ "$need_mb" -le "$free_mb" ] || die "$pcap has $frames frames and needs $need_mb MB of" \
+		"hugepages, $free_mb are free: take a shorter one, or config/setup.sh --hugepages N"
+fi
+
+# EAL options of a program with its own name, memory and CPU.
+eal() { # name, megabytes, CPU
+	echo "$(ppfrag_eal_mem "$2") --no-pci --file-prefix ppfrag-demo-$$-$1 --lcores 0@($all),1@$3"
+}
+
+start_source() {
+	rm -f "$sock" "$work/gen.in"
+	commands[gen]=0
+	# shellcheck disable=SC2046 # options
+	launch gen dpdk-testpmd $(eal gen "$source_mb" "$first") \
+		--vdev "net_vhost0,iface=$sock,queues=1" \
+		--vdev "net_pcap0,rx_pcap=$pcap,infinite_rx=1" \
+		-- -i --no-flush-rx --disable-link-check --total-num-mbufs="$source_mbufs" \
+		--mbuf-size="$source_room" --max-pkt-len=$((mtu + 18))
+	wait_log gen 'testpmd> '
+}
+
+# --- receive
+
+echo "Capture $pcap: $frames frames, $average bytes on average, $longest at most"
+echo "Memory: $memory"
+[ "$first" != "$last" ] || echo "One CPU only: source and receiver take turns, which costs most of the rate"
+
+start_source
+# shellcheck disable=SC2046,SC2086 # options
+launch rx dpdk-testpmd $PPFRAG_PLUGINS $(eal rx "$rx_mb" "$last") \
+	--vdev "net_ppfrag0,path=$sock" --mbuf-pool-ops-name=ppfrag \
+	-- -i --forward-mode=rxonly --record-core-cycles --disable-link-check \
+	--mbuf-size="$page" --total-num-mbufs=4096 --max-pkt-len=$((mtu + 18))
+wait_log rx 'testpmd> '
+grep 'net_ppfrag0' "$work/rx.log" || true
+type_into rx start
+type_into gen start
+
+received() {
+	type_into rx "show port stats 0"
+	last_number rx RX-packets:
+}
+
+before=$(received)
+started=$EPOCHREALTIME
+shown=$before
+for ((s = 1; s <= seconds; s++)); do
+	sleep 1
+	now=$(received)
+	printf '  %3d s  %14d packets  %10d packets/s\n' $s $((now - before)) $((now - shown))
+	shown=$now
+done
+packets=$(received)
+elapsed=$(awk -v a="$started" -v b="$EPOCHREALTIME" 'BEGIN { print b - a }')
+packets=$((packets - before))
+type_into gen stop
+type_into rx stop
+[ "$packets" -gt 0 ] || show_log rx "no packet arrived"
+cycles=$(last_number rx CPU.cycles/packet=)
+quit rx
+quit gen
+
+# --- hold, in the same memory, the stock driver and this one
+
+hold() { # name, EAL options and driver, options of the command
+	local name=$1 device=$2
+	shift 2
+	start_source
+	type_into gen start
+	rm -f "$work/hold.in"
+	# shellcheck disable=SC2046,SC2086 # options
+	launch hold "$PPFRAG_BUILD/app/test-ppool/dpdk-test-ppool" $PPFRAG_PLUGINS \
+		$(ppfrag_eal_mem $((hold_mb + 64))) --no-pci --file-prefix "ppfrag-demo-$$-hold" \
+		--lcores "0@$last" --vdev "$device,path=$sock" \
+		-- hold --mem "$hold_mb" --mtu "$mtu" --json "$work/$name.json" "$@"
+	wait "${pid[hold]}" || show_log hold "dpdk-test-ppool hold with $device failed, see above"
+	type_into gen stop
+	quit gen
+}
+
+echo "Holding packets in $hold_mb MiB: net_virtio_user with a default pool"
+hold stock net_virtio_user0 --ops ring_mp_mc --mbuf-size "$stock"
+echo "Holding packets in $hold_mb MiB: net_ppfrag with a ppfrag pool"
+hold ppfrag net_ppfrag0 --ops ppfrag --mbuf-size "$page"
+
+# --- the table
+
+/usr/bin/python3 - "$work" "$json" "$pcap" "$frames" "$average" "$memory" "$packets" "$elapsed" \
+	"$cycles" "$hold_mb" << 'END'
+import json
+import sys
+
+work, output, pcap, frames, average, memory, packets, elapsed, cycles, hold_mb = sys.argv[1:]
+stock, ppfrag = (json.load(open(f"{work}/{name}.json")) for name in ("stock", "ppfrag"))
+truesize = ppfrag["truesize"] / ppfrag["packets"]
+wire = ppfrag["wire_bytes"] / ppfrag["packets"]
+result = {
+    "capture": pcap,
+    "frames": int(frames),
+    "frame_bytes": float(average),
+    "memory": memory,
+    "packets": int(packets),
+    "seconds": float(elapsed),
+    "packets_per_second": int(packets) / float(elapsed),
+    "cycles_per_packet": float(cycles),
+    "truesize_per_packet": truesize,
+    "hold": {"stock": stock, "ppfrag": ppfrag},
+}
+print(f"""
+received with net_ppfrag     {result["packets"]} packets in {result["seconds"]:.1f} s
+rate                         {result["packets_per_second"] / 1e6:.3f} million packets/s
+cycles per packet            {result["cycles_per_packet"]:.0f}
+truesize per packet          {truesize:.0f} bytes, for {wire:.0f} on the wire
+
+held in {hold_mb} MiB               packets    per MiB    bytes each   truesize""")
+for name, held in (("net_virtio_user, default pool", stock), ("net_ppfrag, ppfrag pool", ppfrag)):
+    print(f"{name:30}{held['packets']:12}{held['packets_per_mib']:11.0f}"
+          f"{held['hugepage_bytes'] / held['packets']:14.0f}"
+          f"{held['truesize'] / held['packets']:11.0f}")
+print(f"{'':30}{ppfrag['packets'] / stock['packets']:11.2f}x"
+      f"{ppfrag['packets_per_mib'] / stock['packets_per_mib']:10.2f}x")
+if output:
+    with open(output, "w") as file:
+        json.dump(result, file, indent=2)
+        file.write("\n")
+    print(f"\nwritten to {output}")
+END
