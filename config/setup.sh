@@ -36,8 +36,8 @@ packages=(
 	# to run: dpdk-testpmd, dpdk-test, hugeadm
 	dpdk dpdk-dev libhugetlbfs-bin
 	# to test
-	clang libclang-rt-dev libcmocka-dev python3-pytest python3-scapy
-	iproute2 iputils-ping procps tcpdump
+	clang libclang-rt-dev libcmocka-dev spin python3-pytest python3-scapy
+	iproute2 iputils-ping procps
 	# to lint
 	clang-format cppcheck python3-pyflakes shellcheck
 	# guides and reference

@@ -63,15 +63,17 @@ main(int argc, char **argv)
 
 	if (rte_eal_init(argc, argv) < 0)
 		return 1;
-	mp = rte_pktmbuf_pool_create_by_ops(
-			"consumer", NB_PAGES, 16, 0, 16384, SOCKET_ID_ANY, PPOOL_OPS_NAME);
+	mp = rte_pktmbuf_pool_create_by_ops("consumer", NB_PAGES, 16, 0, 16384, SOCKET_ID_ANY,
+			PPOOL_OPS_NAME);
 	if (mp == NULL) {
-		fprintf(stderr, "no pool with ops %s: %s\n", PPOOL_OPS_NAME, rte_strerror(rte_errno));
+		fprintf(stderr, "no pool with ops %s: %s\n", PPOOL_OPS_NAME,
+				rte_strerror(rte_errno));
 		return 1;
 	}
 	ret = use(mp);
 	if (ret == 0 && rte_mempool_avail_count(mp) != NB_PAGES) {
-		fprintf(stderr, "%u of %u pages came back\n", rte_mempool_avail_count(mp), NB_PAGES);
+		fprintf(stderr, "%u of %u pages came back\n", rte_mempool_avail_count(mp),
+				NB_PAGES);
 		ret = 1;
 	}
 	rte_mempool_free(mp);

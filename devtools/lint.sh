@@ -28,12 +28,20 @@ files() {
 		-o -name .pytest_cache \) -prune -o -type f \( "${args[@]:1}" \) -print | sort
 }
 
+# Scripts of a language, by the names of its files or by the first line.
+scripts() {
+	{
+		files "$2"
+		# shellcheck disable=SC2016 # of awk
+		files '*' | grep -vE '/[^/]*[.][^/]*$|/LICENSE$' |
+			xargs -d "\n" awk -v l="$1\$" \
+				'FNR == 1 && /^#!/ && $0 ~ l { print FILENAME }'
+	} | sort -u
+}
+
 mapfile -t c_files < <(files '*.[ch]' | grep -v '^./devtools/model/')
-mapfile -t sh_files < <(
-	files '*.sh'
-	echo ./.ci/run
-)
-mapfile -t py_files < <(files '*.py')
+mapfile -t sh_files < <(scripts sh '*.sh')
+mapfile -t py_files < <(scripts python3 '*.py')
 mapfile -t meson_files < <(files meson.build meson_options.txt)
 mapfile -t text_files < <(files '*.rst' '*.md' '*.ini' '*.map' '*.yml')
 all_files=(

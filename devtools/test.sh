@@ -16,6 +16,7 @@ usage: devtools/test.sh [PART...]
 Without a part: all of them, in this order.
 
   lint      sources, scripts
+  model     the models of the counting protocol, all interleavings
   build     gcc and clang, warnings are errors
   unit      the unit suites of dpdk-test-ppool
   sanitize  the same under AddressSanitizer and UndefinedBehaviorSanitizer
@@ -28,7 +29,7 @@ Environment: PPFRAG_NO_HUGE=1 runs everything without hugepages.
 END
 }
 
-parts=(lint build unit sanitize autotest install doc e2e)
+parts=(lint model build unit sanitize autotest install doc e2e)
 passed=0
 failed=0
 skipped=0
@@ -61,17 +62,23 @@ one() {
 	fi
 }
 
-part_lint() {
-	local log=$logs/lint.log line
-	devtools/lint.sh 2>&1 | tee "$log"
+# Run a script that ends with a line of counts.
+counted() {
+	local name=$1 log=$logs/$1.log line
+	shift
+	"$@" 2>&1 < /dev/null | tee "$log"
 	line=$(tail -n 1 "$log")
-	if [[ $line =~ ^lint:\ ([0-9]+)\ passed,\ ([0-9]+)\ failed,\ ([0-9]+)\ skipped$ ]]; then
-		add "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}" "${BASH_REMATCH[3]}"
-		[ "${BASH_REMATCH[2]}" = 0 ] || failures+=("lint: ${BASH_REMATCH[2]}")
+	if [[ $line =~ ([0-9]+)\ passed,\ ([0-9]+)\ failed(,\ ([0-9]+)\ skipped)?$ ]]; then
+		add "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}" "${BASH_REMATCH[4]:-0}"
+		[ "${BASH_REMATCH[2]}" = 0 ] || failures+=("$name (log: $log)")
 	else
-		fail "lint: ended early"
+		fail "$name: no result (log: $log)"
 	fi
 }
+
+part_lint() { counted lint devtools/lint.sh; }
+
+part_model() { counted model devtools/model/run.sh; }
 
 # A build directory with a compiler and options of its own.
 build() {
@@ -120,7 +127,7 @@ part_unit() { unit "unit" "$PPFRAG_BUILD"; }
 
 # LeakSanitizer does not know what hugepages refer to; the suites look for leaks themselves.
 part_sanitize() {
-	one "build with sanitizers" build build-asan gcc --werror -Dbuildtype=debugoptimized \
+	one "build with sanitizers" build build-asan gcc -Dbuildtype=debugoptimized \
 		-Db_sanitize=address,undefined || return
 	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
 		unit "unit under sanitizers" build-asan

@@ -81,7 +81,7 @@ class Lab:
 
     def need(self, memory):
         """Skip where a memory mode cannot be had."""
-        if memory != "no-huge" and not self.hugepages:
+        if memory not in (None, "no-huge") and not self.hugepages:
             pytest.skip(NO_HUGEPAGES)
 
     def testpmd(self, name, eal, options=(), wrapper=(), wait=True):
@@ -91,23 +91,51 @@ class Lab:
             program.wait_prompt()
         return program
 
-    def peer(self, sock, vdevs=(), options=(), wrapper=()):
+    def peer(self, sock, vdevs=(), options=(), wrapper=(), queues=1):
         """Start a stock testpmd whose port 0 is the device at the other end of a socket."""
         eal = [*self.memory(), harness.lcores(0),
-               f"--vdev=net_vhost0,iface={sock},queues=1", *map("--vdev={}".format, vdevs)]
+               f"--vdev=net_vhost0,iface={sock},queues={queues}", *map("--vdev={}".format, vdevs)]
         return self.testpmd("peer", eal, ["--total-num-mbufs=8192", "--no-flush-rx",
                                           "--disable-link-check", *options], wrapper)
 
-    def dut(self, sock, vdevs=(), options=(), memory=None, mbufs=8192, mbuf_size=None,
-            wait=True):
+    def dut(self, sock, vdevs=(), options=(), *, devargs="", memory=None, mbufs=8192,
+            mbuf_size=None, wait=True):
         """Start a stock testpmd whose port 0 is net_ppfrag on a socket, with a page pool."""
         eal = [*self.memory(memory), harness.lcores(1), *self.plugins(),
-               f"--vdev=net_ppfrag0,path={sock}", *map("--vdev={}".format, vdevs),
+               f"--vdev=net_ppfrag0,path={sock}{devargs}", *map("--vdev={}".format, vdevs),
                "--mbuf-pool-ops-name=ppfrag"]
         options = [f"--total-num-mbufs={mbufs}", "--no-flush-rx", "--disable-link-check", *options]
         if mbuf_size is not None:
             options.append(f"--mbuf-size={mbuf_size}")
         return self.testpmd("dut", eal, options, wait=wait)
+
+    def exchange(self, to_dut, from_dut, *, memory=None, prepare=lambda dut: None, burst=32,
+                 **how):
+        """Let a peer and a dut send each other frames; both, after all have arrived unchanged.
+
+        A burst and what it takes in the rings must be small where both send many: else both
+        wait for each other to receive.
+        """
+        self.need(memory)
+        sock = self.socket()
+        out, vdev = {}, {}
+        for name, frames in (("peer", to_dut), ("dut", from_dut)):
+            out[name] = self.dir / f"{name}-out.pcap"
+            source = harness.write_frames(self.dir / f"{name}-in.pcap", frames)
+            vdev[name] = f"net_pcap0,rx_pcap={source},tx_pcap={out[name]}"
+        peer = self.peer(sock, [vdev["peer"]])
+        dut = self.dut(sock, [vdev["dut"]], memory=memory, **how)
+        prepare(dut)
+        peer.wait_link()
+        for program in (dut, peer):
+            program.patient()
+            program.command(f"set burst {burst}")
+            program.start()
+        harness.wait_capture(out["dut"], to_dut)
+        harness.wait_capture(out["peer"], from_dut)
+        harness.assert_same(harness.read_frames(out["dut"]), to_dut)
+        harness.assert_same(harness.read_frames(out["peer"]), from_dut)
+        return dut, peer
 
     def close(self, show):
         """End all programs, the last one first."""
@@ -151,4 +179,5 @@ def tcp_frames():
 def all_lengths():
     """A frame of every length from 60 bytes to what an MTU of 1500 allows."""
     largest = harness.DEFAULT_MTU + harness.ETHER_HEADER
-    return [harness.make_frame(length) for length in range(harness.MIN_FRAME, largest + 1)]
+    return [harness.make_udp_frame(length)
+            for length in range(harness.MIN_FRAME, largest + 1)]

@@ -15,14 +15,15 @@ import threading
 import time
 from pathlib import Path
 
-from scapy.all import IP, UDP, Ether, Raw, RawPcapReader, wrpcap
+from scapy.all import IP, UDP, Ether, RawPcapReader, wrpcap
 
 TIMEOUT = 60
-PROMPT = "testpmd> "
+NO_PORT = 10000  # ports from this number on do not exist
 POLL_SECONDS = 0.02
 ETHER_HEADER = 14
 MIN_FRAME = 60
 DEFAULT_MTU = 1500
+LOCAL_HEADER = bytes.fromhex("020000000002 020000000001 88b5")  # for experiments
 PAGE_DEFAULT = 2176  # data room of testpmd's mbufs where nothing else is asked for
 
 # How a DPDK process gets its memory. In "default" every hugepage is a file of its own, more of
@@ -181,18 +182,34 @@ class Testpmd(Program):
         argv = [*wrapper, "dpdk-testpmd", "--no-pci", f"--file-prefix={prefix}", *eal, "--", "-i",
                 *options]
         super().__init__(name, argv, prefix)
+        self.commands = 0
 
-    def wait_prompt(self, start=0, timeout=TIMEOUT):
-        """Wait for the prompt."""
-        self.wait_output(re.escape(PROMPT), start, timeout)
+    def type(self, text):
+        """Type a line."""
+        try:
+            self.process.stdin.write(text.encode() + b"\n")
+            self.process.stdin.flush()
+        except BrokenPipeError as error:
+            raise HarnessError(f"{self.name} has ended before: {text}") from error
 
     def command(self, text, timeout=TIMEOUT):
-        """Type a command; what it printed."""
+        """Type a command; what it printed.
+
+        The prompt would tell that it is done, but is written byte by byte and mixes with the
+        messages of other threads. The answer to a question about a port that does not exist is
+        written in one piece, and this port is another one each time.
+        """
         start = len(self.output)
-        self.process.stdin.write(text.encode() + b"\n")
-        self.process.stdin.flush()
-        self.wait_prompt(start, timeout)
-        return self.output[start:]
+        self.commands += 1
+        port = NO_PORT + self.commands
+        self.type(text)
+        self.type(f"show port info {port}")
+        end = self.wait_output(f"Invalid port {port}\n", start, timeout)
+        return self.output[start:end.start()]
+
+    def wait_prompt(self):
+        """Wait until it takes commands."""
+        self.command("")
 
     def check_ledgers(self):
         """The same, and DPDK itself counts as many free objects."""
@@ -215,8 +232,7 @@ class Testpmd(Program):
 
     def quit(self):
         """Leave as a user does."""
-        self.process.stdin.write(b"quit\n")
-        self.process.stdin.flush()
+        self.type("quit")
         status = self.wait_end()
         assert status == 0, f"{self.name} ended with status {status}"
 
@@ -243,9 +259,9 @@ class Testpmd(Program):
                    f"{packets} packets received by port {port} of {self.name}")
 
     def patient(self):
-        """Forward without loss: wait, for a second, for room in the ring of a slow peer."""
+        """Forward without loss: wait, for some seconds, for room in the ring of a slow peer."""
         self.command("set fwd io retry")
-        self.command("set burst tx delay 20 retry 50000")
+        self.command("set burst tx delay 20 retry 250000")
 
 
 def read_frames(path):
@@ -255,14 +271,17 @@ def read_frames(path):
 
 
 def make_frame(length, seed=0):
-    """An Ethernet frame of a length, with a payload like no other's."""
-    header = bytes(Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02")
-                   / IP(src="198.18.0.1", dst="198.18.0.2")
-                   / UDP(sport=1024 + seed % 1024, dport=9)
-                   / Raw(bytes(length - 42)))
+    """A frame of a length, with bytes like no other's."""
     pattern = bytes((i * 31 + length * 7 + seed * 13) % 256 for i in range(256))
-    payload = (pattern * (length // 256 + 1))[:length - 42]
-    return header[:42] + payload
+    frame = LOCAL_HEADER + seed.to_bytes(4, "big") + pattern * (length // 256 + 1)
+    return frame[:length]
+
+
+def make_udp_frame(length):
+    """A frame of a length with a UDP datagram, both checksums right."""
+    headers = Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02") / IP(
+        src="198.18.0.1", dst="198.18.0.2") / UDP(sport=length, dport=9)
+    return bytes(headers / make_frame(length - len(headers)))
 
 
 def write_frames(path, frames):

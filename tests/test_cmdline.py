@@ -12,21 +12,25 @@ from harness import (MEMORY_MODES, Program, assert_same, lcores, read_frames, wa
 
 @pytest.mark.parametrize("memory", MEMORY_MODES)
 def test_stock_defaults(lab, all_lengths, memory):
-    """testpmd with default options receives, and sends back what it has received."""
+    """testpmd with default options receives, and sends back what it has received.
+
+    It drops what a full ring does not take: there are fewer frames than descriptors.
+    """
     lab.need(memory)
     sock, back = lab.socket(), lab.dir / "back.pcap"
-    source = write_frames(lab.dir / "in.pcap", all_lengths)
+    frames = all_lengths[::7]
+    source = write_frames(lab.dir / "in.pcap", frames)
     peer = lab.peer(sock, [f"net_pcap0,rx_pcap={source},tx_pcap={back}"])
     prefix = lab.prefix()
     dut = lab.add(Program("dut", [
         "dpdk-testpmd", *lab.plugins(), "--vdev", f"net_ppfrag0,path={sock}",
         "--mbuf-pool-ops-name=ppfrag", f"--file-prefix={prefix}", "--no-pci", lcores(1),
-        *lab.memory(memory)], prefix))
+        *(["--no-huge", "-m", "1024"] if memory == "no-huge" else lab.memory(memory))], prefix))
     dut.wait_output("Press enter to exit")
     peer.patient()
     peer.start()
-    wait_capture(back, all_lengths)
-    assert_same(read_frames(back), all_lengths)
+    wait_capture(back, frames)
+    assert_same(read_frames(back), frames)
     dut.check_ledgers()
     dut.process.stdin.write(b"\n")
     dut.process.stdin.flush()
@@ -39,25 +43,26 @@ SOCK = "{sock}"  # replaced with the path of a socket that nobody listens on
 # Device arguments and what the driver says of them.
 BAD_DEVARGS = {
     "": "net_ppfrag0: option 'path=SOCKET' of the vhost-user back end is missing",
-    "path=": "net_ppfrag0: option 'path=' is invalid: path of the back end's socket, "
-             "shorter than 108 characters expected",
-    f"path=/{'x' * 108}": "shorter than 108 characters expected",
+    "path=": "net_ppfrag0: option 'path=' is invalid; it takes a path of the back end's socket, "
+             "shorter than 108 characters",
+    f"path=/{'x' * 108}": "shorter than 108 characters",
     f"path={SOCK},path={SOCK}": "net_ppfrag0: option 'path' is given more than once",
-    f"path={SOCK},mac=1": "net_ppfrag0: option 'mac=1' is invalid: "
-                          "unicast MAC address, as 02:00:00:00:00:01 expected",
-    f"path={SOCK},mac=ff:ff:ff:ff:ff:ff": "unicast MAC address, as 02:00:00:00:00:01 expected",
-    f"path={SOCK},mac=00:00:00:00:00:00": "unicast MAC address, as 02:00:00:00:00:01 expected",
-    f"path={SOCK},queue_size=0": "net_ppfrag0: option 'queue_size=0' is invalid: "
-                                 "power of 2 from 4 to 32768 expected",
+    f"path={SOCK},mac=1": "net_ppfrag0: option 'mac=1' is invalid; it takes a "
+                          "unicast MAC address, as 02:00:00:00:00:01",
+    f"path={SOCK},mac=ff:ff:ff:ff:ff:ff": "unicast MAC address, as 02:00:00:00:00:01",
+    f"path={SOCK},mac=00:00:00:00:00:00": "unicast MAC address, as 02:00:00:00:00:01",
+    f"path={SOCK},queue_size=0": "net_ppfrag0: option 'queue_size=0' is invalid; it takes a "
+                                 "power of 2 from 4 to 32768",
     f"path={SOCK},queue_size=100": "option 'queue_size=100' is invalid",
     f"path={SOCK},queue_size=65536": "option 'queue_size=65536' is invalid",
     f"path={SOCK},queue_size=-256": "option 'queue_size=-256' is invalid",
     f"path={SOCK},queue_size=256k": "option 'queue_size=256k' is invalid",
     f"path={SOCK},queue_size": "option 'queue_size=' is invalid",
-    f"path={SOCK},queues=0": "net_ppfrag0: option 'queues=0' is invalid: "
-                             "number of queue pairs, from 1 to 128 expected",
+    f"path={SOCK},queues=0": "net_ppfrag0: option 'queues=0' is invalid; it takes a "
+                             "number of queue pairs from 1 to 128",
     f"path={SOCK},queues=129": "option 'queues=129' is invalid",
-    f"path={SOCK},mrg_rxbuf=2": "net_ppfrag0: option 'mrg_rxbuf=2' is invalid: 0 or 1 expected",
+    f"path={SOCK},mrg_rxbuf=2": "net_ppfrag0: option 'mrg_rxbuf=2' is invalid; it takes a "
+                                "number, 0 or 1",
     f"path={SOCK},frobnicate=1": "net_ppfrag0: unknown option 'frobnicate'; known are: "
                                  "path, mac, queue_size, queues, mrg_rxbuf",
     f"path={SOCK}": f"net_ppfrag0: cannot connect to path={SOCK}: No such file or directory; "
@@ -95,6 +100,8 @@ def test_wrong_pool_ops(lab):
     lab.peer(sock)
     eal = [*lab.memory(), lcores(1), *lab.plugins(), f"--vdev=net_ppfrag0,path={sock}",
            "--mbuf-pool-ops-name=ring_mp_mc"]
-    dut = lab.testpmd("dut", eal, ["--total-num-mbufs=2048"], wait=False)
-    assert dut.wait_end() == 1
-    assert "--mbuf-pool-ops-name=ppfrag" in dut.output
+    dut = lab.testpmd("dut", eal, ["--total-num-mbufs=2048"])
+    assert ("net_ppfrag0: pool mb_pool_0 has mempool ops 'ring_mp_mc', 'ppfrag' are needed: "
+            "add the EAL option --mbuf-pool-ops-name=ppfrag") in dut.output
+    assert "Fail to configure port 0 rx queues" in dut.output
+    dut.quit()

@@ -2,47 +2,138 @@
 # Copyright(c) 2026 The ppfrag authors
 """Frames arrive byte for byte and in order, both directions at once."""
 
+import re
+
 import pytest
 
-from harness import (MEMORY_MODES, PAGE_DEFAULT, assert_same, read_frames, wait_capture,
-                     write_frames)
+from harness import (ETHER_HEADER, MEMORY_MODES, PAGE_DEFAULT, assert_same, make_frame,
+                     read_frames, wait_capture, write_frames)
+
+MTU = 9000
 
 
-def exchange(lab, to_dut, from_dut, memory, mbuf_size, mbufs):
-    """Two testpmd forward captures to each other through net_ppfrag."""
-    sock = lab.socket()
-    ends = {}
-    for name, frames in (("peer", to_dut), ("dut", from_dut)):
-        ends[name] = lab.dir / f"{name}-out.pcap"
-        source = write_frames(lab.dir / f"{name}-in.pcap", frames)
-        ends[name + " vdev"] = f"net_pcap0,rx_pcap={source},tx_pcap={ends[name]}"
-    peer = lab.peer(sock, [ends["peer vdev"]])
-    dut = lab.dut(sock, [ends["dut vdev"]], memory=memory, mbuf_size=mbuf_size, mbufs=mbufs)
-    peer.wait_link()
-    for program in (dut, peer):
-        program.patient()
-        program.start()
-    wait_capture(ends["dut"], to_dut)
-    wait_capture(ends["peer"], from_dut)
-    peer.stop()
-    dut.stop()
-    assert_same(read_frames(ends["dut"]), to_dut)
-    assert_same(read_frames(ends["peer"]), from_dut)
-    return dut, peer
+def finish(dut, peer):
+    """Nothing was lost, every byte is accounted for, and both programs end."""
+    for program in (peer, dut):
+        program.stop()
+    stats = dut.stats()
+    assert stats["ierrors"] == stats["oerrors"] == stats["rx_nombuf"] == 0
+    dut.check_ledgers()
+    dut.command("port stop all")
+    for ledger in dut.check_ledgers().values():
+        assert ledger["frags"] == ledger["whole"] == 0
+    dut.quit()
+    peer.quit()
+
+
+def mixed_lengths():
+    """A tenth of all lengths up to what an MTU of 9000 allows, among 64-byte frames."""
+    largest = MTU + ETHER_HEADER
+    for number, length in enumerate(range(64, largest + 1, 10)):
+        yield make_frame(length, number)
+        yield make_frame(64, number)
+    yield make_frame(largest)
 
 
 @pytest.mark.parametrize("memory", MEMORY_MODES)
 @pytest.mark.parametrize("mbuf_size,mbufs", [(PAGE_DEFAULT, 8192), (16384, 4096), (65535, 1536)])
 def test_byte_for_byte(lab, all_lengths, tcp_frames, memory, mbuf_size, mbufs):
     """Every length and real TCP traffic, in every memory mode and page size."""
-    lab.need(memory)
-    dut, peer = exchange(lab, all_lengths + tcp_frames, tcp_frames + all_lengths, memory,
-                         mbuf_size, mbufs)
-    stats = dut.stats()
     frames = all_lengths + tcp_frames
+    dut, peer = lab.exchange(frames, tcp_frames + all_lengths, memory=memory,
+                             mbuf_size=mbuf_size, mbufs=mbufs)
+    stats = dut.stats()
     assert stats["ipackets"] == stats["opackets"] == len(frames)
     assert stats["ibytes"] == stats["obytes"] == sum(map(len, frames))
-    assert stats["ierrors"] == stats["oerrors"] == stats["rx_nombuf"] == 0
-    dut.check_ledgers()
+    finish(dut, peer)
+
+
+@pytest.mark.parametrize("devargs", ["queue_size=4", "queue_size=64", "queue_size=4096",
+                                     "mrg_rxbuf=0", "mac=02:00:00:00:00:09"])
+def test_device_options(lab, all_lengths, tcp_frames, devargs):
+    """Every device option works."""
+    dut, peer = lab.exchange(all_lengths, tcp_frames, devargs=f",{devargs}",
+                             burst=4 if devargs == "queue_size=4" else 32)
+    if devargs.startswith("mac="):
+        assert devargs[4:].upper() in dut.command("show port info 0")
+    finish(dut, peer)
+
+
+@pytest.mark.parametrize("how", ["option", "command"])
+@pytest.mark.parametrize("mbuf_size,mbufs", [(16384, 4096), (65535, 1536)])
+def test_jumbo(lab, how, mbuf_size, mbufs):
+    """MTU 9000 and small frames out of one pool, each frame in one piece."""
+    frames = list(mixed_lengths())
+
+    def prepare(dut):
+        if how == "command":
+            dut.command("port stop 0")
+            dut.command(f"port config mtu 0 {MTU}")
+            dut.command("port start 0")
+        dut.command("set verbose 1")
+    dut, peer = lab.exchange(
+        frames, frames, mbuf_size=mbuf_size, mbufs=mbufs, prepare=prepare,
+        options=[f"--max-pkt-len={MTU + ETHER_HEADER + 4}"] if how == "option" else [])
+    segments = re.findall(r"length=\d+ - nb_segs=(\d+)", dut.output)
+    assert len(segments) >= len(frames) and set(segments) == {"1"}
+    assert "mb_pool_1" not in dut.output
+    finish(dut, peer)
+
+
+@pytest.mark.parametrize("memory", MEMORY_MODES)
+@pytest.mark.parametrize("direction", ["receive", "send"])
+def test_chains(lab, memory, direction):
+    """MTU 9000 in small pages, in chains, where the application asks for it."""
+    frames = list(mixed_lengths())
+    few = frames[:10]
+
+    def prepare(dut):
+        for setting in ("0 rx_offload scatter on", f"mtu 0 {MTU}"):
+            dut.command("port stop 0")
+            dut.command(f"port config {setting}")
+            dut.command("port start 0")
+        dut.command("set verbose 1")
+    ways = (frames, few) if direction == "receive" else (few, frames)
+    dut, peer = lab.exchange(*ways, memory=memory, prepare=prepare)
+    segments = re.findall(r"length=9014 - nb_segs=(\d+)", dut.output)
+    assert segments and min(map(int, segments)) > 1
+    finish(dut, peer)
+
+
+def test_frames_too_large(lab):
+    """MTU 9000 in small pages without chains is refused, with what helps."""
+    sock = lab.socket()
+    lab.peer(sock)
+    dut = lab.dut(sock)
+    dut.command("port stop 0")
+    assert ("net_ppfrag0: MTU 9000 makes frames of up to 9022 bytes, a page of pool mb_pool_0 "
+            "holds 2048: use larger mbufs (testpmd --mbuf-size=9216), a smaller MTU or "
+            "RTE_ETH_RX_OFFLOAD_SCATTER") in dut.command("port config mtu 0 9000")
+    dut.command("port start 0")
+    dut.wait_link()
     dut.quit()
-    peer.quit()
+
+
+def test_two_queue_pairs(lab, all_lengths, tcp_frames):
+    """Each queue has frames of its own, both directions."""
+    sock = lab.socket()
+    sent = {"peer": [all_lengths, tcp_frames], "dut": [tcp_frames, all_lengths]}
+    vdev = {}
+    for name, queues in sent.items():
+        vdev[name] = "net_pcap0"
+        for queue, frames in enumerate(queues):
+            source = write_frames(lab.dir / f"{name}-in{queue}.pcap", frames)
+            vdev[name] += f",rx_pcap={source},tx_pcap={lab.dir}/{name}-out{queue}.pcap"
+    queues = ["--rxq=2", "--txq=2"]
+    peer = lab.peer(sock, [vdev["peer"]], queues, queues=2)
+    dut = lab.dut(sock, [vdev["dut"]], queues, devargs=",queues=2")
+    peer.wait_link()
+    for program in (dut, peer):
+        program.patient()
+        program.start()
+    for receiver, sender in (("dut", "peer"), ("peer", "dut")):
+        for queue, frames in enumerate(sent[sender]):
+            out = lab.dir / f"{receiver}-out{queue}.pcap"
+            wait_capture(out, frames)
+            assert_same(read_frames(out), frames)
+    finish(dut, peer)

@@ -38,8 +38,8 @@ def test_hold_until_empty(lab, tcp_frames, memory, mbuf_size, mbufs):
     peer.quit()
 
 
-@pytest.mark.parametrize("mbuf_size,mbufs,count", [(PAGE_DEFAULT, 1536, 5000),
-                                                   (16384, 1536, 40000)])
+@pytest.mark.parametrize("mbuf_size,mbufs,count", [(PAGE_DEFAULT, 1536, 4000),
+                                                   (16384, 1025, 15000)])
 def test_reception_resumes(lab, mbuf_size, mbufs, count):
     """An application that holds too much stops reception; when it lets go all frames arrive."""
     frames = [make_frame(1514, number) for number in range(1000)] * (count // 1000)
@@ -47,8 +47,8 @@ def test_reception_resumes(lab, mbuf_size, mbufs, count):
     source = write_frames(lab.dir / "in.pcap", frames)
     peer = lab.peer(sock, [f"net_pcap0,rx_pcap={source}"])
     dut = lab.dut(sock, [f"net_pcap0,tx_pcap={out}"],
-                  ["--forward-mode=noisy", "--noisy-tx-sw-buffer-size=65536",
-                   "--noisy-tx-sw-buffer-flushtime=300"], mbufs=mbufs, mbuf_size=mbuf_size)
+                  ["--forward-mode=noisy", "--noisy-tx-sw-buffer-size=32768",
+                   "--noisy-tx-sw-buffer-flushtime=1000"], mbufs=mbufs, mbuf_size=mbuf_size)
     peer.wait_link()
     before, = dut.check_ledgers().values()
     peer.patient()

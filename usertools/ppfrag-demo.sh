@@ -104,7 +104,8 @@ show_log() {
 wait_log() {
 	local name=$1 pattern=$2 times=${3:-1} end=$((SECONDS + timeout))
 	while [ "$(grep -c -- "$pattern" "$work/$name.log")" -lt "$times" ]; do
-		kill -0 "${pid[$name]}" 2> /dev/null || show_log "$name" "$name has ended, see above"
+		kill -0 "${pid[$name]}" 2> /dev/null ||
+			show_log "$name" "$name has ended, see above"
 		[ $SECONDS -lt $end ] || show_log "$name" "$name does not answer for $timeout s"
 		sleep 0.1
 	done
@@ -174,7 +175,8 @@ fi
 
 # EAL options of a program with its own name, memory and CPU.
 eal() { # name, megabytes, CPU
-	echo "$(ppfrag_eal_mem "$2") --no-pci --file-prefix ppfrag-demo-$$-$1 --lcores 0@($all),1@$3"
+	echo "$(ppfrag_eal_mem "$2") --no-pci --file-prefix ppfrag-demo-$$-$1" \
+		"--lcores 0@($all),1@$3"
 }
 
 start_source() {
@@ -193,7 +195,8 @@ start_source() {
 
 echo "Capture $pcap: $frames frames, $average bytes on average, $longest at most"
 echo "Memory: $memory"
-[ "$first" != "$last" ] || echo "One CPU only: source and receiver take turns, which costs most of the rate"
+[ "$first" != "$last" ] ||
+	echo "One CPU only: source and receiver take turns, which costs most of the rate"
 
 start_source
 # shellcheck disable=SC2046,SC2086 # options

@@ -11,10 +11,10 @@
 
 /** What an option's value is parsed into. */
 enum opt_type {
-	OPT_FLAG,   /**< bool, no argument */
-	OPT_UINT,   /**< uint64_t within [min, max] */
-	OPT_STR,    /**< const char *, points into argv */
-	OPT_LIST,   /**< struct uint_list, comma separated, each within [min, max] */
+	OPT_FLAG, /**< bool, no argument */
+	OPT_UINT, /**< uint64_t within [min, max] */
+	OPT_STR,  /**< const char *, points into argv */
+	OPT_LIST, /**< struct uint_list, comma separated, each within [min, max] */
 };
 
 #define UINT_LIST_MAX 16
@@ -27,23 +27,23 @@ struct uint_list {
 struct opt {
 	const char *name;
 	enum opt_type type;
-	void *value;       /**< holds the default before parsing */
+	void *value; /**< holds the default before parsing */
 	uint64_t min, max;
-	const char *arg;   /**< what --help calls the argument */
+	const char *arg; /**< what --help calls the argument */
 	const char *help;
 };
 
 /** A command of dpdk-test-ppool. Its options are parsed before EAL starts. */
 struct command {
 	const char *name;
-	const char *synopsis;            /**< positional arguments, for --help */
+	const char *synopsis; /**< positional arguments, for --help */
 	const char *help;
-	const struct opt *opts;          /**< ends with a NULL name */
-	unsigned int max_args;           /**< positional arguments accepted */
-	bool no_eal;                     /**< runs without EAL, whose options it ignores */
-	bool hidden;                     /**< not for users: started by the program itself */
-	void (*more_help)(FILE *f);      /**< printed behind the options; may be NULL */
-	int (*run)(char **args);         /**< args: positional ones, NULL-terminated; returns status */
+	const struct opt *opts;     /**< ends with a NULL name */
+	unsigned int max_args;      /**< positional arguments accepted */
+	bool no_eal;                /**< runs without EAL, whose options it ignores */
+	bool hidden;                /**< not for users: started by the program itself */
+	void (*more_help)(FILE *f); /**< printed behind the options; may be NULL */
+	int (*run)(char **args);    /**< positional arguments, a NULL behind them */
 };
 
 extern const struct command cmd_unit;
@@ -51,14 +51,15 @@ extern const struct command cmd_unit_secondary;
 extern const struct command cmd_frag_perf;
 extern const struct command cmd_hold;
 extern const struct command cmd_rx;
+extern const struct command cmd_size;
 
 /** The command line as the program was started, for those who start it again. */
 extern char **app_argv;
 
 enum opts_result {
 	OPTS_OK,
-	OPTS_HELP,      /**< help was asked for and printed */
-	OPTS_INVALID,   /**< an error was printed */
+	OPTS_HELP,    /**< help was asked for and printed */
+	OPTS_INVALID, /**< an error was printed */
 };
 
 /**

@@ -49,27 +49,27 @@ static const struct opt frag_perf_opts[] = {
 	{ "held", OPT_LIST, &helds, 0, 1 << 24, "N,...", "mbufs held between allocation and free" },
 	{ "len", OPT_LIST, &lens, 1, UINT16_MAX, "N,...", "data lengths of frags" },
 	{ "page", OPT_LIST, &pages, RTE_PKTMBUF_HEADROOM + 64, UINT16_MAX, "N,...",
-	  "data rooms of pages, as testpmd's --mbuf-size" },
+			"data rooms of pages, as testpmd's --mbuf-size" },
 	{ "lanes", OPT_UINT, &lanes, 1, 4096, "N", "lanes that reserve and commit take in turn" },
 	{ "cache", OPT_UINT, &cache, 1, RTE_MEMPOOL_CACHE_MAX_SIZE, "N",
-	  "mempool cache of the pools that have one" },
+			"mempool cache of the pools that have one" },
 	{ "json", OPT_STR, &json_path, 0, 0, "FILE", "write the result there" },
 	{ .name = NULL },
 };
 
 enum free_mode { FREE_BULK, FREE_ONE, FREE_MODES };
 
-static const char *const free_names[FREE_MODES] = { "bulk", "one" };
+static const char * const free_names[FREE_MODES] = { "bulk", "one" };
 
 /* One way to allocate mbufs. */
 struct subject {
 	const char *name;
 	int (*alloc)(struct subject *s, struct rte_mbuf **m, unsigned int n);
-	struct rte_mempool *mp;     /* to allocate from, where it is no carver */
+	struct rte_mempool *mp; /* to allocate from, where it is no carver */
 	struct ppool_carver *c;
-	uint32_t page;              /* data room of the pool's objects */
-	uint32_t len;               /* of frags, 0 for whole objects */
-	unsigned int lane;          /* the next one */
+	uint32_t page;     /* data room of the pool's objects */
+	uint32_t len;      /* of frags, 0 for whole objects */
+	unsigned int lane; /* the next one */
 	double cycles[FREE_MODES][ROUNDS_MAX];
 };
 
@@ -79,7 +79,7 @@ struct bench {
 	unsigned int nb_pools, nb_subjects;
 	struct rte_mempool *pool[POOLS_MAX];
 	struct subject subject[SUBJECTS_MAX];
-	struct subject *ring, *stack;     /* with a cache: what the others are compared to */
+	struct subject *ring, *stack; /* with a cache: what the others are compared to */
 	double atomic[ROUNDS_MAX];
 	struct rte_mbuf **fifo;
 	size_t fifo_bursts;
@@ -213,9 +213,10 @@ add_pool(struct bench *b, const char *ops, uint64_t n, uint64_t cache_size, uint
 	snprintf(name, sizeof(name), "frag_perf_%u", b->nb_pools);
 	mp = pool_create(name, &conf);
 	if (mp == NULL) {
-		fprintf(stderr, "frag-perf: no pool of %" PRIu64 " mbufs of %" PRIu64
-			" bytes with ops %s: %s; ask for less with --held or --page\n",
-			n, room, ops, rte_strerror(rte_errno));
+		fprintf(stderr,
+				"frag-perf: no pool of %" PRIu64 " mbufs of %" PRIu64
+				" bytes with ops %s: %s; ask for less with --held or --page\n",
+				n, room, ops, rte_strerror(rte_errno));
 		return NULL;
 	}
 	b->pool[b->nb_pools++] = mp;
@@ -261,7 +262,8 @@ add_mono_frags(struct bench *b)
 	if (mp == NULL)
 		return -1;
 	return add_subject(b, "mono-frag", ppool_frag_pool(mp), RTE_MBUF_DEFAULT_BUF_SIZE) == NULL ?
-		-1 : 0;
+			-1 :
+			0;
 }
 
 static int
@@ -283,8 +285,11 @@ add_carver(struct bench *b, const char *name, struct rte_mempool *mp, uint64_t p
 	s->alloc = nb_lanes == 1 ? alloc_carve : alloc_lane;
 	s->c = ppool_carver_create(mp, &conf);
 	if (s->c == NULL) {
-		fprintf(stderr, "frag-perf: no carver of %" PRIu64 " lanes for --len %" PRIu64
-			": %s\n", nb_lanes, len, rte_strerror(rte_errno));
+		fprintf(stderr,
+				"frag-perf: no carver of %" PRIu64 " lanes for --len %" PRIu64 ": "
+				"%s"
+				"\n",
+				nb_lanes, len, rte_strerror(rte_errno));
 		return -1;
 	}
 	return 0;
@@ -338,8 +343,7 @@ bench_init(struct bench *b, uint64_t held)
 			add_stock(b, "ring", "ring_mp_mc", 0) == NULL ||
 			add_stock(b, "stack", "stack", 0) == NULL ||
 			add_stock(b, "page, cache", PPOOL_OPS_NAME, cache) == NULL ||
-			add_stock(b, "page", PPOOL_OPS_NAME, 0) == NULL ||
-			add_mono_frags(b) != 0)
+			add_stock(b, "page", PPOOL_OPS_NAME, 0) == NULL || add_mono_frags(b) != 0)
 		return -1;
 	for (i = 0; i < pages.n; i++)
 		if (add_carvers(b, pages.v[i]) != 0)
@@ -361,7 +365,7 @@ bench_fini(struct bench *b)
 			ret = -1;
 		if (rte_mempool_in_use_count(b->pool[i]) != 0) {
 			fprintf(stderr, "frag-perf: mbufs did not come back to %s\n",
-				b->pool[i]->name);
+					b->pool[i]->name);
 			ret = -1;
 		}
 		rte_mempool_free(b->pool[i]);
@@ -383,8 +387,10 @@ bench_round(struct bench *b, unsigned int round)
 			s->cycles[mode][round] = measure(b, s, mode);
 			if (s->cycles[mode][round] >= 0)
 				continue;
-			fprintf(stderr, "frag-perf: %s of %" PRIu32 " bytes, pages of %" PRIu32
-				": pool exhausted\n", s->name, s->len, s->page);
+			fprintf(stderr,
+					"frag-perf: %s of %" PRIu32 " bytes, pages of %" PRIu32
+					": pool exhausted\n",
+					s->name, s->len, s->page);
 			return -1;
 		}
 	return 0;
@@ -406,7 +412,7 @@ median(const double *samples)
 	memcpy(sorted, samples, rounds * sizeof(*samples));
 	qsort(sorted, rounds, sizeof(*sorted), compare_doubles);
 	return rounds % 2 != 0 ? sorted[rounds / 2] :
-		(sorted[rounds / 2 - 1] + sorted[rounds / 2]) / 2;
+				 (sorted[rounds / 2 - 1] + sorted[rounds / 2]) / 2;
 }
 
 static void
@@ -442,10 +448,10 @@ report(const struct bench *b, struct json *j)
 {
 	unsigned int i;
 
-	printf("\n%" PRIu64 " held, bursts of %" PRIu64 ", atomic increment %.1f cycles\n",
-		b->held, burst, median(b->atomic));
-	printf("%-13s%6s%6s%9s%7s%7s%7s%9s%7s%7s%7s\n", "", "page", "len",
-		"bulk", "/ring", "/stack", "/atom", "one", "/ring", "/stack", "/atom");
+	printf("\n%" PRIu64 " held, bursts of %" PRIu64 ", atomic increment %.1f cycles\n", b->held,
+			burst, median(b->atomic));
+	printf("%-13s%6s%6s%9s%7s%7s%7s%9s%7s%7s%7s\n", "", "page", "len", "bulk", "/ring",
+			"/stack", "/atom", "one", "/ring", "/stack", "/atom");
 	for (i = 0; i < b->nb_subjects; i++)
 		report_subject(b, &b->subject[i], j);
 	fflush(stdout);
@@ -481,9 +487,11 @@ frag_perf_run(char **args)
 	(void)args;
 	if (json_open(&j, json_path) != 0)
 		return EXIT_FAILURE;
-	printf("TSC cycles to allocate and free one mbuf, median of %" PRIu64 " rounds, TSC %"
-		PRIu64 " MHz; ratios to ring and stack with a cache of %" PRIu64
-		" and to an atomic increment\n", rounds, rte_get_tsc_hz() / 1000000, cache);
+	printf("TSC cycles to allocate and free one mbuf; median of %" PRIu64 " rounds; TSC",
+			rounds);
+	printf(" %" PRIu64 " MHz;\n", rte_get_tsc_hz() / 1000000);
+	printf("ratios to ring and stack with a cache of %" PRIu64 ", to an atomic increment\n",
+			cache);
 	json_uint(j, "tsc_hz", rte_get_tsc_hz());
 	json_uint(j, "rounds", rounds);
 	json_uint(j, "burst", burst);

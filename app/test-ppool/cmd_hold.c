@@ -47,11 +47,11 @@ struct held {
 
 struct hold_result {
 	size_t heap_bytes;
-	unsigned int avail;          /* objects the pool still has */
+	unsigned int avail; /* objects the pool still has */
 	struct rte_eth_stats stats;
 	bool page_pool;
-	int violations;              /* of the ledger, page pools only */
-	int64_t uncharged;           /* bytes charged by the pool, but not to a held mbuf */
+	int violations;    /* of the ledger, page pools only */
+	int64_t uncharged; /* bytes charged by the pool, but not to a held mbuf */
 };
 
 /* Room for one more burst. */
@@ -113,7 +113,7 @@ held_free(struct held *h)
 
 	for (i = 0; i < h->n; i += HOLD_BURST)
 		rte_pktmbuf_free_bulk(h->m + i,
-			(unsigned int)RTE_MIN(h->n - i, (size_t)HOLD_BURST));
+				(unsigned int)RTE_MIN(h->n - i, (size_t)HOLD_BURST));
 	free(h->m);
 }
 
@@ -131,7 +131,7 @@ measure(const struct port *p, const struct held *h, struct hold_result *r)
 	r->violations = ppool_check(p->mp, stderr);
 	if (ppool_ledger_get(p->mp, &ledger) == 0)
 		r->uncharged = (int64_t)(ledger.charged + ledger.slot_charged) -
-			(int64_t)h->truesize;
+				(int64_t)h->truesize;
 }
 
 static double
@@ -150,26 +150,25 @@ static void
 report(const struct port *p, const struct held *h, const struct hold_result *r)
 {
 	printf("driver            %s, pool ops %s\n", p->driver, pool_ops_name(p->mp));
-	printf("pool              %u mbufs of %u bytes, %u left\n",
-		p->mp->size, rte_pktmbuf_data_room_size(p->mp), r->avail);
+	printf("pool              %u mbufs of %u bytes, %u left\n", p->mp->size,
+			rte_pktmbuf_data_room_size(p->mp), r->avail);
 	printf("packets held      %zu in %" PRIu64 " segments\n", h->n, h->segments);
-	printf("wire bytes        %" PRIu64 ", %.1f a packet\n",
-		h->wire_bytes, per_packet(h->wire_bytes, h));
-	printf("truesize          %" PRIu64 ", %.1f a packet\n",
-		h->truesize, per_packet(h->truesize, h));
-	printf("hugepage bytes    %zu, %.1f a packet\n",
-		r->heap_bytes, per_packet(r->heap_bytes, h));
+	printf("wire bytes        %" PRIu64 ", %.1f a packet\n", h->wire_bytes,
+			per_packet(h->wire_bytes, h));
+	printf("truesize          %" PRIu64 ", %.1f a packet\n", h->truesize,
+			per_packet(h->truesize, h));
+	printf("hugepage bytes    %zu, %.1f a packet\n", r->heap_bytes,
+			per_packet(r->heap_bytes, h));
 	printf("packets per MiB   %.1f\n", packets_per_mib(h, r));
 	printf("not received      %" PRIu64 " no mbuf, %" PRIu64 " missed, %" PRIu64 " errors\n",
-		r->stats.rx_nombuf, r->stats.imissed, r->stats.ierrors);
+			r->stats.rx_nombuf, r->stats.imissed, r->stats.ierrors);
 	if (r->page_pool)
 		printf("ledger            %d violations, %" PRId64 " bytes uncharged\n",
-			r->violations, r->uncharged);
+				r->violations, r->uncharged);
 }
 
 static void
-report_json(struct json *j, const struct port *p, const struct held *h,
-		const struct hold_result *r)
+report_json(struct json *j, const struct port *p, const struct held *h, const struct hold_result *r)
 {
 	port_json(p, &port_conf, j);
 	json_uint(j, "packets", h->n);

@@ -41,11 +41,11 @@ static const struct opt rx_opts[] = {
 	{ "burst", OPT_UINT, &burst, 1, RX_BURST_MAX, "N", "packets asked for at once" },
 	{ "touch", OPT_FLAG, &touch, 0, 0, NULL, "read the first 64 bytes of every packet" },
 	{ "prefetch", OPT_UINT, &prefetch, 0, RX_BURST_MAX, "N",
-	  "with --touch: prefetch data so many packets ahead" },
+			"with --touch: prefetch data so many packets ahead" },
 	{ "hold", OPT_UINT, &port_conf.hold, 0, INT32_MAX, "N",
-	  "keep the last N packets before freeing them" },
+			"keep the last N packets before freeing them" },
 	{ "free-one", OPT_FLAG, &free_one, 0, 0, NULL,
-	  "free one by one instead of rte_pktmbuf_free_bulk()" },
+			"free one by one instead of rte_pktmbuf_free_bulk()" },
 	{ "json", OPT_STR, &json_path, 0, 0, "FILE", "write the result there" },
 	{ .name = NULL },
 };
@@ -54,7 +54,7 @@ static const struct opt rx_opts[] = {
 struct fifo {
 	struct rte_mbuf **m;
 	size_t size;
-	size_t head;      /* the oldest */
+	size_t head; /* the oldest */
 	size_t n;
 };
 
@@ -63,8 +63,8 @@ struct rx_count {
 	uint64_t busy_cycles;
 	uint64_t bursts;
 	uint64_t polls;
-	uint64_t tsc;                        /* of the whole run */
-	uint64_t sizes[RX_BURST_MAX + 1];    /* bursts of each size */
+	uint64_t tsc;                     /* of the whole run */
+	uint64_t sizes[RX_BURST_MAX + 1]; /* bursts of each size */
 };
 
 static volatile uint64_t touch_sink;
@@ -220,7 +220,7 @@ print_histogram(const struct rx_count *c)
 		for (i = low; i <= RTE_MIN(high, (unsigned int)burst); i++)
 			n += c->sizes[i];
 		printf(" %u:%.1f%%", RTE_MIN(high, (unsigned int)burst),
-			100 * ratio((double)n, (double)c->bursts));
+				100 * ratio((double)n, (double)c->bursts));
 	}
 	printf("\n");
 }
@@ -231,18 +231,18 @@ report(const struct port *p, const struct rx_count *c, const struct rte_eth_stat
 	double seconds = rx_seconds(c);
 
 	printf("driver           %s, pool ops %s, %u mbufs of %u bytes\n", p->driver,
-		pool_ops_name(p->mp), p->mp->size, rte_pktmbuf_data_room_size(p->mp));
-	printf("packets          %" PRIu64 " in %.2f s, %.3f Mpps\n",
-		c->packets, seconds, ratio((double)c->packets, seconds) / 1e6);
+			pool_ops_name(p->mp), p->mp->size, rte_pktmbuf_data_room_size(p->mp));
+	printf("packets          %" PRIu64 " in %.2f s, %.3f Mpps\n", c->packets, seconds,
+			ratio((double)c->packets, seconds) / 1e6);
 	printf("busy cycles      %.1f a packet\n",
-		ratio((double)c->busy_cycles, (double)c->packets));
+			ratio((double)c->busy_cycles, (double)c->packets));
 	printf("busy             %.1f %% of the time\n",
-		100 * ratio((double)c->busy_cycles, (double)c->tsc));
+			100 * ratio((double)c->busy_cycles, (double)c->tsc));
 	printf("average burst    %.1f of %" PRIu64 "\n",
-		ratio((double)c->packets, (double)c->bursts), burst);
+			ratio((double)c->packets, (double)c->bursts), burst);
 	print_histogram(c);
 	printf("not received     %" PRIu64 " no mbuf, %" PRIu64 " missed, %" PRIu64 " errors\n",
-		stats->rx_nombuf, stats->imissed, stats->ierrors);
+			stats->rx_nombuf, stats->imissed, stats->ierrors);
 }
 
 static void

@@ -13,7 +13,7 @@
 
 /* Runs the unit suites. Each lives in a file of its own, unit_SUITE.c. */
 
-static const struct unit_suite *const suites[] = {
+static const struct unit_suite * const suites[] = {
 	&suite_mempool,
 	&suite_frag,
 	&suite_carver,
@@ -21,6 +21,7 @@ static const struct unit_suite *const suites[] = {
 	&suite_threads,
 	&suite_secondary,
 	&suite_info,
+	&suite_create,
 };
 
 static uint64_t seed;
@@ -29,7 +30,8 @@ static const char *json_path;
 
 static const struct opt unit_opts[] = {
 	{ "seed", OPT_UINT, &seed, 0, UINT64_MAX, "N", "of random plans, 0: a new one" },
-	{ "test", OPT_STR, &test_pattern, 0, 0, "PATTERN", "only tests of such names, e.g. '*bulk*'" },
+	{ "test", OPT_STR, &test_pattern, 0, 0, "PATTERN",
+			"only tests of such names, e.g. '*bulk*'" },
 	{ "json", OPT_STR, &json_path, 0, 0, "FILE", "write the result there" },
 	{ .name = NULL },
 };
@@ -46,8 +48,11 @@ unit_help(FILE *f)
 	fprintf(f, "\nsuites, all of them where none is named:\n");
 	for (i = 0; i < RTE_DIM(suites); i++)
 		fprintf(f, "  %-20s%s\n", suites[i]->name, suites[i]->help);
-	fprintf(f, "\nTests that need several lcores are skipped where there is one. On a machine of"
-		" two cores:\n  --lcores '0@0,1@1,2@0,3@1'\n");
+	fprintf(f,
+			"\nTests that need several lcores are skipped where there is one; two "
+			"cores do with\n");
+	fprintf(f, "  --lcores '0@0,1@1,2@0,3@1'\n");
+	fprintf(f, "and those that need libraries at fixed addresses are run under setarch -R.\n");
 }
 
 static const struct unit_suite *
@@ -114,8 +119,8 @@ unit_run(char **args)
 	if (json_open(&j, json_path) != 0)
 		return EXIT_FAILURE;
 	unit_seed = seed != 0 ? seed : rte_rdtsc();
-	printf("unit: seed %" PRIu64 " (--seed repeats it), %u lcores\n",
-		unit_seed, rte_lcore_count());
+	printf("unit: seed %" PRIu64 " (--seed repeats it), %u lcores\n", unit_seed,
+			rte_lcore_count());
 	if (test_pattern != NULL)
 		cmocka_set_test_filter(test_pattern);
 	json_uint(j, "seed", unit_seed);
@@ -133,8 +138,8 @@ unit_run(char **args)
 	if (json_close(j) != 0)
 		ret = -1;
 	printf("unit: %u suites, %u tests, %u failed, %u skipped, seed %" PRIu64 ": %s\n",
-		sum.suites, sum.tests, sum.failed, sum.skipped, unit_seed,
-		ret == 0 ? "PASSED" : "FAILED");
+			sum.suites, sum.tests, sum.failed, sum.skipped, unit_seed,
+			ret == 0 ? "PASSED" : "FAILED");
 	return ret == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 

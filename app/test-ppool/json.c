@@ -19,8 +19,8 @@ struct json {
 	const char *path;
 	unsigned int depth;
 	struct {
-		char end;    /* what closes this level */
-		bool used;   /* something precedes the next value */
+		char end;  /* what closes this level */
+		bool used; /* something precedes the next value */
 	} level[JSON_DEPTH];
 };
 

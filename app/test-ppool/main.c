@@ -17,12 +17,13 @@
 
 char **app_argv;
 
-static const struct command *const commands[] = {
+static const struct command * const commands[] = {
 	&cmd_unit,
 	&cmd_unit_secondary,
 	&cmd_frag_perf,
 	&cmd_hold,
 	&cmd_rx,
+	&cmd_size,
 };
 
 static void
@@ -75,7 +76,7 @@ run(const struct command *cmd, int eal_argc, char **argv, char **args)
 		return cmd->run(args);
 	if (rte_eal_init(eal_argc, argv) < 0) {
 		fprintf(stderr, "EAL does not start: %s; without hugepages use --no-huge -m 512\n",
-			rte_strerror(rte_errno));
+				rte_strerror(rte_errno));
 		return EXIT_FAILURE;
 	}
 	ret = cmd->run(args);

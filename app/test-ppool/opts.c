@@ -57,14 +57,15 @@ parse_value(const struct command *cmd, const struct opt *o, const char *text)
 		if (parse_uint(o, text, text + strlen(text), o->value) == 0)
 			return 0;
 		fprintf(stderr, "%s: --%s '%s' is not a number from %" PRIu64 " to %" PRIu64 "\n",
-			cmd->name, o->name, text, o->min, o->max);
+				cmd->name, o->name, text, o->min, o->max);
 		return -1;
 	case OPT_LIST:
 		if (parse_list(o, text) == 0)
 			return 0;
-		fprintf(stderr, "%s: --%s '%s' is not a comma-separated list of at most %d numbers"
-			" from %" PRIu64 " to %" PRIu64 "\n",
-			cmd->name, o->name, text, UINT_LIST_MAX, o->min, o->max);
+		fprintf(stderr,
+				"%s: --%s '%s' is not a comma-separated list of at most %d numbers"
+				" from %" PRIu64 " to %" PRIu64 "\n",
+				cmd->name, o->name, text, UINT_LIST_MAX, o->min, o->max);
 		return -1;
 	}
 	return -1;
@@ -75,7 +76,7 @@ opts_to_getopt(const struct command *cmd, struct option *longs)
 {
 	unsigned int i;
 
-	for (i = 0; cmd->opts[i].name != NULL && i < OPTS_MAX; i++)
+	for (i = 0; i < OPTS_MAX && cmd->opts[i].name != NULL; i++)
 		longs[i] = (struct option){
 			.name = cmd->opts[i].name,
 			.has_arg = cmd->opts[i].type == OPT_FLAG ? no_argument : required_argument,
@@ -95,7 +96,7 @@ parse_args(const struct command *cmd, int argc, char **argv, char **args)
 	for (i = optind; i < argc; i++) {
 		if (n == cmd->max_args) {
 			fprintf(stderr, "%s: unexpected argument '%s'; see '%s --help'\n",
-				cmd->name, argv[i], cmd->name);
+					cmd->name, argv[i], cmd->name);
 			return -1;
 		}
 		args[n++] = argv[i];
@@ -119,13 +120,13 @@ opts_parse(const struct command *cmd, int argc, char **argv, char **args)
 			return OPTS_HELP;
 		}
 		if (c == ':') {
-			fprintf(stderr, "%s: %s needs a value; see '%s --help'\n",
-				cmd->name, argv[optind - 1], cmd->name);
+			fprintf(stderr, "%s: %s needs a value; see '%s --help'\n", cmd->name,
+					argv[optind - 1], cmd->name);
 			return OPTS_INVALID;
 		}
 		if (c == '?') {
 			fprintf(stderr, "%s: unknown or ambiguous option '%s'; see '%s --help'\n",
-				cmd->name, argv[optind - 1], cmd->name);
+					cmd->name, argv[optind - 1], cmd->name);
 			return OPTS_INVALID;
 		}
 		if (parse_value(cmd, &cmd->opts[c], optarg) != 0)
@@ -146,7 +147,7 @@ print_default(FILE *f, const struct opt *o)
 		fprintf(f, " [%" PRIu64 "]", *(const uint64_t *)o->value);
 		break;
 	case OPT_STR:
-		text = *(const char *const *)o->value;
+		text = *(const char * const *)o->value;
 		if (text != NULL)
 			fprintf(f, " [%s]", text);
 		break;
@@ -166,12 +167,12 @@ opts_help(FILE *f, const struct command *cmd)
 {
 	const struct opt *o;
 
-	fprintf(f, "dpdk-test-ppool [EAL options] -- %s%s%s [options]\n%s\n\n",
-		cmd->name, cmd->synopsis != NULL ? " " : "",
-		cmd->synopsis != NULL ? cmd->synopsis : "", cmd->help);
+	fprintf(f, "dpdk-test-ppool [EAL options] -- %s%s%s [options]\n%s\n\n", cmd->name,
+			cmd->synopsis != NULL ? " " : "",
+			cmd->synopsis != NULL ? cmd->synopsis : "", cmd->help);
 	for (o = cmd->opts; o->name != NULL; o++) {
 		int width = fprintf(f, "  --%s%s%s", o->name, o->arg != NULL ? " " : "",
-			o->arg != NULL ? o->arg : "");
+				o->arg != NULL ? o->arg : "");
 
 		fprintf(f, "%*s%s", width < 22 ? 22 - width : 1, "", o->help);
 		print_default(f, o);

@@ -13,10 +13,10 @@
 #include <rte_mempool.h>
 
 struct pool_conf {
-	const char *ops;      /* NULL: what EAL was told, else the default of this DPDK */
+	const char *ops; /* NULL: what EAL was told, else the default of this DPDK */
 	unsigned int n;
 	unsigned int cache;
-	uint16_t room;        /* bytes of an mbuf behind its header, headroom included */
+	uint16_t room; /* bytes of an mbuf behind its header, headroom included */
 };
 
 /**

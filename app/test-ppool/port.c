@@ -37,12 +37,17 @@ port_interrupted(void)
 	return interrupted != 0;
 }
 
-/* A driver that receives into pages only says so: the user need not know. */
+/*
+ * What the user asks for, else what EAL was told, else the default of this DPDK; but ours where
+ * the driver takes no other.
+ */
 static const char *
 choose_ops(uint16_t id, const char *ops)
 {
-	if (ops == NULL &&
-			rte_eth_dev_pool_ops_supported(id, rte_mbuf_best_mempool_ops()) < 0 &&
+	if (ops != NULL)
+		return ops;
+	ops = rte_mbuf_best_mempool_ops();
+	if (rte_eth_dev_pool_ops_supported(id, ops) < 0 &&
 			rte_eth_dev_pool_ops_supported(id, PPOOL_OPS_NAME) >= 0)
 		return PPOOL_OPS_NAME;
 	return ops;
@@ -55,7 +60,7 @@ default_mbufs(const struct port_conf *conf, const char *ops)
 	uint64_t rxd = conf->rxd != 0 ? conf->rxd : 1024;
 	uint64_t hold = conf->hold;
 
-	if (ops != NULL && strcmp(ops, PPOOL_OPS_NAME) == 0)
+	if (strcmp(ops, PPOOL_OPS_NAME) == 0)
 		hold = hold * 3 / (2 * RTE_MAX(conf->mbuf_size / (conf->mtu + 256), 1u));
 	return (unsigned int)(2 * (rxd + conf->cache + 64) + hold);
 }
@@ -77,11 +82,12 @@ create_pool(uint16_t id, const struct port_conf *conf)
 	else
 		mp = pool_create("test_ppool_rx", &pc);
 	if (mp == NULL)
-		fprintf(stderr, "no pool of %s %s with ops %s, --mbuf-size %u, --cache %u: %s;"
-			" check --ops, ask for less with --mbufs or --mem, or reserve hugepages\n",
-			conf->mem != 0 ? "that size" : "so many", "mbufs",
-			ops != NULL ? ops : "(default)", pc.room, pc.cache,
-			rte_strerror(rte_errno));
+		fprintf(stderr,
+				"no pool with ops %s, --mbuf-size %u, --cache %u, %s %u: %s; check"
+				" --ops, ask for less, or reserve hugepages\n",
+				ops, pc.room, pc.cache, conf->mem != 0 ? "--mem" : "--mbufs",
+				conf->mem != 0 ? (unsigned int)conf->mem : pc.n,
+				rte_strerror(rte_errno));
 	return mp;
 }
 
@@ -130,15 +136,15 @@ start(struct port *p, const struct port_conf *conf)
 	if (ret == 0)
 		ret = rte_eth_dev_start(p->id);
 	if (ret != 0) {
-		fprintf(stderr, "port %u (%s) does not start with --mtu %u, --rxd %u: %s\n",
-			p->id, p->driver, (unsigned int)conf->mtu, (unsigned int)conf->rxd,
-			rte_strerror(-ret));
+		fprintf(stderr, "port %u (%s) does not start with --mtu %u, --rxd %u: %s\n", p->id,
+				p->driver, (unsigned int)conf->mtu, (unsigned int)conf->rxd,
+				rte_strerror(-ret));
 		return -1;
 	}
 	ret = rte_eth_promiscuous_enable(p->id);
 	if (ret != 0 && ret != -ENOTSUP)
-		fprintf(stderr, "port %u (%s) does not become promiscuous: %s\n",
-			p->id, p->driver, rte_strerror(-ret));
+		fprintf(stderr, "port %u (%s) does not become promiscuous: %s\n", p->id, p->driver,
+				rte_strerror(-ret));
 	return 0;
 }
 
@@ -149,8 +155,10 @@ port_open(struct port *p, const struct port_conf *conf)
 
 	p->id = (uint16_t)conf->port;
 	if (!rte_eth_dev_is_valid_port(p->id) || rte_eth_dev_info_get(p->id, &info) != 0) {
-		fprintf(stderr, "there is no port %u: give EAL a device, e.g. --vdev"
-			" net_ppfrag0,path=SOCK\n", p->id);
+		fprintf(stderr,
+				"there is no port %u: give EAL a device, e.g. --vdev"
+				" net_ppfrag0,path=SOCK\n",
+				p->id);
 		return -1;
 	}
 	p->driver = info.driver_name;
@@ -184,8 +192,8 @@ port_close(struct port *p)
 		fprintf(stderr, "port %u does not close: %s\n", p->id, rte_strerror(-ret));
 	missing = rte_mempool_in_use_count(p->mp);
 	if (missing != 0) {
-		fprintf(stderr, "%u of %u mbufs did not come back to the pool\n",
-			missing, p->mp->size);
+		fprintf(stderr, "%u of %u mbufs did not come back to the pool\n", missing,
+				p->mp->size);
 		ret = -1;
 	}
 	if (ppool_is_page_pool(p->mp) && ppool_check(p->mp, stderr) != 0)

@@ -18,44 +18,46 @@
 
 struct port_conf {
 	uint64_t port;
-	uint64_t mbuf_size;   /* as testpmd's option of that name: headroom included */
-	uint64_t mbufs;       /* 0: what hold and the rings need */
-	uint64_t mem;         /* MB; 0: mbufs counts */
+	uint64_t mbuf_size; /* as testpmd's option of that name: headroom included */
+	uint64_t mbufs;     /* 0: what hold and the rings need */
+	uint64_t mem;       /* MB; 0: mbufs counts */
 	uint64_t cache;
 	uint64_t mtu;
-	uint64_t rxd;         /* 0: what the driver prefers */
+	uint64_t rxd; /* 0: what the driver prefers */
 	const char *ops;
-	uint64_t hold;        /* packets that the application will hold */
+	uint64_t hold; /* packets that the application will hold */
 };
 
-#define PORT_CONF_DEFAULT { \
-	.mbuf_size = RTE_MBUF_DEFAULT_BUF_SIZE, \
-	.cache = 256, \
-	.mtu = RTE_ETHER_MTU, \
-}
+#define PORT_CONF_DEFAULT \
+	{ \
+		.mbuf_size = RTE_MBUF_DEFAULT_BUF_SIZE, .cache = 256, .mtu = RTE_ETHER_MTU, \
+	}
 
 /* The options of a command that fill a struct port_conf. */
 #define PORT_OPTS(c) \
 	{ "port", OPT_UINT, &(c)->port, 0, RTE_MAX_ETHPORTS - 1, "N", "port to receive on" }, \
-	{ "mbuf-size", OPT_UINT, &(c)->mbuf_size, RTE_PKTMBUF_HEADROOM + 64, UINT16_MAX, "BYTES", \
-	  "data room of an mbuf, headroom included" }, \
-	{ "mbufs", OPT_UINT, &(c)->mbufs, 0, INT32_MAX, "N", \
-	  "mbufs (pages) of the pool, 0: as many as it needs" }, \
-	{ "mem", OPT_UINT, &(c)->mem, 0, 1 << 20, "MB", \
-	  "as many mbufs as fit into so much hugepage memory" }, \
-	{ "ops", OPT_STR, &(c)->ops, 0, 0, "NAME", \
-	  "mempool ops, e.g. ring_mp_mc, stack, ppfrag" }, \
-	{ "cache", OPT_UINT, &(c)->cache, 0, RTE_MEMPOOL_CACHE_MAX_SIZE, "N", \
-	  "objects in the mempool cache of an lcore" }, \
-	{ "mtu", OPT_UINT, &(c)->mtu, RTE_ETHER_MIN_MTU, UINT16_MAX, "BYTES", "MTU of the port" }, \
-	{ "rxd", OPT_UINT, &(c)->rxd, 0, UINT16_MAX, "N", \
-	  "receive descriptors, 0: what the driver prefers" }
+			{ "mbuf-size", OPT_UINT, &(c)->mbuf_size, RTE_PKTMBUF_HEADROOM + 64, \
+				UINT16_MAX, "BYTES", "data room of an mbuf, headroom included" }, \
+			{ "mbufs", OPT_UINT, &(c)->mbufs, 0, INT32_MAX, "N", \
+				"mbufs (pages) of the pool, 0: as many as it needs" }, \
+			{ "mem", OPT_UINT, &(c)->mem, 0, 1 << 20, "MB", \
+				"as many mbufs as fit into so much hugepage memory" }, \
+			{ "ops", OPT_STR, &(c)->ops, 0, 0, "NAME", \
+				"mempool ops, e.g. ring_mp_mc, stack, ppfrag" }, \
+			{ "cache", OPT_UINT, &(c)->cache, 0, RTE_MEMPOOL_CACHE_MAX_SIZE, "N", \
+				"objects in the mempool cache of an lcore" }, \
+			{ "mtu", OPT_UINT, &(c)->mtu, RTE_ETHER_MIN_MTU, UINT16_MAX, "BYTES", \
+				"MTU of the port" }, \
+	{ \
+		"rxd", OPT_UINT, &(c)->rxd, 0, UINT16_MAX, "N", \
+				"receive descriptors, 0: what the driver prefers" \
+	}
 
 struct port {
 	uint16_t id;
 	const char *driver;
 	struct rte_mempool *mp;
-	size_t heap_before;   /* bytes, before the pool was created */
+	size_t heap_before; /* bytes, before the pool was created */
 };
 
 /** Create the pool, configure and start the port. @return 0, or -1 with a message printed. */

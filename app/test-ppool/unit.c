@@ -99,7 +99,7 @@ pktmbuf_pool(const char *ops, unsigned int n, uint16_t room, unsigned int cache,
 
 	if (mp == NULL)
 		print_error("no pool of %u mbufs of %u bytes: %s\n", n, room,
-			rte_strerror(rte_errno));
+				rte_strerror(rte_errno));
 	assert_non_null(mp);
 	return unit_register(mp);
 }
@@ -126,7 +126,7 @@ unit_put_bulk(struct rte_mempool *mp, void * const *obj, unsigned int n)
 static int
 compare_pointers(const void *a, const void *b)
 {
-	uintptr_t x = (uintptr_t)*(void *const *)a, y = (uintptr_t)*(void *const *)b;
+	uintptr_t x = (uintptr_t) * (void * const *)a, y = (uintptr_t) * (void * const *)b;
 
 	return (x > y) - (x < y);
 }
@@ -202,7 +202,7 @@ unit_pool_whole(struct rte_mempool *mp)
 	ok = balanced(mp);
 	if (avail != mp->populated_size) {
 		print_error("%s: %u of %u objects available\n", mp->name, avail,
-			mp->populated_size);
+				mp->populated_size);
 		ok = false;
 	}
 	flush_caches(mp);
@@ -308,7 +308,7 @@ unit_teardown(void **state)
 	(void)state;
 	if (heap != heap_before) {
 		print_error("EAL's heaps: %zu bytes allocated before the test, %zu behind it\n",
-			heap_before, heap);
+				heap_before, heap);
 		ok = false;
 	}
 	return ok ? 0 : -1;

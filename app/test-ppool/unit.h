@@ -39,24 +39,26 @@ struct unit_suite {
 
 #define UNIT_SUITE(suite, text, list) \
 	const struct unit_suite suite_##suite = { \
-		.name = #suite, .help = (text), .tests = (list), .nb_tests = RTE_DIM(list) }
+		.name = #suite, .help = (text), .tests = (list), .nb_tests = RTE_DIM(list) \
+	}
 
 #define UNIT_TEST(f) cmocka_unit_test_setup_teardown(f, unit_setup, unit_teardown)
 
-extern const struct unit_suite suite_mempool, suite_frag, suite_carver, suite_ledger,
-	suite_threads, suite_secondary, suite_info;
+extern const struct unit_suite suite_mempool, suite_frag, suite_carver, suite_ledger, suite_threads,
+		suite_secondary, suite_info, suite_create;
 
 int unit_setup(void **state);
 int unit_teardown(void **state);
 
 /** Skip the test where a condition for it does not hold, and say which. */
-#define unit_require(cond, why) do { \
-	if (!(cond)) { \
-		print_message("[  SKIPPED ] needs %s\n", why); \
-		unit_skipped++; \
-		skip(); \
-	} \
-} while (0)
+#define unit_require(cond, why) \
+	do { \
+		if (!(cond)) { \
+			print_message("[  SKIPPED ] needs %s\n", why); \
+			unit_skipped++; \
+			skip(); \
+		} \
+	} while (0)
 
 /** Tests that were started, and those of them that were skipped. */
 extern unsigned int unit_ran, unit_skipped;
@@ -91,9 +93,9 @@ struct unit_pool_conf {
 	uint32_t elt_size;
 	unsigned int cache;
 	unsigned int flags;
-	bool anon;            /* anonymous memory */
-	bool empty;           /* do not populate */
-	const char *ops;      /* NULL: ppfrag */
+	bool anon;       /* anonymous memory */
+	bool empty;      /* do not populate */
+	const char *ops; /* NULL: ppfrag */
 };
 
 /** A mempool without mbufs. */

@@ -83,8 +83,7 @@ assert_inside(const struct pages *p, const struct rte_mbuf *m)
 			high = mid;
 	}
 	obj = p->obj[low];
-	assert_in_range(addr, obj + layout.lead_bytes - p->mp->header_size,
-			obj + p->mp->elt_size);
+	assert_in_range(addr, obj + layout.lead_bytes - p->mp->header_size, obj + p->mp->elt_size);
 	assert_true(addr + m->buf_len <= obj + p->mp->elt_size);
 	assert_false((uintptr_t)m >= obj && (uintptr_t)m < obj + p->mp->elt_size);
 	if (m->buf_iova != RTE_BAD_IOVA)
@@ -313,8 +312,8 @@ exercise_truesize(struct rte_mempool *mp, uint32_t len, uint32_t max_len)
 		left -= taken;
 		expected += taken;
 		if (left < largest) {
-			expected += left + (layout.page_bytes - layout.lead_bytes -
-					layout.room_bytes);
+			expected += left +
+					(layout.page_bytes - layout.lead_bytes - layout.room_bytes);
 			left = 0;
 		}
 		assert_int_equal(frag_of(m[i])->truesize, expected);
@@ -546,8 +545,7 @@ test_reserve(void **state)
 		assert_int_equal(again.iova, buf.iova);
 		assert_int_equal(again.len, buf.len);
 		assert_int_equal(unit_ledger(mp).data, lane + 1);
-		assert_int_equal(unit_ledger(mp).open,
-			(uint64_t)(lane + 1) * layout.page_bytes);
+		assert_int_equal(unit_ledger(mp).open, (uint64_t)(lane + 1) * layout.page_bytes);
 	}
 }
 
@@ -838,8 +836,8 @@ test_two_carvers(void **state)
 struct move {
 	struct ppool_carver *c;
 	struct rte_mbuf *m[100];
-	unsigned int n;      /* live */
-	unsigned int from;   /* free from here on */
+	unsigned int n;    /* live */
+	unsigned int from; /* free from here on */
 };
 
 static int

@@ -96,7 +96,7 @@ test_einval_half_populated(void **state)
 				RTE_MEMZONE_IOVA_CONTIG);
 		assert_non_null(mz);
 		assert_true(rte_mempool_populate_iova(mp, mz->addr, mz->iova, mz->len, free_zone,
-				(void *)(uintptr_t)mz) > 0);
+					    (void *)(uintptr_t)mz) > 0);
 		if (mp->populated_size < mp->size)
 			assert_no_frag_pool(mp, EINVAL);
 	} while (mp->populated_size < mp->size);
@@ -272,8 +272,9 @@ struct ctx {
 static struct rte_mbuf *
 make(const struct ctx *x, uint16_t len, uint64_t tag)
 {
-	struct rte_mbuf *m = x->c != NULL ? ppool_carve(x->c, len) : rte_pktmbuf_alloc(x->frag_pool);
+	struct rte_mbuf *m;
 
+	m = x->c != NULL ? ppool_carve(x->c, len) : rte_pktmbuf_alloc(x->frag_pool);
 	assert_non_null(m);
 	unit_assert_fresh(m, x->frag_pool);
 	assert_non_null(rte_pktmbuf_append(m, len));
@@ -336,8 +337,9 @@ do_clone(const struct ctx *x, struct rte_mempool *clone_pool, bool original_firs
 	for (i = 0; i < RTE_DIM(clone); i++) {
 		assert_ptr_equal(rte_pktmbuf_mtod(clone[i], void *), rte_pktmbuf_mtod(m, void *));
 		/* A clone keeps its own object only. */
-		assert_int_equal(ppool_mbuf_truesize(clone[i]), clone_pool->header_size +
-			clone_pool->elt_size + clone_pool->trailer_size);
+		assert_int_equal(ppool_mbuf_truesize(clone[i]),
+				clone_pool->header_size + clone_pool->elt_size +
+						clone_pool->trailer_size);
 	}
 	assert_int_equal(ppool_mbuf_truesize(m), truesize);
 	assert_live(x, 1);
@@ -534,7 +536,9 @@ do_free_bulk(const struct ctx *x)
 static void
 do_room(const struct ctx *x)
 {
-	struct rte_mbuf *before = make(x, 200, 20), *m = make(x, 200, 21), *behind = make(x, 200, 22);
+	struct rte_mbuf *before = make(x, 200, 20);
+	struct rte_mbuf *m = make(x, 200, 21);
+	struct rte_mbuf *behind = make(x, 200, 22);
 
 	assert_int_equal(rte_pktmbuf_headroom(m), RTE_PKTMBUF_HEADROOM);
 	assert_non_null(rte_pktmbuf_prepend(m, RTE_PKTMBUF_HEADROOM));
@@ -552,7 +556,11 @@ do_room(const struct ctx *x)
 }
 
 #define BOTH(name) \
-	static void test_##name(void **state) { (void)state; run_both(do_##name); }
+	static void test_##name(void **state) \
+	{ \
+		(void)state; \
+		run_both(do_##name); \
+	}
 
 BOTH(refcnt)
 BOTH(clones)
@@ -570,8 +578,8 @@ BOTH(room)
 #define SOURCE_TAG UINT64_C(0x7366726167746167)
 
 struct private_area {
-	uint64_t source;   /* the same in all objects, as Open vSwitch has it */
-	uint64_t self;     /* different in all */
+	uint64_t source; /* the same in all objects, as Open vSwitch has it */
+	uint64_t self;   /* different in all */
 };
 
 static void

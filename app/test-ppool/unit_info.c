@@ -21,12 +21,12 @@ assert_layout(struct rte_mempool *mp)
 	assert_int_equal(l.page_bytes, page);
 	/* The application's mbuf and private area are not touched, and little more is wasted. */
 	assert_true(l.lead_bytes >= mp->header_size + sizeof(struct rte_mbuf) + priv);
-	assert_true(l.lead_bytes < mp->header_size + sizeof(struct rte_mbuf) + priv +
-			RTE_CACHE_LINE_SIZE);
+	assert_true(l.lead_bytes <
+			mp->header_size + sizeof(struct rte_mbuf) + priv + RTE_CACHE_LINE_SIZE);
 	assert_int_equal(l.room_bytes, mp->header_size + mp->elt_size - l.lead_bytes);
 	/* An mbuf, its private area, what a frag needs and an object header. */
 	assert_true(l.slot_bytes >= sizeof(struct rte_mbuf) + priv + sizeof(struct ppool_frag) +
-			sizeof(struct rte_mempool_objhdr));
+					sizeof(struct rte_mempool_objhdr));
 	assert_int_equal(l.slot_bytes % RTE_CACHE_LINE_SIZE, 0);
 	assert_true(l.slots >= 1);
 	assert_true((uint64_t)l.slots * l.slot_bytes <= page);
@@ -85,7 +85,7 @@ test_dump(void **state)
 		fclose(f);
 		assert_true(size > 0);
 		if (pools[i] != stock) {
-			/* The pool's name and the counters' names, whichever role it is given in. */
+			/* The names of pool and counters, whichever role it is given in. */
 			assert_non_null(strstr(text, mp->name));
 			assert_non_null(strstr(text, "frag_alloc"));
 			assert_non_null(strstr(text, "page_empty"));
@@ -118,7 +118,11 @@ test_stats_of_both_roles(void **state)
 /* Drivers register DMA memory through m->pool: the frag pool lists the page pool's chunks. */
 
 struct chunks {
-	struct { void *addr; rte_iova_t iova; size_t len; } chunk[256];
+	struct {
+		void *addr;
+		rte_iova_t iova;
+		size_t len;
+	} chunk[256];
 	unsigned int n;
 };
 
@@ -143,8 +147,9 @@ listed(const struct chunks *c, const void *data, size_t len)
 	unsigned int i;
 
 	for (i = 0; i < c->n; i++)
-		if (data >= c->chunk[i].addr && (const char *)data + len <=
-				(const char *)c->chunk[i].addr + c->chunk[i].len)
+		if (data >= c->chunk[i].addr &&
+				(const char *)data + len <=
+						(const char *)c->chunk[i].addr + c->chunk[i].len)
 			return true;
 	return false;
 }

@@ -16,7 +16,18 @@ static uint32_t
 len_imix(uint64_t *rng)
 {
 	static const uint32_t lens[] = {
-		64, 64, 64, 64, 64, 64, 64, 570, 570, 570, 570, 1518,
+		64,
+		64,
+		64,
+		64,
+		64,
+		64,
+		64,
+		570,
+		570,
+		570,
+		570,
+		1518,
 	};
 
 	return lens[unit_range(rng, 0, RTE_DIM(lens) - 1)];
@@ -64,8 +75,8 @@ assert_nothing_uncharged(struct rte_mempool *mp, struct rte_mbuf * const *m, uns
 
 /* Fill the pool. Where no frag was freed before, no byte may be stranded either. */
 static unsigned int
-fill(struct rte_mempool *mp, struct ppool_carver *c, struct rte_mbuf **m, len_t *len,
-		uint64_t *rng, bool never_freed)
+fill(struct rte_mempool *mp, struct ppool_carver *c, struct rte_mbuf **m, len_t *len, uint64_t *rng,
+		bool never_freed)
 {
 	uint32_t lens[BURST];
 	unsigned int i, n = 0, got;
@@ -339,10 +350,10 @@ test_truesize_of_stock(void **state)
 	(void)state;
 	assert_non_null(m);
 	assert_int_equal(ppool_mbuf_truesize(m),
-		stock->header_size + stock->elt_size + stock->trailer_size);
+			stock->header_size + stock->elt_size + stock->trailer_size);
 	assert_int_equal(rte_pktmbuf_chain(m, rte_pktmbuf_alloc(stock)), 0);
 	assert_int_equal(ppool_mbuf_truesize(m),
-		2 * (stock->header_size + stock->elt_size + stock->trailer_size));
+			2 * (stock->header_size + stock->elt_size + stock->trailer_size));
 	rte_pktmbuf_free(m);
 }
 

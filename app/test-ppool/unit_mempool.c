@@ -41,7 +41,7 @@ assert_count(struct rte_mempool *mp, unsigned int avail)
 static int
 compare_pointers(const void *a, const void *b)
 {
-	uintptr_t x = (uintptr_t)*(void *const *)a, y = (uintptr_t)*(void *const *)b;
+	uintptr_t x = (uintptr_t) * (void * const *)a, y = (uintptr_t) * (void * const *)b;
 
 	return (x > y) - (x < y);
 }
@@ -58,8 +58,9 @@ assert_distinct(const struct objects *o)
 		memcpy(sorted, o->obj, o->n * sizeof(void *));
 		qsort(sorted, o->n, sizeof(void *), compare_pointers);
 		for (i = 1; i < o->n; i++)
-			ok = ok && (uintptr_t)sorted[i] - (uintptr_t)sorted[i - 1] >=
-				o->mp->elt_size;
+			ok = ok &&
+					(uintptr_t)sorted[i] - (uintptr_t)sorted[i - 1] >=
+							o->mp->elt_size;
 	}
 	free(sorted);
 	assert_true(ok);
@@ -81,8 +82,8 @@ assert_filled_all(const struct objects *o)
 
 	for (i = 0; i < o->n; i++)
 		if (!unit_filled(o->obj[i], o->mp->elt_size, (uintptr_t)o->obj[i]))
-			fail_msg("object %u of %u (%u bytes) was overwritten",
-				i, o->n, o->mp->elt_size);
+			fail_msg("object %u of %u (%u bytes) was overwritten", i, o->n,
+					o->mp->elt_size);
 }
 
 /* All of the objects, one by one, and not one more. */
@@ -125,7 +126,18 @@ exercise(struct rte_mempool *mp)
 }
 
 static const uint32_t elt_sizes[] = {
-	8, 16, 24, 64, 100, 1000, 2048, 2304, 8192, 16384 + 128, 65535 + 128, 65536 + 128,
+	8,
+	16,
+	24,
+	64,
+	100,
+	1000,
+	2048,
+	2304,
+	8192,
+	16384 + 128,
+	65535 + 128,
+	65536 + 128,
 };
 
 static void
@@ -175,7 +187,7 @@ test_flags(void **state)
 		RTE_MEMPOOL_F_SP_PUT | RTE_MEMPOOL_F_SC_GET,
 		RTE_MEMPOOL_F_NO_IOVA_CONTIG,
 		RTE_MEMPOOL_F_NO_SPREAD | RTE_MEMPOOL_F_NO_CACHE_ALIGN |
-			RTE_MEMPOOL_F_NO_IOVA_CONTIG,
+				RTE_MEMPOOL_F_NO_IOVA_CONTIG,
 	};
 	struct unit_pool_conf conf = { .n = 100, .cache = 8 };
 	unsigned int i, k;
@@ -364,8 +376,9 @@ test_mempool_create(void **state)
 static void
 test_long_names(void **state)
 {
-	static const char *const names[] = {
-		"a_name_of_25_characters_0", "a_name_of_25_characters_1",
+	static const char * const names[] = {
+		"a_name_of_25_characters_0",
+		"a_name_of_25_characters_1",
 	};
 	unsigned int i;
 

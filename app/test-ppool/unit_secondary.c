@@ -16,6 +16,8 @@
 #include <rte_eal.h>
 #include <rte_ring.h>
 
+#include <ppool_create.h>
+
 #include "app.h"
 #include "unit.h"
 
@@ -24,19 +26,19 @@
  * --proc-type=secondary and the hidden command "unit-secondary".
  */
 
-#define PASSED 96u          /* mbufs passed to the secondary */
-#define RETURNED 64u        /* mbufs the secondary makes and passes back */
+#define PASSED 96u   /* mbufs passed to the secondary */
+#define RETURNED 64u /* mbufs the secondary makes and passes back */
 #define LEN 300u
 #define CHILD_SECONDS 60
 
 /* What the secondary shall do. */
 enum deed {
-	DEED_ALL,               /* free what was passed, carve, pass some back, leave in order */
-	DEED_CREATE_FRAG_POOL,  /* be the first to split the pool */
-	DEED_LAST_CLONE,        /* free clones whose originals are gone */
+	DEED_ALL,              /* free what was passed, carve, pass some back, leave in order */
+	DEED_CREATE_FRAG_POOL, /* be the first to split the pool */
+	DEED_LAST_CLONE,       /* free clones whose originals are gone */
 };
 
-static const char *const deeds[] = {
+static const char * const deeds[] = {
 	[DEED_ALL] = "all",
 	[DEED_CREATE_FRAG_POOL] = "frag-pool",
 	[DEED_LAST_CLONE] = "clone",
@@ -44,13 +46,14 @@ static const char *const deeds[] = {
 
 /* The secondary's side. Each step returns 0, or says what is wrong. */
 
-#define CHECK(cond) do { \
-	if (!(cond)) { \
-		fprintf(stderr, "unit-secondary: line %d: %s does not hold: %s\n", \
-			__LINE__, #cond, rte_strerror(rte_errno)); \
-		return -1; \
-	} \
-} while (0)
+#define CHECK(cond) \
+	do { \
+		if (!(cond)) { \
+			fprintf(stderr, "unit-secondary: line %d: %s does not hold: %s\n", \
+					__LINE__, #cond, rte_strerror(rte_errno)); \
+			return -1; \
+		} \
+	} while (0)
 
 static int
 secondary_free(struct rte_ring *in, unsigned int n)
@@ -127,6 +130,7 @@ secondary_run(char **args)
 	struct rte_mempool *mp;
 	struct rte_ring *in, *out;
 	unsigned int i;
+	int ret = -1;
 
 	if (rte_eal_process_type() != RTE_PROC_SECONDARY || args[3] == NULL) {
 		fprintf(stderr, "unit-secondary is started by 'unit secondary'\n");
@@ -139,10 +143,14 @@ secondary_run(char **args)
 		fprintf(stderr, "unit-secondary: no pool %s or no rings\n", args[1]);
 		return EXIT_FAILURE;
 	}
+	if (ppool_attach(mp) != 0)
+		return EXIT_FAILURE;
 	for (i = 0; i < RTE_DIM(deeds); i++)
 		if (strcmp(deeds[i], args[0]) == 0)
-			return secondary_do(i, mp, in, out) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-	return EXIT_FAILURE;
+			ret = secondary_do(i, mp, in, out);
+	if (ppool_detach(mp) != 0)
+		ret = -1;
+	return ret == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 static const struct opt secondary_opts[] = { { .name = NULL } };
@@ -171,11 +179,39 @@ eal_option_given(const char *name)
 	return false;
 }
 
+/* The shadow memory of AddressSanitizer lies where EAL puts its own in every process. */
+#if defined(__SANITIZE_ADDRESS__)
+#define UNIT_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define UNIT_ASAN 1
+#endif
+#endif
+
+static bool
+same_addresses_likely(void)
+{
+#ifdef UNIT_ASAN
+	return eal_option_given("--base-virtaddr");
+#else
+	return true;
+#endif
+}
+
 static bool
 secondary_possible(void)
 {
 	return rte_eal_has_hugepages() && !eal_option_given("--in-memory") &&
-		!eal_option_given("--no-shconf");
+			!eal_option_given("--no-shconf");
+}
+
+static void
+require_secondary(void)
+{
+	unit_require(secondary_possible(), "hugepages that processes can share");
+	unit_require(same_addresses_likely(),
+			"the EAL option --base-virtaddr=0x200000000000, because of "
+			"AddressSanitizer");
 }
 
 /* An lcore that the primary does not have, on a processor that we may use. */
@@ -220,15 +256,15 @@ secondary_exec(enum deed deed, const char *pool, const char *in, const char *out
 	snprintf(prefix, sizeof(prefix), "--file-prefix=%s", basename(dir));
 	secondary_lcore(lcores, sizeof(lcores));
 	argv[n++] = app_argv[0];
-	argv[n++] = (char *)(uintptr_t)"--proc-type=secondary";
+	argv[n++] = (char *)(uintptr_t) "--proc-type=secondary";
 	argv[n++] = prefix;
 	argv[n++] = lcores;
-	argv[n++] = (char *)(uintptr_t)"--no-pci";
-	argv[n++] = (char *)(uintptr_t)"--no-telemetry";
-	argv[n++] = (char *)(uintptr_t)"--log-level=lib.eal:warning";
+	argv[n++] = (char *)(uintptr_t) "--no-pci";
+	argv[n++] = (char *)(uintptr_t) "--no-telemetry";
+	argv[n++] = (char *)(uintptr_t) "--log-level=lib.eal:warning";
 	n = copy_plugins(argv, n, RTE_DIM(argv) - 8);
-	argv[n++] = (char *)(uintptr_t)"--";
-	argv[n++] = (char *)(uintptr_t)"unit-secondary";
+	argv[n++] = (char *)(uintptr_t) "--";
+	argv[n++] = (char *)(uintptr_t) "unit-secondary";
 	argv[n++] = (char *)(uintptr_t)deeds[deed];
 	argv[n++] = (char *)(uintptr_t)pool;
 	argv[n++] = (char *)(uintptr_t)in;
@@ -312,33 +348,56 @@ receive_returned(struct rte_mempool *mp, struct rings *r)
 	assert_int_equal(unit_ledger(mp).frags, 0);
 }
 
+/* Passes mbufs to a secondary, which frees them, and receives what it makes. */
+static void
+exchange(struct rte_mempool *mp)
+{
+	struct ppool_carver *c = unit_carver(mp, 1500, 1);
+	struct rings r = make_rings();
+	struct rte_mbuf *m[PASSED];
+	unsigned int i;
+
+	for (i = 0; i < PASSED; i++) {
+		m[i] = i % 8 == 0 ? rte_pktmbuf_alloc(mp) : ppool_carve(c, LEN);
+		assert_non_null(m[i]);
+		assert_non_null(rte_pktmbuf_append(m[i], LEN));
+		unit_fill_data(m[i], i);
+	}
+	assert_int_equal(rte_ring_enqueue_bulk(r.in, (void **)m, PASSED, NULL), PASSED);
+	assert_int_equal(run_secondary(DEED_ALL, mp, &r), 0);
+	receive_returned(mp, &r);
+	free_rings(&r);
+	unit_carver_free(c);
+	unit_pool_free(mp);
+}
+
 static void
 test_free_and_carve(void **state)
 {
-	static const uint16_t rooms[] = { 2304, 16384 };
-	unsigned int i, k;
+	(void)state;
+	require_secondary();
+	exchange(unit_pool(300, 2304, 0, 0));
+	exchange(unit_pool(300, 16384, 0, 0));
+}
+
+/* The pages lie in a memfd, which the secondary has to ask for. */
+static void
+test_memfd(void **state)
+{
+	struct ppool_create_conf conf = {
+		.pages = 300,
+		.page_size = 16384,
+		.socket_id = SOCKET_ID_ANY,
+		.backing = PPOOL_BACKING_MEMFD,
+	};
 
 	(void)state;
-	unit_require(secondary_possible(), "hugepages that processes can share");
-	for (k = 0; k < RTE_DIM(rooms); k++) {
-		struct rte_mempool *mp = unit_pool(300, rooms[k], 0, 0);
-		struct ppool_carver *c = unit_carver(mp, 1500, 1);
-		struct rings r = make_rings();
-		struct rte_mbuf *m[PASSED];
-
-		for (i = 0; i < PASSED; i++) {
-			m[i] = i % 8 == 0 ? rte_pktmbuf_alloc(mp) : ppool_carve(c, LEN);
-			assert_non_null(m[i]);
-			assert_non_null(rte_pktmbuf_append(m[i], LEN));
-			unit_fill_data(m[i], i);
-		}
-		assert_int_equal(rte_ring_enqueue_bulk(r.in, (void **)m, PASSED, NULL), PASSED);
-		assert_int_equal(run_secondary(DEED_ALL, mp, &r), 0);
-		receive_returned(mp, &r);
-		free_rings(&r);
-		unit_carver_free(c);
-		unit_pool_free(mp);
-	}
+	require_secondary();
+	conf.name = unit_name();
+	exchange(unit_register(ppool_create(&conf)));
+	conf.name = unit_name();
+	conf.page_size = 2304;
+	exchange(unit_register(ppool_create(&conf)));
 }
 
 /* The secondary makes the frag pool; the primary uses it when the secondary is gone. */
@@ -349,7 +408,7 @@ test_create_frag_pool(void **state)
 	struct rings r;
 
 	(void)state;
-	unit_require(secondary_possible(), "hugepages that processes can share");
+	require_secondary();
 	mp = unit_pool(300, 4096, 0, 0);
 	r = make_rings();
 	assert_int_equal(run_secondary(DEED_CREATE_FRAG_POOL, mp, &r), 0);
@@ -379,7 +438,7 @@ test_last_clone(void **state)
 	unsigned int i;
 
 	(void)state;
-	unit_require(secondary_possible(), "hugepages that processes can share");
+	require_secondary();
 	unit_require(addresses_fixed(), "libraries at fixed addresses: start it with setarch -R");
 	mp = unit_pool(300, 4096, 0, 0);
 	stock = unit_stock_pool(255, 128);
@@ -404,6 +463,7 @@ test_last_clone(void **state)
 
 static const struct CMUnitTest tests[] = {
 	UNIT_TEST(test_free_and_carve),
+	UNIT_TEST(test_memfd),
 	UNIT_TEST(test_create_frag_pool),
 	UNIT_TEST(test_last_clone),
 };

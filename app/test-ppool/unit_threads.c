@@ -19,7 +19,7 @@
  */
 
 #define ACTORS_MAX 16
-#define THREADS 2       /* that are no lcores */
+#define THREADS 2 /* that are no lcores */
 #define MINE_MAX 256
 #define STEPS 6000
 #define RING_SIZE 1024
@@ -28,8 +28,8 @@ struct world {
 	struct rte_mempool *mp, *frag_pool, *stock;
 	struct rte_ring *ring;
 	uint32_t max_len;
-	uint32_t room;                /* of a page */
-	unsigned int start;           /* actors that are ready */
+	uint32_t room;      /* of a page */
+	unsigned int start; /* actors that are ready */
 	unsigned int actors;
 };
 
@@ -39,7 +39,7 @@ struct actor {
 	uint64_t rng;
 	unsigned int n;
 	struct rte_mbuf *mine[MINE_MAX];
-	uint64_t made;                /* for the summary */
+	uint64_t made; /* for the summary */
 	const char *error;
 };
 
@@ -222,9 +222,20 @@ step_take(struct actor *a)
 static int
 act(void *arg)
 {
-	static void (*const steps[])(struct actor *) = {
-		step_carve, step_carve, step_lanes, step_lanes, step_alloc, step_clone,
-		step_free, step_free, step_give, step_give, step_take, step_take, step_renew,
+	static void (* const steps[])(struct actor *) = {
+		step_carve,
+		step_carve,
+		step_lanes,
+		step_lanes,
+		step_alloc,
+		step_clone,
+		step_free,
+		step_free,
+		step_give,
+		step_give,
+		step_take,
+		step_take,
+		step_renew,
 	};
 	struct actor *a = arg;
 	unsigned int i;
@@ -283,9 +294,9 @@ check_object(struct rte_mempool *mp, void *arg, void *obj, unsigned int i)
 
 	(void)i;
 	*intact += rte_mempool_from_obj(obj) == mp && m->pool == mp &&
-		m->buf_addr == (const char *)obj + sizeof(*m) &&
-		m->buf_len == rte_pktmbuf_data_room_size(mp) && m->priv_size == 0 &&
-		rte_mbuf_refcnt_read(m) == 1 && m->next == NULL && m->nb_segs == 1;
+			m->buf_addr == (const char *)obj + sizeof(*m) &&
+			m->buf_len == rte_pktmbuf_data_room_size(mp) && m->priv_size == 0 &&
+			rte_mbuf_refcnt_read(m) == 1 && m->next == NULL && m->nb_segs == 1;
 }
 
 static void
@@ -318,7 +329,7 @@ exercise(unsigned int pages, uint16_t room, unsigned int cache, uint32_t max_len
 	for (i = 0; i < w.actors; i++) {
 		if (a[i].error != NULL)
 			fail_msg("actor %u: %s; --seed %" PRIu64 " repeats it", i, a[i].error,
-				unit_seed);
+					unit_seed);
 		made += a[i].made;
 	}
 	assert_int_equal(unit_ledger(w.mp).frags, 0);
@@ -327,7 +338,7 @@ exercise(unsigned int pages, uint16_t room, unsigned int cache, uint32_t max_len
 	assert_int_equal(rte_mempool_obj_iter(w.mp, check_object, &intact), pages);
 	assert_int_equal(intact, pages);
 	print_message("%u actors made %" PRIu64 " mbufs, %" PRIu64 " allocations found no page\n",
-		w.actors, made, unit_stats(w.mp).page_empty);
+			w.actors, made, unit_stats(w.mp).page_empty);
 	free(a);
 }
 

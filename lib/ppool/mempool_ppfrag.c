@@ -104,7 +104,7 @@ ppfrag_free(struct rte_mempool *mp)
 		if (live != 0)
 			PPOOL_LOG(WARNING,
 					"mempool %s freed while %" PRIu64 " of its frags are in "
-									  "use",
+					"use",
 					mp->name, live);
 		rte_mempool_free(p->frag_mp);
 	}

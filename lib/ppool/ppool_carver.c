@@ -13,6 +13,13 @@
 /* How many parked pages a lane looks at before it opens a fresh one. */
 #define ADOPT_TRIES 8u
 
+/* Only an lcore with lists of its own has a lock that protects what it drops. */
+static uint32_t
+self_as_owner(struct ppool *p)
+{
+	return ppool_lcore_self(p) == NULL ? 0 : ppool_self();
+}
+
 static int
 check_max_len(const struct ppool *p, uint32_t headroom, uint32_t max_len)
 {
@@ -97,7 +104,7 @@ ppool_carver_create(struct rte_mempool *mp, const struct ppool_carver_conf *conf
 	c->headroom = conf->headroom;
 	c->rearm = rearm_data(conf);
 	c->nb_lanes = conf->nb_lanes;
-	c->owner = ppool_self();
+	c->owner = self_as_owner(p);
 	ppool_carver_set_max_len(c, conf->max_len);
 	register_carver(p, c);
 	if (!ppool_headers_reserve(p, p->depot.nb_carvers)) {
@@ -123,7 +130,7 @@ change_owner(struct ppool_carver *c)
 {
 	struct ppool *p = c->pool;
 	struct ppool_lcore *former = c->owner == 0 ? NULL : p->lcore[c->owner - 1];
-	uint32_t owner = ppool_lcore_self(p) == NULL ? 0 : ppool_self();
+	uint32_t owner = self_as_owner(p);
 	unsigned int i;
 
 	if (former != NULL && !ppool_lock_visitor(&former->lock))
@@ -309,7 +316,8 @@ ppool_carver_set_max_len(struct ppool_carver *c, uint32_t max_len)
 
 	if (ret != 0)
 		return ret;
-	is_owner(c);
+	if (!is_owner(c))
+		return -EPERM;
 	c->max_bytes = c->headroom + max_len;
 	/* A lane must hold the largest frag, or be closed. */
 	for (i = 0; i < c->nb_lanes; i++)
@@ -348,7 +356,13 @@ ppool_carver_free(struct ppool_carver *c)
 
 	if (c == NULL)
 		return;
-	is_owner(c);
+	if (!is_owner(c)) {
+		PPOOL_LOG(ERR,
+				"a carver of mempool %s is left behind: membarrier(2) is refused "
+				"to this process, free it where it was used",
+				c->pool->mp->name);
+		return;
+	}
 	for (i = 0; i < c->nb_lanes; i++)
 		if (c->lane[i].left != 0)
 			abandon(c, &c->lane[i]);

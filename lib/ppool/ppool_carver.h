@@ -22,7 +22,9 @@
  * whose mbuf nobody has seen yet. That is why truesize is exact.
  *
  * A carver belongs to one thread at a time, like a queue; it may move to another thread under the
- * caller's synchronisation. What it hands out may be freed by any thread or process at any time.
+ * caller's synchronisation. What the new thread does first must not be ppool_commit() but a carve,
+ * or ppool_headers_get(), which drivers call at every burst. What it hands out may be freed by any
+ * thread or process at any time.
  */
 
 #include <errno.h>
@@ -123,7 +125,9 @@ struct rte_mempool *ppool_carver_frag_pool(const struct ppool_carver *c);
  * Change the largest data length that will be asked for. No buffer may be reserved: what is left
  * of a page and too small is left to other carvers.
  *
- * @return 0, or -EMSGSIZE as ppool_carver_create().
+ * @return
+ *   0; -EMSGSIZE as ppool_carver_create(); -EPERM where another process used this carver and
+ *   membarrier(2) is refused to this one.
  */
 int ppool_carver_set_max_len(struct ppool_carver *c, uint32_t max_len);
 

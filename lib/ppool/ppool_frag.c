@@ -156,12 +156,13 @@ free_bulk(struct ppool *p, struct ppool_lcore *lc, struct rte_mbuf * const *m, u
 		nb_pages = frags_drop(p, 0, m, n, pages, &bytes);
 		PPOOL_STAT_ADD(p, lc, page_recycle, nb_pages);
 	}
-	PPOOL_STAT_ADD(p, lc, frag_free, n);
-	PPOOL_STAT_ADD(p, lc, frag_free_bytes, bytes);
 	if (unlikely(nb_headers > 0))
 		ppool_headers_give(p, m, nb_headers);
 	if (unlikely(nb_pages > 0))
 		ppool_pages_put(p, pages, nb_pages);
+	/* Last: who finds this counter unchanged need not look for what came back. */
+	PPOOL_STAT_ADD(p, lc, frag_free_bytes, bytes);
+	PPOOL_STAT_ADD(p, lc, frag_free, n);
 }
 
 void

@@ -46,9 +46,8 @@ ppool_lock_owner(struct ppool_lock *lock)
 	__atomic_store_n(&lock->busy, 1, __ATOMIC_RELAXED);
 	/* The visitor's membarrier() makes this order visible; the compiler must keep it. */
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	if (unlikely(__atomic_load_n(&lock->revoked, __ATOMIC_RELAXED) != 0))
+	if (unlikely(__atomic_load_n(&lock->revoked, __ATOMIC_ACQUIRE) != 0))
 		ppool_lock_owner_wait(lock);
-	__atomic_signal_fence(__ATOMIC_ACQUIRE);
 }
 
 static inline void

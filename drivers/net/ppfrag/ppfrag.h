@@ -52,8 +52,9 @@
 
 extern int ppfrag_logtype;
 #define PPFRAG_LOG(level, ...) \
-	rte_log(RTE_LOG_ ## level, ppfrag_logtype, PPFRAG_DRIVER ": " \
-		RTE_FMT(RTE_FMT_HEAD(__VA_ARGS__ ,) "\n", RTE_FMT_TAIL(__VA_ARGS__ ,)))
+	rte_log(RTE_LOG_##level, ppfrag_logtype, \
+			PPFRAG_DRIVER ": " RTE_FMT(RTE_FMT_HEAD(__VA_ARGS__, ) "\n", \
+					RTE_FMT_TAIL(__VA_ARGS__, )))
 
 /** Counters of a receive queue: X(name, unit, what it counts). */
 #define PPFRAG_RXQ_XSTATS(X) \
@@ -68,7 +69,8 @@ extern int ppfrag_logtype;
 /** Counters of a transmit queue: X(name, unit, what it counts). */
 #define PPFRAG_TXQ_XSTATS(X) \
 	X(chained_packets, "packets", "sent from more than one segment without a copy") \
-	X(header_packets, "packets", "sent with a header outside the mbuf, which is shared or full") \
+	X(header_packets, "packets", \
+			"sent with a header outside the mbuf, which is shared or full") \
 	X(copied_packets, "packets", "copied: outside of what the back end can read") \
 	X(dropped_packets, "packets", "dropped: need more descriptors than the ring has") \
 	X(full, "bursts", "cut short: no free descriptor") \
@@ -107,6 +109,7 @@ struct ppfrag_rxq {
 	uint16_t nb_starved;         /**< descriptors that wait for a page */
 	uint16_t nb_waiting;         /**< used entries that wait for an mbuf, as counted */
 	uint8_t retry;               /**< polls since they were tried */
+	bool unnotified;             /**< the back end may sleep over what was posted */
 	bool mrg;                    /**< a packet may fill several buffers */
 	bool scatter;                /**< deliver these as chains */
 	uint8_t *posted;             /**< by descriptor: the back end has it */
@@ -117,16 +120,17 @@ struct ppfrag_rxq {
 	struct ppfrag_dev *dev;
 	struct rte_mempool *mp;
 	const struct rte_memzone *bounce_mz;
-	uint32_t max_len;            /**< longest data of a frag */
+	int socket_id;
+	uint32_t max_len; /**< longest data of a frag */
 	uint16_t queue_id;
-	bool copy;                   /**< the pool is not shared with the back end */
+	bool copy; /**< the pool is not shared with the back end */
 } __rte_cache_aligned;
 
 /** What one transmit descriptor is used for. */
 struct ppfrag_tx_slot {
-	struct rte_mbuf *m;          /**< to be freed; NULL where it was copied */
-	uint16_t next;               /**< descriptor of the same packet */
-	uint16_t nb;                 /**< descriptors of the packet it starts; 0: it starts none */
+	struct rte_mbuf *m; /**< to be freed; NULL where it was copied */
+	uint16_t next;      /**< descriptor of the same packet */
+	uint16_t nb;        /**< descriptors of the packet it starts; 0: it starts none */
 };
 
 /** A transmit queue. */
@@ -137,12 +141,12 @@ struct ppfrag_txq {
 	uint16_t *free;              /**< ring of free descriptors, first in first out */
 	uint16_t free_head;
 	uint16_t nb_free;
-	uint16_t nb_inflight;        /**< packets */
+	uint16_t nb_inflight; /**< packets */
 	uint16_t used_idx;
 	uint16_t avail_idx;
-	uint16_t free_thresh;        /**< fewer free descriptors than this: look for used ones */
-	struct virtio_hdr *hdr;      /**< all zero, for packets that have no place for one */
-	char *bounce;                /**< PPFRAG_BOUNCE_LEN by descriptor */
+	uint16_t free_thresh;   /**< fewer free descriptors than this: look for used ones */
+	struct virtio_hdr *hdr; /**< all zero, for packets that have no place for one */
+	char *bounce;           /**< PPFRAG_BOUNCE_LEN by descriptor */
 	struct ppfrag_txq_stats stats;
 
 	uint16_t queue_id;
@@ -150,32 +154,32 @@ struct ppfrag_txq {
 
 /** A port. */
 struct ppfrag_dev {
-	uint32_t link_up;            /**< the back end processes our rings; atomic */
+	uint32_t link_up; /**< the back end processes our rings; atomic */
 	uint16_t port_id;
 	uint16_t nb_shared;
 	struct {
 		uintptr_t addr;
 		size_t len;
-	} shared[VU_MAX_REGIONS];    /**< what the back end can access */
+	} shared[VU_MAX_REGIONS]; /**< what the back end can access */
 
 	const struct rte_memzone *arena; /**< rings, headers, bounce buffers */
-	uint64_t features;           /**< agreed on with the back end; never change */
-	uint16_t nb_pairs;           /**< queue pairs in use */
+	uint64_t features;               /**< agreed on with the back end; never change */
+	uint16_t nb_pairs;               /**< queue pairs in use */
 	uint16_t max_pairs;
 	uint16_t queue_size;
-	bool mrg_rxbuf;              /**< wanted */
+	bool mrg_rxbuf; /**< wanted */
 	struct rte_ether_addr mac;
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 };
 
 /** What only the primary process has, in process_private. */
 struct ppfrag_local {
-	pthread_mutex_t lock;        /**< whoever uses the socket */
+	pthread_mutex_t lock; /**< whoever uses the socket */
 	struct vu vu;
 	bool connected;
-	bool watched;                /**< the interrupt thread has the socket */
+	bool watched; /**< the interrupt thread has the socket */
 	struct rte_intr_handle *intr;
-	int kick[2 * VU_MAX_PAIRS];  /**< by ring */
+	int kick[2 * VU_MAX_PAIRS]; /**< by ring */
 	int call[2 * VU_MAX_PAIRS];
 };
 
@@ -289,6 +293,9 @@ uint16_t ppfrag_rx_burst(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts);
 
 /** Post descriptors; those without memory wait in the starved list. */
 void ppfrag_rx_post(struct ppfrag_rxq *q, const uint16_t *ids, uint16_t n);
+
+/** Wake the back end for what was posted. */
+void ppfrag_rx_kick(struct ppfrag_rxq *q);
 
 /* virtio/ppfrag_rx_copy.c */
 

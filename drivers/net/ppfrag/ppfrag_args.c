@@ -6,13 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <rte_string_fns.h>
 #include <rte_ether.h>
 #include <rte_kvargs.h>
 
 #include "ppfrag.h"
 
 #define DEFAULT_QUEUE_SIZE 256
-#define MIN_QUEUE_SIZE     4
+#define MIN_QUEUE_SIZE 4
 
 static int
 parse_uint(const char *value, unsigned long min, unsigned long max, unsigned long *out)
@@ -31,15 +32,16 @@ parse_path(const char *value, struct ppfrag_dev *pd)
 {
 	if (value[0] == '\0' || strlen(value) >= sizeof(pd->path))
 		return -EINVAL;
-	strcpy(pd->path, value);
+	rte_strscpy(pd->path, value, sizeof(pd->path));
 	return 0;
 }
 
 static int
 parse_mac(const char *value, struct ppfrag_dev *pd)
 {
-	return rte_ether_unformat_addr(value, &pd->mac) == 0 &&
-		rte_is_valid_assigned_ether_addr(&pd->mac) ? 0 : -EINVAL;
+	if (rte_ether_unformat_addr(value, &pd->mac) != 0)
+		return -EINVAL;
+	return rte_is_valid_assigned_ether_addr(&pd->mac) ? 0 : -EINVAL;
 }
 
 static int
@@ -90,7 +92,7 @@ static const struct arg {
 #define KNOWN_KEYS "path, mac, queue_size, queues, mrg_rxbuf"
 
 RTE_PMD_REGISTER_PARAM_STRING(net_ppfrag,
-	"path=<string> mac=<mac> queue_size=<int> queues=<int> mrg_rxbuf=<0|1>");
+		"path=<string> mac=<mac> queue_size=<int> queues=<int> mrg_rxbuf=<0|1>");
 
 static const struct arg *
 find_arg(const char *key)
@@ -119,7 +121,7 @@ parse_pair(const char *name, const struct rte_kvargs *kvlist, const struct rte_k
 	}
 	if (arg->parse(pair->value == NULL ? "" : pair->value, pd) != 0) {
 		PPFRAG_LOG(ERR, "%s: option '%s=%s' is invalid; it takes a %s", name, pair->key,
-			pair->value == NULL ? "" : pair->value, arg->accepts);
+				pair->value == NULL ? "" : pair->value, arg->accepts);
 		return -EINVAL;
 	}
 	return 0;
@@ -145,7 +147,8 @@ ppfrag_args_parse(const char *name, const char *args, struct ppfrag_dev *pd)
 	for (i = 0; i < kvlist->count && ret == 0; i++)
 		ret = parse_pair(name, kvlist, &kvlist->pairs[i], pd);
 	if (ret == 0 && pd->path[0] == '\0') {
-		PPFRAG_LOG(ERR, "%s: option 'path=SOCKET' of the vhost-user back end is missing", name);
+		PPFRAG_LOG(ERR, "%s: option 'path=SOCKET' of the vhost-user back end is missing",
+				name);
 		ret = -EINVAL;
 	}
 	rte_kvargs_free(kvlist);

@@ -109,12 +109,15 @@ dev_infos_get(struct rte_eth_dev *dev, struct rte_eth_dev_info *info)
 	info->tx_offload_capa = RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
 	info->tx_queue_offload_capa = RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
 	/* A ring has no more than queue_size descriptors, whatever is asked for. */
-	info->rx_desc_lim = (struct rte_eth_desc_lim){
-		.nb_max = VIRTQ_MAX_SIZE, .nb_min = MIN_DESC, .nb_align = 1,
-		.nb_seg_max = PPFRAG_MAX_SEGS, .nb_mtu_seg_max = PPFRAG_MAX_SEGS };
+	info->rx_desc_lim.nb_max = VIRTQ_MAX_SIZE;
+	info->rx_desc_lim.nb_min = MIN_DESC;
+	info->rx_desc_lim.nb_align = 1;
+	info->rx_desc_lim.nb_seg_max = PPFRAG_MAX_SEGS;
+	info->rx_desc_lim.nb_mtu_seg_max = PPFRAG_MAX_SEGS;
 	info->tx_desc_lim = info->rx_desc_lim;
 	info->default_rxportconf = (struct rte_eth_dev_portconf){
-		.burst_size = 32, .ring_size = pd->queue_size, .nb_queues = 1 };
+		.burst_size = 32, .ring_size = pd->queue_size, .nb_queues = 1
+	};
 	info->default_txportconf = info->default_rxportconf;
 	return 0;
 }
@@ -242,7 +245,8 @@ local_alloc(struct rte_eth_dev *dev)
 	if (local == NULL)
 		return -ENOMEM;
 	*local = (struct ppfrag_local){
-		.vu = { .fd = -1, .name = dev->data->name, .path = pd->path } };
+		.vu = { .fd = -1, .name = dev->data->name, .path = pd->path }
+	};
 	memset(local->kick, -1, sizeof(local->kick));
 	memset(local->call, -1, sizeof(local->call));
 	pthread_mutex_init(&local->lock, NULL);
@@ -250,7 +254,7 @@ local_alloc(struct rte_eth_dev *dev)
 	ret = local->intr == NULL ? -ENOMEM : create_eventfds(local, 2 * pd->max_pairs);
 	if (ret != 0) {
 		PPFRAG_LOG(ERR, "%s: cannot create event descriptors: %s", dev->data->name,
-			strerror(-ret));
+				strerror(-ret));
 		local_free(local);
 		return ret;
 	}

@@ -86,7 +86,7 @@ static unsigned int
 nb_xstats(const struct rte_eth_dev *dev)
 {
 	return dev->data->nb_rx_queues * RTE_DIM(rxq_counters) +
-		dev->data->nb_tx_queues * RTE_DIM(txq_counters);
+			dev->data->nb_tx_queues * RTE_DIM(txq_counters);
 }
 
 static uint64_t
@@ -139,10 +139,10 @@ ppfrag_xstats_get_names(struct rte_eth_dev *dev, struct rte_eth_xstat_name *name
 	for (i = 0; i < dev->data->nb_rx_queues; i++)
 		for (j = 0; j < RTE_DIM(rxq_counters); j++)
 			snprintf(names[k++].name, sizeof(names[0].name), "rx_q%u_%s", i,
-				rxq_counters[j].name);
+					rxq_counters[j].name);
 	for (i = 0; i < dev->data->nb_tx_queues; i++)
 		for (j = 0; j < RTE_DIM(txq_counters); j++)
 			snprintf(names[k++].name, sizeof(names[0].name), "tx_q%u_%s", i,
-				txq_counters[j].name);
+					txq_counters[j].name);
 	return nb_xstats(dev);
 }

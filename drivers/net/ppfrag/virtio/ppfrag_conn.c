@@ -58,7 +58,7 @@ lost(struct rte_eth_dev *dev)
 	struct ppfrag_local *local = local_of(dev);
 
 	PPFRAG_LOG(WARNING, "%s: back end at %s is gone; stop and start the port to reconnect",
-		local->vu.name, local->vu.path);
+			local->vu.name, local->vu.path);
 	local->connected = false;
 	return set_link(dev, false);
 }
@@ -116,7 +116,7 @@ static int
 negotiate_protocol(struct ppfrag_local *local)
 {
 	const uint64_t wanted = RTE_BIT64(VU_PROTOCOL_F_MQ) | RTE_BIT64(VU_PROTOCOL_F_REPLY_ACK) |
-		RTE_BIT64(VU_PROTOCOL_F_STATUS);
+			RTE_BIT64(VU_PROTOCOL_F_STATUS);
 	uint64_t offered;
 	int ret;
 
@@ -137,9 +137,10 @@ check_queues(const struct ppfrag_dev *pd, struct ppfrag_local *local)
 	if (pd->max_pairs > 1 && has_protocol(local, VU_PROTOCOL_F_MQ))
 		ret = vu_get(&local->vu, VU_GET_QUEUE_NUM, &pairs);
 	if (ret == 0 && pd->max_pairs > pairs) {
-		PPFRAG_LOG(ERR, "%s: queues=%u, but the back end at %s has %" PRIu64
-			": give it more or the port fewer", local->vu.name, pd->max_pairs,
-			local->vu.path, pairs);
+		PPFRAG_LOG(ERR,
+				"%s: queues=%u, but the back end at %s has %" PRIu64
+				": give it more or the port fewer",
+				local->vu.name, pd->max_pairs, local->vu.path, pairs);
 		ret = -EINVAL;
 	}
 	return ret;
@@ -153,16 +154,18 @@ choose_features(struct ppfrag_dev *pd, const struct ppfrag_local *local, uint64_
 
 	if (wanted == 0) {
 		wanted = RTE_BIT64(VIRTIO_F_VERSION_1) |
-			(offered & RTE_BIT64(VU_F_PROTOCOL_FEATURES));
+				(offered & RTE_BIT64(VU_F_PROTOCOL_FEATURES));
 		if (pd->mrg_rxbuf)
 			wanted |= offered & RTE_BIT64(VIRTIO_NET_F_MRG_RXBUF);
 		if (pd->max_pairs > 1)
 			wanted |= RTE_BIT64(VIRTIO_NET_F_MQ);
 	}
 	if ((offered & wanted) != wanted) {
-		PPFRAG_LOG(ERR, "%s: back end at %s lacks features 0x%" PRIx64 " of 0x%" PRIx64
-			" (virtio 1.0 is bit %u, multi-queue %u)", local->vu.name, local->vu.path,
-			wanted & ~offered, wanted, VIRTIO_F_VERSION_1, VIRTIO_NET_F_MQ);
+		PPFRAG_LOG(ERR,
+				"%s: back end at %s lacks features 0x%" PRIx64 " of 0x%" PRIx64
+				" (virtio 1.0 is bit %u, multi-queue %u)",
+				local->vu.name, local->vu.path, wanted & ~offered, wanted,
+				VIRTIO_F_VERSION_1, VIRTIO_NET_F_MQ);
 		return -ENOTSUP;
 	}
 	pd->features = wanted;
@@ -196,8 +199,10 @@ conn_open(struct rte_eth_dev *dev)
 
 	ret = vu_connect(&local->vu);
 	if (ret != 0) {
-		PPFRAG_LOG(ERR, "%s: cannot connect to path=%s: %s; start the vhost-user back end "
-			"(the server) first", local->vu.name, local->vu.path, strerror(-ret));
+		PPFRAG_LOG(ERR,
+				"%s: cannot connect to path=%s: %s; start the vhost-user back end "
+				"(the server) first",
+				local->vu.name, local->vu.path, strerror(-ret));
 		return ret;
 	}
 	local->connected = true;
@@ -242,14 +247,13 @@ set_status(struct ppfrag_local *local, uint8_t status)
 static int
 set_features(const struct ppfrag_dev *pd, struct ppfrag_local *local)
 {
-	const uint8_t status = VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER;
 	int ret;
 
-	ret = set_status(local, status);
+	ret = set_status(local, VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER);
 	if (ret == 0)
 		ret = vu_set(&local->vu, VU_SET_FEATURES, pd->features);
 	if (ret == 0)
-		ret = set_status(local, status | VIRTIO_STATUS_FEATURES_OK);
+		ret = set_status(local, VIRTIO_STATUS_RUNNING & ~VIRTIO_STATUS_DRIVER_OK);
 	return ret;
 }
 
@@ -277,15 +281,15 @@ share_memory(struct rte_eth_dev *dev)
 	ret = ppfrag_mem_collect(&mem, dev);
 	if (ret != 0) {
 		PPFRAG_LOG(ERR, "%s: memory cannot be shared: %s", local->vu.name,
-			ppfrag_mem_reason(ret));
+				ppfrag_mem_reason(ret));
 		return ret;
 	}
 	for (i = 0; i < mem.nb; i++) {
 		pd->shared[i].addr = mem.region[i].addr;
 		pd->shared[i].len = mem.region[i].len;
 		PPFRAG_LOG(DEBUG, "%s: region %u: 0x%" PRIxPTR ", %zu bytes, offset 0x%" PRIx64,
-			local->vu.name, i, mem.region[i].addr, mem.region[i].len,
-			mem.region[i].offset);
+				local->vu.name, i, mem.region[i].addr, mem.region[i].len,
+				mem.region[i].offset);
 	}
 	pd->nb_shared = mem.nb;
 	return vu_set_mem_table(&local->vu, mem.region, mem.nb);
@@ -342,8 +346,7 @@ conn_start(struct rte_eth_dev *dev)
 	if (ret == 0)
 		ret = enable_vrings(pd, local, true);
 	if (ret == 0)
-		ret = set_status(local, VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER |
-				VIRTIO_STATUS_FEATURES_OK | VIRTIO_STATUS_DRIVER_OK);
+		ret = set_status(local, VIRTIO_STATUS_RUNNING);
 	if (ret == 0)
 		set_link(dev, true);
 	else

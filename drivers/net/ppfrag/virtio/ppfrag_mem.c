@@ -140,10 +140,10 @@ ppfrag_mem_collect(struct ppfrag_mem *mem, const struct rte_eth_dev *dev)
 		q = dev->data->rx_queues[i];
 		if (q == NULL)
 			continue;
-		if (q->copy)
-			ret = ppfrag_mem_add(mem, q->bounce_mz->addr, q->bounce_mz->len);
-		else
+		if (!q->copy)
 			ret = ppfrag_mem_add_pool(mem, q->mp);
+		else if (q->bounce_mz != NULL)
+			ret = ppfrag_mem_add(mem, q->bounce_mz->addr, q->bounce_mz->len);
 	}
 	return ret;
 }
@@ -152,9 +152,9 @@ const char *
 ppfrag_mem_reason(int err)
 {
 	if (err == -E2BIG)
-		return "it is in more than the " RTE_STR(VU_MAX_REGIONS)
-			" files that vhost-user can pass: add the EAL option --single-file-segments";
-	return "it is in no file that vhost-user could pass: use memory of EAL, not external memory";
+		return "the memory is in more files than vhost-user can pass: "
+		       "add the EAL option --single-file-segments";
+	return "the memory is in no file that vhost-user could pass: use that of EAL";
 }
 
 /* Bytes of the pages that an address of EAL memory is in, as far as they can be had alone. */

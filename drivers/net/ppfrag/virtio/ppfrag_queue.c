@@ -24,7 +24,7 @@ static size_t
 pair_bytes(uint16_t queue_size)
 {
 	return 2 * virtq_bytes(queue_size) + RTE_CACHE_LINE_SIZE +
-		(size_t)queue_size * PPFRAG_BOUNCE_LEN;
+			(size_t)queue_size * PPFRAG_BOUNCE_LEN;
 }
 
 static char *
@@ -59,9 +59,11 @@ arena_check(const struct rte_eth_dev *dev)
 	int ret = ppfrag_mem_add(&mem, pd->arena->addr, pd->arena->len);
 
 	if (ret != 0)
-		PPFRAG_LOG(ERR, "%s: %zu bytes for rings of queue_size=%u cannot be shared: %s, "
-			"or use a smaller queue_size", dev->data->name, pd->arena->len,
-			pd->queue_size, ppfrag_mem_reason(ret));
+		PPFRAG_LOG(ERR,
+				"%s: %zu bytes for rings of queue_size=%u cannot be shared: %s, "
+				"or use a smaller queue_size",
+				dev->data->name, pd->arena->len, pd->queue_size,
+				ppfrag_mem_reason(ret));
 	return ret;
 }
 
@@ -81,7 +83,7 @@ ppfrag_arena_init(struct rte_eth_dev *dev)
 	pd->arena = ppfrag_mem_reserve(pd, name, len, dev->data->numa_node);
 	if (pd->arena == NULL) {
 		PPFRAG_LOG(ERR, "%s: no memory for rings of queue_size=%u: %zu bytes: %s",
-			dev->data->name, pd->queue_size, len, rte_strerror(rte_errno));
+				dev->data->name, pd->queue_size, len, rte_strerror(rte_errno));
 		return -ENOMEM;
 	}
 	return arena_check(dev);
@@ -132,15 +134,17 @@ check_frame(const struct ppfrag_rxq *q, uint32_t frame)
 
 	if (capacity == 0) {
 		PPFRAG_LOG(ERR, "%s: pool %s cannot hold frames: its elements are too small",
-			ppfrag_port_name(q->dev), q->mp->name);
+				ppfrag_port_name(q->dev), q->mp->name);
 		return -EINVAL;
 	}
 	if (frame > capacity && !q->scatter) {
-		PPFRAG_LOG(ERR, "%s: MTU %u makes frames of up to %u bytes, a page of pool %s holds "
-			"%u: use larger mbufs (testpmd --mbuf-size=%u), a smaller MTU or "
-			"RTE_ETH_RX_OFFLOAD_SCATTER", ppfrag_port_name(q->dev),
-			frame - PPFRAG_L2_LEN, frame, q->mp->name, capacity,
-			(uint32_t)RTE_ALIGN_CEIL(frame + RTE_PKTMBUF_HEADROOM, 1024));
+		PPFRAG_LOG(ERR,
+				"%s: MTU %u makes frames of up to %u bytes, a page of pool %s "
+				"holds %u: use larger mbufs (testpmd --mbuf-size=%u), a smaller "
+				"MTU or RTE_ETH_RX_OFFLOAD_SCATTER",
+				ppfrag_port_name(q->dev), frame - PPFRAG_L2_LEN, frame, q->mp->name,
+				capacity,
+				(uint32_t)RTE_ALIGN_CEIL(frame + RTE_PKTMBUF_HEADROOM, 1024));
 		return -EINVAL;
 	}
 	return 0;
@@ -154,13 +158,13 @@ carver_init(struct ppfrag_rxq *q)
 		.headroom = RTE_PKTMBUF_HEADROOM,
 		.nb_lanes = q->copy ? 1 : q->nb,
 		.port = q->dev->port_id,
-		.socket_id = q->mp->socket_id,
+		.socket_id = q->socket_id,
 	};
 
 	q->carver = ppool_carver_create(q->mp, &conf);
 	if (q->carver == NULL) {
 		PPFRAG_LOG(ERR, "%s: cannot receive into pool %s: %s", ppfrag_port_name(q->dev),
-			q->mp->name, rte_strerror(rte_errno));
+				q->mp->name, rte_strerror(rte_errno));
 		return -rte_errno;
 	}
 	return 0;
@@ -171,7 +175,7 @@ static uint32_t
 bounce_len(const struct ppfrag_rxq *q)
 {
 	return q->mrg ? PPFRAG_BOUNCE_LEN :
-		RTE_ALIGN_CEIL(q->max_len + VIRTIO_HDR_LEN, RTE_CACHE_LINE_SIZE);
+			RTE_ALIGN_CEIL(q->max_len + VIRTIO_HDR_LEN, RTE_CACHE_LINE_SIZE);
 }
 
 static int
@@ -183,11 +187,11 @@ bounce_init(struct ppfrag_rxq *q)
 	if (q->bounce_mz == NULL || q->bounce_mz->len < len) {
 		rte_memzone_free(q->bounce_mz);
 		snprintf(name, sizeof(name), "ppfrag_bounce_%u_%u", q->dev->port_id, q->queue_id);
-		q->bounce_mz = ppfrag_mem_reserve(q->dev, name, len, q->mp->socket_id);
+		q->bounce_mz = ppfrag_mem_reserve(q->dev, name, len, q->socket_id);
 	}
 	if (q->bounce_mz == NULL) {
 		PPFRAG_LOG(ERR, "%s: no memory for receive buffers: %zu bytes: %s",
-			ppfrag_port_name(q->dev), len, rte_strerror(rte_errno));
+				ppfrag_port_name(q->dev), len, rte_strerror(rte_errno));
 		return -ENOMEM;
 	}
 	q->bounce = q->bounce_mz->addr;
@@ -236,13 +240,15 @@ check_pool(const struct rte_eth_dev *dev, struct rte_mempool *mp)
 {
 	if (mp == NULL) {
 		PPFRAG_LOG(ERR, "%s: a receive queue needs one mempool, not several",
-			dev->data->name);
+				dev->data->name);
 		return -EINVAL;
 	}
 	if (!ppool_is_page_pool(mp)) {
-		PPFRAG_LOG(ERR, "%s: pool %s has mempool ops '%s', '" PPOOL_OPS_NAME "' are needed: "
-			"add the EAL option --mbuf-pool-ops-name=" PPOOL_OPS_NAME, dev->data->name,
-			mp->name, rte_mempool_get_ops(mp->ops_index)->name);
+		PPFRAG_LOG(ERR,
+				"%s: pool %s has mempool ops '%s', '" PPOOL_OPS_NAME "' are "
+				"needed: add the EAL option --mbuf-pool-ops-name=" PPOOL_OPS_NAME,
+				dev->data->name, mp->name,
+				rte_mempool_get_ops(mp->ops_index)->name);
 		return -EINVAL;
 	}
 	return 0;
@@ -273,32 +279,35 @@ frames_per_page(const struct ppool_layout *layout, uint32_t max_len, uint32_t le
 static void
 log_setup(const struct ppfrag_rxq *q, const char *copy_reason)
 {
+	static const char copied[] =
+			"packets are copied, the back end cannot write into the pool: ";
 	struct ppool_layout layout;
 
 	page_capacity(q->mp, &layout);
-	PPFRAG_LOG(INFO, "%s: receive queue %u: a page of pool %s (%u bytes) holds %u frames of %u "
-		"bytes or %u of 64; a ring of %u posts %zu bytes; %s%s",
-		ppfrag_port_name(q->dev), q->queue_id, q->mp->name, layout.page_bytes,
-		frames_per_page(&layout, q->max_len, q->max_len), q->max_len,
-		frames_per_page(&layout, q->max_len, 64), q->nb,
-		q->copy ? (size_t)q->nb * q->buf_len : (size_t)q->nb * layout.page_bytes,
-		q->copy ? "packets are copied, the back end cannot write into the pool: " :
-			"zero-copy", q->copy ? copy_reason : "");
+	PPFRAG_LOG(INFO,
+			"%s: receive queue %u: a page of pool %s (%u bytes) holds %u frames of %u "
+			"bytes or %u of 64; a ring of %u posts %zu bytes; %s%s",
+			ppfrag_port_name(q->dev), q->queue_id, q->mp->name, layout.page_bytes,
+			frames_per_page(&layout, q->max_len, q->max_len), q->max_len,
+			frames_per_page(&layout, q->max_len, 64), q->nb,
+			q->copy ? (size_t)q->nb * q->buf_len : (size_t)q->nb * layout.page_bytes,
+			q->copy ? copied : "zero-copy", q->copy ? copy_reason : "");
 	if (!q->copy && 2 * (uint64_t)q->mp->size < 3 * (uint64_t)q->nb)
-		PPFRAG_LOG(WARNING, "%s: pool %s has %u pages, fewer than 1.5 times the ring of %u: "
-			"an application that holds packets stops reception; use more mbufs "
-			"(testpmd --total-num-mbufs) or a smaller ring", ppfrag_port_name(q->dev),
-			q->mp->name, q->mp->size, q->nb);
+		PPFRAG_LOG(WARNING,
+				"%s: pool %s has %u pages, fewer than 1.5 times the ring of %u: "
+				"an application that holds packets stops reception; use more mbufs "
+				"(testpmd --total-num-mbufs) or a smaller ring",
+				ppfrag_port_name(q->dev), q->mp->name, q->mp->size, q->nb);
 }
 
 static struct ppfrag_rxq *
 rxq_alloc(uint16_t nb, unsigned int socket_id)
 {
 	struct ppfrag_rxq *q;
+	size_t per_desc = sizeof(*q->done) + sizeof(*q->starved) + sizeof(*q->posted);
 
-	q = rte_zmalloc_socket("ppfrag_rxq", sizeof(*q) +
-			nb * (sizeof(*q->done) + sizeof(*q->starved) + sizeof(*q->posted)),
-			RTE_CACHE_LINE_SIZE, socket_id);
+	q = rte_zmalloc_socket("ppfrag_rxq", sizeof(*q) + nb * per_desc, RTE_CACHE_LINE_SIZE,
+			socket_id);
 	if (q == NULL)
 		return NULL;
 	q->nb = nb;
@@ -337,8 +346,10 @@ rxq_init(struct rte_eth_dev *dev, struct ppfrag_rxq *q)
 			ret = ppfrag_mem_add(&mem, q->bounce_mz->addr, q->bounce_mz->len);
 	}
 	if (ret != 0) {
-		PPFRAG_LOG(ERR, "%s: %zu bytes of receive buffers cannot be shared: %s, or use a "
-			"smaller ring", dev->data->name, q->bounce_mz->len, ppfrag_mem_reason(ret));
+		PPFRAG_LOG(ERR,
+				"%s: %zu bytes of receive buffers cannot be shared: %s, or use a "
+				"smaller ring",
+				dev->data->name, q->bounce_mz->len, ppfrag_mem_reason(ret));
 		return ret;
 	}
 	log_setup(q, copy_reason);
@@ -364,6 +375,7 @@ ppfrag_rxq_setup(struct rte_eth_dev *dev, uint16_t queue_id, uint16_t nb_desc,
 	q->dev = pd;
 	q->mp = mp;
 	q->queue_id = queue_id;
+	q->socket_id = (int)socket_id;
 	q->hdr_offset = RTE_PKTMBUF_HEADROOM - VIRTIO_HDR_LEN;
 	q->mrg = (pd->features & RTE_BIT64(VIRTIO_NET_F_MRG_RXBUF)) != 0;
 	q->scatter = q->mrg && (offloads & RTE_ETH_RX_OFFLOAD_SCATTER) != 0;
@@ -407,9 +419,11 @@ rxq_start(struct ppfrag_rxq *q)
 	}
 	ppfrag_rx_post(q, q->done, q->nb);
 	if (q->nb_starved != 0)
-		PPFRAG_LOG(WARNING, "%s: receive queue %u starts with %u of %u buffers: pool %s has "
-			"no more free pages", ppfrag_port_name(q->dev), q->queue_id, q->nb_posted,
-			q->nb, q->mp->name);
+		PPFRAG_LOG(WARNING,
+				"%s: receive queue %u starts with %u of %u buffers: pool %s has "
+				"no more free pages",
+				ppfrag_port_name(q->dev), q->queue_id, q->nb_posted, q->nb,
+				q->mp->name);
 }
 
 /* Transmit queues. */
@@ -427,7 +441,7 @@ ppfrag_txq_setup(struct rte_eth_dev *dev, uint16_t queue_id, uint16_t nb_desc,
 		thresh = size - RTE_MIN(TX_HELD_DEFAULT, size / 4);
 	if (thresh > size) {
 		PPFRAG_LOG(ERR, "%s: tx_free_thresh %u (testpmd --txfreet) exceeds the ring of %u",
-			dev->data->name, thresh, size);
+				dev->data->name, thresh, size);
 		return -EINVAL;
 	}
 	q = rte_zmalloc_socket("ppfrag_txq",

@@ -17,7 +17,7 @@
  */
 
 /* How far ahead memory is prefetched, in packets. */
-#define RX_LANE_AHEAD   4
+#define RX_LANE_AHEAD 4
 #define RX_HEADER_AHEAD 4
 
 /* Polls between attempts to find pages for starved descriptors. */
@@ -54,10 +54,8 @@ static inline void
 rx_publish(struct ppfrag_rxq *q, uint16_t n)
 {
 	q->nb_posted += n;
-	if (unlikely(virtq_publish(&q->vq, q->avail_idx))) {
-		q->stats.kicks++;
-		ppfrag_kick(q->dev, ppfrag_rx_vring(q->queue_id));
-	}
+	q->unnotified = true;
+	virtq_publish(&q->vq, q->avail_idx);
 }
 
 /* Post descriptors; those without memory wait in the starved list. */
@@ -125,8 +123,7 @@ rx_chain(struct ppfrag_rxq *q, const uint16_t *ids, const struct rx_merged *p, s
 
 	ppool_commit(q->carver, ids[0], m, q->max_len);
 	for (i = 1; i < p->nb; i++) {
-		rx_append(q, m, prev, more[i - 1], ids[i],
-			i < p->nb - 1 ? q->buf_len : p->last);
+		rx_append(q, m, prev, more[i - 1], ids[i], i < p->nb - 1 ? q->buf_len : p->last);
 		prev = more[i - 1];
 	}
 	q->stats.chained_packets++;
@@ -187,6 +184,14 @@ rx_unusual(struct ppfrag_rxq *q, uint16_t at, uint16_t ready, uint16_t nb_done, 
 	return rx_merge(q, at, nb_done, nb, m);
 }
 
+void
+ppfrag_rx_kick(struct ppfrag_rxq *q)
+{
+	q->unnotified = false;
+	q->stats.kicks++;
+	ppfrag_kick(q->dev, ppfrag_rx_vring(q->queue_id));
+}
+
 static inline void
 rx_prefetch(const struct ppfrag_rxq *q, uint16_t at)
 {
@@ -194,6 +199,16 @@ rx_prefetch(const struct ppfrag_rxq *q, uint16_t at)
 
 	virtq_used_read(&q->vq, at, &id, &len);
 	rte_prefetch0(&q->carver->lane[id & q->vq.mask]);
+}
+
+/* The used entries of a burst, which the device has just written: all lines at once. */
+static inline void
+rx_prefetch_used(const struct ppfrag_rxq *q, uint16_t n)
+{
+	uint16_t at;
+
+	for (at = 0; at < n; at += RTE_CACHE_LINE_SIZE / sizeof(struct virtq_used_elem))
+		rte_prefetch0(&q->vq.used->ring[(q->used_idx + at) & q->vq.mask]);
 }
 
 static inline void
@@ -221,6 +236,7 @@ ppfrag_rx_burst(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 	if (ready == 0)
 		return 0;
 	nb_pkts = RTE_MIN(ready, nb_pkts);
+	rx_prefetch_used(q, nb_pkts + RX_LANE_AHEAD);
 	got = (uint16_t)ppool_headers_get(q->carver, pkts, nb_pkts);
 	no_page = got < nb_pkts;
 
@@ -231,7 +247,8 @@ ppfrag_rx_burst(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 
 	at = 0;
 	while (at < ready && nb_rx < got) {
-		rx_prefetch(q, q->used_idx + at + RX_LANE_AHEAD);
+		if (at + RX_LANE_AHEAD < ready)
+			rx_prefetch(q, q->used_idx + at + RX_LANE_AHEAD);
 		if (nb_rx + RX_HEADER_AHEAD < got)
 			rx_prefetch_header(q, pkts[nb_rx + RX_HEADER_AHEAD]);
 

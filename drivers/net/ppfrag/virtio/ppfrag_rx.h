@@ -23,12 +23,19 @@ struct rx_step {
 	uint16_t no_page; /**< 1: it stays for lack of pages */
 };
 
-/** Used entries to look at. A device cannot have used more descriptors than it had. */
+/**
+ * Used entries to look at. A device cannot have used more descriptors than it had.
+ *
+ * Whether it wants to know what was posted last time is in the same cache line. Looking only now
+ * spares a memory barrier: if this is too early to see it, the next poll is not.
+ */
 static inline uint16_t
 rx_ready(struct ppfrag_rxq *q)
 {
 	uint16_t ready = virtq_used_idx(&q->vq) - q->used_idx;
 
+	if (unlikely(virtq_wants_kick(&q->vq)) && q->unnotified)
+		ppfrag_rx_kick(q);
 	if (unlikely(ready > q->nb_posted)) {
 		q->stats.bad_used++;
 		ready = q->nb_posted;

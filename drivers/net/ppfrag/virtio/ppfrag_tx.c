@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include <rte_atomic.h>
 #include <rte_memcpy.h>
 
 #include "../ppfrag.h"
@@ -91,7 +92,7 @@ tx_count(const struct ppfrag_txq *q, const struct rte_mbuf *m, uint32_t push)
 		if (unlikely(m->data_len + push == 0))
 			continue;
 		if (!tx_is_shared(q->dev, rte_pktmbuf_mtod(m, uintptr_t) - push,
-				m->data_len + push))
+				    m->data_len + push))
 			return 0;
 		n++;
 	}
@@ -228,6 +229,18 @@ tx_reclaim(struct ppfrag_txq *q, uint16_t max)
 	return n;
 }
 
+static inline void
+tx_publish(struct ppfrag_txq *q)
+{
+	virtq_publish(&q->vq, q->avail_idx);
+	/* The device first asks for a notification, then looks at idx; we do the reverse. */
+	rte_atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (unlikely(virtq_wants_kick(&q->vq))) {
+		q->stats.kicks++;
+		ppfrag_kick(q->dev, ppfrag_tx_vring(q->queue_id));
+	}
+}
+
 uint16_t
 ppfrag_tx_burst(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 {
@@ -251,10 +264,8 @@ ppfrag_tx_burst(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 		bytes += len;
 	}
 
-	if (q->avail_idx != first && virtq_publish(&q->vq, q->avail_idx)) {
-		q->stats.kicks++;
-		ppfrag_kick(q->dev, ppfrag_tx_vring(q->queue_id));
-	}
+	if (q->avail_idx != first)
+		tx_publish(q);
 	q->stats.packets += i;
 	q->stats.bytes += bytes;
 	return i;

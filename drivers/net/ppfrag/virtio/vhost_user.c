@@ -9,13 +9,15 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <rte_string_fns.h>
+
 #include "../ppfrag.h"
 #include "vhost_user.h"
 
-#define VU_VERSION      0x1u
+#define VU_VERSION 0x1u
 #define VU_VERSION_MASK 0x3u
-#define VU_REPLY        0x4u
-#define VU_NEED_REPLY   0x8u
+#define VU_REPLY 0x4u
+#define VU_NEED_REPLY 0x8u
 
 struct vu_vring_state {
 	uint32_t index;
@@ -45,7 +47,7 @@ struct vu_mem_table {
 struct vu_hdr {
 	uint32_t request;
 	uint32_t flags;
-	uint32_t size;        /* of the payload */
+	uint32_t size; /* of the payload */
 };
 
 /* Sent and received without the gap between its members. */
@@ -63,8 +65,10 @@ static const char *
 request_name(uint32_t req)
 {
 	switch (req) {
-#define VU_REQUEST_NAME(name, number) case number: return #name;
-	VU_REQUESTS(VU_REQUEST_NAME)
+#define VU_REQUEST_NAME(name, number) \
+	case number: \
+		return #name;
+		VU_REQUESTS(VU_REQUEST_NAME)
 #undef VU_REQUEST_NAME
 	default:
 		return "?";
@@ -86,9 +90,8 @@ vu_connect(struct vu *vu)
 	struct timeval timeout = { .tv_sec = VU_TIMEOUT_S };
 	int fd, err;
 
-	if (strlen(vu->path) >= sizeof(addr.sun_path))
+	if (rte_strscpy(addr.sun_path, vu->path, sizeof(addr.sun_path)) < 0)
 		return -ENAMETOOLONG;
-	strcpy(addr.sun_path, vu->path);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
@@ -118,7 +121,7 @@ vu_is_gone(const struct vu *vu)
 	char byte;
 
 	return recv(vu->fd, &byte, sizeof(byte), MSG_PEEK | MSG_DONTWAIT) >= 0 ||
-		(errno != EAGAIN && errno != EINTR);
+			(errno != EAGAIN && errno != EINTR);
 }
 
 static int
@@ -149,7 +152,7 @@ send_msg(const struct vu *vu, struct vu_msg *msg, const int *fds, unsigned int n
 	if (ret == (ssize_t)len)
 		return 0;
 	return ret < 0 ? fail(vu, msg, errno, strerror(errno)) :
-		fail(vu, msg, EIO, "it does not take the request");
+			 fail(vu, msg, EIO, "it does not take the request");
 }
 
 /* No answer to any request used here carries file descriptors. */
@@ -180,14 +183,16 @@ recv_bytes(const struct vu *vu, const struct vu_msg *request, void *buf, size_t 
 	ssize_t ret;
 
 	while (iov.iov_len != 0) {
-		mh = (struct msghdr){ .msg_iov = &iov, .msg_iovlen = 1,
-			.msg_control = control, .msg_controllen = sizeof(control) };
+		mh = (struct msghdr){ .msg_iov = &iov,
+			.msg_iovlen = 1,
+			.msg_control = control,
+			.msg_controllen = sizeof(control) };
 		ret = recvmsg(vu->fd, &mh, MSG_CMSG_CLOEXEC);
 		if (ret < 0 && errno == EINTR)
 			continue;
 		if (ret < 0 && errno == EAGAIN)
 			return fail(vu, request, ETIMEDOUT,
-				"no answer within " RTE_STR(VU_TIMEOUT_S) " s");
+					"no answer within " RTE_STR(VU_TIMEOUT_S) " s");
 		if (ret < 0)
 			return fail(vu, request, errno, strerror(errno));
 		close_fds(&mh);
@@ -303,7 +308,8 @@ vu_set_vring(struct vu *vu, enum vu_request req, uint16_t vring, uint32_t value)
 int
 vu_stop_vring(struct vu *vu, uint16_t vring)
 {
-	struct vu_msg msg = { .hdr = { .request = VU_GET_VRING_BASE, .size = sizeof(msg.payload.state) } };
+	struct vu_msg msg = { .hdr = { .request = VU_GET_VRING_BASE,
+					      .size = sizeof(msg.payload.state) } };
 	int ret;
 
 	msg.payload.state.index = vring;
@@ -317,7 +323,8 @@ int
 vu_set_vring_addr(struct vu *vu, uint16_t vring, const void *desc, const void *avail,
 		const void *used)
 {
-	struct vu_msg msg = { .hdr = { .request = VU_SET_VRING_ADDR, .size = sizeof(msg.payload.addr) } };
+	struct vu_msg msg = { .hdr = { .request = VU_SET_VRING_ADDR,
+					      .size = sizeof(msg.payload.addr) } };
 
 	msg.payload.addr = (struct vu_vring_addr){
 		.index = vring,

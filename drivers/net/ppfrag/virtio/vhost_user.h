@@ -28,9 +28,9 @@
 #define VU_F_PROTOCOL_FEATURES 30
 
 /** Protocol feature bits. */
-#define VU_PROTOCOL_F_MQ        0
+#define VU_PROTOCOL_F_MQ 0
 #define VU_PROTOCOL_F_REPLY_ACK 3
-#define VU_PROTOCOL_F_STATUS    16
+#define VU_PROTOCOL_F_STATUS 16
 
 /** X(name, number): the requests used here. */
 #define VU_REQUESTS(X) \
@@ -59,17 +59,17 @@ enum vu_request {
 
 /** A connection. */
 struct vu {
-	int fd;               /**< -1: none */
-	const char *name;     /**< of the port, for messages */
-	const char *path;     /**< of the socket, for messages */
-	uint64_t protocol;    /**< protocol features agreed on */
+	int fd;            /**< -1: none */
+	const char *name;  /**< of the port, for messages */
+	const char *path;  /**< of the socket, for messages */
+	uint64_t protocol; /**< protocol features agreed on */
 };
 
 /** Memory that the back end may use; its addresses are ours. */
 struct vu_region {
 	uintptr_t addr;
 	size_t len;
-	uint64_t offset;      /**< of addr in fd */
+	uint64_t offset; /**< of addr in fd */
 	int fd;
 };
 

@@ -16,28 +16,28 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <rte_atomic.h>
 #include <rte_byteorder.h>
 #include <rte_common.h>
 
 #define VIRTQ_MAX_SIZE 32768
 
-#define VIRTQ_DESC_F_NEXT  1 /**< the chain goes on at next */
+#define VIRTQ_DESC_F_NEXT 1  /**< the chain goes on at next */
 #define VIRTQ_DESC_F_WRITE 2 /**< the device writes */
 
 #define VIRTQ_AVAIL_F_NO_INTERRUPT 1
-#define VIRTQ_USED_F_NO_NOTIFY     1
+#define VIRTQ_USED_F_NO_NOTIFY 1
 
 /** Feature bits. */
 #define VIRTIO_NET_F_MRG_RXBUF 15
-#define VIRTIO_NET_F_MQ        22
-#define VIRTIO_F_VERSION_1     32
+#define VIRTIO_NET_F_MQ 22
+#define VIRTIO_F_VERSION_1 32
 
 /** Device status. */
 #define VIRTIO_STATUS_ACKNOWLEDGE 0x01
-#define VIRTIO_STATUS_DRIVER      0x02
-#define VIRTIO_STATUS_DRIVER_OK   0x04
+#define VIRTIO_STATUS_DRIVER 0x02
+#define VIRTIO_STATUS_DRIVER_OK 0x04
 #define VIRTIO_STATUS_FEATURES_OK 0x08
+#define VIRTIO_STATUS_RUNNING 0x0f /**< all of these */
 
 /** In front of every packet. Without offloads all of it is zero but num_buffers. */
 struct virtio_hdr {
@@ -90,10 +90,11 @@ static inline size_t
 virtq_bytes(uint16_t size)
 {
 	return RTE_ALIGN_CEIL(size * sizeof(struct virtq_desc), RTE_CACHE_LINE_SIZE) +
-		RTE_ALIGN_CEIL(sizeof(struct virtq_avail) + size * sizeof(rte_le16_t),
-			RTE_CACHE_LINE_SIZE) +
-		RTE_ALIGN_CEIL(sizeof(struct virtq_used) + size * sizeof(struct virtq_used_elem),
-			RTE_CACHE_LINE_SIZE);
+			RTE_ALIGN_CEIL(sizeof(struct virtq_avail) + size * sizeof(rte_le16_t),
+					RTE_CACHE_LINE_SIZE) +
+			RTE_ALIGN_CEIL(sizeof(struct virtq_used) +
+							size * sizeof(struct virtq_used_elem),
+					RTE_CACHE_LINE_SIZE);
 }
 
 static inline void
@@ -139,15 +140,19 @@ virtq_offer(struct virtq *vq, uint16_t at, uint16_t id)
 		*slot = rte_cpu_to_le_16(id);
 }
 
-/** Tell the device how far we are. @return whether it wants to be woken. */
-static inline bool
+/** Tell the device how far we are. */
+static inline void
 virtq_publish(struct virtq *vq, uint16_t idx)
 {
 	__atomic_store_n(&vq->avail->idx, rte_cpu_to_le_16(idx), __ATOMIC_RELEASE);
-	/* The device looks at idx after it asks for a notification; we look in reverse order. */
-	rte_atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
+/** Whether the device wants to be woken. */
+static inline bool
+virtq_wants_kick(const struct virtq *vq)
+{
 	return (__atomic_load_n(&vq->used->flags, __ATOMIC_RELAXED) &
-			rte_cpu_to_le_16(VIRTQ_USED_F_NO_NOTIFY)) == 0;
+			       rte_cpu_to_le_16(VIRTQ_USED_F_NO_NOTIFY)) == 0;
 }
 
 #endif /* _VIRTIO_RING_H_ */

@@ -1,0 +1,164 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright(c) 2026 The ppfrag authors
+#
+# Checks the models of this directory with spin, all states of each; then breaks each of them on
+# purpose and looks whether spin finds out. The last line counts.
+
+set -uo pipefail
+
+usage() {
+	cat << END
+usage: devtools/model/run.sh [--proof | --self-test]
+
+  --proof      only the models as they are
+  --self-test  only the broken ones, each of which must be found wrong
+END
+}
+
+# Model, what is particular, options. Exhaustive: each takes seconds, and less than 1 GB.
+proofs=(
+	"count|a page of up to 4 frags, opened 3 times|-DROOM=7 -DMAX=4"
+	"count|2 pages of up to 2 frags, opened 3 times|-DPAGES=2 -DROOM=3 -DMAX=2"
+	"park|2 carvers, 2 lcores and another thread, 3 opens|"
+	"park|2 carvers, an lcore and 2 other threads, 3 opens|-DSECOND=0"
+	"park|2 carvers, 2 lcores, 2 pages, 2 opens|-DPAGES=2 -DOPENS=2 -DNO_HELPER"
+	"lock|biased|"
+	"lock|plain|-DPLAIN"
+)
+
+# Model, what is wrong, option.
+mutations=(
+	"count|page_drop() is no atomic operation|-DNON_ATOMIC_DROP"
+	"count|users and bytes are dropped one after the other|-DTWO_COUNTS"
+	"count|page_drop() reads the count again|-DLOAD_AFTER_DROP"
+	"count|settle() forgets a user|-DSETTLE_FORGETS_USER"
+	"count|settle() takes a user too many|-DSETTLE_TAKES_USER"
+	"count|settle() forgets what the owner dropped, in bytes|-DSETTLE_FORGETS_BYTES"
+	"count|settle() leaves owner_drop to the next opening|-DSETTLE_KEEPS_OWNER_DROP"
+	"count|settle() leaves the owner|-DSETTLE_KEEPS_OWNER"
+	"count|a page is closed after its last frag was handed out|-DCLOSE_LATE"
+	"park|change_owner() without the lock of the former owner|-DCHANGE_UNLOCKED"
+	"park|the owner drops without its lock|-DDROP_UNLOCKED"
+	"park|a carver moves without change_owner()|-DCOMMIT_WITHOUT_OWNER"
+	"park|adopt() without the depot lock|-DADOPT_UNLOCKED"
+	"park|adopt() forgets the user of the parking|-DADOPT_FORGETS_PARKING"
+	"park|abandon() parks a page that nothing was cut off|-DABANDON_UNUSED"
+	"park|abandon() keeps no user for the parking|-DABANDON_WITHOUT_USER"
+	"park|ppool_parked_release() without the depot lock|-DRELEASE_UNLOCKED"
+	"park|an adopted page is taken for a mono-frag|-DMONO_UNCHECKED"
+	"lock|no membarrier()|-DNO_MEMBARRIER"
+	"lock|the owner looks at revoked before it is busy|-DLOAD_REVOKED_FIRST"
+	"lock|the owner waits busy|-DWAIT_BUSY"
+	"lock|the owner is not busy again after it waited|-DWAIT_NOT_BUSY_AGAIN"
+	"lock|the visitor leaves revoked to the next one|-DUNLOCK_BEFORE_REVOKED"
+	"lock|the owner reads ahead of revoked|-DLOAD_AHEAD"
+)
+
+max_depth=100000
+max_mb=3500
+passed=0
+failed=0
+
+generate() { # model, optimisation, options
+	# spin writes to its working directory.
+	cd "$tmp" && spin -a "${@:3}" "$dir/$1.pml" &&
+		gcc "$2" -w -DSAFETY -DCOLLAPSE -DMEMLIM=$max_mb -o pan pan.c
+}
+
+# Generate, compile and run the checker of a model. Its output goes to $tmp/pan.out.
+check() { # model, optimisation, options
+	rm -f "$tmp"/pan*
+	if ! generate "$@" > "$tmp/spin.out" 2>&1; then
+		cat "$tmp/spin.out"
+		return 1
+	fi
+	"$tmp/pan" -m$max_depth > "$tmp/pan.out" 2>&1
+}
+
+# A figure of the last run.
+figure() { sed -nE "s/$1/\\1/p" "$tmp/pan.out" | head -n 1; }
+
+# What the last run found wrong with the model, if anything.
+violation() { figure '^pan:1: (.*) \(at depth .*'; }
+
+# Whether the last run has seen all states: neither memory nor depth nor time cut it short.
+exhaustive() {
+	grep -q '^Full statespace search for:' "$tmp/pan.out" &&
+		grep -q 'invalid end states[[:blank:]]*+' "$tmp/pan.out" &&
+		grep -q 'assertion violations[[:blank:]]*+' "$tmp/pan.out" &&
+		grep -q 'errors: 0$' "$tmp/pan.out" &&
+		! grep -qE 'not completed|depth too small|out of memory|Truncated' "$tmp/pan.out"
+}
+
+prove() { # model, what, options
+	local start=$SECONDS
+	# shellcheck disable=SC2086 # options
+	if check "$1" -O2 $3 && exhaustive; then
+		passed=$((passed + 1))
+		printf 'passed: %s: %s: %s states, depth %s, %.0f MB, %u s\n' "$1" "$2" \
+			"$(figure ' *([0-9.e+]+) states, stored.*')" \
+			"$(figure '.*depth reached ([0-9]+),.*')" \
+			"$(figure ' *([0-9.]+)[[:blank:]]+total actual memory usage')" \
+			$((SECONDS - start))
+	else
+		failed=$((failed + 1))
+		[ ! -e "$tmp/pan.out" ] || cat "$tmp/pan.out"
+		if [ -e "$tmp/$1.pml.trail" ]; then
+			# shellcheck disable=SC2086 # options
+			spin -k "$tmp/$1.pml.trail" -p $3 "$dir/$1.pml"
+		fi
+		echo "FAILED: $1: $2: $(violation)"
+	fi
+	rm -f "$tmp"/*.trail
+}
+
+refute() { # model, what is wrong, option
+	local found=
+	# The search ends at the first error. Quick to compile matters more than quick to run.
+	check "$1" -O0 "$3" && found=$(violation)
+	if [ -n "$found" ]; then
+		passed=$((passed + 1))
+		echo "passed: $1: found: $2: $found"
+	else
+		failed=$((failed + 1))
+		echo "FAILED: $1: not found: $2 ($3)"
+	fi
+	rm -f "$tmp"/*.trail
+}
+
+proof=yes
+self_test=yes
+case ${1:-} in
+"") ;;
+--proof) self_test=no ;;
+--self-test) proof=no ;;
+-h | --help) usage; exit 0 ;;
+*) usage >&2; exit 2 ;;
+esac
+
+for tool in spin gcc; do
+	command -v "$tool" > /dev/null && continue
+	echo "$tool is missing: apt-get install $tool"
+	echo "0 passed, 1 failed"
+	exit 1
+done
+
+dir=$(cd "$(dirname "$0")" && pwd -P) || exit 1
+tmp=$(mktemp -d) || exit 1
+trap 'rm -rf "$tmp"' EXIT
+
+if [ $proof = yes ]; then
+	for line in "${proofs[@]}"; do
+		IFS='|' read -r model what options <<< "$line"
+		prove "$model" "$what" "$options"
+	done
+fi
+if [ $self_test = yes ]; then
+	for line in "${mutations[@]}"; do
+		IFS='|' read -r model what option <<< "$line"
+		refute "$model" "$what" "$option"
+	done
+fi
+echo "$passed passed, $failed failed"
+[ $failed = 0 ]

@@ -1,0 +1,575 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The ppfrag authors
+ */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <numaif.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <rte_common.h>
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_ethdev.h>
+#include <rte_lcore.h>
+#include <rte_malloc.h>
+#include <rte_memory.h>
+
+#include "ppool_create.h"
+#include "ppool_memory.h"
+#include "ppool_private.h"
+#include "ppool_size.h"
+
+/* OS pages whose place is asked for at a time. */
+#define PLACE_BATCH 512u
+
+/* A configuration without open questions. */
+struct plan {
+	const struct ppool_create_conf *conf;
+	uint32_t pages;
+	uint32_t page_size;
+	uint32_t elt_size;
+	uint32_t page_bytes;
+	int socket_id;
+	size_t os_page; /* of a memfd; of EAL */
+	size_t unit;    /* pages do not cross multiples of this */
+	size_t stride;  /* of pages that do */
+	size_t slack;   /* lost as the memory may start anywhere in a unit */
+	size_t len;     /* of a memfd */
+};
+
+/* The configuration */
+
+static bool
+node_exists(int socket_id)
+{
+	unsigned int i;
+
+	for (i = 0; i < rte_socket_count(); i++)
+		if (rte_socket_id_by_idx(i) == socket_id)
+			return true;
+	return false;
+}
+
+static int
+plan_socket(struct plan *plan)
+{
+	const struct ppool_create_conf *conf = plan->conf;
+
+	plan->socket_id = conf->socket_id;
+	if (conf->socket_id == PPOOL_SOCKET_OF_PORT) {
+		if (!rte_eth_dev_is_valid_port(conf->port_id)) {
+			PPOOL_LOG(ERR,
+					"mempool %s: there is no port %u whose NUMA node it could "
+					"have",
+					conf->name, conf->port_id);
+			return -EINVAL;
+		}
+		plan->socket_id = rte_eth_dev_socket_id(conf->port_id);
+	}
+	if (plan->socket_id == SOCKET_ID_ANY || node_exists(plan->socket_id))
+		return 0;
+	PPOOL_LOG(ERR,
+			"mempool %s: EAL has no memory on NUMA node %d, it knows %u nodes: choose "
+			"one of them or SOCKET_ID_ANY",
+			conf->name, plan->socket_id, rte_socket_count());
+	return -EINVAL;
+}
+
+static int
+plan_page(struct plan *plan)
+{
+	const struct ppool_create_conf *conf = plan->conf;
+	struct rte_mempool_objsz size;
+
+	plan->page_size = conf->page_size;
+	if (plan->page_size == 0)
+		plan->page_size = ppool_size_fit(RTE_PGSIZE_2M, 32, conf->priv_size);
+	if (plan->page_size > PPOOL_PAGE_SIZE_MAX) {
+		PPOOL_LOG(ERR, "mempool %s: page_size %u is more than %u", conf->name,
+				plan->page_size, PPOOL_PAGE_SIZE_MAX);
+		return -EINVAL;
+	}
+	if (conf->priv_size % RTE_MBUF_PRIV_ALIGN != 0) {
+		PPOOL_LOG(ERR, "mempool %s: priv_size %u is no multiple of %u", conf->name,
+				conf->priv_size, RTE_MBUF_PRIV_ALIGN);
+		return -EINVAL;
+	}
+	plan->elt_size = sizeof(struct rte_mbuf) + conf->priv_size + plan->page_size;
+	plan->page_bytes = rte_mempool_calc_obj_size(plan->elt_size, 0, &size);
+	return 0;
+}
+
+static int
+find_smallest(const struct rte_memseg_list *msl, void *arg)
+{
+	size_t *smallest = arg;
+
+	if (!msl->external && msl->page_sz < *smallest)
+		*smallest = msl->page_sz;
+	return 0;
+}
+
+static size_t
+eal_page(void)
+{
+	size_t smallest = SIZE_MAX;
+
+	rte_memseg_list_walk(find_smallest, &smallest);
+	return smallest;
+}
+
+/* What a memfd consists of. */
+static int
+plan_memfd_page(struct plan *plan)
+{
+	const struct ppool_create_conf *conf = plan->conf;
+
+	plan->os_page = conf->hugepage_size;
+	if (plan->os_page == 0 && rte_eal_has_hugepages())
+		plan->os_page = ppool_hugepage_smallest();
+	if (plan->os_page == 0) {
+		PPOOL_LOG(NOTICE, "mempool %s: no hugepages%s: its memfd consists of 4 KB pages",
+				conf->name,
+				rte_eal_has_hugepages() ? " on this host" : " in use by EAL");
+		plan->os_page = PPOOL_SMALL_PAGE;
+	}
+	if (plan->os_page == PPOOL_SMALL_PAGE) {
+		if (rte_eal_iova_mode() == RTE_IOVA_VA)
+			return 0;
+		PPOOL_LOG(ERR,
+				"mempool %s: 4 KB pages have no lasting physical address: use "
+				"hugepages or --iova-mode=va",
+				conf->name);
+		return -ENOTSUP;
+	}
+	if (ppool_hugepage_known(plan->os_page))
+		return 0;
+	PPOOL_LOG(ERR,
+			"mempool %s: this host has no hugepages of %zu bytes, see "
+			"/sys/kernel/mm/hugepages",
+			conf->name, plan->os_page);
+	return -EINVAL;
+}
+
+/* Where EAL has memory of 2 MB pages, no object crosses a boundary of these. */
+static int
+plan_unit(struct plan *plan)
+{
+	int ret;
+
+	plan->os_page = eal_page();
+	plan->unit = rte_eal_has_hugepages() ? plan->os_page : RTE_PGSIZE_4K;
+	plan->stride = RTE_ALIGN_CEIL(plan->page_bytes, plan->unit);
+	plan->slack = plan->page_bytes;
+	if (plan->conf->backing != PPOOL_BACKING_MEMFD)
+		return 0;
+	if (rte_eal_process_type() != RTE_PROC_PRIMARY) {
+		PPOOL_LOG(ERR,
+				"mempool %s: only the primary process can have pools in a memfd; "
+				"use memory of EAL",
+				plan->conf->name);
+		return -E_RTE_SECONDARY;
+	}
+	ret = plan_memfd_page(plan);
+	/* Nor does one cross OS pages that may not be neighbours. */
+	if (ret == 0 && rte_eal_iova_mode() != RTE_IOVA_VA)
+		plan->unit = RTE_MIN(plan->unit, plan->os_page);
+	/* Here nobody rounds up. */
+	plan->stride = plan->page_bytes;
+	if (plan->unit <= plan->os_page)
+		plan->slack = 0;
+	return ret;
+}
+
+static uint64_t
+pages_in(const struct plan *plan, uint64_t bytes)
+{
+	uint64_t whole;
+
+	bytes -= RTE_MIN(bytes, plan->slack);
+	whole = bytes / plan->unit;
+	if (plan->page_bytes > plan->unit)
+		return bytes / plan->stride;
+	return whole * (plan->unit / plan->page_bytes) + bytes % plan->unit / plan->page_bytes;
+}
+
+static uint64_t
+bytes_of(const struct plan *plan, uint64_t pages)
+{
+	uint64_t in_unit;
+
+	if (plan->page_bytes > plan->unit)
+		return pages * plan->stride + plan->slack;
+	in_unit = plan->unit / plan->page_bytes;
+	return pages / in_unit * plan->unit + pages % in_unit * plan->page_bytes + plan->slack;
+}
+
+static int
+plan_pages(struct plan *plan)
+{
+	const struct ppool_create_conf *conf = plan->conf;
+	uint64_t pages = conf->pages;
+
+	if (pages == 0)
+		pages = pages_in(plan, conf->bytes);
+	if (pages == 0 || pages > UINT32_MAX) {
+		PPOOL_LOG(ERR,
+				"mempool %s: %" PRIu64 " bytes make %" PRIu64 " pages of %u bytes; "
+				"a pool has from 1 "
+				"to %u",
+				conf->name, conf->bytes, pages, plan->page_bytes, UINT32_MAX);
+		return -EINVAL;
+	}
+	plan->pages = (uint32_t)pages;
+	plan->len = RTE_ALIGN_CEIL(bytes_of(plan, pages), plan->os_page);
+	return 0;
+}
+
+static int
+plan_make(struct plan *plan, const struct ppool_create_conf *conf)
+{
+	int ret;
+
+	memset(plan, 0, sizeof(*plan));
+	plan->conf = conf;
+	ret = plan_socket(plan);
+	if (ret == 0)
+		ret = plan_page(plan);
+	if (ret == 0)
+		ret = plan_unit(plan);
+	return ret != 0 ? ret : plan_pages(plan);
+}
+
+/* The pool */
+
+/* A packet mbuf pool with ops ppfrag and no memory yet. */
+static struct rte_mempool *
+create_empty(const struct plan *plan)
+{
+	const struct ppool_create_conf *conf = plan->conf;
+	struct rte_pktmbuf_pool_private priv;
+	struct rte_mempool *mp;
+	int ret;
+
+	mp = rte_mempool_create_empty(conf->name, plan->pages, plan->elt_size, conf->cache_size,
+			sizeof(priv), plan->socket_id, 0);
+	if (mp == NULL && rte_errno == EINVAL)
+		PPOOL_LOG(ERR, "mempool %s: cache_size %u is too large for %u pages", conf->name,
+				conf->cache_size, plan->pages);
+	else if (mp == NULL)
+		PPOOL_LOG(ERR, "mempool %s cannot be created: %s", conf->name,
+				rte_strerror(rte_errno));
+	if (mp == NULL)
+		return NULL;
+	ret = rte_mempool_set_ops_byname(mp, PPOOL_OPS_NAME, NULL);
+	if (ret != 0) {
+		PPOOL_LOG(ERR,
+				"mempool %s: no ops " PPOOL_OPS_NAME ": there are more mempool "
+				"drivers than DPDK has room "
+				"for",
+				conf->name);
+		rte_mempool_free(mp);
+		rte_errno = -ret;
+		return NULL;
+	}
+	memset(&priv, 0, sizeof(priv));
+	priv.mbuf_data_room_size = (uint16_t)RTE_MIN(plan->page_size, (uint32_t)UINT16_MAX);
+	priv.mbuf_priv_size = conf->priv_size;
+	rte_pktmbuf_pool_init(mp, &priv);
+	return mp;
+}
+
+static size_t
+heap_free(int socket_id)
+{
+	struct rte_malloc_socket_stats stats;
+	size_t bytes = 0;
+	unsigned int i;
+
+	/* Without hugepages there is one heap, and nodes are no criterion. */
+	if (!rte_eal_has_hugepages())
+		socket_id = SOCKET_ID_ANY;
+	for (i = 0; i < rte_socket_count(); i++)
+		if ((socket_id == SOCKET_ID_ANY || rte_socket_id_by_idx(i) == socket_id) &&
+				rte_malloc_get_socket_stats(rte_socket_id_by_idx(i), &stats) == 0)
+			bytes += stats.heap_freesz_bytes;
+	return bytes;
+}
+
+struct hugepages {
+	int socket_id;
+	uint64_t bytes;
+	size_t counted[RTE_MAX_MEMSEG_LISTS]; /* page sizes */
+	unsigned int nb;
+};
+
+static int
+add_hugepages(const struct rte_memseg_list *msl, void *arg)
+{
+	struct hugepages *h = arg;
+	unsigned int i;
+
+	if (msl->external)
+		return 0;
+	for (i = 0; i < h->nb; i++)
+		if (h->counted[i] == msl->page_sz)
+			return 0;
+	h->counted[h->nb++] = msl->page_sz;
+	h->bytes += ppool_hugepages_free(msl->page_sz, h->socket_id) * msl->page_sz;
+	return 0;
+}
+
+/* What EAL could still take from the host, at most. */
+static uint64_t
+hugepages_free(int socket_id)
+{
+	struct hugepages h = { .socket_id = socket_id };
+
+	if (rte_eal_has_hugepages())
+		rte_memseg_list_walk(add_hugepages, &h);
+	return h.bytes;
+}
+
+/* Of the pool's memory, what EAL's heaps do not have. */
+static uint64_t
+missing_in_heaps(const struct plan *plan)
+{
+	uint64_t need = bytes_of(plan, plan->pages), have = heap_free(plan->socket_id);
+
+	/* Tables are of the same order, and needed as well. */
+	need += plan->pages * (sizeof(struct ppool_page) + sizeof(void *));
+	return need - RTE_MIN(need, have);
+}
+
+static void
+eal_short(const struct plan *plan)
+{
+	uint64_t missing = missing_in_heaps(plan);
+
+	if (rte_eal_has_hugepages())
+		ppool_hugepages_short(plan->conf->name, plan->os_page, plan->socket_id,
+				RTE_MAX((missing + plan->os_page - 1) / plan->os_page,
+						UINT64_C(1)));
+	else
+		PPOOL_LOG(ERR,
+				"mempool %s: without hugepages EAL has only the memory it was "
+				"started with, %" PRIu64 " MB are missing: raise its option -m by "
+				"so much",
+				plan->conf->name, (missing >> 20) + 1);
+}
+
+static int
+populate_eal(const struct plan *plan, struct rte_mempool *mp)
+{
+	int ret = -ENOMEM;
+
+	/* EAL would take all there is, page by page, before it gave up. */
+	if (missing_in_heaps(plan) <= hugepages_free(plan->socket_id))
+		ret = rte_mempool_populate_default(mp);
+	if (ret == -ENOMEM)
+		eal_short(plan);
+	else if (ret < 0)
+		PPOOL_LOG(ERR, "mempool %s cannot be populated: %s", mp->name, rte_strerror(-ret));
+	return ret < 0 ? ret : 0;
+}
+
+static int
+populate_memfd(const struct plan *plan, struct rte_mempool *mp)
+{
+	struct ppool_region *r;
+	int ret;
+
+	ppool_attach_serve();
+	r = ppool_region_create(mp->name, plan->len, plan->os_page, plan->socket_id);
+	if (r == NULL)
+		return -rte_errno;
+	ret = ppool_region_populate(r, mp);
+	if (ret == (int)mp->size)
+		return 0;
+	if (ret >= 0)
+		PPOOL_LOG(ERR,
+				"mempool %s: pages of %u bytes find no contiguous physical memory: "
+				"choose a smaller page_size, a larger hugepage_size or "
+				"--iova-mode=va",
+				mp->name, plan->page_bytes);
+	return ret < 0 ? ret : -ENOMEM;
+}
+
+static int
+map_for_port(const struct plan *plan, struct rte_mempool *mp)
+{
+	int ret;
+
+	if (plan->conf->socket_id != PPOOL_SOCKET_OF_PORT)
+		return 0;
+	ret = ppool_dma_map(mp, plan->conf->port_id);
+	if (ret != 0)
+		PPOOL_LOG(ERR, "mempool %s cannot be mapped for DMA of port %u: %s", mp->name,
+				plan->conf->port_id, rte_strerror(-ret));
+	return ret;
+}
+
+static int
+fill(const struct plan *plan, struct rte_mempool *mp)
+{
+	int ret;
+
+	ret = plan->conf->backing == PPOOL_BACKING_MEMFD ? populate_memfd(plan, mp) :
+							   populate_eal(plan, mp);
+	if (ret != 0)
+		return ret;
+	rte_mempool_obj_iter(mp, rte_pktmbuf_init, NULL);
+	if (ppool_frag_pool(mp) == NULL) {
+		ret = -rte_errno;
+		PPOOL_LOG(ERR, "mempool %s cannot be split: %s", mp->name, rte_strerror(-ret));
+		return ret;
+	}
+	return map_for_port(plan, mp);
+}
+
+/* Where the memory is */
+
+struct place {
+	struct ppool_memory *memory;
+	uintptr_t end; /* of the OS page last counted */
+	unsigned int n;
+	void *addr[PLACE_BATCH];
+};
+
+static void
+place_batch(struct place *place)
+{
+	struct ppool_memory *memory = place->memory;
+	int node[PLACE_BATCH];
+	unsigned int i;
+	bool told;
+
+	told = move_pages(0, place->n, place->addr, NULL, node, 0) == 0;
+	for (i = 0; i < place->n; i++) {
+		if (!told || node[i] < 0 || node[i] >= RTE_MAX_NUMA_NODES) {
+			memory->unknown++;
+			continue;
+		}
+		memory->on_node[node[i]]++;
+		if (memory->socket_id != SOCKET_ID_ANY && node[i] != memory->socket_id)
+			memory->elsewhere++;
+	}
+	memory->os_pages += place->n;
+	place->n = 0;
+}
+
+static size_t
+os_page_of(const void *addr)
+{
+	const struct rte_memseg_list *msl = rte_mem_virt2memseg_list(addr);
+
+	return msl == NULL ? (size_t)sysconf(_SC_PAGESIZE) : msl->page_sz;
+}
+
+static void
+place_chunk(struct rte_mempool *mp, void *arg, struct rte_mempool_memhdr *chunk, unsigned int idx)
+{
+	uintptr_t addr = (uintptr_t)chunk->addr, end = addr + chunk->len;
+	size_t os_page = os_page_of(chunk->addr);
+	struct place *place = arg;
+
+	RTE_SET_USED(mp);
+	RTE_SET_USED(idx);
+	place->memory->bytes += chunk->len;
+	place->memory->chunks++;
+	place->memory->os_page_len = RTE_MIN(place->memory->os_page_len, os_page);
+	addr = RTE_ALIGN_FLOOR(addr, os_page);
+	/* Chunks may meet in an OS page. */
+	if (addr + os_page == place->end)
+		addr = place->end;
+	for (; addr < end; addr += os_page) {
+		place->addr[place->n++] = (void *)addr;
+		if (place->n == PLACE_BATCH)
+			place_batch(place);
+	}
+	place->end = addr;
+}
+
+void
+ppool_memory_get(struct rte_mempool *mp, struct ppool_memory *memory)
+{
+	struct place place = { .memory = memory };
+
+	memset(memory, 0, sizeof(*memory));
+	memory->socket_id = mp->socket_id;
+	memory->os_page_len = SIZE_MAX;
+	rte_mempool_mem_iter(mp, place_chunk, &place);
+	place_batch(&place);
+	if (memory->chunks == 0)
+		memory->os_page_len = 0;
+}
+
+/* "node 0: 12, node 1: 3" */
+static void
+nodes_text(const struct ppool_memory *memory, char *text, size_t room)
+{
+	size_t used = 0;
+	int i;
+
+	text[0] = '\0';
+	for (i = 0; i < RTE_MAX_NUMA_NODES; i++)
+		if (memory->on_node[i] != 0 && used < room)
+			used += (size_t)snprintf(text + used, room - used, "%snode %d: %" PRIu64,
+					used == 0 ? "" : ", ", i, memory->on_node[i]);
+	if (memory->unknown != 0 && used < room)
+		snprintf(text + used, room - used, "%sunknown: %" PRIu64, used == 0 ? "" : ", ",
+				memory->unknown);
+}
+
+static void
+report(const struct plan *plan, struct rte_mempool *mp)
+{
+	struct ppool_memory memory;
+	char nodes[256];
+
+	ppool_memory_get(mp, &memory);
+	nodes_text(&memory, nodes, sizeof(nodes));
+	PPOOL_LOG(INFO,
+			"mempool %s: %u pages of %u bytes in %" PRIu64 " OS pages of %" PRIu64 " KB"
+			"%s "
+			"(%"
+			"s)",
+			mp->name, mp->size, plan->page_bytes, memory.os_pages,
+			memory.os_page_len >> 10,
+			plan->conf->backing == PPOOL_BACKING_MEMFD ? " of a memfd" : "", nodes);
+	if (memory.elsewhere != 0)
+		PPOOL_LOG(WARNING,
+				"mempool %s: %" PRIu64 " of its %" PRIu64 " OS pages are not on "
+				"NUMA node %d (%s): "
+				"accesses to them are "
+				"slower",
+				mp->name, memory.elsewhere, memory.os_pages, memory.socket_id,
+				nodes);
+}
+
+struct rte_mempool *
+ppool_create(const struct ppool_create_conf *conf)
+{
+	struct rte_mempool *mp;
+	struct plan plan;
+	int ret;
+
+	ret = plan_make(&plan, conf);
+	if (ret != 0) {
+		rte_errno = -ret;
+		return NULL;
+	}
+	mp = create_empty(&plan);
+	if (mp == NULL)
+		return NULL;
+	ret = fill(&plan, mp);
+	if (ret != 0) {
+		rte_mempool_free(mp);
+		rte_errno = -ret;
+		return NULL;
+	}
+	report(&plan, mp);
+	return mp;
+}

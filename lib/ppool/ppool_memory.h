@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The ppfrag authors
+ */
+
+#ifndef _PPOOL_MEMORY_H_
+#define _PPOOL_MEMORY_H_
+
+/* Memory that pages lie in: hugepages of the host, and memfds of a pool's own. Not installed. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <rte_mempool.h>
+
+#define PPOOL_SMALL_PAGE 4096u
+
+/* ppool_hugepages.c */
+
+/**
+ * The smallest hugepages that the host has or may get, 0 where it has none.
+ */
+size_t ppool_hugepage_smallest(void);
+
+/** Whether the host's kernel has hugepages of a size, reserved or not. */
+bool ppool_hugepage_known(size_t len);
+
+/** Free hugepages of a size on a node, or on all where it is negative; some may be reserved. */
+uint64_t ppool_hugepages_free(size_t len, int socket_id);
+
+/**
+ * Log that hugepages are short: how many, of which size, where, and the command that gets them.
+ *
+ * @param need
+ *   Hugepages that are needed on top of those in use.
+ */
+void ppool_hugepages_short(const char *name, size_t len, int socket_id, uint64_t need);
+
+/* ppool_memfd.c */
+
+/** A memfd that holds the pages of one pool, mapped and registered with EAL. */
+struct ppool_region;
+
+/**
+ * @param len
+ *   Bytes, a multiple of os_page.
+ * @param socket_id
+ *   NUMA node or SOCKET_ID_ANY.
+ * @return
+ *   The region, or NULL with rte_errno, logged.
+ */
+struct ppool_region *ppool_region_create(const char *name, size_t len, size_t os_page,
+		int socket_id);
+
+/**
+ * Put the region's memory into a mempool, which then owns the region: it is released with the
+ * mempool, even if the mempool could not be populated.
+ *
+ * @return
+ *   How many objects there are now, or a negative errno.
+ */
+int ppool_region_populate(struct ppool_region *r, struct rte_mempool *mp);
+
+/* ppool_attach.c */
+
+/** In the primary process: let secondary processes attach to pools in a memfd. */
+void ppool_attach_serve(void);
+
+#endif /* _PPOOL_MEMORY_H_ */
