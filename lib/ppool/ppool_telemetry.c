@@ -54,7 +54,10 @@ add_stats(struct rte_tel_data *d, const struct ppool_stats *s)
 #undef PPOOL_STATS_TEL
 }
 
-/* Every term of the ledger, every counter, and what the check of the ledger found. */
+/*
+ * Every term of the ledger, every counter, and what the check of the ledger found: it balances only
+ * while the pool is quiet.
+ */
 static int
 handle_info(const char *cmd, const char *params, struct rte_tel_data *d)
 {
@@ -75,11 +78,11 @@ handle_info(const char *cmd, const char *params, struct rte_tel_data *d)
 	return 0;
 }
 
+/* Help texts of 64 bytes and more are refused, and the command with them. */
 RTE_INIT(ppool_telemetry_init)
 {
 	rte_telemetry_register_cmd("/ppool/list", handle_list,
 			"Returns the names of all page pools. Takes no parameters");
 	rte_telemetry_register_cmd("/ppool/info", handle_info,
-			"Returns ledger and counters of a page pool, and what its check finds. "
-			"Parameter: pool name. Balances only while the pool is quiet");
+			"Returns ledger and check of a page pool. Parameter: pool name");
 }
