@@ -162,9 +162,10 @@ struct ppfrag_dev {
 		size_t len;
 	} shared[VU_MAX_REGIONS]; /**< what the back end can access */
 
-	const struct rte_memzone *arena; /**< rings, headers, bounce buffers */
-	uint64_t features;               /**< agreed on with the back end; never change */
-	uint16_t nb_pairs;               /**< queue pairs in use */
+	const struct rte_memzone *arena;                   /**< rings, headers, bounce buffers */
+	const struct rte_memzone *bounce_mz[VU_MAX_PAIRS]; /**< receive buffers, by queue */
+	uint64_t features; /**< agreed on with the back end; never change */
+	uint16_t nb_pairs; /**< queue pairs in use */
 	uint16_t max_pairs;
 	uint16_t queue_size;
 	bool mrg_rxbuf; /**< wanted */

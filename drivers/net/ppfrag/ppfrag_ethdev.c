@@ -85,6 +85,8 @@ dev_close(struct rte_eth_dev *dev)
 		ppfrag_rxq_release(dev, i);
 	for (i = 0; i < dev->data->nb_tx_queues; i++)
 		ppfrag_txq_release(dev, i);
+	for (i = 0; i < VU_MAX_PAIRS; i++)
+		rte_memzone_free(pd->bounce_mz[i]);
 	rte_memzone_free(pd->arena);
 	local_free(dev->process_private);
 	dev->process_private = NULL;

@@ -178,17 +178,24 @@ bounce_len(const struct ppfrag_rxq *q)
 			RTE_ALIGN_CEIL(q->max_len + VIRTIO_HDR_LEN, RTE_CACHE_LINE_SIZE);
 }
 
+/*
+ * The memory belongs to the port and stays when the queue is set up again: back ends take regions
+ * of the same addresses and sizes for the same memory and keep their old mapping, though a
+ * hugepage that was freed in between is another one.
+ */
 static int
 bounce_init(struct ppfrag_rxq *q)
 {
+	const struct rte_memzone **mz = &q->dev->bounce_mz[q->queue_id];
 	size_t len = (size_t)q->nb * bounce_len(q);
 	char name[RTE_MEMZONE_NAMESIZE];
 
-	if (q->bounce_mz == NULL || q->bounce_mz->len < len) {
-		rte_memzone_free(q->bounce_mz);
+	if (*mz == NULL || (*mz)->len < len) {
+		rte_memzone_free(*mz);
 		snprintf(name, sizeof(name), "ppfrag_bounce_%u_%u", q->dev->port_id, q->queue_id);
-		q->bounce_mz = ppfrag_mem_reserve(q->dev, name, len, q->socket_id);
+		*mz = ppfrag_mem_reserve(q->dev, name, len, q->socket_id);
 	}
+	q->bounce_mz = *mz;
 	if (q->bounce_mz == NULL) {
 		PPFRAG_LOG(ERR, "%s: no memory for receive buffers: %zu bytes: %s",
 				ppfrag_port_name(q->dev), len, rte_strerror(rte_errno));
@@ -321,7 +328,6 @@ static void
 rxq_free(struct ppfrag_rxq *q)
 {
 	ppool_carver_free(q->carver);
-	rte_memzone_free(q->bounce_mz);
 	rte_free(q);
 }
 
