@@ -307,13 +307,16 @@ def assert_same(received, sent):
 
 
 def wait_capture(path, frames):
-    """Wait until a capture has the size of these frames, no longer than they keep arriving."""
+    """Wait until a capture has the size of these frames; not for long when no more arrive."""
     size = capture_bytes(frames)
-    seen, since = -1, time.monotonic()
+    start = since = time.monotonic()
+    seen = -1
     while seen < size:
         now = path.stat().st_size if path.exists() else 0
         if now != seen:
             seen, since = now, time.monotonic()
         elif time.monotonic() - since > TIMEOUT / 4:
             raise HarnessError(f"{path.name} stays at {seen} of {size} bytes")
+        if time.monotonic() - start > TIMEOUT:
+            raise HarnessError(f"{path.name} has {seen} of {size} bytes after {TIMEOUT} s")
         time.sleep(POLL_SECONDS)

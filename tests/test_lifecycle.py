@@ -149,3 +149,28 @@ def test_held_packets_survive(lab, leave):
     ledger, = dut.check_ledgers().values()
     assert ledger["frags"] == 0
     dut.quit()
+
+
+def test_hotplug(lab, endless):
+    """Ports come and go in a running program, and leave neither pages nor memory behind."""
+    sock, hot = lab.socket(), lab.socket()
+    endless(sock)
+    endless(hot)
+    dut = lab.dut(sock, options=["--forward-mode=rxonly"])
+    zones = None
+    for _ in range(5):
+        dut.command(f"port attach net_ppfrag1,path={hot}")
+        dut.command("port start 1")
+        dut.start()
+        dut.wait_received(1000, port=1)
+        wait_traffic(dut)
+        dut.stop()
+        for command in ("port stop 1", "port close 1", "device detach net_ppfrag1"):
+            dut.command(command)
+        ledger, = dut.check_ledgers().values()
+        assert ledger["charged"] == 0
+        zones = zones or dut.telemetry("/eal/memzone_list")
+        assert dut.telemetry("/eal/memzone_list") == zones
+    dut.start()
+    wait_traffic(dut)
+    dut.quit()
