@@ -37,7 +37,7 @@ def parse_args():
     p.add_argument("--rounds", type=int, default=5)
     p.add_argument("--seconds", type=int, default=1, help="of every measurement")
     p.add_argument("--load", choices=sorted(LOADS, key=int), default="64", help="bytes of a packet")
-    p.add_argument("--pcap", help="replay this capture instead, e.g. tests/data/imix.pcap")
+    p.add_argument("--pcap", help="replay this capture instead")
     p.add_argument("--rx", default="", help="options for dpdk-test-ppool rx, e.g. '--touch'")
     p.add_argument("--mem", type=int, default=1024, help="megabytes of the receiver")
     p.add_argument("--cpus", default="0,1", help="of the receiver and of the generator")
