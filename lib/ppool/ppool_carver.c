@@ -55,26 +55,36 @@ unregister_carver(struct ppool *p, struct ppool_carver *c)
 	rte_spinlock_unlock(&p->depot.lock);
 }
 
-/* The eight bytes of an mbuf that are the same for every frag. */
-static uint64_t
-rearm_data(const struct ppool_carver_conf *conf)
+/*
+ * What ppool_lane_cut() writes with wide stores lies in rte_mbuf like this: buf_addr, buf_iova |
+ * data_off .. port, ol_flags | packet_type .. hash.rss | hash.fdir.hi, vlan_tci_outer, buf_len.
+ */
+#define FIELD_AT(field, at) RTE_BUILD_BUG_ON(offsetof(struct rte_mbuf, field) != (at))
+
+static void
+rearm_init(uint64_t *rearm, const struct ppool_carver_conf *conf)
 {
 	struct rte_mbuf m;
-	uint64_t rearm;
 
-	RTE_BUILD_BUG_ON(offsetof(struct rte_mbuf, ol_flags) !=
-			offsetof(struct rte_mbuf, data_off) + sizeof(rearm));
-	RTE_BUILD_BUG_ON(offsetof(struct rte_mbuf, pkt_len) !=
-			offsetof(struct rte_mbuf, packet_type) + 4);
-	RTE_BUILD_BUG_ON(offsetof(struct rte_mbuf, data_len) !=
-			offsetof(struct rte_mbuf, packet_type) + 8);
+	FIELD_AT(buf_addr, 0);
+	FIELD_AT(buf_iova, 8);
+	FIELD_AT(data_off, 16);
+	FIELD_AT(ol_flags, 24);
+	FIELD_AT(packet_type, 32);
+	FIELD_AT(pkt_len, 36);
+	FIELD_AT(data_len, 40);
+	FIELD_AT(hash.rss, 44);
+	FIELD_AT(hash.fdir.hi, 48);
+	FIELD_AT(vlan_tci_outer, 52);
+	FIELD_AT(buf_len, 54);
+	RTE_BUILD_BUG_ON(RTE_BYTE_ORDER != RTE_LITTLE_ENDIAN);
 	memset(&m, 0, sizeof(m));
 	m.data_off = conf->headroom;
 	rte_mbuf_refcnt_set(&m, 1);
 	m.nb_segs = 1;
 	m.port = conf->port;
-	memcpy(&rearm, &m.data_off, sizeof(rearm));
-	return rearm;
+	m.ol_flags = RTE_MBUF_F_EXTERNAL;
+	memcpy(rearm, &m.data_off, 2 * sizeof(rearm[0]));
 }
 
 struct ppool_carver *
@@ -102,7 +112,7 @@ ppool_carver_create(struct rte_mempool *mp, const struct ppool_carver_conf *conf
 	c->tail_bytes = p->tail_bytes;
 	c->frag_offset = p->frag_offset;
 	c->headroom = conf->headroom;
-	c->rearm = rearm_data(conf);
+	rearm_init(c->rearm, conf);
 	c->nb_lanes = conf->nb_lanes;
 	c->owner = self_as_owner(p);
 	ppool_carver_set_max_len(c, conf->max_len);
@@ -383,16 +393,6 @@ ppool_headers_put(struct ppool_carver *c, struct rte_mbuf **m, unsigned int n)
 	ppool_headers_return(c->pool, m, n);
 }
 
-/* What rte_pktmbuf_reset() leaves of an mbuf and ppool_lane_cut() does not. */
-static inline void
-make_empty(struct rte_mbuf *m)
-{
-	m->pkt_len = 0;
-	m->data_len = 0;
-	m->vlan_tci_outer = 0;
-	m->tx_offload = 0;
-}
-
 /*
  * Cut frags off an open lane until its page is full or n are cut. Works on a copy of the lane, as
  * the compiler cannot know that no mbuf lies in it.
@@ -408,8 +408,9 @@ carve_page(struct ppool_carver *c, struct rte_mbuf **m, const uint32_t *len, uns
 		if (unlikely(c->headroom + len[i] > c->max_bytes))
 			break;
 		/* Even an empty frag is at least a byte. */
-		bytes += ppool_lane_cut(c, &l, m[i], RTE_MAX(len[i], 1u));
-		make_empty(m[i]);
+		bytes += ppool_lane_cut(c, &l, m[i], RTE_MAX(len[i], 1u), 0);
+		/* What else rte_pktmbuf_reset() resets. */
+		m[i]->tx_offload = 0;
 	}
 	c->lane[0] = l;
 	c->frags += i;

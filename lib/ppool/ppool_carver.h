@@ -69,7 +69,7 @@ struct ppool_carver {
 	uint32_t tail_bytes;  /**< of every page, behind the room: the last frag pays for them */
 	uint16_t frag_offset; /**< from an mbuf to its struct ppool_frag */
 	uint16_t headroom;
-	uint64_t rearm; /**< data_off, refcnt, nb_segs, port of every mbuf */
+	uint64_t rearm[2]; /**< data_off, refcnt, nb_segs, port; ol_flags of every mbuf */
 	uint32_t nb_lanes;
 	uint32_t owner; /**< who drives this carver: lcore id + 1, 0 for other threads */
 	uint64_t frags; /**< frags cut since the carver was created */
@@ -195,33 +195,36 @@ ppool_reserve(struct ppool_carver *c, uint16_t lane, struct ppool_buf *buf)
 
 /**
  * @internal
- * Cut a frag for len bytes of data off the front of a lane and give it to a header.
+ * Cut a frag with room for that many bytes of data off the front of a lane and give it to a
+ * header, as an mbuf of len bytes of data.
  *
- * Stores in units of eight bytes: what a packet changes of an mbuf is its first cache line.
+ * Few and wide stores: the first cache line of the mbuf up to pool, eight bytes of the record.
  *
  * @return
  *   The truesize of the frag. Where l->left is 0 afterwards, the page has to be closed.
  */
 static inline uint32_t
-ppool_lane_cut(const struct ppool_carver *c, struct ppool_lane *l, struct rte_mbuf *m, uint32_t len)
+ppool_lane_cut(const struct ppool_carver *c, struct ppool_lane *l, struct rte_mbuf *m,
+		uint32_t room, uint32_t len)
 {
 	struct ppool_frag *frag = (struct ppool_frag *)RTE_PTR_ADD(m, c->frag_offset);
-	uint32_t bytes = RTE_ALIGN_CEIL(c->headroom + len, PPOOL_FRAG_ALIGN);
+	uint32_t bytes = RTE_ALIGN_CEIL(c->headroom + room, PPOOL_FRAG_ALIGN);
+	/* packet_type, pkt_len, data_len, vlan_tci, hash.rss */
 	const uint64_t lengths[2] = { (uint64_t)len << 32, (uint16_t)len };
+	uint64_t addr[2], last, record;
 	uint32_t truesize;
 
 	bytes = RTE_MIN(bytes, l->left);
-	m->buf_addr = l->addr;
-	m->buf_iova = l->iova;
-	memcpy(&m->data_off, &c->rearm, sizeof(c->rearm));
-	m->ol_flags = RTE_MBUF_F_EXTERNAL;
-	/* packet_type, pkt_len; data_len, vlan_tci, hash.rss */
+	memcpy(addr, &l->addr, sizeof(addr));
+	memcpy(&m->buf_addr, addr, sizeof(addr));
+	memcpy(&m->data_off, c->rearm, sizeof(c->rearm));
 	memcpy(&m->packet_type, lengths, sizeof(lengths));
 
 	truesize = bytes + l->unbilled;
 	l->unbilled = 0;
-	l->addr += bytes;
-	l->iova += bytes;
+	addr[0] += bytes;
+	addr[1] += bytes;
+	memcpy(&l->addr, addr, sizeof(addr));
 	l->left -= bytes;
 	l->frags++;
 	if (unlikely(l->left < c->max_bytes)) {
@@ -229,9 +232,11 @@ ppool_lane_cut(const struct ppool_carver *c, struct ppool_lane *l, struct rte_mb
 		bytes += l->left;
 		l->left = 0;
 	}
-	m->buf_len = (uint16_t)RTE_MIN(bytes, (uint32_t)UINT16_MAX);
-	frag->page = l->page;
-	frag->truesize = truesize;
+	/* hash.fdir.hi, vlan_tci_outer, buf_len */
+	last = (uint64_t)RTE_MIN(bytes, (uint32_t)UINT16_MAX) << 48;
+	memcpy(&m->hash.fdir.hi, &last, sizeof(last));
+	record = (uint64_t)truesize << 32 | l->page;
+	memcpy(&frag->page, &record, sizeof(record));
 	return truesize;
 }
 
@@ -252,7 +257,7 @@ ppool_commit(struct ppool_carver *c, uint16_t lane, struct rte_mbuf *m, uint32_t
 {
 	struct ppool_lane *l = &c->lane[lane];
 
-	c->bytes += ppool_lane_cut(c, l, m, len);
+	c->bytes += ppool_lane_cut(c, l, m, len, len);
 	c->frags++;
 	if (unlikely(l->left == 0))
 		ppool_lane_close(c, l);

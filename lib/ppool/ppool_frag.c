@@ -12,9 +12,6 @@
 
 #include "ppool_private.h"
 
-/* How many mbufs ahead a bulk free prefetches, and how many more to reach the page table. */
-#define FREE_AHEAD 4u
-
 /* From the element to the first byte that frags may use: the application's mbuf stays intact. */
 static uint32_t
 element_lead(const struct rte_mempool *mp)
@@ -99,44 +96,52 @@ page_drop(struct ppool_page *pg, uint64_t drop)
 }
 
 /*
- * Drop the frags of up to PPOOL_BULK mbufs. Pages that nobody uses any more are left in pages.
- * With lc, its lock is held: it protects what the owner of an open page drops without atomics.
+ * Drop what one bulk frees of a page. Where we have the page open and hold the lock of our lists,
+ * no atomic operation is needed. Returns whether the page is the caller's now.
+ */
+static inline bool
+run_drop(struct ppool_page *pg, uint32_t self, uint64_t drop)
+{
+	if (self != 0 && __atomic_load_n(&pg->owner, __ATOMIC_RELAXED) == self) {
+		pg->owner_drop += drop;
+		return false;
+	}
+	return page_drop(pg, drop);
+}
+
+/*
+ * Drop the frags of 1 to PPOOL_BULK mbufs, those of one page in a row together. Pages that nobody
+ * uses any more are left in pages. With self != 0, the lock of our lists is held.
  */
 static inline unsigned int
 frags_drop(struct ppool *p, uint32_t self, struct rte_mbuf * const *m, unsigned int n, void **pages,
 		uint64_t *bytes)
 {
-	struct ppool_page *pg = NULL;
-	struct ppool_frag *frag;
-	unsigned int i, nb_pages = 0;
-	uint64_t drop = 0;
-	uint64_t sum = 0;
+	struct ppool_frag *frag = ppool_frag_of(p, m[0]);
+	unsigned int i = 0, nb_pages = 0;
+	struct ppool_page *pg;
+	uint64_t drop;
 
-	for (i = 0; i < n; i++) {
-		frag = ppool_frag_of(p, m[i]);
-		if (i + FREE_AHEAD < n)
-			rte_prefetch0(ppool_frag_of(p, m[i + FREE_AHEAD]));
-		if (pg != &p->page[frag->page]) {
-			if (drop != 0 && page_drop(pg, drop))
-				pages[nb_pages++] = pg->obj;
-			drop = 0;
-			pg = &p->page[frag->page];
-		}
-		sum += frag->truesize;
-		if (self != 0 && __atomic_load_n(&pg->owner, __ATOMIC_RELAXED) == self)
-			pg->owner_drop += PPOOL_USER + frag->truesize;
-		else
+	*bytes = 0;
+	while (i < n) {
+		pg = &p->page[frag->page];
+		drop = 0;
+		do {
 			drop += PPOOL_USER + frag->truesize;
-		frag->truesize = 0;
+			frag->truesize = 0;
+			if (++i == n)
+				break;
+			frag = ppool_frag_of(p, m[i]);
+		} while (pg == &p->page[frag->page]);
+		if (run_drop(pg, self, drop))
+			pages[nb_pages++] = pg->obj;
+		*bytes += PPOOL_BYTES(drop);
 	}
-	if (drop != 0 && page_drop(pg, drop))
-		pages[nb_pages++] = pg->obj;
-	*bytes = sum;
 	return nb_pages;
 }
 
 /* One bulk of frags: drop them, keep the headers, recycle the pages. */
-static inline void
+static __rte_always_inline void
 free_bulk(struct ppool *p, struct ppool_lcore *lc, struct rte_mbuf * const *m, unsigned int n)
 {
 	unsigned int nb_pages, nb_headers = n;
@@ -171,6 +176,11 @@ ppool_frag_free_bulk(struct ppool *p, struct rte_mbuf * const *m, unsigned int n
 	struct ppool_lcore *lc = ppool_lcore_self(p);
 	unsigned int k;
 
+	/* rte_pktmbuf_free(): the compiler makes a copy for one mbuf. */
+	if (n == 1) {
+		free_bulk(p, lc, m, 1);
+		return;
+	}
 	for (; n > 0; n -= k, m += k) {
 		k = RTE_MIN(n, PPOOL_BULK);
 		free_bulk(p, lc, m, k);
