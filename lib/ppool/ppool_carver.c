@@ -181,7 +181,6 @@ unpark(struct ppool *p, struct ppool_page *pg)
 	struct ppool_depot *d = &p->depot;
 
 	pg->parked = 0;
-	pg->open = 0;
 	if (pg->prev == PPOOL_NONE)
 		d->parked_first = pg->next;
 	else
@@ -253,8 +252,16 @@ ppool_lane_open(struct ppool_carver *c, struct ppool_lane *l)
 	l->left = p->layout.room_bytes;
 	l->unbilled = p->layout.lead_bytes;
 	l->page = (uint32_t)(pg - p->page);
+	pg->open = p->layout.page_bytes;
 	c->pages++;
 	return 0;
+}
+
+/* What a lane has cut off its page so far, since it opened or adopted it. */
+uint32_t
+ppool_lane_bytes(const struct ppool_carver *c, const struct ppool_lane *l)
+{
+	return c->pool->page[l->page].open - l->left - l->unbilled - c->tail_bytes;
 }
 
 /*
@@ -279,6 +286,8 @@ ppool_lane_close(struct ppool_carver *c, struct ppool_lane *l)
 	struct ppool_page *pg = &p->page[l->page];
 	uint64_t unused = PPOOL_BIAS * PPOOL_USER + p->layout.page_bytes;
 
+	c->frags += l->frags;
+	c->bytes += pg->open;
 	/* A mono-frag nobody has seen yet. An adopted page has other users. */
 	if (l->frags == 1 && __atomic_load_n(&pg->use, __ATOMIC_RELAXED) == unused) {
 		__atomic_store_n(&pg->owner, 0, __ATOMIC_RELAXED);
@@ -309,6 +318,8 @@ abandon(struct ppool_carver *c, struct ppool_lane *l)
 	if (l->unbilled != 0) {
 		close_unused(p, pg);
 	} else {
+		c->frags += l->frags;
+		c->bytes += ppool_lane_bytes(c, l);
 		rte_spinlock_lock(&p->depot.lock);
 		pg->open = l->left + c->tail_bytes;
 		park(p, pg);
@@ -401,20 +412,17 @@ static unsigned int
 carve_page(struct ppool_carver *c, struct rte_mbuf **m, const uint32_t *len, unsigned int n)
 {
 	struct ppool_lane l = c->lane[0];
-	uint64_t bytes = 0;
 	unsigned int i;
 
 	for (i = 0; i < n && l.left != 0; i++) {
 		if (unlikely(c->headroom + len[i] > c->max_bytes))
 			break;
 		/* Even an empty frag is at least a byte. */
-		bytes += ppool_lane_cut(c, &l, m[i], RTE_MAX(len[i], 1u), 0);
+		ppool_lane_cut(c, &l, m[i], RTE_MAX(len[i], 1u), 0);
 		/* What else rte_pktmbuf_reset() resets. */
 		m[i]->tx_offload = 0;
 	}
 	c->lane[0] = l;
-	c->frags += i;
-	c->bytes += bytes;
 	if (l.left == 0)
 		ppool_lane_close(c, &c->lane[0]);
 	return i;

@@ -72,7 +72,7 @@ struct ppool_carver {
 	uint64_t rearm[2]; /**< data_off, refcnt, nb_segs, port; ol_flags of every mbuf */
 	uint32_t nb_lanes;
 	uint32_t owner; /**< who drives this carver: lcore id + 1, 0 for other threads */
-	uint64_t frags; /**< frags cut since the carver was created */
+	uint64_t frags; /**< frags cut from pages that are closed, since the carver was created */
 	uint64_t bytes; /**< truesize of these */
 	uint64_t pages; /**< pages opened, likewise */
 	struct ppool *pool;
@@ -200,10 +200,9 @@ ppool_reserve(struct ppool_carver *c, uint16_t lane, struct ppool_buf *buf)
  *
  * Few and wide stores: the first cache line of the mbuf up to pool, eight bytes of the record.
  *
- * @return
- *   The truesize of the frag. Where l->left is 0 afterwards, the page has to be closed.
+ * Where l->left is 0 afterwards, the page has to be closed.
  */
-static inline uint32_t
+static inline void
 ppool_lane_cut(const struct ppool_carver *c, struct ppool_lane *l, struct rte_mbuf *m,
 		uint32_t room, uint32_t len)
 {
@@ -237,7 +236,6 @@ ppool_lane_cut(const struct ppool_carver *c, struct ppool_lane *l, struct rte_mb
 	memcpy(&m->hash.fdir.hi, &last, sizeof(last));
 	record = (uint64_t)truesize << 32 | l->page;
 	memcpy(&frag->page, &record, sizeof(record));
-	return truesize;
 }
 
 /**
@@ -257,8 +255,7 @@ ppool_commit(struct ppool_carver *c, uint16_t lane, struct rte_mbuf *m, uint32_t
 {
 	struct ppool_lane *l = &c->lane[lane];
 
-	c->bytes += ppool_lane_cut(c, l, m, len, len);
-	c->frags++;
+	ppool_lane_cut(c, l, m, len, len);
 	if (unlikely(l->left == 0))
 		ppool_lane_close(c, l);
 }

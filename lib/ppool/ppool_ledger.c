@@ -315,6 +315,23 @@ stats_add(struct ppool_stats *sum, const struct ppool_stats *s)
 #undef PPOOL_STATS_ADD_FIELD
 }
 
+/* A carver's own counters end with its last closed page; its lanes know the rest. */
+static void
+carver_stats_add(struct ppool_stats *sum, const struct ppool_carver *c)
+{
+	const struct ppool_lane *l;
+
+	sum->frag_alloc += c->frags;
+	sum->frag_alloc_bytes += c->bytes;
+	sum->page_open += c->pages;
+	for (l = c->lane; l < c->lane + c->nb_lanes; l++) {
+		if (l->left == 0)
+			continue;
+		sum->frag_alloc += l->frags;
+		sum->frag_alloc_bytes += ppool_lane_bytes(c, l);
+	}
+}
+
 int
 ppool_stats_get(struct rte_mempool *mp, struct ppool_stats *stats)
 {
@@ -327,11 +344,8 @@ ppool_stats_get(struct rte_mempool *mp, struct ppool_stats *stats)
 	memset(stats, 0, sizeof(*stats));
 	rte_spinlock_lock(&p->depot.lock);
 	stats_add(stats, &p->stats);
-	for (c = p->depot.carvers; c != NULL; c = c->next) {
-		stats->frag_alloc += c->frags;
-		stats->frag_alloc_bytes += c->bytes;
-		stats->page_open += c->pages;
-	}
+	for (c = p->depot.carvers; c != NULL; c = c->next)
+		carver_stats_add(stats, c);
 	rte_spinlock_unlock(&p->depot.lock);
 	for (id = 0; id < RTE_MAX_LCORE; id++)
 		if (p->lcore[id] != NULL)

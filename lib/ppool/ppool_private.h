@@ -86,7 +86,7 @@ struct ppool_page {
 	uint32_t owner;      /* lcore id + 1 of the carver that has this page open, else 0 */
 	uint8_t kind;        /* enum ppool_kind */
 	uint8_t parked;      /* its carver is gone and left open bytes; depot lock */
-	uint32_t open;       /* of a parked page: bytes nobody was handed, at its end */
+	uint32_t open;       /* bytes, at its end, that nobody had when it was opened or parked */
 	uint32_t idle;       /* of a header page: slots in the depot; depot lock */
 	uint32_t idle_first; /* the first of these, linked by ppool_frag.page */
 	uint32_t next, prev; /* in the depot's list, or in that of parked pages; depot lock */
@@ -253,6 +253,7 @@ void ppool_free_pinned(void *addr, void *opaque);
 void ppool_check_free_cb(const struct ppool *p);
 
 /* ppool_carver.c: depot lock held */
+uint32_t ppool_lane_bytes(const struct ppool_carver *c, const struct ppool_lane *l);
 unsigned int ppool_parked_release(struct ppool *p);
 
 /* mempool_ppfrag.c */

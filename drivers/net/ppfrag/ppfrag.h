@@ -112,7 +112,7 @@ struct ppfrag_rxq {
 	bool unnotified;             /**< the back end may sleep over what was posted */
 	bool mrg;                    /**< a packet may fill several buffers */
 	bool scatter;                /**< deliver these as chains */
-	uint8_t *posted;             /**< by descriptor: the back end has it */
+	bool *posted;                /**< by descriptor: the back end has it */
 	uint16_t *done;              /**< descriptors of this burst */
 	uint16_t *starved;
 	struct ppfrag_rxq_stats stats;

@@ -320,7 +320,7 @@ rxq_alloc(uint16_t nb, unsigned int socket_id)
 	q->nb = nb;
 	q->done = RTE_PTR_ADD(q, sizeof(*q));
 	q->starved = q->done + nb;
-	q->posted = (uint8_t *)(q->starved + nb);
+	q->posted = (bool *)(q->starved + nb);
 	return q;
 }
 

@@ -17,11 +17,23 @@
  */
 
 /* How far ahead memory is prefetched, in packets. */
-#define RX_LANE_AHEAD 4
-#define RX_HEADER_AHEAD 4
+#define RX_AHEAD 4u
 
 /* Polls between attempts to find pages for starved descriptors. */
 #define RX_RETRY_POLLS 16
+
+/* Where the device shall write a packet and its header. NULL where there is no page. */
+static inline char *
+rx_buffer(const struct ppfrag_rxq *q, uint16_t id)
+{
+	struct ppool_buf buf;
+
+	if (unlikely(q->bounce != NULL))
+		return q->bounce + (size_t)id * q->buf_len;
+	if (unlikely(ppool_reserve(q->carver, id, &buf) != 0))
+		return NULL;
+	return buf.addr + q->hdr_offset;
+}
 
 /*
  * Give a descriptor memory and offer it to the device, which is not told yet.
@@ -30,21 +42,15 @@
 static inline bool
 rx_offer(struct ppfrag_rxq *q, uint16_t id)
 {
-	struct ppool_buf buf;
-	char *addr;
+	char *addr = rx_buffer(q, id);
 
-	if (likely(q->bounce == NULL)) {
-		if (unlikely(ppool_reserve(q->carver, id, &buf) != 0))
-			return false;
-		addr = buf.addr + q->hdr_offset;
-	} else {
-		addr = q->bounce + (size_t)id * q->buf_len;
-	}
+	if (unlikely(addr == NULL))
+		return false;
 	/* Without mergeable buffers devices need not set this, but some do. */
 	if (unlikely(!q->mrg))
 		((struct virtio_hdr *)addr)->num_buffers = 0;
+	q->posted[id] = true;
 	q->vq.desc[id].addr = rte_cpu_to_le_64((uintptr_t)addr);
-	q->posted[id] = 1;
 	virtq_offer(&q->vq, q->avail_idx++, id);
 	return true;
 }
@@ -192,15 +198,6 @@ ppfrag_rx_kick(struct ppfrag_rxq *q)
 	ppfrag_kick(q->dev, ppfrag_rx_vring(q->queue_id));
 }
 
-static inline void
-rx_prefetch(const struct ppfrag_rxq *q, uint16_t at)
-{
-	uint32_t id, len;
-
-	virtq_used_read(&q->vq, at, &id, &len);
-	rte_prefetch0(&q->carver->lane[id & q->vq.mask]);
-}
-
 /* The used entries of a burst, which the device has just written: all lines at once. */
 static inline void
 rx_prefetch_used(const struct ppfrag_rxq *q, uint16_t n)
@@ -211,18 +208,65 @@ rx_prefetch_used(const struct ppfrag_rxq *q, uint16_t n)
 		rte_prefetch0(&q->vq.used->ring[(q->used_idx + at) & q->vq.mask]);
 }
 
+/* The lane of a used entry to come. Nothing is trusted yet: any id gives some lane. */
 static inline void
-rx_prefetch_header(const struct ppfrag_rxq *q, const struct rte_mbuf *m)
+rx_prefetch_lane(const struct virtq *vq, const struct ppool_carver *c, uint16_t at)
+{
+	uint32_t id, len;
+
+	virtq_used_read(vq, at, &id, &len);
+	rte_prefetch0(&c->lane[id & vq->mask]);
+}
+
+static inline void
+rx_prefetch_header(const struct ppool_carver *c, const struct rte_mbuf *m)
 {
 	rte_prefetch0(m);
-	rte_prefetch0(RTE_PTR_ADD(m, q->carver->frag_offset));
+	rte_prefetch0(RTE_PTR_ADD(m, c->frag_offset));
+}
+
+/*
+ * Deliver the next packets, one descriptor each, up to n of them or to the first used entry that
+ * is not such a packet. Works on copies of what it reads of the queue, as the compiler cannot know
+ * that no store changes it.
+ */
+static inline uint16_t
+rx_run(struct ppfrag_rxq *q, uint16_t at, struct rte_mbuf **pkts, uint16_t *done, uint16_t n,
+		uint64_t *bytes)
+{
+	struct ppool_carver *c = q->carver;
+	const struct virtq vq = q->vq;
+	bool *posted = q->posted;
+	uint32_t id, len, buf_len = q->buf_len, nb = q->nb;
+	uint16_t i;
+
+	at += q->used_idx;
+	for (i = 0; i < RTE_MIN(n, RX_AHEAD); i++) {
+		rx_prefetch_lane(&vq, c, at + i);
+		rx_prefetch_header(c, pkts[i]);
+	}
+	for (i = 0; i < n; i++) {
+		if (i + RX_AHEAD < n) {
+			rx_prefetch_lane(&vq, c, at + i + RX_AHEAD);
+			rx_prefetch_header(c, pkts[i + RX_AHEAD]);
+		}
+		virtq_used_read(&vq, at + i, &id, &len);
+		if (unlikely(id >= nb || !posted[id] || len < RX_MIN_LEN || len >= buf_len))
+			break;
+		posted[id] = false;
+		done[i] = (uint16_t)id;
+		ppool_commit(c, (uint16_t)id, pkts[i], len - VIRTIO_HDR_LEN);
+		rte_prefetch0(rte_pktmbuf_mtod(pkts[i], void *));
+		*bytes += len - VIRTIO_HDR_LEN;
+	}
+	return i;
 }
 
 uint16_t
 ppfrag_rx_burst(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 {
 	struct ppfrag_rxq *q = rxq;
-	uint16_t ready, got, no_page, at = 0, nb_rx = 0, nb_done = 0;
+	uint16_t ready, got, no_page, at = 0, nb_rx = 0, nb_done = 0, n;
 	struct rx_step step;
 	uint64_t bytes = 0;
 	uint32_t id, len;
@@ -236,32 +280,19 @@ ppfrag_rx_burst(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 	if (ready == 0)
 		return 0;
 	nb_pkts = RTE_MIN(ready, nb_pkts);
-	rx_prefetch_used(q, nb_pkts + RX_LANE_AHEAD);
+	rx_prefetch_used(q, nb_pkts);
 	got = (uint16_t)ppool_headers_get(q->carver, pkts, nb_pkts);
 	no_page = got < nb_pkts;
 
-	for (at = 0; at < RTE_MIN(ready, RX_LANE_AHEAD); at++)
-		rx_prefetch(q, q->used_idx + at);
-	for (at = 0; at < RTE_MIN(got, RX_HEADER_AHEAD); at++)
-		rx_prefetch_header(q, pkts[at]);
-
-	at = 0;
-	while (at < ready && nb_rx < got) {
-		if (at + RX_LANE_AHEAD < ready)
-			rx_prefetch(q, q->used_idx + at + RX_LANE_AHEAD);
-		if (nb_rx + RX_HEADER_AHEAD < got)
-			rx_prefetch_header(q, pkts[nb_rx + RX_HEADER_AHEAD]);
-
+	while (true) {
+		n = rx_run(q, at, &pkts[nb_rx], &q->done[nb_done], RTE_MIN(ready - at, got - nb_rx),
+				&bytes);
+		at += n;
+		nb_done += n;
+		nb_rx += n;
+		if (likely(nb_rx == got || at == ready))
+			break;
 		virtq_used_read(&q->vq, q->used_idx + at, &id, &len);
-		if (likely(rx_is_posted(q, id) && len >= RX_MIN_LEN && len < q->buf_len)) {
-			ppool_commit(q->carver, (uint16_t)id, pkts[nb_rx], len - VIRTIO_HDR_LEN);
-			rte_prefetch0(rte_pktmbuf_mtod(pkts[nb_rx], void *));
-			rx_done(q, nb_done++, (uint16_t)id);
-			bytes += len - VIRTIO_HDR_LEN;
-			nb_rx++;
-			at++;
-			continue;
-		}
 		step = rx_unusual(q, at, ready, nb_done, id, len, pkts[nb_rx]);
 		if (step.used == 0) {
 			no_page |= step.no_page;

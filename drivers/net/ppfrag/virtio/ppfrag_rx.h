@@ -47,14 +47,14 @@ rx_ready(struct ppfrag_rxq *q)
 static inline bool
 rx_is_posted(const struct ppfrag_rxq *q, uint32_t id)
 {
-	return id < q->nb && q->posted[id] != 0;
+	return id < q->nb && q->posted[id];
 }
 
 /** Take a descriptor back from the device. */
 static inline void
 rx_done(struct ppfrag_rxq *q, uint16_t nb_done, uint16_t id)
 {
-	q->posted[id] = 0;
+	q->posted[id] = false;
 	q->done[nb_done] = id;
 }
 
@@ -140,7 +140,7 @@ rx_uncollect(struct ppfrag_rxq *q, uint16_t nb_done, const struct rx_merged *p)
 	uint16_t i;
 
 	for (i = 0; i < p->done; i++)
-		q->posted[q->done[nb_done + i]] = 1;
+		q->posted[q->done[nb_done + i]] = true;
 }
 
 #endif /* _PPFRAG_RX_H_ */
