@@ -100,8 +100,9 @@ unit() {
 	json=${log%.log}.json
 	rm -f "$json"
 	# shellcheck disable=SC2086 # options
-	timeout 600 "$dir/app/test-ppool/dpdk-test-ppool" $unit_mem --file-prefix "ppfrag-unit-$$" \
-		--no-pci --lcores "$lcores4" -- unit --json "$json" > "$log" 2>&1 < /dev/null
+	timeout 600 $fixed_addresses "$dir/app/test-ppool/dpdk-test-ppool" $unit_mem \
+		--file-prefix "ppfrag-unit-$$" --no-pci --lcores "$lcores4" \
+		-- unit --json "$json" > "$log" 2>&1 < /dev/null
 	status=$?
 	counts=$(/usr/bin/python3 -c '
 import json, sys
@@ -256,6 +257,10 @@ if [ "$PPFRAG_NO_HUGE" = 1 ]; then
 else
 	unit_mem="-m 1024"
 fi
+
+# Two processes that use one pool need the library at the same address. Not every host lets us.
+fixed_addresses=
+if setarch -R true 2> /dev/null; then fixed_addresses="setarch -R"; fi
 
 # Lcores on the CPUs there are, more lcores than CPUs if need be.
 mapfile -t cpus < <(/usr/bin/python3 -c '
