@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright(c) 2026 The ppfrag authors
-"""The stored capture is what it says: whole TCP conversations with losses."""
+"""The captures are what they say: whole TCP conversations with losses, and the simple IMIX."""
 
+import subprocess
 from collections import Counter
+from pathlib import Path
 
-from scapy.all import IP, TCP, Ether, IPv6
+from scapy.all import IP, TCP, UDP, Ether, IPv6
 
-from harness import DEFAULT_MTU, ETHER_HEADER
+from harness import DEFAULT_MTU, ETHER_HEADER, read_frames
+
+MAKE_CAPTURES = Path(__file__).parent / "data/make-captures.py"
 
 
 def stream_and_sequence(packet):
@@ -29,3 +33,27 @@ def test_tcp_capture(tcp_frames):
     assert max(Counter(map(stream_and_sequence, data)).values()) > 1
     flags = Counter(str(packet[TCP].flags) for packet in segments)
     assert flags["S"] > 0 and flags["FA"] > 0
+
+
+def test_imix_capture(tmp_path):
+    """The shares are right for every flow, checksums too, and it is the same each time."""
+    captures = [tmp_path / "imix.pcap", tmp_path / "again.pcap"]
+    for capture in captures:
+        subprocess.run([MAKE_CAPTURES, "imix", "--output", capture], check=True)
+    assert captures[0].read_bytes() == captures[1].read_bytes()
+    frames = read_frames(captures[0])
+    lengths = Counter(map(len, frames))
+    assert lengths == {64: 7 * lengths[1518], 570: 4 * lengths[1518], 1518: lengths[1518]}
+    flows = {}
+    for frame in set(frames):
+        packet = Ether(frame)
+        before = packet[IP].chksum, packet[UDP].chksum
+        del packet[IP].chksum, packet[UDP].chksum
+        after = Ether(bytes(packet))
+        assert before == (after[IP].chksum, after[UDP].chksum)
+        flows.setdefault((after[IP].src, after[UDP].sport), set()).add(len(frame))
+    assert len(flows) == 64
+    assert all(sizes == set(lengths) for sizes in flows.values())
+    # Well shuffled: no length is ever due.
+    runs = sum(len(a) != len(b) for a, b in zip(frames, frames[1:]))
+    assert 0.4 < runs / len(frames) < 0.7

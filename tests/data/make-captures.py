@@ -1,13 +1,20 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright(c) 2026 The ppfrag authors
-"""Make tcp.pcap: real TCP traffic of the kernel's own stack, with losses and reordering.
+"""Make the captures that tests, benchmarks and the demo replay.
 
-Two network namespaces, each with a tap interface, talk to each other through this process. It is
-the wire: it loses and swaps some of the frames, always the same ones of a direction, and records
-what arrives. Needs root, /dev/net/tun, iproute2 and scapy.
+tcp   Real TCP traffic of the kernel's own stack, with losses and reordering; kept in the tree.
+      Two network namespaces, each with a tap interface, talk to each other through this process.
+      It is the wire: it loses and swaps some of the frames, always the same ones of a direction,
+      and records what arrives. Needs root, /dev/net/tun and iproute2.
 
-    tests/data/make-captures.py [--output tests/data/tcp.pcap]
+imix  The simple IMIX, 7 frames of 64, 4 of 570 and 1 of 1518 bytes, shuffled; the same bytes on
+      every machine, made in a second where it is needed. Many flows of UDP.
+
+    tests/data/make-captures.py tcp                   # tests/data/tcp.pcap
+    tests/data/make-captures.py imix --output FILE
+
+Needs scapy.
 """
 
 import argparse
@@ -15,6 +22,7 @@ import fcntl
 import http.client
 import http.server
 import os
+import random
 import selectors
 import socket
 import struct
@@ -37,6 +45,10 @@ HTTP_PORT = 80
 DISCARD_PORT = 9
 PAGES = (0, 180, 1400, 2900, 9000, 30000)  # bytes of the bodies the client asks for
 UPLOADS = (1, 500, 12000, 45000)
+
+IMIX = {64: 7, 570: 4, 1518: 1}  # bytes of a frame without its checksum, and how many
+IMIX_FLOWS = 64
+IMIX_SHARE = 4   # times all of them for each flow: 3072 frames, too many to be learnt by heart
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -143,7 +155,7 @@ class Host:
 
     def start(self, role):
         """Start this script in this namespace."""
-        return subprocess.Popen(self.command(sys.executable, __file__, "--role", role),
+        return subprocess.Popen(self.command(sys.executable, __file__, "tcp", "--role", role),
                                 stdout=subprocess.PIPE)
 
     def close(self):
@@ -210,7 +222,7 @@ def wire(client_host, server_host, capture):
         sys.exit("make-captures.py: the transfers failed")
 
 
-def make(output):
+def make_tcp(output):
     """Build the network, run the transfers, write the capture."""
     client_host = Host("c", 1)
     try:
@@ -228,23 +240,53 @@ def make(output):
             server_host.close()
     finally:
         client_host.close()
-    print(f"{output}: {output.stat().st_size} bytes")
+
+
+def udp_frame(flow, length):
+    """A frame of a flow with a UDP datagram, both checksums right."""
+    # Not at the top: in a fresh namespace scapy warns that it finds no addresses.
+    from scapy.layers.inet import IP, UDP
+    from scapy.layers.l2 import Ether
+    headers = Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02") / IP(
+        src=f"198.18.0.{flow + 1}", dst=f"198.19.0.{flow + 1}", id=0, flags="DF"
+    ) / UDP(sport=49152 + flow, dport=DISCARD_PORT)
+    data = bytes(i * 13 % 251 for i in range(length - len(headers)))
+    return bytes(headers / data)
+
+
+def make_imix(output):
+    """Shuffle the frames of all flows, write the capture."""
+    frames = []
+    for flow in range(IMIX_FLOWS):
+        for length, count in IMIX.items():
+            frames += [udp_frame(flow, length)] * (count * IMIX_SHARE)
+    random.Random(1).shuffle(frames)
+    with PcapWriter(str(output), linktype=1) as capture:
+        capture.write_header(None)
+        for number, frame in enumerate(frames):
+            capture.write_packet(frame, sec=0, usec=number)
 
 
 def main():
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "tcp.pcap")
+    parser.add_argument("capture", choices=("tcp", "imix"), help="which one")
+    parser.add_argument("--output", type=Path, help="where to [tests/data/tcp.pcap, imix.pcap]")
     parser.add_argument("--role", choices=("server", "client"), help=argparse.SUPPRESS)
     args = parser.parse_args()
+    output = args.output or Path(__file__).parent / f"{args.capture}.pcap"
     if args.role == "server":
         serve()
     elif args.role == "client":
         transfer()
+    elif args.capture == "imix":
+        make_imix(output)
     elif os.geteuid() != 0:
         sys.exit("make-captures.py: network namespaces need root; run it with sudo")
     else:
-        make(args.output)
+        make_tcp(output)
+    if args.role is None:
+        print(f"{output}: {output.stat().st_size} bytes")
 
 
 if __name__ == "__main__":
