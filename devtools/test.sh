@@ -93,15 +93,16 @@ part_build() {
 	one "build with clang" build build-clang clang --werror
 }
 
-# Run the unit suites of a build directory and add what they report.
+# Run the unit suites of a build directory, with more EAL options, and add what they report.
 unit() {
 	local name=$1 dir=$2 log json counts status
+	shift 2
 	log=$logs/${name//[^a-zA-Z0-9]/-}.log
 	json=${log%.log}.json
 	rm -f "$json"
 	# shellcheck disable=SC2086 # options
 	timeout 600 $fixed_addresses "$dir/app/test-ppool/dpdk-test-ppool" $unit_mem \
-		--file-prefix "ppfrag-unit-$$" --no-pci --lcores "$lcores4" \
+		--file-prefix "ppfrag-unit-$$" --no-pci --lcores "$lcores4" "$@" \
 		-- unit --json "$json" > "$log" 2>&1 < /dev/null
 	status=$?
 	counts=$(/usr/bin/python3 -c '
@@ -127,11 +128,12 @@ print(r["tests"] - r["failed"] - r["skipped"], r["failed"], r["skipped"])' "$jso
 part_unit() { unit "unit" "$PPFRAG_BUILD"; }
 
 # LeakSanitizer does not know what hugepages refer to; the suites look for leaks themselves.
+# The shadow memory lies where EAL would put its own, which a secondary process has to do as well.
 part_sanitize() {
 	one "build with sanitizers" build build-asan gcc -Dbuildtype=debugoptimized \
 		-Db_sanitize=address,undefined || return
 	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
-		unit "unit under sanitizers" build-asan
+		unit "unit under sanitizers" build-asan --base-virtaddr=0x200000000000
 }
 
 autotest() {
