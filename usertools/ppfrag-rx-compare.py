@@ -3,124 +3,237 @@
 # Copyright(c) 2026 The ppfrag authors
 """Busy cycles per received packet of net_ppfrag and of stock net_virtio_user.
 
-Both receive from the same stock dpdk-testpmd with net_vhost, in turn, round by round. Prints the
-median of each and its ratio to the first stock mode. Needs hugepages and a built tree.
+All receive from the same stock dpdk-testpmd with net_vhost, in turn, round by round; who is first
+changes from round to round. Prints medians, and ratios to the first stock mode: of the medians, and
+the median of the ratios within each round, which a machine that changes its pace disturbs less.
+Needs hugepages and a built tree.
 """
 
 import argparse
 import json
 import os
+import re
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+ROOT = Path(__file__).resolve().parent.parent
+TIMEOUT = 60
 
-STOCK = "--ops ring_mp_mc"
+# Name, device, data room of its mbufs or pages (None: what the program takes by itself).
 RECEIVERS = [
-    ("virtio_user in_order mergeable", "net_virtio_user0,in_order=1,mrg_rxbuf=1", STOCK),
-    ("virtio_user vectorized", "net_virtio_user0,in_order=0,mrg_rxbuf=0,vectorized=1", STOCK),
-    ("ppfrag 2 KB pages", "net_ppfrag0", "--ops ppfrag"),
-    ("ppfrag 16 KB pages", "net_ppfrag0", "--ops ppfrag --mbuf-size 16384"),
-    ("ppfrag 64 KB pages", "net_ppfrag0", "--ops ppfrag --mbuf-size 65535"),
+    ("virtio_user in_order mergeable", "net_virtio_user0,in_order=1,mrg_rxbuf=1", None),
+    ("virtio_user vectorized", "net_virtio_user0,in_order=0,mrg_rxbuf=0,vectorized=1", None),
+    ("ppfrag 2 KB pages", "net_ppfrag0", None),
+    ("ppfrag 16 KB pages", "net_ppfrag0", 16384),
+    ("ppfrag 64 KB pages", "net_ppfrag0", 65535),
 ]
+REFERENCE = RECEIVERS[0][0]
 
-# Lengths that testpmd sends.
-LOADS = {"64": "64", "570": "570", "1518": "1518"}
+# Lengths that testpmd sends; imix is a capture that it replays.
+LOADS = ("64", "570", "1518", "imix")
 
 
 def parse_args():
+    """The command line."""
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    p.add_argument("--build", default=os.path.join(ROOT, "build"), help="build directory")
-    p.add_argument("--rounds", type=int, default=5)
-    p.add_argument("--seconds", type=int, default=1, help="of every measurement")
-    p.add_argument("--load", choices=sorted(LOADS, key=int), default="64", help="bytes of a packet")
+    p.add_argument("--build", type=Path, default=ROOT / "build", help="build directory")
+    p.add_argument("--rounds", type=int, default=5, help="measurements of each receiver [5]")
+    p.add_argument("--seconds", type=int, default=1, help="of every measurement [1]")
+    p.add_argument("--load", choices=LOADS, default="64",
+                   help="bytes of a packet, or the mix of 7 x 64, 4 x 570, 1 x 1518 [64]")
     p.add_argument("--pcap", help="replay this capture instead")
-    p.add_argument("--rx", default="", help="options for dpdk-test-ppool rx, e.g. '--touch'")
-    p.add_argument("--mem", type=int, default=1024, help="megabytes of the receiver")
-    p.add_argument("--cpus", default="0,1", help="of the receiver and of the generator")
+    p.add_argument("--program", choices=("rx", "testpmd"), default="rx",
+                   help="who receives: dpdk-test-ppool rx, or stock dpdk-testpmd, rxonly [rx]")
+    p.add_argument("--rx", default="", help="options for dpdk-test-ppool rx, e.g. ' --touch'")
+    p.add_argument("--mem", type=int, default=1024, help="megabytes of the receiver [1024]")
+    p.add_argument("--cpus", default="0,1", help="of the receiver and of the generator [0,1]")
     p.add_argument("--json", help="write the figures there")
-    return p.parse_args()
+    args = p.parse_args()
+    if args.program == "testpmd" and args.rx:
+        p.error("--rx is for --program rx: testpmd neither reads nor holds packets")
+    if args.rounds < 1 or args.seconds < 1:
+        p.error("--rounds and --seconds start from 1")
+    if not (args.build / "app/test-ppool/dpdk-test-ppool").exists():
+        p.error(f"--build {args.build}: no built tree; run config/setup.sh")
+    return args
 
 
-class Generator:
-    """A stock testpmd that sends into net_vhost as fast as it can."""
+def eal(name, cpu, megabytes):
+    """EAL options: two lcores on one CPU, the first of which only waits."""
+    return ["--no-pci", "--in-memory", "--single-file-segments", "-m", str(megabytes),
+            "--file-prefix", f"ppfrag-{name}-{os.getpid()}", "--lcores", f"0@{cpu},1@{cpu}"]
 
-    def __init__(self, args, sock, log):
-        cpu = args.cpus.split(",")[1]
-        cmd = ["dpdk-testpmd", "--no-pci", "--in-memory", "--single-file-segments", "-m", "256",
-               "--file-prefix", "ppfrag-gen-%d" % os.getpid(), "--lcores", "0@%s,1@%s" % (cpu, cpu),
-               "--vdev", "net_vhost0,iface=" + sock]
-        if args.pcap:
-            cmd += ["--vdev", "net_pcap0,rx_pcap=%s,infinite_rx=1" % args.pcap, "--",
-                    "--forward-mode=io"]
-        else:
-            cmd += ["--", "--forward-mode=txonly", "--txpkts=" + LOADS[args.load]]
-        cmd += ["--total-num-mbufs=16384", "--auto-start"]
-        self.process = subprocess.Popen(cmd, stdin=subprocess.PIPE, stdout=log, stderr=log)
-        for _ in range(200):
-            if os.path.exists(sock):
-                return
-            time.sleep(0.05)
-        self.stop()
-        raise SystemExit("dpdk-testpmd with net_vhost does not come up, see " + log.name)
 
-    def stop(self):
-        self.process.stdin.close()
-        self.process.terminate()
+def eal_receiver(args, device, sock, ppfrag):
+    """EAL options of a receiver of either program."""
+    options = eal("rx", args.cpus.split(",")[0], args.mem)
+    if ppfrag:
+        options += ["-d", args.build / "lib/ppool/libppool.so",
+                    "-d", args.build / "drivers/net/ppfrag/librte_net_ppfrag.so"]
+    return options + ["--vdev", f"{device},path={sock}"]
+
+
+class Testpmd:
+    """A stock testpmd that takes commands; its end is that of the 'with' block."""
+
+    def __init__(self, options, log):
+        self.log = log
+        self.start = os.path.getsize(log.name)
+        # Without stdbuf what it prints into a file arrives when it ends.
+        self.process = subprocess.Popen(
+            ["stdbuf", "-oL", "dpdk-testpmd", *options], stdin=subprocess.PIPE, stdout=log,
+            stderr=subprocess.STDOUT)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
         try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
+            self.process.communicate(b"quit\n", timeout=10)
+        except (subprocess.TimeoutExpired, BrokenPipeError):
             self.process.kill()
             self.process.wait()
 
+    def type(self, command):
+        """Type a command."""
+        self.process.stdin.write(command.encode() + b"\n")
+        self.process.stdin.flush()
 
-def measure(args, sock, vdev, options, out, log):
-    cpu = args.cpus.split(",")[0]
-    cmd = [os.path.join(args.build, "app/test-ppool/dpdk-test-ppool"), "--no-pci", "--in-memory",
-           "--single-file-segments", "-m", str(args.mem),
-           "--file-prefix", "ppfrag-rx-%d" % os.getpid(),
-           "--lcores", "0@%s,1@%s" % (cpu, cpu),
-           "-d", os.path.join(args.build, "drivers/net/ppfrag/librte_net_ppfrag.so"),
-           "--vdev", "%s,path=%s" % (vdev, sock), "--", "rx",
-           "--seconds", str(args.seconds), "--json", out] + options.split() + args.rx.split()
-    if os.path.exists(out):
-        os.unlink(out)
+    def wait(self, pattern):
+        """Wait for output; the match."""
+        end = time.monotonic() + TIMEOUT
+        while self.process.poll() is None and time.monotonic() < end:
+            text = Path(self.log.name).read_bytes()[self.start:].decode(errors="replace")
+            match = re.search(pattern, text)
+            if match:
+                return match
+            time.sleep(0.02)
+        raise SystemExit(f"dpdk-testpmd does not print '{pattern}', see {self.log.name}")
+
+
+def generator(args, sock, pcap, log):
+    """A testpmd that sends into net_vhost as fast as it can."""
+    options = eal("gen", args.cpus.split(",")[1], 256) + ["--vdev", f"net_vhost0,iface={sock}"]
+    if pcap:
+        options += ["--vdev", f"net_pcap0,rx_pcap={pcap},infinite_rx=1", "--", "-i",
+                    "--forward-mode=io", "--no-flush-rx"]
+    else:
+        options += ["--", "-i", "--forward-mode=txonly", f"--txpkts={args.load}"]
+    sender = Testpmd(options + ["--total-num-mbufs=16384", "--auto-start"], log)
+    sender.wait("testpmd> ")
+    return sender
+
+
+def measure_testpmd(args, sock, device, room, log):
+    """Receive and free with stock testpmd."""
+    ppfrag = device.startswith("net_ppfrag")
+    options = eal_receiver(args, device, sock, ppfrag)
+    if ppfrag:
+        options += ["--mbuf-pool-ops-name=ppfrag"]
+    options += ["--", "-i", "--forward-mode=rxonly", "--record-core-cycles", "--no-flush-rx",
+                "--total-num-mbufs=4096"]
+    if room:
+        options += [f"--mbuf-size={room}"]
+    with Testpmd(options, log) as receiver:
+        receiver.wait("testpmd> ")
+        receiver.type("start")
+        time.sleep(0.2)
+        receiver.type("clear fwd stats all")
+        time.sleep(args.seconds)
+        receiver.type("show fwd stats all")
+        match = receiver.wait(r"CPU cycles/packet=([0-9.]+) ")
+        return {"cycles_per_packet": float(match[1])}
+
+
+def measure_rx(args, sock, device, room, log):
+    """Receive, and free or hold, with dpdk-test-ppool."""
+    ppfrag = device.startswith("net_ppfrag")
+    out = Path(log.name).with_suffix(".json")
+    out.unlink(missing_ok=True)
+    cmd = [args.build / "app/test-ppool/dpdk-test-ppool", *eal_receiver(args, device, sock, ppfrag),
+           "--", "rx", "--ops", "ppfrag" if ppfrag else "ring_mp_mc",
+           "--seconds", str(args.seconds), "--json", out, *args.rx.split()]
+    if room:
+        cmd += ["--mbuf-size", str(room)]
     subprocess.run(cmd, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False,
-                   timeout=60 + args.seconds)
+                   timeout=TIMEOUT + args.seconds)
     try:
-        with open(out) as f:
-            return json.load(f)
+        result = json.loads(out.read_text())
     except (OSError, ValueError):
-        raise SystemExit("%s: no result, see %s" % (vdev, log.name))
+        raise SystemExit(f"{device}: no result, see {log.name}") from None
+    if not result["ok"]:
+        raise SystemExit(f"{device}: failed, see {log.name}")
+    return result
+
+
+def measure_all(args, log):
+    """The results of each receiver, one of each round."""
+    tmp = Path(log.name).parent
+    sock = tmp / "sock"
+    pcap = args.pcap
+    if args.load == "imix" and not pcap:
+        pcap = tmp / "imix.pcap"
+        subprocess.run([ROOT / "tests/data/make-captures.py", "imix", "--output", pcap],
+                       check=True, stdout=log, stderr=log)
+    measure = measure_testpmd if args.program == "testpmd" else measure_rx
+    results = {name: [] for name, _, _ in RECEIVERS}
+    with generator(args, sock, pcap, log):
+        for i in range(args.rounds):
+            first = i % len(RECEIVERS)
+            for name, device, room in RECEIVERS[first:] + RECEIVERS[:first]:
+                results[name].append(measure(args, sock, device, room, log))
+    return results
+
+
+def make_table(results):
+    """A row for each receiver."""
+    table = []
+    reference = [r["cycles_per_packet"] for r in results[REFERENCE]]
+    for name, rounds in results.items():
+        cycles = [r["cycles_per_packet"] for r in rounds]
+        ratios = [c / r for c, r in zip(cycles, reference)]
+        bursts = [r["average_burst"] for r in rounds if "average_burst" in r]
+        table.append({
+            "receiver": name,
+            "cycles": cycles,
+            "median": statistics.median(cycles),
+            "ratio": statistics.median(cycles) / statistics.median(reference),
+            "round_ratios": ratios,
+            "round_ratio": statistics.median(ratios),
+            "average_burst": statistics.median(bursts) if bursts else None,
+        })
+    return table
+
+
+def print_table(table):
+    """For people."""
+    print(f"{'busy cycles per packet':32}{'median':>8}{'min':>8}{'max':>8}"
+          f"{'ratio':>8}{'by round':>10}{'burst':>8}")
+    for row in table:
+        burst = row["average_burst"]
+        print(f"{row['receiver']:32}{row['median']:8.1f}{min(row['cycles']):8.1f}"
+              f"{max(row['cycles']):8.1f}{row['ratio']:8.2f}{row['round_ratio']:10.2f}"
+              f"{'-' if burst is None else format(burst, '.1f'):>8}")
 
 
 def main():
+    """Measure, print, write."""
     args = parse_args()
-    tmp = tempfile.mkdtemp(prefix="ppfrag-rx-")
-    sock = os.path.join(tmp, "sock")
-    cycles = {name: [] for name, _, _ in RECEIVERS}
-    with open(os.path.join(tmp, "log"), "w") as log:
-        generator = Generator(args, sock, log)
-        try:
-            for _ in range(args.rounds):
-                for name, vdev, options in RECEIVERS:
-                    r = measure(args, sock, vdev, options, os.path.join(tmp, "json"), log)
-                    cycles[name].append(r["cycles_per_packet"])
-        finally:
-            generator.stop()
-    base = statistics.median(cycles[RECEIVERS[0][0]])
-    print("%-32s %8s %8s %8s %7s" % ("busy cycles per packet", "median", "min", "max", "ratio"))
-    table = []
-    for name, values in cycles.items():
-        m = statistics.median(values)
-        table.append({"receiver": name, "cycles": values, "median": m, "ratio": m / base})
-        print("%-32s %8.1f %8.1f %8.1f %7.2f" % (name, m, min(values), max(values), m / base))
+    tmp = Path(tempfile.mkdtemp(prefix="ppfrag-rx-"))
+    with open(tmp / "log", "w") as log:
+        table = make_table(measure_all(args, log))
+    shutil.rmtree(tmp)  # kept where a program has failed, for its log
+    print_table(table)
     if args.json:
         with open(args.json, "w") as f:
-            json.dump({"load": args.pcap or args.load, "rx": args.rx, "table": table}, f, indent=1)
+            json.dump({"load": args.pcap or args.load, "program": args.program, "rx": args.rx,
+                       "table": table}, f, indent=1)
+            f.write("\n")
     return 0
 
 
