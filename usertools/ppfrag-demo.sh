@@ -12,8 +12,11 @@ seconds=10
 pcap=$root/tests/data/tcp.pcap
 json=
 page=16384          # data room of the page pool
+pages=4096          # of the receiving testpmd
 stock=2176          # data room of the stock pool: the default of testpmd
+stock_name="default pool"
 hold_mb=64          # memory in which packets are held
+jumbo_hold_mb=256   # the same where the capture has frames that the default of testpmd cannot take
 timeout=60
 
 usage() {
@@ -22,7 +25,9 @@ usage: usertools/ppfrag-demo.sh [--seconds N] [--pcap FILE] [--json FILE]
 
 Sets the host up where needed (config/setup.sh), lets a stock dpdk-testpmd replay a capture over
 vhost-user to a stock dpdk-testpmd that receives with net_ppfrag into a ppfrag mempool, and counts
-the packets that $hold_mb MiB hold with net_virtio_user and a default pool, and with ppfrag.
+the packets that $hold_mb MiB hold with net_virtio_user and a default pool, and with ppfrag. Where the
+capture has jumbo frames, the stock mbufs are as large as these, pages 64 KB, and the memory
+$jumbo_hold_mb MiB.
 
   --seconds N  how long to receive (default $seconds)
   --pcap FILE  replay this capture (default: real TCP traffic, tests/data/tcp.pcap)
@@ -100,10 +105,10 @@ show_log() {
 	die "$2"
 }
 
-# Wait until a program has printed a pattern for the Nth time.
+# Wait until a program has printed a pattern.
 wait_log() {
-	local name=$1 pattern=$2 times=${3:-1} end=$((SECONDS + timeout))
-	while [ "$(grep -c -- "$pattern" "$work/$name.log")" -lt "$times" ]; do
+	local name=$1 pattern=$2 end=$((SECONDS + timeout))
+	while ! grep -q -- "$pattern" "$work/$name.log"; do
 		kill -0 "${pid[$name]}" 2> /dev/null ||
 			show_log "$name" "$name has ended, see above"
 		[ $SECONDS -lt $end ] || show_log "$name" "$name does not answer for $timeout s"
@@ -111,13 +116,15 @@ wait_log() {
 	done
 }
 
-declare -A commands
+no_port=10000 # ports from this number on do not exist
 
-# Type a command and wait until testpmd is ready for the next one.
+# Type a command and wait until it is done. The prompt would tell, but is written byte by byte and
+# mixes with messages of other threads; the answer to a question about another port each time does
+# not. Not to be called in a subshell, which would forget the number.
 type_into() {
-	commands[$1]=$((${commands[$1]:-0} + 1))
-	echo "$2" > "$work/$1.in"
-	wait_log "$1" 'testpmd> ' $((commands[$1] + 1))
+	no_port=$((no_port + 1))
+	printf '%s\n' "$2" "show port info $no_port" > "$work/$1.in"
+	wait_log "$1" "Invalid port $no_port"
 }
 
 quit() {
@@ -159,11 +166,19 @@ END
 ) || die "--pcap $pcap: $(tail -n 1 "$work/pcap.log")"
 mtu=$((longest > 1514 ? longest - 14 : 1500))
 [ "$mtu" -le 9000 ] || die "--pcap $pcap: a frame of $longest bytes needs an MTU above 9000"
+if [ "$longest" -gt 1518 ]; then
+	# A page of frags for any mix of lengths; stock mbufs hold the longest frame, whatever comes.
+	page=65535
+	pages=2048
+	stock=$(((mtu + 18 + 4 + 128 + 255) / 256 * 256))
+	stock_name="$stock-byte mbufs"
+	hold_mb=$jumbo_hold_mb
+fi
 source_room=$(((longest > 2048 ? longest : 2048) + 128))
 source_mbufs=$((frames + 4096))
 source_mb=$((source_mbufs * (source_room + 256) / 1048576 + 64))
 rx_mb=256
-need_mb=$((source_mb + rx_mb))
+need_mb=$((source_mb + (hold_mb + 64 > rx_mb ? hold_mb + 64 : rx_mb)))
 if [ "$PPFRAG_NO_HUGE" = 1 ]; then
 	memory="no hugepages (--no-huge)"
 else
@@ -181,20 +196,19 @@ eal() { # name, megabytes, CPU
 
 start_source() {
 	rm -f "$sock" "$work/gen.in"
-	commands[gen]=0
 	# shellcheck disable=SC2046 # options
 	launch gen dpdk-testpmd $(eal gen "$source_mb" "$first") \
 		--vdev "net_vhost0,iface=$sock,queues=1" \
 		--vdev "net_pcap0,rx_pcap=$pcap,infinite_rx=1" \
 		-- -i --no-flush-rx --disable-link-check --total-num-mbufs="$source_mbufs" \
 		--mbuf-size="$source_room" --max-pkt-len=$((mtu + 18))
-	wait_log gen 'testpmd> '
+	type_into gen ''
 }
 
 # --- receive
 
 echo "Capture $pcap: $frames frames, $average bytes on average, $longest at most"
-echo "Memory: $memory"
+echo "Memory: $memory; MTU $mtu, pages of $page bytes, stock mbufs of $stock"
 [ "$first" != "$last" ] ||
 	echo "One CPU only: source and receiver take turns, which costs most of the rate"
 
@@ -203,33 +217,34 @@ start_source
 launch rx dpdk-testpmd $PPFRAG_PLUGINS $(eal rx "$rx_mb" "$last") \
 	--vdev "net_ppfrag0,path=$sock" --mbuf-pool-ops-name=ppfrag \
 	-- -i --forward-mode=rxonly --record-core-cycles --disable-link-check \
-	--mbuf-size="$page" --total-num-mbufs=4096 --max-pkt-len=$((mtu + 18))
-wait_log rx 'testpmd> '
+	--mbuf-size="$page" --total-num-mbufs="$pages" --max-pkt-len=$((mtu + 18))
+type_into rx ''
 grep 'net_ppfrag0' "$work/rx.log" || true
 type_into rx start
 type_into gen start
 
-received() {
+count() { # sets "now"
 	type_into rx "show port stats 0"
-	last_number rx RX-packets:
+	now=$(last_number rx RX-packets:) || show_log rx "no statistics"
 }
 
-before=$(received)
+count
+before=$now
 started=$EPOCHREALTIME
 shown=$before
 for ((s = 1; s <= seconds; s++)); do
 	sleep 1
-	now=$(received)
+	count
 	printf '  %3d s  %14d packets  %10d packets/s\n' $s $((now - before)) $((now - shown))
 	shown=$now
 done
-packets=$(received)
+count
 elapsed=$(awk -v a="$started" -v b="$EPOCHREALTIME" 'BEGIN { print b - a }')
-packets=$((packets - before))
+packets=$((now - before))
 type_into gen stop
 type_into rx stop
 [ "$packets" -gt 0 ] || show_log rx "no packet arrived"
-cycles=$(last_number rx CPU.cycles/packet=)
+cycles=$(last_number rx CPU.cycles/packet=) || show_log rx "no cycles per packet"
 quit rx
 quit gen
 
@@ -251,19 +266,20 @@ hold() { # name, EAL options and driver, options of the command
 	quit gen
 }
 
-echo "Holding packets in $hold_mb MiB: net_virtio_user with a default pool"
+echo "Holding packets in $hold_mb MiB: net_virtio_user, $stock_name"
 hold stock net_virtio_user0 --ops ring_mp_mc --mbuf-size "$stock"
-echo "Holding packets in $hold_mb MiB: net_ppfrag with a ppfrag pool"
+echo "Holding packets in $hold_mb MiB: net_ppfrag, ppfrag pool"
 hold ppfrag net_ppfrag0 --ops ppfrag --mbuf-size "$page"
 
 # --- the table
 
 /usr/bin/python3 - "$work" "$json" "$pcap" "$frames" "$average" "$memory" "$packets" "$elapsed" \
-	"$cycles" "$hold_mb" << 'END'
+	"$cycles" "$hold_mb" "$stock_name" << 'END'
 import json
 import sys
 
-work, output, pcap, frames, average, memory, packets, elapsed, cycles, hold_mb = sys.argv[1:]
+(work, output, pcap, frames, average, memory, packets, elapsed, cycles, hold_mb,
+ stock_name) = sys.argv[1:]
 stock, ppfrag = (json.load(open(f"{work}/{name}.json")) for name in ("stock", "ppfrag"))
 truesize = ppfrag["truesize"] / ppfrag["packets"]
 wire = ppfrag["wire_bytes"] / ppfrag["packets"]
@@ -285,12 +301,12 @@ rate                         {result["packets_per_second"] / 1e6:.3f} million pa
 cycles per packet            {result["cycles_per_packet"]:.0f}
 truesize per packet          {truesize:.0f} bytes, for {wire:.0f} on the wire
 
-held in {hold_mb} MiB               packets    per MiB    bytes each   truesize""")
-for name, held in (("net_virtio_user, default pool", stock), ("net_ppfrag, ppfrag pool", ppfrag)):
-    print(f"{name:30}{held['packets']:12}{held['packets_per_mib']:11.0f}"
+{f"held in {hold_mb} MiB":32}     packets    per MiB    bytes each   truesize""")
+for name, held in ((f"net_virtio_user, {stock_name}", stock), ("net_ppfrag, ppfrag pool", ppfrag)):
+    print(f"{name:32}{held['packets']:12}{held['packets_per_mib']:11.0f}"
           f"{held['hugepage_bytes'] / held['packets']:14.0f}"
           f"{held['truesize'] / held['packets']:11.0f}")
-print(f"{'':30}{ppfrag['packets'] / stock['packets']:11.2f}x"
+print(f"{'':32}{ppfrag['packets'] / stock['packets']:11.2f}x"
       f"{ppfrag['packets_per_mib'] / stock['packets_per_mib']:10.2f}x")
 if output:
     with open(output, "w") as file:
