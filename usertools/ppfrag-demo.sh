@@ -25,9 +25,9 @@ usage: usertools/ppfrag-demo.sh [--seconds N] [--pcap FILE] [--json FILE]
 
 Sets the host up where needed (config/setup.sh), lets a stock dpdk-testpmd replay a capture over
 vhost-user to a stock dpdk-testpmd that receives with net_ppfrag into a ppfrag mempool, and counts
-the packets that $hold_mb MiB hold with net_virtio_user and a default pool, and with ppfrag. Where the
-capture has jumbo frames, the stock mbufs are as large as these, pages 64 KB, and the memory
-$jumbo_hold_mb MiB.
+the packets that $hold_mb MiB hold with net_virtio_user and a default pool, and with ppfrag.
+Where the capture has jumbo frames, stock mbufs are as large as these, pages have 64 KB, and packets
+are held in $jumbo_hold_mb MiB.
 
   --seconds N  how long to receive (default $seconds)
   --pcap FILE  replay this capture (default: real TCP traffic, tests/data/tcp.pcap)
@@ -167,7 +167,7 @@ END
 mtu=$((longest > 1514 ? longest - 14 : 1500))
 [ "$mtu" -le 9000 ] || die "--pcap $pcap: a frame of $longest bytes needs an MTU above 9000"
 if [ "$longest" -gt 1518 ]; then
-	# A page of frags for any mix of lengths; stock mbufs hold the longest frame, whatever comes.
+	# Pages serve any mix of lengths; stock mbufs hold the longest frame, whatever comes.
 	page=65535
 	pages=2048
 	stock=$(((mtu + 18 + 4 + 128 + 255) / 256 * 256))
