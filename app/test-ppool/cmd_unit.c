@@ -22,6 +22,7 @@ static const struct unit_suite * const suites[] = {
 	&suite_secondary,
 	&suite_info,
 	&suite_create,
+	&suite_account,
 };
 
 static uint64_t seed;

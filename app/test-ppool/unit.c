@@ -2,6 +2,7 @@
  * Copyright(c) 2026 The ppfrag authors
  */
 
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -12,6 +13,7 @@
 
 #define POOLS_MAX 32
 #define CARVERS_MAX 64
+#define ACCOUNTS_MAX 128
 
 unsigned int unit_ran;
 unsigned int unit_skipped;
@@ -19,6 +21,7 @@ uint64_t unit_seed;
 
 static struct rte_mempool *pools[POOLS_MAX];
 static struct ppool_carver *carvers[CARVERS_MAX];
+static uint16_t accounts[ACCOUNTS_MAX];
 static size_t heap_before;
 
 void
@@ -186,7 +189,7 @@ balanced(struct rte_mempool *mp)
 
 	if (ret != 0)
 		print_error("%s: ledger not balanced: %d\n", mp->name, ret);
-	return ret == 0;
+	return ppool_account_check(stderr) == 0 && ret == 0;
 }
 
 bool
@@ -262,6 +265,42 @@ unit_carver_free(struct ppool_carver *c)
 	ppool_carver_free(c);
 }
 
+/* Accounts */
+
+uint16_t
+unit_account(uint64_t limit)
+{
+	uint16_t id = ppool_account_create(unit_name(), limit);
+	unsigned int i;
+
+	assert_int_not_equal(id, PPOOL_ACCOUNT_NONE);
+	for (i = 0; i < ACCOUNTS_MAX; i++)
+		if (accounts[i] == PPOOL_ACCOUNT_NONE) {
+			accounts[i] = id;
+			return id;
+		}
+	ppool_account_free(id);
+	fail_msg("too many accounts in one test");
+	return PPOOL_ACCOUNT_NONE;
+}
+
+static bool
+teardown_accounts(void)
+{
+	bool ok = ppool_account_check(stderr) == 0;
+	unsigned int i;
+
+	for (i = 0; i < ACCOUNTS_MAX; i++) {
+		if (accounts[i] == PPOOL_ACCOUNT_NONE || ppool_account_free(accounts[i]) == 0)
+			continue;
+		print_error("account %s: %" PRIu64 " bytes are still charged\n",
+				ppool_account_name(accounts[i]), ppool_account_used(accounts[i]));
+		ok = false;
+	}
+	memset(accounts, 0, sizeof(accounts));
+	return ok;
+}
+
 /* Fixtures */
 
 int
@@ -269,6 +308,8 @@ unit_setup(void **state)
 {
 	(void)state;
 	unit_ran++;
+	/* The table of accounts stays allocated once there was an account. */
+	ppool_account_free(ppool_account_create("unit_setup", 0));
 	heap_before = pool_heap_bytes();
 	return 0;
 }
@@ -302,7 +343,8 @@ teardown_pools(void)
 int
 unit_teardown(void **state)
 {
-	bool ok = teardown_pools();
+	bool pools_ok = teardown_pools();
+	bool ok = teardown_accounts() && pools_ok;
 	size_t heap = pool_heap_bytes();
 
 	(void)state;
@@ -406,6 +448,7 @@ unit_ledger(struct rte_mempool *mp)
 	struct ppool_ledger l;
 
 	assert_int_equal(ppool_check(mp, stderr), 0);
+	assert_int_equal(ppool_account_check(stderr), 0);
 	assert_int_equal(ppool_ledger_get(mp, &l), 0);
 	/* The invariants, once more and independently of ppool_check(). */
 	assert_int_equal(l.pages, l.free + l.whole + l.data + l.header);

@@ -6,9 +6,10 @@
 #define _UNIT_H_
 
 /*
- * What the unit suites share. Pools and carvers made by these functions are registered: the
- * teardown of every test checks their ledgers, demands that every page has come back and can be
- * had again, frees them and demands that EAL's heaps are as before the test.
+ * What the unit suites share. Pools, carvers and accounts made by these functions are registered:
+ * the teardown of every test checks their ledgers, demands that every page has come back and can be
+ * had again, that nothing is charged any more, frees them and demands that EAL's heaps are as
+ * before the test.
  */
 
 #include <setjmp.h>
@@ -28,6 +29,7 @@
 #include <rte_mempool.h>
 
 #include <ppool.h>
+#include <ppool_account.h>
 #include <ppool_carver.h>
 
 struct unit_suite {
@@ -45,7 +47,7 @@ struct unit_suite {
 #define UNIT_TEST(f) cmocka_unit_test_setup_teardown(f, unit_setup, unit_teardown)
 
 extern const struct unit_suite suite_mempool, suite_frag, suite_carver, suite_ledger, suite_threads,
-		suite_secondary, suite_info, suite_create;
+		suite_secondary, suite_info, suite_create, suite_account;
 
 int unit_setup(void **state);
 int unit_teardown(void **state);
@@ -126,6 +128,9 @@ bool unit_pool_whole(struct rte_mempool *mp);
 
 struct ppool_carver *unit_carver(struct rte_mempool *mp, uint32_t max_len, uint16_t lanes);
 void unit_carver_free(struct ppool_carver *c);
+
+/** An account, freed by the teardown, which fails where something is still charged to it. */
+uint16_t unit_account(uint64_t limit);
 
 /* Contents: a pattern that is different in every mbuf and at every place in it. */
 

@@ -200,6 +200,19 @@ is_external(const struct rte_mempool *mp)
 	return msl != NULL && msl->external;
 }
 
+bool
+ppool_is_mapped(const struct ppool *p)
+{
+	bool mapped;
+
+	if (rte_eal_process_type() == RTE_PROC_PRIMARY || !is_external(p->mp))
+		return true;
+	rte_spinlock_lock(&attached_lock);
+	mapped = find_attached(p->mp) != NULL;
+	rte_spinlock_unlock(&attached_lock);
+	return mapped;
+}
+
 int
 ppool_attach(struct rte_mempool *mp)
 {

@@ -50,7 +50,8 @@ struct ppool_frag {
 	uint32_t page;        /**< index of the data page; of the next slot while idle */
 	uint32_t truesize;    /**< bytes of the data page that are this frag's; 0 while idle */
 	uint32_t header_page; /**< index of the header page this slot lies in */
-	uint32_t slot_bytes;  /**< bytes of the header page that are this slot's */
+	uint16_t slot_bytes;  /**< bytes of the header page that are this slot's */
+	uint16_t account; /**< what this frag is charged to (see ppool_account.h); 0 while idle */
 };
 
 /** A lane: where the next frag of its page starts. Private to the inline functions below. */

@@ -28,6 +28,21 @@ is_pktmbuf_pool(const struct rte_mempool *mp)
 			mp->elt_size >= sizeof(struct rte_mbuf);
 }
 
+/* A slot's share of a header page has 16 bits, see struct ppool_frag. */
+static int
+check_slot_share(const struct ppool *p)
+{
+	uint32_t share = (p->layout.page_bytes + p->layout.slots - 1) / p->layout.slots;
+
+	if (share <= UINT16_MAX)
+		return 0;
+	PPOOL_LOG(ERR,
+			"mempool %s cannot be split: a header would take %u bytes, more than %u: "
+			"create it with a smaller private area",
+			p->mp->name, share, UINT16_MAX);
+	return -EINVAL;
+}
+
 int
 ppool_layout_init(struct ppool *p)
 {
@@ -73,7 +88,7 @@ ppool_layout_init(struct ppool *p)
 	p->layout.room_bytes = mp->elt_size - lead;
 	p->layout.slot_bytes = slot;
 	p->layout.slots = 1 + (mp->elt_size - last) / slot;
-	return 0;
+	return check_slot_share(p);
 }
 
 /*
@@ -119,15 +134,19 @@ frags_drop(struct ppool *p, uint32_t self, struct rte_mbuf * const *m, unsigned 
 {
 	struct ppool_frag *frag = ppool_frag_of(p, m[0]);
 	unsigned int i = 0, nb_pages = 0;
+	struct ppool_uncharge uncharge;
 	struct ppool_page *pg;
 	uint64_t drop;
 
 	*bytes = 0;
+	ppool_uncharge_init(&uncharge);
 	while (i < n) {
 		pg = &p->page[frag->page];
 		drop = 0;
 		do {
 			drop += PPOOL_USER + frag->truesize;
+			if (unlikely(frag->account != 0))
+				ppool_uncharge_frag(&uncharge, frag);
 			frag->truesize = 0;
 			if (++i == n)
 				break;
@@ -137,6 +156,8 @@ frags_drop(struct ppool *p, uint32_t self, struct rte_mbuf * const *m, unsigned 
 			pages[nb_pages++] = pg->obj;
 		*bytes += PPOOL_BYTES(drop);
 	}
+	if (unlikely(uncharge.account != 0))
+		ppool_uncharge_commit(p, &uncharge);
 	return nb_pages;
 }
 

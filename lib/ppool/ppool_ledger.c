@@ -78,8 +78,11 @@ count_slot(struct audit *a, const struct ppool_page *pg, uint32_t i)
 	const struct rte_mbuf *m = ppool_slot_at(a->p, pg, i);
 	const struct ppool_frag *frag = ppool_frag_of(a->p, m);
 
-	if (frag->truesize == 0)
+	if (frag->truesize == 0) {
+		expect(a, frag->account == 0, "mbuf %p is idle but charged to account %u",
+				(const void *)m, frag->account);
 		return;
+	}
 	a->l->frags++;
 	a->l->charged += frag->truesize;
 	a->l->slot_charged += frag->slot_bytes;
@@ -383,4 +386,5 @@ ppool_dump(FILE *f, struct rte_mempool *mp)
 #define PPOOL_STATS_PRINT(name, desc) fprintf(f, "  %-18s %" PRIu64 "\n", #name, s.name);
 	PPOOL_STATS(PPOOL_STATS_PRINT)
 #undef PPOOL_STATS_PRINT
+	ppool_account_dump_pool(f, p);
 }

@@ -13,6 +13,7 @@
  *   ppool_headers.c  header slots: stash of the lcore, then depot, then a new header page
  *   ppool_frag.c     page counts, frags, the frag pool
  *   ppool_carver.c   carvers and their lanes
+ *   ppool_account.c  budgets of those who hold mbufs
  *   ppool_ledger.c   the books
  *   mempool_ppfrag.c the mempool ops on top
  *
@@ -32,6 +33,7 @@
 #include <rte_spinlock.h>
 
 #include "ppool.h"
+#include "ppool_account.h"
 #include "ppool_carver.h"
 #include "ppool_lock.h"
 
@@ -131,6 +133,8 @@ struct ppool {
 	uint16_t frag_offset; /* from an mbuf to its struct ppool_frag */
 	uint8_t biased;       /* constant */
 	uint64_t free_cb;     /* ppool_free_pinned() in the process that split the pool */
+	/* NULL until a frag is first charged */
+	struct ppool_accounts *accounts;
 	struct ppool_lcore *lcore[RTE_MAX_LCORE];
 
 	rte_spinlock_t create_lock __rte_cache_aligned;
@@ -251,6 +255,51 @@ int ppool_frag_alloc_bulk(struct ppool *p, struct rte_mbuf **m, unsigned int n);
 uint64_t ppool_frag_live(const struct ppool *p);
 void ppool_free_pinned(void *addr, void *opaque);
 void ppool_check_free_cb(const struct ppool *p);
+
+/*
+ * ppool_account.c
+ *
+ * What a burst of frags takes off the accounts they belong to: bytes are collected by account, so
+ * that each takes one atomic operation. The latest account is kept apart from the others.
+ */
+struct ppool_uncharge {
+	uint16_t account; /* the latest one, 0: none of the frags was charged */
+	uint16_t nb_others;
+	uint64_t bytes;
+	struct {
+		uint64_t bytes;
+		uint16_t account;
+	} other[PPOOL_BULK];
+};
+
+void ppool_uncharge_switch(struct ppool_uncharge *u, uint16_t account);
+void ppool_uncharge_commit(struct ppool *p, const struct ppool_uncharge *u);
+
+static inline void
+ppool_uncharge_init(struct ppool_uncharge *u)
+{
+	u->account = 0;
+	u->nb_others = 0;
+	u->bytes = 0;
+}
+
+/* Up to PPOOL_BULK charged frags, while their truesize is still there. */
+static inline void
+ppool_uncharge_frag(struct ppool_uncharge *u, struct ppool_frag *frag)
+{
+	if (unlikely(frag->account != u->account))
+		ppool_uncharge_switch(u, frag->account);
+	u->bytes += frag->truesize + frag->slot_bytes;
+	frag->account = 0;
+}
+
+typedef void ppool_account_cb_t(uint16_t account, const struct ppool_account_stats *stats,
+		void *arg);
+int ppool_accounts_each(ppool_account_cb_t *cb, void *arg);
+void ppool_account_dump_pool(FILE *f, struct ppool *p);
+
+/* ppool_attach.c: whether the pages of a pool are mapped in this process */
+bool ppool_is_mapped(const struct ppool *p);
 
 /* ppool_carver.c: depot lock held */
 uint32_t ppool_lane_bytes(const struct ppool_carver *c, const struct ppool_lane *l);
