@@ -21,6 +21,7 @@ static const struct command * const commands[] = {
 	&cmd_unit,
 	&cmd_unit_secondary,
 	&cmd_frag_perf,
+	&cmd_account_perf,
 	&cmd_hold,
 	&cmd_rx,
 	&cmd_size,
@@ -34,7 +35,7 @@ usage(FILE *f)
 	fprintf(f, "usage: dpdk-test-ppool [EAL options] -- COMMAND [options]\n\n");
 	for (i = 0; i < RTE_DIM(commands); i++)
 		if (!commands[i]->hidden)
-			fprintf(f, "  %-12s%s\n", commands[i]->name, commands[i]->help);
+			fprintf(f, "  %-14s%s\n", commands[i]->name, commands[i]->help);
 	fprintf(f, "\n'dpdk-test-ppool -- COMMAND --help' tells the options of a command.\n");
 }
 
