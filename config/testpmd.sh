@@ -9,15 +9,17 @@ set -euo pipefail
 usage() {
 	cat << END
 usage: config/testpmd.sh PRESET SOCKET [testpmd options]
+       config/testpmd.sh replay SOCKET CAPTURE [testpmd options]
 
   source    net_vhost, sends 64-byte packets; to be started first
+  replay    net_vhost, sends the frames of a capture again and again; likewise
   rx        net_ppfrag, receives into pages of testpmd's default size
   rx-16k    the same, pages of 16 KiB
   rx-jumbo  the same, pages of 63 KiB, MTU 9000
   stock     net_virtio_user with the default mempool, receives
 
 Statistics once a second, end with Ctrl-C. The source polls on the first CPU, the others on the
-second if there is one.
+second if there is one. A capture has 8,000 frames at most, of standard length.
 END
 	exit "$1"
 }
@@ -49,6 +51,13 @@ source)
 	eal+=(--vdev "net_vhost0,iface=$socket")
 	opts+=(--forward-mode=txonly)
 	cpu=$first
+	;;
+replay)
+	[ $# -ge 1 ] || usage 2
+	eal+=(--vdev "net_vhost0,iface=$socket" --vdev "net_pcap0,rx_pcap=$1,infinite_rx=1")
+	opts+=(--forward-mode=io --no-flush-rx --total-num-mbufs=16384)
+	cpu=$first
+	shift
 	;;
 rx)
 	eal+=("${ppfrag[@]}")
