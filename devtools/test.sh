@@ -102,7 +102,8 @@ unit() {
 	rm -f "$json"
 	# shellcheck disable=SC2086 # options
 	timeout 600 $fixed_addresses "$dir/app/test-ppool/dpdk-test-ppool" $unit_mem \
-		--file-prefix "ppfrag-unit-$$" --no-pci --lcores "$lcores4" "$@" \
+		--file-prefix "ppfrag-unit-$$" --no-pci --lcores "$lcores4" \
+		-d "$dir/drivers/net/ppfrag/librte_net_ppfrag.so" "$@" \
 		-- unit --json "$json" > "$log" 2>&1 < /dev/null
 	status=$?
 	counts=$(/usr/bin/python3 -c '

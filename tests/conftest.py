@@ -109,6 +109,17 @@ class Lab:
             options.append(f"--mbuf-size={mbuf_size}")
         return self.testpmd("dut", eal, options, wait=wait)
 
+    def app(self, sock, command, *options, devargs="", memory=None):
+        """Start a command of dpdk-test-ppool whose port is net_ppfrag on a socket."""
+        prefix = self.prefix()
+        program = self.add(harness.Program(command, [
+            self.builddir / "app/test-ppool/dpdk-test-ppool", *self.memory(memory),
+            harness.lcores(1), *self.plugins(), "--no-pci", f"--file-prefix={prefix}",
+            f"--vdev=net_ppfrag0,path={sock}{devargs}", "--", command, "--ops", "ppfrag",
+            *options], prefix))
+        program.wait_output("^ready|\nready")
+        return program
+
     def exchange(self, to_dut, from_dut, *, memory=None, prepare=lambda dut: None, burst=32,
                  **how):
         """Let a peer and a dut send each other frames; both, after all have arrived unchanged.

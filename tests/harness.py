@@ -126,6 +126,10 @@ class Program:
         self.reader.join()
         return status
 
+    def interrupt(self):
+        """What Ctrl-C does."""
+        self.process.send_signal(signal.SIGINT)
+
     def kill(self):
         """End it as a crash would."""
         try:

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from harness import (PAGE_DEFAULT, Program, assert_same, lcores, make_frame, read_frames,
-                     wait_capture, write_frames)
+from harness import (PAGE_DEFAULT, assert_same, make_frame, read_frames, wait_capture,
+                     write_frames)
 
 
 @pytest.mark.parametrize("memory", ["single-file", "no-huge"])
@@ -18,13 +18,8 @@ def test_hold_until_empty(lab, tcp_frames, memory, mbuf_size, mbufs):
     sock, result = lab.socket(), lab.dir / "hold.json"
     source = write_frames(lab.dir / "endless.pcap", tcp_frames)
     peer = lab.peer(sock, [f"net_pcap0,rx_pcap={source},infinite_rx=1"])
-    prefix = lab.prefix()
-    hold = lab.add(Program("hold", [
-        lab.builddir / "app/test-ppool/dpdk-test-ppool", *lab.memory(memory), lcores(1),
-        *lab.plugins(), "--no-pci", f"--file-prefix={prefix}", f"--vdev=net_ppfrag0,path={sock}",
-        "--", "hold", "--ops", "ppfrag", "--mbufs", mbufs, "--mbuf-size", mbuf_size,
-        "--json", result], prefix))
-    hold.wait_output("^ready|\nready")
+    hold = lab.app(sock, "hold", "--mbufs", mbufs, "--mbuf-size", mbuf_size, "--json", result,
+                   memory=memory)
     peer.start()
     assert hold.wait_end() == 0
     peer.stop()

@@ -74,7 +74,9 @@ class Region:
         self.size = size
         self.user = user
         self.offset = offset
-        self.memory = mmap.mmap(fd, os.fstat(fd).st_size)
+        self.file = os.readlink(f"/proc/self/fd/{fd}")
+        self.file_size = os.fstat(fd).st_size
+        self.memory = mmap.mmap(fd, self.file_size)
 
 
 class Ring:
@@ -132,6 +134,13 @@ class Ring:
         self._word(self.used, 2).value = self.next_used
         if self.call is not None and not self._word(self.avail, 0).value & 1:
             os.eventfd_write(self.call, 1)
+
+    def kicked(self):
+        """Whether the driver has notified of posted buffers since it was asked last."""
+        try:
+            return os.eventfd_read(self.kick) > 0
+        except BlockingIOError:
+            return False
 
     def scribble(self):
         """Overwrite the descriptor table and the avail ring with rubbish."""

@@ -7,7 +7,10 @@
 #include <string.h>
 
 #include <rte_cycles.h>
+#include <rte_epoll.h>
+#include <rte_errno.h>
 #include <rte_ethdev.h>
+#include <rte_interrupts.h>
 
 #include <ppool.h>
 
@@ -24,6 +27,7 @@
 
 #define RX_BURST_MAX 512
 #define RX_TOUCH_BYTES 64
+#define RX_SLEEP_MS 100 /* at a time */
 
 static struct port_conf port_conf = PORT_CONF_DEFAULT;
 static uint64_t run_seconds = 5;
@@ -46,6 +50,8 @@ static const struct opt rx_opts[] = {
 			"keep the last N packets before freeing them" },
 	{ "free-one", OPT_FLAG, &free_one, 0, 0, NULL,
 			"free one by one instead of rte_pktmbuf_free_bulk()" },
+	{ "sleep", OPT_FLAG, &port_conf.interrupts, 0, 0, NULL,
+			"wait for an interrupt of the port where there is no packet" },
 	{ "json", OPT_STR, &json_path, 0, 0, "FILE", "write the result there" },
 	{ .name = NULL },
 };
@@ -63,6 +69,8 @@ struct rx_count {
 	uint64_t busy_cycles;
 	uint64_t bursts;
 	uint64_t polls;
+	uint64_t sleeps;                  /* of at most RX_SLEEP_MS */
+	uint64_t wakeups;                 /* of these, ended by an interrupt */
 	uint64_t tsc;                     /* of the whole run */
 	uint64_t sizes[RX_BURST_MAX + 1]; /* bursts of each size */
 };
@@ -152,9 +160,38 @@ process(struct fifo *f, struct rte_mbuf **m, uint16_t n)
 		fifo_add(f, m, n);
 }
 
+/* Wait for an interrupt, where the user wants to sleep. */
+static void
+idle(uint16_t port, struct rx_count *c)
+{
+	struct rte_epoll_event event;
+
+	if (!port_conf.interrupts || rte_eth_dev_rx_intr_enable(port, 0) != 0)
+		return;
+	c->sleeps++;
+	if (rte_epoll_wait(RTE_EPOLL_PER_THREAD, &event, 1, RX_SLEEP_MS) == 1)
+		c->wakeups++;
+	rte_eth_dev_rx_intr_disable(port, 0);
+}
+
+/* Have the port's interrupts wake this thread. */
+static int
+watch_interrupts(uint16_t port)
+{
+	int ret;
+
+	if (!port_conf.interrupts)
+		return 0;
+	ret = rte_eth_dev_rx_intr_ctl_q(port, 0, RTE_EPOLL_PER_THREAD, RTE_INTR_EVENT_ADD, NULL);
+	if (ret != 0)
+		fprintf(stderr, "port %u has no receive interrupts: %s; leave out --sleep\n", port,
+				rte_strerror(-ret));
+	return ret;
+}
+
 /* Wait for traffic; the packets that announce it are not counted. */
 static int
-wait_first(uint16_t port, struct fifo *f)
+wait_first(uint16_t port, struct fifo *f, struct rx_count *c)
 {
 	uint64_t deadline = rte_rdtsc() + wait_seconds * rte_get_tsc_hz();
 	struct rte_mbuf *m[RX_BURST_MAX];
@@ -166,6 +203,7 @@ wait_first(uint16_t port, struct fifo *f)
 			process(f, m, n);
 			return 0;
 		}
+		idle(port, c);
 	}
 	fprintf(stderr, "no packet came within --wait %" PRIu64 " seconds\n", wait_seconds);
 	return -1;
@@ -183,8 +221,10 @@ receive(uint16_t port, struct fifo *f, struct rx_count *c)
 		before = rte_rdtsc();
 		n = rte_eth_rx_burst(port, 0, m, (uint16_t)burst);
 		c->polls++;
-		if (n == 0)
+		if (n == 0) {
+			idle(port, c);
 			continue;
+		}
 		process(f, m, n);
 		after = rte_rdtsc();
 		c->busy_cycles += after - before;
@@ -241,6 +281,9 @@ report(const struct port *p, const struct rx_count *c, const struct rte_eth_stat
 	printf("average burst    %.1f of %" PRIu64 "\n",
 			ratio((double)c->packets, (double)c->bursts), burst);
 	print_histogram(c);
+	if (port_conf.interrupts)
+		printf("sleeps           %" PRIu64 ", %" PRIu64 " of them ended by an interrupt\n",
+				c->sleeps, c->wakeups);
 	printf("not received     %" PRIu64 " no mbuf, %" PRIu64 " missed, %" PRIu64 " errors\n",
 			stats->rx_nombuf, stats->imissed, stats->ierrors);
 }
@@ -264,6 +307,8 @@ report_json(struct json *j, const struct port *p, const struct rx_count *c,
 	json_real(j, "cycles_per_packet", ratio((double)c->busy_cycles, (double)c->packets));
 	json_uint(j, "tsc_hz", rte_get_tsc_hz());
 	json_uint(j, "polls", c->polls);
+	json_uint(j, "sleeps", c->sleeps);
+	json_uint(j, "wakeups", c->wakeups);
 	json_real(j, "average_burst", ratio((double)c->packets, (double)c->bursts));
 	json_array(j, "bursts_of_size");
 	for (i = 1; i <= burst; i++)
@@ -288,9 +333,13 @@ rx(struct port *p, struct json *j)
 		fprintf(stderr, "no memory for --hold %" PRIu64 "\n", port_conf.hold);
 		return -1;
 	}
+	if (watch_interrupts(p->id) != 0) {
+		free(f.m);
+		return -1;
+	}
 	printf("ready\n");
 	fflush(stdout);
-	ret = wait_first(p->id, &f);
+	ret = wait_first(p->id, &f, &c);
 	if (ret == 0)
 		receive(p->id, &f, &c);
 	memset(&stats, 0, sizeof(stats));

@@ -23,6 +23,7 @@ static const struct unit_suite * const suites[] = {
 	&suite_info,
 	&suite_create,
 	&suite_account,
+	&suite_port,
 };
 
 static uint64_t seed;

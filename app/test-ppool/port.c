@@ -104,7 +104,8 @@ static int
 configure(const struct port *p, const struct port_conf *conf)
 {
 	uint16_t rxd = (uint16_t)conf->rxd, txd = 0, nb_txq;
-	struct rte_eth_conf eth = { .rxmode = { .mtu = (uint32_t)conf->mtu } };
+	struct rte_eth_conf eth = { .rxmode = { .mtu = (uint32_t)conf->mtu },
+		.intr_conf = { .rxq = conf->interrupts } };
 	struct rte_eth_dev_info info;
 	int ret;
 

@@ -25,7 +25,9 @@ struct port_conf {
 	uint64_t mtu;
 	uint64_t rxd; /* 0: what the driver prefers */
 	const char *ops;
-	uint64_t hold; /* packets that the application will hold */
+	bool own_memory;
+	bool interrupts; /* ask the port for receive interrupts */
+	uint64_t hold;   /* packets that the application will hold */
 };
 
 #define PORT_CONF_DEFAULT \

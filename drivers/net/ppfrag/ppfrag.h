@@ -17,7 +17,10 @@
  *   virtio/ppfrag_mem.c    which memory the back end gets
  *   virtio/ppfrag_queue.c  set up, start and stop queues
  *   virtio/ppfrag_rx.c     receive path
+ *   virtio/ppfrag_rx_copy.c  the same where the back end cannot reach the pool
  *   virtio/ppfrag_tx.c     transmit path
+ *   virtio/ppfrag_state.c  what is in the rings, how packets are moved
+ *   virtio/ppfrag_intr.c   receive interrupts
  *
  * All structures but struct ppfrag_local are in shared memory: a secondary process may drive
  * queues, and all pointers in them are to shared memory.
@@ -178,9 +181,9 @@ struct ppfrag_local {
 	pthread_mutex_t lock; /**< whoever uses the socket */
 	struct vu vu;
 	bool connected;
-	bool watched; /**< the interrupt thread has the socket */
-	struct rte_intr_handle *intr;
-	int kick[2 * VU_MAX_PAIRS]; /**< by ring */
+	bool watched;                 /**< the interrupt thread has the socket */
+	struct rte_intr_handle *intr; /**< of the socket and, by receive queue, of call */
+	int kick[2 * VU_MAX_PAIRS];   /**< by ring */
 	int call[2 * VU_MAX_PAIRS];
 };
 
@@ -261,6 +264,9 @@ void ppfrag_conn_stop(struct rte_eth_dev *dev);
 /** Look whether the back end is still there, and set the link status. */
 void ppfrag_conn_check(struct rte_eth_dev *dev);
 
+/** Have the back end process the rings of a started port, or not. */
+int ppfrag_conn_set_link(struct rte_eth_dev *dev, bool up);
+
 /** Wake the back end. */
 void ppfrag_kick(const struct ppfrag_dev *pd, uint16_t vring);
 
@@ -310,5 +316,26 @@ int ppfrag_tx_done_cleanup(void *txq, uint32_t n);
 
 /** Free all packets in the ring, whether sent or not. The back end must be stopped. */
 void ppfrag_tx_drain(struct ppfrag_txq *q);
+
+/* virtio/ppfrag_state.c */
+
+uint32_t ppfrag_rx_queue_count(void *rxq);
+int ppfrag_rx_descriptor_status(void *rxq, uint16_t offset);
+int ppfrag_tx_descriptor_status(void *txq, uint16_t offset);
+int ppfrag_rx_burst_mode_get(struct rte_eth_dev *dev, uint16_t queue_id,
+		struct rte_eth_burst_mode *mode);
+int ppfrag_tx_burst_mode_get(struct rte_eth_dev *dev, uint16_t queue_id,
+		struct rte_eth_burst_mode *mode);
+
+/* virtio/ppfrag_intr.c */
+
+/** Make local->call what receive interrupts of the queues come by. @return 0 or negative. */
+int ppfrag_intr_init(struct ppfrag_local *local, uint16_t nb_queues);
+
+/** Nobody can wait for interrupts any more. */
+void ppfrag_intr_fini(struct ppfrag_local *local);
+
+int ppfrag_rx_intr_enable(struct rte_eth_dev *dev, uint16_t queue_id);
+int ppfrag_rx_intr_disable(struct rte_eth_dev *dev, uint16_t queue_id);
 
 #endif /* _PPFRAG_H_ */

@@ -59,13 +59,15 @@ local_free(struct ppfrag_local *local)
 {
 	unsigned int i;
 
+	if (local->intr != NULL)
+		ppfrag_intr_fini(local);
+	rte_intr_instance_free(local->intr);
 	for (i = 0; i < RTE_DIM(local->kick); i++) {
 		if (local->kick[i] >= 0)
 			close(local->kick[i]);
 		if (local->call[i] >= 0)
 			close(local->call[i]);
 	}
-	rte_intr_instance_free(local->intr);
 	pthread_mutex_destroy(&local->lock);
 	free(local);
 }
@@ -88,6 +90,7 @@ dev_close(struct rte_eth_dev *dev)
 	for (i = 0; i < VU_MAX_PAIRS; i++)
 		rte_memzone_free(pd->bounce_mz[i]);
 	rte_memzone_free(pd->arena);
+	dev->intr_handle = NULL;
 	local_free(dev->process_private);
 	dev->process_private = NULL;
 	dev->data->mac_addrs = NULL; /* is part of dev_private, which ethdev frees */
@@ -132,6 +135,18 @@ link_update(struct rte_eth_dev *dev, int wait)
 	return 0;
 }
 
+static int
+set_link_up(struct rte_eth_dev *dev)
+{
+	return ppfrag_conn_set_link(dev, true);
+}
+
+static int
+set_link_down(struct rte_eth_dev *dev)
+{
+	return ppfrag_conn_set_link(dev, false);
+}
+
 /* The back end decides what it sends: every frame is received. */
 static int
 accept_mode(struct rte_eth_dev *dev)
@@ -157,6 +172,14 @@ mtu_set(struct rte_eth_dev *dev, uint16_t mtu)
 		return -EBUSY;
 	}
 	return ppfrag_queues_set_mtu(dev, mtu);
+}
+
+/* Receive queues take pools with our ops only. */
+static int
+pool_ops_supported(struct rte_eth_dev *dev, const char *ops)
+{
+	RTE_SET_USED(dev);
+	return strcmp(ops, PPOOL_OPS_NAME) == 0 ? 0 : -ENOTSUP;
 }
 
 static void
@@ -193,6 +216,8 @@ static const struct eth_dev_ops primary_ops = {
 	.tx_queue_release = ppfrag_txq_release,
 	.tx_done_cleanup = ppfrag_tx_done_cleanup,
 	.link_update = link_update,
+	.dev_set_link_up = set_link_up,
+	.dev_set_link_down = set_link_down,
 	.promiscuous_enable = accept_mode,
 	.promiscuous_disable = accept_mode,
 	.allmulticast_enable = accept_mode,
@@ -206,6 +231,11 @@ static const struct eth_dev_ops primary_ops = {
 	.xstats_reset = ppfrag_stats_reset,
 	.rxq_info_get = rxq_info_get,
 	.txq_info_get = txq_info_get,
+	.rx_burst_mode_get = ppfrag_rx_burst_mode_get,
+	.tx_burst_mode_get = ppfrag_tx_burst_mode_get,
+	.rx_queue_intr_enable = ppfrag_rx_intr_enable,
+	.rx_queue_intr_disable = ppfrag_rx_intr_disable,
+	.pool_ops_supported = pool_ops_supported,
 };
 
 /* A secondary process can use queues and look, but has no connection to the back end. */
@@ -221,6 +251,9 @@ static const struct eth_dev_ops secondary_ops = {
 	.xstats_reset = ppfrag_stats_reset,
 	.rxq_info_get = rxq_info_get,
 	.txq_info_get = txq_info_get,
+	.rx_burst_mode_get = ppfrag_rx_burst_mode_get,
+	.tx_burst_mode_get = ppfrag_tx_burst_mode_get,
+	.pool_ops_supported = pool_ops_supported,
 };
 
 static int
@@ -254,6 +287,8 @@ local_alloc(struct rte_eth_dev *dev)
 	pthread_mutex_init(&local->lock, NULL);
 	local->intr = rte_intr_instance_alloc(RTE_INTR_INSTANCE_F_PRIVATE);
 	ret = local->intr == NULL ? -ENOMEM : create_eventfds(local, 2 * pd->max_pairs);
+	if (ret == 0)
+		ret = ppfrag_intr_init(local, pd->max_pairs);
 	if (ret != 0) {
 		PPFRAG_LOG(ERR, "%s: cannot create event descriptors: %s", dev->data->name,
 				strerror(-ret));
@@ -261,6 +296,7 @@ local_alloc(struct rte_eth_dev *dev)
 		return ret;
 	}
 	dev->process_private = local;
+	dev->intr_handle = local->intr;
 	return 0;
 }
 
@@ -279,6 +315,7 @@ dev_init(struct rte_eth_dev *dev)
 		return ret;
 	ret = ppfrag_conn_open(dev);
 	if (ret != 0) {
+		dev->intr_handle = NULL;
 		local_free(dev->process_private);
 		dev->process_private = NULL;
 	}
@@ -290,6 +327,9 @@ set_burst(struct rte_eth_dev *dev)
 {
 	dev->rx_pkt_burst = ppfrag_rx_burst;
 	dev->tx_pkt_burst = ppfrag_tx_burst;
+	dev->rx_queue_count = ppfrag_rx_queue_count;
+	dev->rx_descriptor_status = ppfrag_rx_descriptor_status;
+	dev->tx_descriptor_status = ppfrag_tx_descriptor_status;
 }
 
 static int

@@ -397,6 +397,27 @@ ppfrag_conn_stop(struct rte_eth_dev *dev)
 	pthread_mutex_unlock(&local->lock);
 }
 
+int
+ppfrag_conn_set_link(struct rte_eth_dev *dev, bool up)
+{
+	struct ppfrag_dev *pd = dev->data->dev_private;
+	struct ppfrag_local *local = local_of(dev);
+	int ret;
+
+	if (!dev->data->dev_started)
+		return up ? -EINVAL : 0;
+	if ((pd->features & RTE_BIT64(VU_F_PROTOCOL_FEATURES)) == 0)
+		return -ENOTSUP;
+	pthread_mutex_lock(&local->lock);
+	ret = local->connected ? enable_vrings(pd, local, up) : -ENOTCONN;
+	if (ret == 0)
+		set_link(dev, up);
+	else
+		disconnect(dev);
+	pthread_mutex_unlock(&local->lock);
+	return ret;
+}
+
 void
 ppfrag_conn_check(struct rte_eth_dev *dev)
 {

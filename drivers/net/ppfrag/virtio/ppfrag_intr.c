@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The ppfrag authors
+ */
+
+#include <errno.h>
+#include <sys/eventfd.h>
+
+#include <rte_atomic.h>
+
+#include "../ppfrag.h"
+
+/*
+ * Receive interrupts: the eventfd that the back end writes to when it has used buffers is what an
+ * application that called rte_eth_dev_rx_intr_ctl_q() waits for. It exists in the primary process
+ * only.
+ */
+
+int
+ppfrag_intr_init(struct ppfrag_local *local, uint16_t nb_queues)
+{
+	struct rte_intr_handle *intr = local->intr;
+	uint16_t i;
+	int ret;
+
+	ret = rte_intr_vec_list_alloc(intr, "ppfrag_intr", nb_queues);
+	for (i = 0; i < nb_queues && ret == 0; i++) {
+		ret = rte_intr_efds_index_set(intr, i, local->call[ppfrag_rx_vring(i)]);
+		if (ret == 0)
+			ret = rte_intr_vec_list_index_set(intr, i, RTE_INTR_VEC_RXTX_OFFSET + i);
+	}
+	if (ret == 0)
+		ret = rte_intr_nb_efd_set(intr, nb_queues);
+	if (ret == 0)
+		ret = rte_intr_max_intr_set(intr, nb_queues + 1);
+	/* EAL takes what an eventfd has counted when it wakes the application. */
+	if (ret == 0)
+		ret = rte_intr_efd_counter_size_set(intr, sizeof(eventfd_t));
+	if (ret == 0)
+		ret = rte_intr_type_set(intr, RTE_INTR_HANDLE_VDEV);
+	return ret;
+}
+
+void
+ppfrag_intr_fini(struct ppfrag_local *local)
+{
+	rte_intr_free_epoll_fd(local->intr);
+	rte_intr_vec_list_free(local->intr);
+}
+
+/* Whether nothing would wake an application that sleeps now, though there is something to do. */
+static bool
+must_poll(const struct ppfrag_rxq *q)
+{
+	/* Without buffers the device is silent; only polling finds new pages. */
+	return virtq_used_idx(&q->vq) != q->used_idx || q->nb_posted == 0;
+}
+
+int
+ppfrag_rx_intr_enable(struct rte_eth_dev *dev, uint16_t queue_id)
+{
+	const struct ppfrag_local *local = dev->process_private;
+	struct ppfrag_rxq *q = dev->data->rx_queues[queue_id];
+
+	if (q == NULL || !dev->data->dev_started)
+		return -EINVAL;
+	__atomic_store_n(&q->vq.avail->flags, 0, __ATOMIC_RELAXED);
+	/* The device writes its index, then looks at our flags; we do the reverse. */
+	rte_atomic_thread_fence(__ATOMIC_SEQ_CST);
+	/* What the next poll would do, as there may be none. */
+	if (q->unnotified && virtq_wants_kick(&q->vq))
+		ppfrag_rx_kick(q);
+	if (must_poll(q))
+		eventfd_write(local->call[ppfrag_rx_vring(queue_id)], 1);
+	return 0;
+}
+
+int
+ppfrag_rx_intr_disable(struct rte_eth_dev *dev, uint16_t queue_id)
+{
+	struct ppfrag_rxq *q = dev->data->rx_queues[queue_id];
+
+	if (q == NULL)
+		return -EINVAL;
+	__atomic_store_n(&q->vq.avail->flags, rte_cpu_to_le_16(VIRTQ_AVAIL_F_NO_INTERRUPT),
+			__ATOMIC_RELAXED);
+	return 0;
+}

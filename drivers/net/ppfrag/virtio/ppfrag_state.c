@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The ppfrag authors
+ */
+
+#include <errno.h>
+
+#include <rte_string_fns.h>
+
+#include "../ppfrag.h"
+
+/*
+ * What applications ask about a queue besides its packets. Called like the burst functions: by
+ * whoever drives the queue. Nothing here changes it.
+ */
+
+/* Used entries that wait to be received. */
+static uint16_t
+rx_waiting_entries(const struct ppfrag_rxq *q)
+{
+	uint16_t n = virtq_used_idx(&q->vq) - q->used_idx;
+
+	return RTE_MIN(n, q->nb_posted);
+}
+
+uint32_t
+ppfrag_rx_queue_count(void *rxq)
+{
+	return rx_waiting_entries(rxq);
+}
+
+int
+ppfrag_rx_descriptor_status(void *rxq, uint16_t offset)
+{
+	const struct ppfrag_rxq *q = rxq;
+
+	if (offset >= q->nb)
+		return -EINVAL;
+	if (offset < rx_waiting_entries(q))
+		return RTE_ETH_RX_DESC_DONE;
+	return offset < q->nb_posted ? RTE_ETH_RX_DESC_AVAIL : RTE_ETH_RX_DESC_UNAVAIL;
+}
+
+/* Descriptors, no more than enough, that the device is done with and that wait to be reclaimed. */
+static uint32_t
+tx_done_descriptors(const struct ppfrag_txq *q, uint32_t enough)
+{
+	uint16_t n = virtq_used_idx(&q->vq) - q->used_idx;
+	uint32_t id, len, nb = 0;
+	uint16_t i;
+
+	n = RTE_MIN(n, q->nb_inflight);
+	for (i = 0; i < n && nb < enough; i++) {
+		virtq_used_read(&q->vq, q->used_idx + i, &id, &len);
+		if (id < q->vq.size)
+			nb += q->slot[id].nb;
+	}
+	return nb;
+}
+
+/* The next packet takes free descriptors first, then those that the device is done with. */
+int
+ppfrag_tx_descriptor_status(void *txq, uint16_t offset)
+{
+	const struct ppfrag_txq *q = txq;
+	uint32_t behind;
+
+	if (offset >= q->vq.size)
+		return -EINVAL;
+	if (offset < q->nb_free)
+		return RTE_ETH_TX_DESC_DONE;
+	behind = offset - q->nb_free;
+	return behind < tx_done_descriptors(q, behind + 1) ? RTE_ETH_TX_DESC_DONE :
+							     RTE_ETH_TX_DESC_FULL;
+}
+
+int
+ppfrag_rx_burst_mode_get(struct rte_eth_dev *dev, uint16_t queue_id,
+		struct rte_eth_burst_mode *mode)
+{
+	const struct ppfrag_rxq *q = dev->data->rx_queues[queue_id];
+
+	if (q == NULL)
+		return -EINVAL;
+	mode->flags = RTE_ETH_BURST_FLAG_PER_QUEUE;
+	rte_strscpy(mode->info, q->copy ? "Scalar, copy" : "Scalar, zero-copy", sizeof(mode->info));
+	return 0;
+}
+
+int
+ppfrag_tx_burst_mode_get(struct rte_eth_dev *dev, uint16_t queue_id,
+		struct rte_eth_burst_mode *mode)
+{
+	if (dev->data->tx_queues[queue_id] == NULL)
+		return -EINVAL;
+	mode->flags = 0;
+	rte_strscpy(mode->info, "Scalar, zero-copy from shared memory", sizeof(mode->info));
+	return 0;
+}

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright(c) 2026 The ppfrag authors
+"""An application that sleeps until packets come."""
+
+import json
+
+import pytest
+
+from harness import make_frame, wait_until, write_frames
+from vhost_peer import RX, VhostPeer
+
+FRAMES = 100
+
+
+def start(lab, sock):
+    """Start a receiver that sleeps."""
+    return lab.app(sock, "rx", "--sleep", "--mbufs", 2048, "--seconds", 3600,
+                   "--json", lab.dir / "rx.json")
+
+
+def finish(lab, rx):
+    """End the receiver; what it measured."""
+    rx.interrupt()
+    assert rx.wait_end() == 0
+    measured = json.loads((lab.dir / "rx.json").read_text())
+    assert measured["ok"]
+    return measured
+
+
+def test_one_by_one(lab):
+    """Each frame wakes the application, which wakes the back end for the buffer posted again."""
+    sock = lab.socket()
+    peer = lab.add_peer(VhostPeer(sock))
+    rx = start(lab, sock)
+    peer.wait_ready()
+    ring = peer.rings[RX]
+    frames = [make_frame(60 + number) for number in range(FRAMES)]
+    ring.kicked()
+    for frame in frames:
+        peer.send(frame)
+        wait_until(ring.kicked, "a notification of posted buffers")
+        assert ring.pending() == ring.num
+    measured = finish(lab, rx)
+    assert measured["ibytes"] == sum(map(len, frames))
+    # It may find a frame just before it falls asleep. The first one is not counted.
+    assert FRAMES / 2 < measured["wakeups"] <= FRAMES + 1
+    assert measured["polls"] <= FRAMES + measured["sleeps"]
+
+
+@pytest.mark.parametrize("burst", [1, 32])
+def test_stock_peer(lab, tcp_frames, burst):
+    """All frames of a stock back end arrive at an application that sleeps in between."""
+    sock = lab.socket()
+    source = write_frames(lab.dir / "in.pcap", tcp_frames)
+    peer = lab.peer(sock, [f"net_pcap0,rx_pcap={source}"])
+    rx = start(lab, sock)
+    peer.wait_link()
+    peer.patient()
+    peer.command(f"set burst {burst}")
+    peer.start()
+    wait_until(lambda: rx.telemetry("/ethdev/stats,0")["ipackets"] == len(tcp_frames),
+               "all frames")
+    assert finish(lab, rx)["ibytes"] == sum(map(len, tcp_frames))
+    peer.quit()
