@@ -50,8 +50,8 @@
 #define PPFRAG_MAX_FRAME (UINT16_MAX - RTE_PKTMBUF_HEADROOM)
 /** Most segments of one packet, either direction. */
 #define PPFRAG_MAX_SEGS 64
-/** One piece of a packet that is copied to or from the arena. */
-#define PPFRAG_BOUNCE_LEN 2048u
+/** One piece of a packet that is copied: a frame of MTU 1500 with tags and virtio header. */
+#define PPFRAG_BOUNCE_LEN 1536u
 
 extern int ppfrag_logtype;
 #define PPFRAG_LOG(level, ...) \
