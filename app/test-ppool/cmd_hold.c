@@ -18,8 +18,8 @@
 /*
  * How many packets can an application hold? Receives and frees nothing until nothing arrives any
  * more, then reports what the packets held cost. Hugepage bytes are what the process has allocated
- * from EAL's heaps since before its pool was created: pool, posted buffers, mbuf headers, tables,
- * queues. The definition is the same for every driver and pool.
+ * from EAL's heaps since before its pool was created, and the pool's own memory: pool, posted
+ * buffers, mbuf headers, tables, queues. The definition is the same for every driver and pool.
  */
 
 #define HOLD_BURST 32
@@ -46,7 +46,7 @@ struct held {
 };
 
 struct hold_result {
-	size_t heap_bytes;
+	size_t memory_bytes;
 	unsigned int avail; /* objects the pool still has */
 	struct rte_eth_stats stats;
 	bool page_pool;
@@ -122,7 +122,7 @@ measure(const struct port *p, const struct held *h, struct hold_result *r)
 {
 	struct ppool_ledger ledger;
 
-	r->heap_bytes = port_heap_bytes(p);
+	r->memory_bytes = port_memory_bytes(p);
 	r->avail = rte_mempool_avail_count(p->mp);
 	rte_eth_stats_get(p->id, &r->stats);
 	r->page_pool = ppool_is_page_pool(p->mp);
@@ -143,7 +143,7 @@ per_packet(uint64_t sum, const struct held *h)
 static double
 packets_per_mib(const struct held *h, const struct hold_result *r)
 {
-	return r->heap_bytes == 0 ? 0 : (double)h->n * 1048576 / (double)r->heap_bytes;
+	return r->memory_bytes == 0 ? 0 : (double)h->n * 1048576 / (double)r->memory_bytes;
 }
 
 static void
@@ -157,8 +157,8 @@ report(const struct port *p, const struct held *h, const struct hold_result *r)
 			per_packet(h->wire_bytes, h));
 	printf("truesize          %" PRIu64 ", %.1f a packet\n", h->truesize,
 			per_packet(h->truesize, h));
-	printf("hugepage bytes    %zu, %.1f a packet\n", r->heap_bytes,
-			per_packet(r->heap_bytes, h));
+	printf("hugepage bytes    %zu, %.1f a packet\n", r->memory_bytes,
+			per_packet(r->memory_bytes, h));
 	printf("packets per MiB   %.1f\n", packets_per_mib(h, r));
 	printf("not received      %" PRIu64 " no mbuf, %" PRIu64 " missed, %" PRIu64 " errors\n",
 			r->stats.rx_nombuf, r->stats.imissed, r->stats.ierrors);
@@ -175,7 +175,7 @@ report_json(struct json *j, const struct port *p, const struct held *h, const st
 	json_uint(j, "segments", h->segments);
 	json_uint(j, "wire_bytes", h->wire_bytes);
 	json_uint(j, "truesize", h->truesize);
-	json_uint(j, "hugepage_bytes", r->heap_bytes);
+	json_uint(j, "hugepage_bytes", r->memory_bytes);
 	json_real(j, "packets_per_mib", packets_per_mib(h, r));
 	json_uint(j, "pool_avail", r->avail);
 	json_uint(j, "rx_nombuf", r->stats.rx_nombuf);

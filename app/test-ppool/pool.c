@@ -3,13 +3,16 @@
  */
 
 #include <errno.h>
+#include <string.h>
 
 #include <rte_errno.h>
 #include <rte_lcore.h>
 #include <rte_malloc.h>
 #include <rte_mbuf.h>
+#include <rte_mbuf_pool_ops.h>
 
 #include <ppool.h>
+#include <ppool_create.h>
 
 #include "pool.h"
 
@@ -26,13 +29,43 @@ pool_heap_bytes(void)
 	return bytes;
 }
 
+size_t
+pool_own_bytes(struct rte_mempool *mp)
+{
+	struct ppool_memfd memfd;
+
+	return ppool_memfd(mp, &memfd) == 0 ? memfd.len : 0;
+}
+
+/* A pool that only ppool_create() can make. */
+static struct rte_mempool *
+create_special(const char *name, const struct pool_conf *conf)
+{
+	const char *ops = conf->ops != NULL ? conf->ops : rte_mbuf_best_mempool_ops();
+	const struct ppool_create_conf special = {
+		.name = name,
+		.pages = conf->n,
+		.page_size = conf->room,
+		.cache_size = conf->cache,
+		.socket_id = (int)rte_socket_id(),
+		.backing = conf->own_memory ? PPOOL_BACKING_MEMFD : PPOOL_BACKING_EAL,
+	};
+
+	if (strcmp(ops, PPOOL_OPS_NAME) == 0)
+		return ppool_create(&special);
+	rte_errno = ENOTSUP;
+	return NULL;
+}
+
 struct rte_mempool *
 pool_create(const char *name, const struct pool_conf *conf)
 {
 	struct rte_mempool *mp;
 	int err;
 
-	mp = rte_pktmbuf_pool_create_by_ops(name, conf->n, conf->cache, 0, conf->room,
+	if (conf->own_memory || conf->room > UINT16_MAX)
+		return create_special(name, conf);
+	mp = rte_pktmbuf_pool_create_by_ops(name, conf->n, conf->cache, 0, (uint16_t)conf->room,
 			(int)rte_socket_id(), conf->ops);
 	if (mp == NULL || !ppool_is_page_pool(mp) || ppool_frag_pool(mp) != NULL)
 		return mp;
@@ -63,7 +96,7 @@ pool_create_fit(const char *name, const struct pool_conf *conf, size_t bytes)
 		mp = pool_create(name, &fit);
 		if (mp == NULL)
 			return NULL;
-		used = pool_heap_bytes() - before;
+		used = pool_heap_bytes() - before + pool_own_bytes(mp);
 		if (used <= bytes)
 			return mp;
 		rte_mempool_free(mp);

@@ -7,6 +7,7 @@
 
 /* Packet mbuf pools of any ops, for the commands that measure. */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,7 +17,8 @@ struct pool_conf {
 	const char *ops; /* NULL: what EAL was told, else the default of this DPDK */
 	unsigned int n;
 	unsigned int cache;
-	uint16_t room; /* bytes of an mbuf behind its header, headroom included */
+	uint32_t room;   /* bytes of an mbuf behind its header, headroom included */
+	bool own_memory; /* in a memfd and not in memory of EAL; ops ppfrag only */
 };
 
 /**
@@ -25,6 +27,9 @@ struct pool_conf {
  * queues, tables.
  */
 size_t pool_heap_bytes(void);
+
+/** Bytes of memory that a pool has besides: its memfd. */
+size_t pool_own_bytes(struct rte_mempool *mp);
 
 /**
  * Create a packet mbuf pool, with all the memory that it will ever need outside its objects.
@@ -35,8 +40,8 @@ size_t pool_heap_bytes(void);
 struct rte_mempool *pool_create(const char *name, const struct pool_conf *conf);
 
 /**
- * As pool_create(), with as many mbufs as fit into a number of bytes of EAL's heaps: found by
- * creating pools until one fits. conf->n is ignored.
+ * As pool_create(), with as many mbufs as fit into a number of bytes of EAL's heaps and the pool's
+ * own memory: found by creating pools until one fits. conf->n is ignored.
  */
 struct rte_mempool *pool_create_fit(const char *name, const struct pool_conf *conf, size_t bytes);
 

@@ -73,7 +73,8 @@ create_pool(uint16_t id, const struct port_conf *conf)
 		.ops = ops,
 		.n = conf->mbufs != 0 ? (unsigned int)conf->mbufs : default_mbufs(conf, ops),
 		.cache = (unsigned int)conf->cache,
-		.room = (uint16_t)conf->mbuf_size,
+		.room = (uint32_t)conf->mbuf_size,
+		.own_memory = conf->own_memory,
 	};
 	struct rte_mempool *mp;
 
@@ -83,9 +84,10 @@ create_pool(uint16_t id, const struct port_conf *conf)
 		mp = pool_create("test_ppool_rx", &pc);
 	if (mp == NULL)
 		fprintf(stderr,
-				"no pool with ops %s, --mbuf-size %u, --cache %u, %s %u: %s; check"
-				" --ops, ask for less, or reserve hugepages\n",
-				ops, pc.room, pc.cache, conf->mem != 0 ? "--mem" : "--mbufs",
+				"no pool with ops %s, --mbuf-size %u, --cache %u%s, %s %u: %s; "
+				"check --ops, ask for less, or reserve hugepages\n",
+				ops, pc.room, pc.cache, pc.own_memory ? ", --own-memory" : "",
+				conf->mem != 0 ? "--mem" : "--mbufs",
 				conf->mem != 0 ? (unsigned int)conf->mem : pc.n,
 				rte_strerror(rte_errno));
 	return mp;
@@ -175,9 +177,9 @@ port_open(struct port *p, const struct port_conf *conf)
 }
 
 size_t
-port_heap_bytes(const struct port *p)
+port_memory_bytes(const struct port *p)
 {
-	return pool_heap_bytes() - p->heap_before;
+	return pool_heap_bytes() - p->heap_before + pool_own_bytes(p->mp);
 }
 
 int
@@ -210,6 +212,7 @@ port_json(const struct port *p, const struct port_conf *conf, struct json *j)
 	json_string(j, "ops", pool_ops_name(p->mp));
 	json_uint(j, "mbuf_size", conf->mbuf_size);
 	json_uint(j, "mbufs", p->mp->size);
+	json_bool(j, "own_memory", conf->own_memory);
 	json_uint(j, "cache", conf->cache);
 	json_uint(j, "mtu", conf->mtu);
 	json_uint(j, "rxd", conf->rxd);

@@ -13,6 +13,8 @@
 #include <rte_ethdev.h>
 #include <rte_mempool.h>
 
+#include <ppool_create.h>
+
 #include "app.h"
 #include "json.h"
 
@@ -39,13 +41,16 @@ struct port_conf {
 #define PORT_OPTS(c) \
 	{ "port", OPT_UINT, &(c)->port, 0, RTE_MAX_ETHPORTS - 1, "N", "port to receive on" }, \
 			{ "mbuf-size", OPT_UINT, &(c)->mbuf_size, RTE_PKTMBUF_HEADROOM + 64, \
-				UINT16_MAX, "BYTES", "data room of an mbuf, headroom included" }, \
+				PPOOL_PAGE_SIZE_MAX, "BYTES", \
+				"data room of an mbuf, headroom included" }, \
 			{ "mbufs", OPT_UINT, &(c)->mbufs, 0, INT32_MAX, "N", \
 				"mbufs (pages) of the pool, 0: as many as it needs" }, \
 			{ "mem", OPT_UINT, &(c)->mem, 0, 1 << 20, "MB", \
 				"as many mbufs as fit into so much hugepage memory" }, \
 			{ "ops", OPT_STR, &(c)->ops, 0, 0, "NAME", \
 				"mempool ops, e.g. ring_mp_mc, stack, ppfrag" }, \
+			{ "own-memory", OPT_FLAG, &(c)->own_memory, 0, 0, NULL, \
+				"pages in a memfd, all that a vhost-user peer gets to see" }, \
 			{ "cache", OPT_UINT, &(c)->cache, 0, RTE_MEMPOOL_CACHE_MAX_SIZE, "N", \
 				"objects in the mempool cache of an lcore" }, \
 			{ "mtu", OPT_UINT, &(c)->mtu, RTE_ETHER_MIN_MTU, UINT16_MAX, "BYTES", \
@@ -66,7 +71,7 @@ struct port {
 int port_open(struct port *p, const struct port_conf *conf);
 
 /** Hugepage bytes taken since before the pool was created: pool, tables, queues, headers. */
-size_t port_heap_bytes(const struct port *p);
+size_t port_memory_bytes(const struct port *p);
 
 /**
  * Stop and close the port and free the pool. All mbufs must have been freed.

@@ -288,6 +288,42 @@ test_exchange(void **state)
 }
 
 static void
+test_memfd(void **state)
+{
+	struct rte_eth_burst_mode mode;
+	struct ppool_memfd memfd;
+	void *addr = NULL;
+	unsigned int i;
+
+	(void)state;
+	/* A new pool at the addresses of the old one is other memory. */
+	for (i = 0; i < 3; i++) {
+		start_dut(MEMFD, 512, 65280);
+		assert_int_equal(ppool_memfd(wire.mp, &memfd), 0);
+		if (i != 0)
+			assert_ptr_equal(memfd.addr, addr);
+		addr = memfd.addr;
+		assert_true(is_zero_copy());
+		assert_int_equal(rte_eth_tx_burst_mode_get(wire.dut, 0, &mode), 0);
+		assert_int_not_equal(mode.info[0], '\0');
+		exchange(FRAMES_MAX);
+		stop_dut();
+	}
+	assert_int_not_equal(rte_eth_rx_burst_mode_get(wire.dut, 0, &mode), 0);
+}
+
+/* Pages over 64 KB, which only ppool_create() makes. */
+static void
+test_large_pages(void **state)
+{
+	(void)state;
+	start_dut(MEMFD, 128, 300000);
+	assert_true(is_zero_copy());
+	exchange(FRAMES_MAX);
+	stop_dut();
+}
+
+static void
 test_pool_ops(void **state)
 {
 	struct rte_mempool *stock;
@@ -522,6 +558,8 @@ test_starved(void **state)
 
 static const struct CMUnitTest tests[] = {
 	PORT_TEST(test_exchange),
+	PORT_TEST(test_memfd),
+	PORT_TEST(test_large_pages),
 	PORT_TEST(test_pool_ops),
 	PORT_TEST(test_rx_state),
 	PORT_TEST(test_tx_state),

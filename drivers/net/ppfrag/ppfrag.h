@@ -176,10 +176,17 @@ struct ppfrag_dev {
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 };
 
+/** Regions for the back end. */
+struct ppfrag_mem {
+	unsigned int nb;
+	struct vu_region region[VU_MAX_REGIONS];
+};
+
 /** What only the primary process has, in process_private. */
 struct ppfrag_local {
 	pthread_mutex_t lock; /**< whoever uses the socket */
 	struct vu vu;
+	struct ppfrag_mem told; /**< what the back end at the other end has mapped */
 	bool connected;
 	bool watched;                 /**< the interrupt thread has the socket */
 	struct rte_intr_handle *intr; /**< of the socket and, by receive queue, of call */
@@ -221,12 +228,6 @@ int ppfrag_xstats_get_names(struct rte_eth_dev *dev, struct rte_eth_xstat_name *
 
 /* virtio/ppfrag_mem.c */
 
-/** Regions being collected for the back end. */
-struct ppfrag_mem {
-	unsigned int nb;
-	struct vu_region region[VU_MAX_REGIONS];
-};
-
 /**
  * Add memory, rounded to whole EAL memory segments. Neighbours become one region.
  *
@@ -234,11 +235,17 @@ struct ppfrag_mem {
  */
 int ppfrag_mem_add(struct ppfrag_mem *mem, const void *addr, size_t len);
 
-/** Add the memory of a mempool. */
+/** Add the memory of a mempool: its memfd and nothing else where it has one. */
 int ppfrag_mem_add_pool(struct ppfrag_mem *mem, struct rte_mempool *mp);
 
 /** All that the back end needs of what is set up so far. */
 int ppfrag_mem_collect(struct ppfrag_mem *mem, const struct rte_eth_dev *dev);
+
+/**
+ * Whether regions look the same to a back end that compares addresses, as those of DPDK do, but
+ * are other memory: it would go on using the old one.
+ */
+bool ppfrag_mem_is_disguised(const struct ppfrag_mem *mem, const struct ppfrag_mem *told);
 
 /** Why ppfrag_mem_add() failed, and what helps. */
 const char *ppfrag_mem_reason(int err);

@@ -108,6 +108,7 @@ disconnect(struct rte_eth_dev *dev)
 		rte_intr_callback_unregister_sync(local->intr, on_socket, dev);
 	local->watched = false;
 	local->connected = false;
+	local->told.nb = 0;
 	vu_close(&local->vu);
 	set_link(dev, false);
 }
@@ -292,7 +293,23 @@ share_memory(struct rte_eth_dev *dev)
 				mem.region[i].offset);
 	}
 	pd->nb_shared = mem.nb;
+	local->told = mem;
 	return vu_set_mem_table(&local->vu, mem.region, mem.nb);
+}
+
+/*
+ * A pool that was freed may have had the addresses that another one has now, and back ends that
+ * get the same addresses again keep the mapping they have. A new connection makes them forget it.
+ */
+static bool
+must_reconnect(const struct rte_eth_dev *dev)
+{
+	const struct ppfrag_local *local = local_of(dev);
+	struct ppfrag_mem mem;
+
+	if (!local->connected || vu_is_gone(&local->vu))
+		return true;
+	return ppfrag_mem_collect(&mem, dev) == 0 && ppfrag_mem_is_disguised(&mem, &local->told);
 }
 
 static int
@@ -361,7 +378,7 @@ ppfrag_conn_start(struct rte_eth_dev *dev)
 	int ret = 0;
 
 	pthread_mutex_lock(&local->lock);
-	if (!local->connected || vu_is_gone(&local->vu)) {
+	if (must_reconnect(dev)) {
 		disconnect(dev);
 		ret = conn_open(dev);
 	}

@@ -4,9 +4,12 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <rte_errno.h>
 #include <rte_memory.h>
+
+#include <ppool_create.h>
 
 #include "../ppfrag.h"
 
@@ -79,7 +82,7 @@ ppfrag_mem_add(struct ppfrag_mem *mem, const void *addr, size_t len)
 {
 	uintptr_t end = (uintptr_t)addr + len;
 	const struct rte_memseg *ms;
-	struct vu_region piece;
+	struct vu_region piece = { .fd = -1 };
 	size_t offset;
 	int ret;
 
@@ -121,9 +124,35 @@ int
 ppfrag_mem_add_pool(struct ppfrag_mem *mem, struct rte_mempool *mp)
 {
 	struct add_pool_arg arg = { .mem = mem };
+	struct ppool_memfd memfd;
+	struct vu_region piece;
 
+	if (ppool_memfd(mp, &memfd) == 0) {
+		piece = (struct vu_region){
+			.addr = (uintptr_t)memfd.addr,
+			.len = memfd.len,
+			.offset = memfd.offset,
+			.fd = memfd.fd,
+		};
+		return add_piece(mem, &piece);
+	}
 	rte_mempool_mem_iter(mp, add_chunk, &arg);
 	return arg.ret;
+}
+
+static int
+identify_files(struct ppfrag_mem *mem)
+{
+	struct stat st;
+	unsigned int i;
+
+	for (i = 0; i < mem->nb; i++) {
+		if (fstat(mem->region[i].fd, &st) != 0)
+			return -errno;
+		mem->region[i].dev = st.st_dev;
+		mem->region[i].ino = st.st_ino;
+	}
+	return 0;
 }
 
 int
@@ -145,16 +174,37 @@ ppfrag_mem_collect(struct ppfrag_mem *mem, const struct rte_eth_dev *dev)
 		else if (q->bounce_mz != NULL)
 			ret = ppfrag_mem_add(mem, q->bounce_mz->addr, q->bounce_mz->len);
 	}
-	return ret;
+	return ret == 0 ? identify_files(mem) : ret;
+}
+
+bool
+ppfrag_mem_is_disguised(const struct ppfrag_mem *mem, const struct ppfrag_mem *told)
+{
+	const struct vu_region *a, *b;
+	bool same = true;
+	unsigned int i;
+
+	if (mem->nb != told->nb)
+		return false;
+	for (i = 0; i < mem->nb; i++) {
+		a = &mem->region[i];
+		b = &told->region[i];
+		if (a->addr != b->addr || a->len != b->len)
+			return false;
+		same = same && a->dev == b->dev && a->ino == b->ino && a->offset == b->offset;
+	}
+	return !same;
 }
 
 const char *
 ppfrag_mem_reason(int err)
 {
 	if (err == -E2BIG)
-		return "the memory is in more files than vhost-user can pass: "
-		       "add the EAL option --single-file-segments";
-	return "the memory is in no file that vhost-user could pass: use that of EAL";
+		return "the memory is in more files than vhost-user can pass: add the EAL option "
+		       "--single-file-segments, or use fewer pools, made by ppool_create() in "
+		       "memfds";
+	return "the memory is in no file that vhost-user could pass: use that of EAL, or a pool "
+	       "made by ppool_create() in a memfd";
 }
 
 /* Bytes of the pages that an address of EAL memory is in, as far as they can be had alone. */

@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /** Memory regions a table can have. */
 #define VU_MAX_REGIONS 8
@@ -71,6 +72,8 @@ struct vu_region {
 	size_t len;
 	uint64_t offset; /**< of addr in fd */
 	int fd;
+	dev_t dev; /**< which file that is: the number of a closed descriptor is used again */
+	ino_t ino;
 };
 
 /**
