@@ -115,8 +115,9 @@ struct ppfrag_rxq {
 	bool unnotified;             /**< the back end may sleep over what was posted */
 	bool mrg;                    /**< a packet may fill several buffers */
 	bool scatter;                /**< deliver these as chains */
-	bool *posted;                /**< by descriptor: the back end has it */
-	uint16_t *done;              /**< descriptors of this burst */
+	uint32_t *posted; /**< by descriptor: the burst it was last used in, 0: not posted */
+	uint32_t burst;   /**< number of this burst, for posted */
+	uint16_t *done;   /**< descriptors of this burst */
 	uint16_t *starved;
 	struct ppfrag_rxq_stats stats;
 

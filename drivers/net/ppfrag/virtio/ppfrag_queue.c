@@ -320,7 +320,7 @@ rxq_alloc(uint16_t nb, unsigned int socket_id)
 	q->nb = nb;
 	q->done = RTE_PTR_ADD(q, sizeof(*q));
 	q->starved = q->done + nb;
-	q->posted = (bool *)(q->starved + nb);
+	q->posted = (uint32_t *)(q->starved + nb);
 	return q;
 }
 
@@ -417,7 +417,7 @@ rxq_start(struct ppfrag_rxq *q)
 	q->avail_idx = 0;
 	q->nb_posted = 0;
 	q->nb_starved = 0;
-	memset(q->posted, 0, q->nb);
+	memset(q->posted, 0, q->nb * sizeof(*q->posted));
 	for (i = 0; i < q->nb; i++) {
 		q->vq.desc[i].len = rte_cpu_to_le_32(q->buf_len);
 		q->vq.desc[i].flags = rte_cpu_to_le_16(VIRTQ_DESC_F_WRITE);

@@ -36,11 +36,11 @@ rx_buffer(const struct ppfrag_rxq *q, uint16_t id)
 }
 
 /*
- * Give a descriptor memory and offer it to the device, which is not told yet.
- * Returns whether there was a page.
+ * Give a descriptor memory and offer it to the device at a position of the ring. The device is not
+ * told yet. Returns whether there was a page.
  */
 static inline bool
-rx_offer(struct ppfrag_rxq *q, uint16_t id)
+rx_offer(const struct ppfrag_rxq *q, struct virtq *vq, uint16_t at, uint16_t id)
 {
 	char *addr = rx_buffer(q, id);
 
@@ -49,60 +49,80 @@ rx_offer(struct ppfrag_rxq *q, uint16_t id)
 	/* Without mergeable buffers devices need not set this, but some do. */
 	if (unlikely(!q->mrg))
 		((struct virtio_hdr *)addr)->num_buffers = 0;
-	q->posted[id] = true;
-	q->vq.desc[id].addr = rte_cpu_to_le_64((uintptr_t)addr);
-	virtq_offer(&q->vq, q->avail_idx++, id);
+	vq->desc[id].addr = rte_cpu_to_le_64((uintptr_t)addr);
+	virtq_offer(vq, at, id);
 	return true;
+}
+
+/* A descriptor has to wait for a page. */
+static void
+rx_starve(struct ppfrag_rxq *q, uint16_t id)
+{
+	q->starved[q->nb_starved++] = id;
+	q->stats.no_page++;
+}
+
+/* One that was posted when the device used it. */
+static __rte_noinline void
+rx_lost(struct ppfrag_rxq *q, uint16_t id)
+{
+	q->posted[id] = 0;
+	q->nb_posted--;
+	rx_starve(q, id);
 }
 
 /* Tell the device about what was offered. */
 static inline void
-rx_publish(struct ppfrag_rxq *q, uint16_t n)
+rx_publish(struct ppfrag_rxq *q)
 {
-	q->nb_posted += n;
 	q->unnotified = true;
 	virtq_publish(&q->vq, q->avail_idx);
 }
 
-/* Post descriptors; those without memory wait in the starved list. */
+/* Offer descriptors that the device does not have; those without memory are starved. */
 static inline void
 rx_post(struct ppfrag_rxq *q, const uint16_t *ids, uint16_t n)
 {
-	uint16_t i, offered = 0;
+	uint16_t i;
 
 	for (i = 0; i < n; i++) {
-		if (likely(rx_offer(q, ids[i]))) {
-			offered++;
-		} else {
-			q->starved[q->nb_starved++] = ids[i];
-			q->stats.no_page++;
+		if (unlikely(!rx_offer(q, &q->vq, q->avail_idx, ids[i]))) {
+			rx_starve(q, ids[i]);
+			continue;
 		}
+		q->posted[ids[i]] = RX_POSTED;
+		q->avail_idx++;
+		q->nb_posted++;
 	}
-	if (likely(offered != 0))
-		rx_publish(q, offered);
 }
 
 void
 ppfrag_rx_post(struct ppfrag_rxq *q, const uint16_t *ids, uint16_t n)
 {
 	rx_post(q, ids, n);
+	rx_publish(q);
 }
 
 /* Try to post starved descriptors, but not at every poll. */
 static __rte_noinline void
 rx_retry(struct ppfrag_rxq *q)
 {
-	uint16_t offered = 0;
+	uint16_t n = q->nb_starved, id;
 
 	if (++q->retry < RX_RETRY_POLLS)
 		return;
 	q->retry = 0;
-	while (q->nb_starved != 0 && rx_offer(q, q->starved[q->nb_starved - 1])) {
+	while (q->nb_starved != 0) {
+		id = q->starved[q->nb_starved - 1];
+		if (!rx_offer(q, &q->vq, q->avail_idx, id))
+			break;
 		q->nb_starved--;
-		offered++;
+		q->posted[id] = RX_POSTED;
+		q->avail_idx++;
+		q->nb_posted++;
 	}
-	if (offered != 0)
-		rx_publish(q, offered);
+	if (q->nb_starved != n)
+		rx_publish(q);
 }
 
 /* One more segment for a packet: its data starts where the virtio header would be. */
@@ -231,13 +251,13 @@ rx_prefetch_header(const struct ppool_carver *c, const struct rte_mbuf *m)
  * that no store changes it.
  */
 static inline uint16_t
-rx_run(struct ppfrag_rxq *q, uint16_t at, struct rte_mbuf **pkts, uint16_t *done, uint16_t n,
+rx_run(const struct ppfrag_rxq *q, uint16_t at, struct rte_mbuf **pkts, uint16_t n, uint16_t *done,
 		uint64_t *bytes)
 {
 	struct ppool_carver *c = q->carver;
 	const struct virtq vq = q->vq;
-	bool *posted = q->posted;
-	uint32_t id, len, buf_len = q->buf_len, nb = q->nb;
+	uint32_t *posted = q->posted;
+	uint32_t id, len, buf_len = q->buf_len, nb = q->nb, burst = q->burst;
 	uint16_t i;
 
 	at += q->used_idx;
@@ -251,15 +271,40 @@ rx_run(struct ppfrag_rxq *q, uint16_t at, struct rte_mbuf **pkts, uint16_t *done
 			rx_prefetch_header(c, pkts[i + RX_AHEAD]);
 		}
 		virtq_used_read(&vq, at + i, &id, &len);
-		if (unlikely(id >= nb || !posted[id] || len < RX_MIN_LEN || len >= buf_len))
+		if (unlikely(id >= nb || posted[id] == 0 || posted[id] == burst))
 			break;
-		posted[id] = false;
-		done[i] = (uint16_t)id;
+		if (unlikely(len < RX_MIN_LEN || len >= buf_len))
+			break;
+		posted[id] = burst;
 		ppool_commit(c, (uint16_t)id, pkts[i], len - VIRTIO_HDR_LEN);
 		rte_prefetch0(rte_pktmbuf_mtod(pkts[i], void *));
+		done[i] = (uint16_t)id;
 		*bytes += len - VIRTIO_HDR_LEN;
 	}
 	return i;
+}
+
+/*
+ * Offer the descriptors of a run again; rx_run() has marked them so that the device cannot use them
+ * a second time before it is told.
+ *
+ * The lines of the descriptors are in the device's cache. Nothing else is stored in between, so
+ * that all these stores find room in the processor's queue and drain while the packets are
+ * processed.
+ */
+static inline void
+rx_repost(struct ppfrag_rxq *q, const uint16_t *ids, uint16_t n)
+{
+	struct virtq vq = q->vq;
+	uint16_t i, avail = q->avail_idx;
+
+	for (i = 0; i < n; i++) {
+		if (likely(rx_offer(q, &vq, avail, ids[i])))
+			avail++;
+		else
+			rx_lost(q, ids[i]);
+	}
+	q->avail_idx = avail;
 }
 
 uint16_t
@@ -281,14 +326,15 @@ ppfrag_rx_burst(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 		return 0;
 	nb_pkts = RTE_MIN(ready, nb_pkts);
 	rx_prefetch_used(q, nb_pkts);
+	rx_next_burst(q);
 	got = (uint16_t)ppool_headers_get(q->carver, pkts, nb_pkts);
 	no_page = got < nb_pkts;
 
 	while (true) {
-		n = rx_run(q, at, &pkts[nb_rx], &q->done[nb_done], RTE_MIN(ready - at, got - nb_rx),
+		n = rx_run(q, at, &pkts[nb_rx], RTE_MIN(ready - at, got - nb_rx), &q->done[nb_done],
 				&bytes);
+		rx_repost(q, &q->done[nb_done], n);
 		at += n;
-		nb_done += n;
 		nb_rx += n;
 		if (likely(nb_rx == got || at == ready))
 			break;
@@ -311,6 +357,7 @@ ppfrag_rx_burst(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 		rx_waiting(q, nb_rx, no_page != 0 ? ready - at : 0);
 	rx_advance(q, at, nb_done);
 	rx_post(q, q->done, nb_done);
+	rx_publish(q);
 	q->stats.packets += nb_rx;
 	q->stats.bytes += bytes;
 	return nb_rx;

@@ -43,18 +43,29 @@ rx_ready(struct ppfrag_rxq *q)
 	return ready;
 }
 
+/** A descriptor of the device's that was not used in this burst. Bursts have other numbers. */
+#define RX_POSTED UINT32_C(1)
+
+/** Number the next burst. */
+static inline void
+rx_next_burst(struct ppfrag_rxq *q)
+{
+	if (unlikely(++q->burst <= RX_POSTED))
+		q->burst = RX_POSTED + 1;
+}
+
 /** Whether the device may use this id now. */
 static inline bool
 rx_is_posted(const struct ppfrag_rxq *q, uint32_t id)
 {
-	return id < q->nb && q->posted[id];
+	return id < q->nb && q->posted[id] != 0 && q->posted[id] != q->burst;
 }
 
 /** Take a descriptor back from the device. */
 static inline void
 rx_done(struct ppfrag_rxq *q, uint16_t nb_done, uint16_t id)
 {
-	q->posted[id] = false;
+	q->posted[id] = 0;
 	q->done[nb_done] = id;
 }
 
@@ -140,7 +151,7 @@ rx_uncollect(struct ppfrag_rxq *q, uint16_t nb_done, const struct rx_merged *p)
 	uint16_t i;
 
 	for (i = 0; i < p->done; i++)
-		q->posted[q->done[nb_done + i]] = true;
+		q->posted[q->done[nb_done + i]] = RX_POSTED;
 }
 
 #endif /* _PPFRAG_RX_H_ */
