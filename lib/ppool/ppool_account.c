@@ -58,7 +58,7 @@ struct census {
 	uint64_t frags[PPOOL_ACCOUNTS_MAX];
 };
 
-/* The pool of the latest mbuf: others of the same burst are most likely of the same. */
+/* The pool of the latest mbuf: the next one is most likely of the same. */
 struct latest {
 	const struct rte_mempool *mp;
 	uint32_t frag_offset; /* 0: foreign */
@@ -348,52 +348,80 @@ belongs(struct rte_mbuf *m, uint16_t id)
 	return true;
 }
 
-/* A packet that is no single frag of the latest pool: a chain, or foreign. */
+/* remark() of one packet, of any kind. */
 static __rte_noinline bool
-remark_packet(struct latest *latest, struct rte_mbuf *m, uint16_t from, uint16_t to, uint64_t room,
-		struct weight *sum)
+remark_packet(struct rte_mbuf *m, uint16_t from, uint16_t to, uint64_t room, struct weight *sum)
 {
+	struct latest latest = { NULL, 0 };
 	struct weight w;
 
 	if (!belongs(m, from))
 		return false;
-	w = weigh_packet(latest, m, PPOOL_ACCOUNTS_MAX);
+	w = weigh_packet(&latest, m, PPOOL_ACCOUNTS_MAX);
 	if (w.bytes > room - sum->bytes)
 		return false;
-	mark_packet(latest, m, to);
+	mark_packet(&latest, m, to);
 	sum->bytes += w.bytes;
 	sum->foreign += w.foreign;
 	return true;
 }
 
 /*
+ * remark() of packets that are single frags of one pool, as long as they are. Whether there is room
+ * is asked for the first of them only: take() finds out for how many, and most often it is all.
+ */
+static inline unsigned int
+remark_frags(const struct latest *pool, struct rte_mbuf * const *m, unsigned int n, uint16_t from,
+		uint16_t to, uint64_t room, struct weight *sum)
+{
+	const struct rte_mempool *mp = pool->mp;
+	uint32_t offset = pool->frag_offset;
+	struct ppool_frag *frag;
+	uint64_t bytes = 0;
+	unsigned int i;
+
+	frag = RTE_PTR_ADD(m[0], offset);
+	if (unlikely(frag_bytes(frag) > room - sum->bytes))
+		return 0;
+	for (i = 0; i < n; i++) {
+		if (unlikely(m[i]->pool != mp || m[i]->nb_segs != 1))
+			break;
+		frag = RTE_PTR_ADD(m[i], offset);
+		if (unlikely(frag->account != from))
+			break;
+		frag->account = to;
+		bytes += frag->truesize;
+		bytes += frag->slot_bytes;
+	}
+	sum->bytes += bytes;
+	return i;
+}
+
+/*
  * Say of packets all of whose segments belong to an account that they belong to another one.
- * Stops at the first that has other segments, or for which there is no room. Where an mbuf is in a
- * burst twice, the second finds itself changed: what is marked here can be undone.
+ * Stops at the first that has other segments, or for which there is no room for certain. Where an
+ * mbuf is in a burst twice, the second finds itself changed: what is marked here can be undone.
  */
 static inline unsigned int
 remark(struct rte_mbuf * const *m, unsigned int n, uint16_t from, uint16_t to, uint64_t room,
 		struct weight *sum)
 {
-	struct latest latest = { NULL, 0 };
-	struct ppool_frag *frag;
-	unsigned int i;
-	uint32_t bytes;
+	struct latest pool;
+	unsigned int i = 0, k;
 
 	sum->bytes = 0;
 	sum->foreign = 0;
-	for (i = 0; i < n; i++) {
-		frag = record_of(&latest, m[i]);
-		if (unlikely(frag == NULL || m[i]->nb_segs != 1)) {
-			if (!remark_packet(&latest, m[i], from, to, room, sum))
+	while (i < n && sum->bytes <= room) {
+		k = 0;
+		latest_set(&pool, m[i]->pool);
+		if (likely(pool.frag_offset != 0))
+			k = remark_frags(&pool, m + i, n - i, from, to, room, sum);
+		if (unlikely(k == 0)) {
+			if (!remark_packet(m[i], from, to, room, sum))
 				break;
-			continue;
+			k = 1;
 		}
-		bytes = frag_bytes(frag);
-		if (unlikely(frag->account != from || bytes > room - sum->bytes))
-			break;
-		frag->account = to;
-		sum->bytes += bytes;
+		i += k;
 	}
 	return i;
 }
