@@ -20,6 +20,7 @@
  * - frag pool: the cache-less mempool that `m->pool` of a frag's mbuf points to.
  * - carver: a single-owner cursor that hands out frags (see ppool_carver.h).
  * - truesize: the bytes one mbuf keeps from being used by anybody else.
+ * - account: a budget that charged mbufs belong to until they are freed (see ppool_account.h).
  *
  * An mbuf of a frag is one with a pinned external buffer: it can be cloned, chained, copied,
  * transmitted by any driver and freed by any thread, lcore or process, as any other mbuf.
@@ -59,7 +60,8 @@ bool ppool_is_frag_pool(const struct rte_mempool *mp);
  * @return
  *   The frag pool, or NULL with rte_errno:
  *   - ENOTSUP: other ops, not a packet mbuf pool, or RTE_MEMPOOL_F_NO_CACHE_ALIGN
- *   - EINVAL: not fully populated, or its elements are too small for a header slot and a frag
+ *   - EINVAL: not fully populated, its elements are too small for a header slot and a frag, or its
+ *     private areas too large for header slots
  *   - ENOMEM, ENOSPC: no memory for the page table
  */
 struct rte_mempool *ppool_frag_pool(struct rte_mempool *mp);

@@ -3,6 +3,7 @@
  */
 
 #include <errno.h>
+#include <string.h>
 
 #include <rte_telemetry.h>
 
@@ -78,6 +79,45 @@ handle_info(const char *cmd, const char *params, struct rte_tel_data *d)
 	return 0;
 }
 
+struct wanted {
+	struct rte_tel_data *d;
+	const char *name; /* NULL: all */
+};
+
+static void
+add_account(uint16_t account, const struct ppool_account_stats *s, void *arg)
+{
+	const struct wanted *wanted = arg;
+	const char *name = ppool_account_name(account);
+	struct rte_tel_data *d;
+	char key[8];
+
+	if (name == NULL || (wanted->name != NULL && strcmp(wanted->name, name) != 0))
+		return;
+	d = rte_tel_data_alloc();
+	if (d == NULL)
+		return;
+	rte_tel_data_start_dict(d);
+	rte_tel_data_add_dict_string(d, "name", name);
+#define PPOOL_ACCOUNT_TEL(field, desc) ppool_tel_dict_add_u64(d, #field, s->field);
+	PPOOL_ACCOUNT_STATS(PPOOL_ACCOUNT_TEL)
+#undef PPOOL_ACCOUNT_TEL
+	snprintf(key, sizeof(key), "%u", account);
+	if (rte_tel_data_add_dict_container(wanted->d, key, d, 0) != 0)
+		rte_tel_data_free(d);
+}
+
+/* By number, as names may hold what the keys of a dictionary may not. */
+static int
+handle_accounts(const char *cmd, const char *params, struct rte_tel_data *d)
+{
+	struct wanted wanted = { .d = d, .name = params };
+
+	RTE_SET_USED(cmd);
+	rte_tel_data_start_dict(d);
+	return ppool_accounts_each(add_account, &wanted);
+}
+
 /* Help texts of 64 bytes and more are refused, and the command with them. */
 RTE_INIT(ppool_telemetry_init)
 {
@@ -85,4 +125,6 @@ RTE_INIT(ppool_telemetry_init)
 			"Returns the names of all page pools. Takes no parameters");
 	rte_telemetry_register_cmd("/ppool/info", handle_info,
 			"Returns ledger and check of a page pool. Parameter: pool name");
+	rte_telemetry_register_cmd("/ppool/accounts", handle_accounts,
+			"Returns limit and use of accounts. Parameter: name (optional)");
 }
