@@ -2,6 +2,17 @@
  * Copyright(c) 2026 The ppfrag authors
  */
 
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <rte_eal.h>
+#include <rte_launch.h>
+#include <rte_ring.h>
+
 #include "unit.h"
 
 /* Budgets: what is charged to an account is what its mbufs keep, until they are freed. */
@@ -589,6 +600,497 @@ test_many_accounts(void **state)
 	}
 }
 
+/* Frees of other lcores, of threads that are no lcores, one by one and in bulk. */
+
+struct passed {
+	struct rte_mbuf *m[N];
+};
+
+static int
+free_passed(void *arg)
+{
+	struct passed *p = arg;
+	unsigned int i;
+
+	for (i = 0; i < 10; i++)
+		rte_pktmbuf_free(p->m[i]);
+	rte_pktmbuf_free_bulk(p->m + 10, N - 10);
+	return 0;
+}
+
+static void
+test_free_elsewhere(void **state)
+{
+	struct fixture f = make_fixture();
+	uint16_t account = unit_account(PPOOL_ACCOUNT_UNLIMITED);
+	struct passed p;
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < 1 + RTE_MIN(unit_workers(), 3u); i++) {
+		make_mbufs(&f, p.m, N);
+		assert_int_equal(ppool_account_charge(account, p.m, N), N);
+		assert_used(account, truesizes(p.m, N));
+		if (i == 0)
+			assert_int_equal(unit_on_thread(free_passed, &p), 0);
+		else
+			assert_int_equal(unit_on_lcore(i - 1, free_passed, &p), 0);
+		assert_used(account, 0);
+	}
+	/* Mono-frags, straight into the mempool, as some drivers do. */
+	assert_int_equal(rte_pktmbuf_alloc_bulk(ppool_frag_pool(f.mp), p.m, 100), 0);
+	assert_int_equal(ppool_account_charge(account, p.m, 100), 100);
+	assert_used(account, truesizes(p.m, 100));
+	unit_put_bulk(ppool_frag_pool(f.mp), (void **)p.m, 100);
+	assert_used(account, 0);
+}
+
+/* Several threads on the same accounts. */
+
+#define ACTORS_MAX 8u
+#define MINE_MAX 128u
+#define STEPS 4000u
+
+struct world {
+	struct rte_mempool *mp;
+	struct rte_ring *ring;
+	uint16_t account[3]; /* without a limit, with one, with a tight one */
+};
+
+struct actor {
+	struct world *w;
+	struct ppool_carver *c;
+	uint64_t rng;
+	unsigned int n;
+	struct rte_mbuf *mine[MINE_MAX];
+	uint64_t charged, refused;
+	const char *error;
+};
+
+static uint16_t
+any_account(struct actor *a)
+{
+	return a->w->account[unit_range(&a->rng, 0, RTE_DIM(a->w->account) - 1)];
+}
+
+/* Some of what this actor has: all of one kind, or mixed. */
+static struct rte_mbuf **
+any_mbufs(struct actor *a, unsigned int *n)
+{
+	unsigned int first = a->n == 0 ? 0 : unit_range(&a->rng, 0, a->n - 1);
+
+	*n = a->n == 0 ? 0 : unit_range(&a->rng, 0, a->n - first);
+	return a->mine + first;
+}
+
+static void
+expect_account(struct actor *a, struct rte_mbuf * const *m, unsigned int n, uint16_t account)
+{
+	const struct rte_mbuf *seg;
+	unsigned int i;
+
+	for (i = 0; i < n; i++)
+		for (seg = m[i]; seg != NULL; seg = seg->next)
+			if (ppool_account_of(seg) != account)
+				a->error = "a segment belongs to another account than it was told";
+}
+
+/* A packet that stays is not changed in part. */
+static void
+expect_whole(struct actor *a, struct rte_mbuf *m)
+{
+	expect_account(a, &m, 1, ppool_account_of(m));
+}
+
+static void
+step_carve(struct actor *a)
+{
+	unsigned int want = RTE_MIN(unit_range(&a->rng, 1, 40), MINE_MAX - a->n);
+	struct rte_mbuf *m;
+
+	for (; want > 0; want--) {
+		m = ppool_carve(a->c, unit_range(&a->rng, 1, 1500));
+		if (m == NULL)
+			return;
+		if (a->n > 0 && unit_range(&a->rng, 0, 7) == 0 && a->mine[a->n - 1]->nb_segs < 4 &&
+				ppool_account_of(a->mine[a->n - 1]) == PPOOL_ACCOUNT_NONE)
+			rte_pktmbuf_chain(a->mine[a->n - 1], m);
+		else
+			a->mine[a->n++] = m;
+	}
+}
+
+static void
+step_charge(struct actor *a)
+{
+	uint16_t account = any_account(a);
+	struct rte_mbuf **m;
+	unsigned int n, k;
+
+	m = any_mbufs(a, &n);
+	k = ppool_account_charge(account, m, n);
+	expect_account(a, m, k, account);
+	if (k < n)
+		expect_whole(a, m[k]);
+	a->charged += k;
+	a->refused += k < n;
+}
+
+static void
+step_move(struct actor *a)
+{
+	uint16_t from, to = any_account(a);
+	struct rte_mbuf **m;
+	unsigned int n, k;
+
+	m = any_mbufs(a, &n);
+	from = n == 0 ? to : ppool_account_of(m[0]);
+	k = ppool_account_move(from, to, m, n);
+	expect_account(a, m, k, to);
+	if (k < n && from != to)
+		expect_whole(a, m[k]);
+}
+
+static void
+step_uncharge(struct actor *a)
+{
+	struct rte_mbuf **m;
+	unsigned int n, k;
+
+	m = any_mbufs(a, &n);
+	if (n == 0)
+		return;
+	k = ppool_account_uncharge(ppool_account_of(m[0]), m, n);
+	expect_account(a, m, k, PPOOL_ACCOUNT_NONE);
+}
+
+static void
+step_free(struct actor *a)
+{
+	unsigned int i, n = unit_range(&a->rng, 0, a->n);
+
+	unit_shuffle((void **)a->mine, a->n, &a->rng);
+	a->n -= n;
+	if (unit_range(&a->rng, 0, 1) == 0)
+		rte_pktmbuf_free_bulk(a->mine + a->n, n);
+	else
+		for (i = 0; i < n; i++)
+			rte_pktmbuf_free(a->mine[a->n + i]);
+}
+
+static void
+step_give(struct actor *a)
+{
+	unsigned int n = RTE_MIN(a->n, unit_range(&a->rng, 1, 32));
+
+	a->n -= rte_ring_enqueue_bulk(a->w->ring, (void **)(a->mine + a->n - n), n, NULL);
+}
+
+static void
+step_take(struct actor *a)
+{
+	a->n += rte_ring_dequeue_burst(a->w->ring, (void **)(a->mine + a->n),
+			RTE_MIN(MINE_MAX - a->n, 32u), NULL);
+}
+
+static int
+act(void *arg)
+{
+	static void (* const steps[])(struct actor *) = {
+		step_carve,
+		step_carve,
+		step_charge,
+		step_charge,
+		step_charge,
+		step_move,
+		step_uncharge,
+		step_free,
+		step_give,
+		step_take,
+	};
+	struct actor *a = arg;
+	unsigned int i;
+
+	for (i = 0; i < STEPS && a->error == NULL; i++)
+		steps[unit_range(&a->rng, 0, RTE_DIM(steps) - 1)](a);
+	rte_pktmbuf_free_bulk(a->mine, a->n);
+	a->n = 0;
+	return 0;
+}
+
+static void *
+act_thread(void *arg)
+{
+	act(arg);
+	return NULL;
+}
+
+/* One actor is a thread that is no lcore, one the main lcore. */
+static unsigned int
+run_actors(struct actor *a)
+{
+	pthread_t thread;
+	unsigned int n = 2, id;
+
+	assert_int_equal(pthread_create(&thread, NULL, act_thread, &a[0]), 0);
+	RTE_LCORE_FOREACH_WORKER(id) {
+		if (n == ACTORS_MAX)
+			break;
+		assert_int_equal(rte_eal_remote_launch(act, &a[n++], id), 0);
+	}
+	act(&a[1]);
+	rte_eal_mp_wait_lcore();
+	pthread_join(thread, NULL);
+	return n;
+}
+
+static void
+test_threads(void **state)
+{
+	struct world w = { .mp = unit_pool(600, 16384, 0, 0) };
+	struct actor *a = calloc(ACTORS_MAX, sizeof(*a));
+	uint64_t charged = 0, refused = 0;
+	struct rte_mbuf *m;
+	unsigned int i, n;
+
+	(void)state;
+	assert_non_null(a);
+	w.account[0] = unit_account(PPOOL_ACCOUNT_UNLIMITED);
+	w.account[1] = unit_account(300000);
+	w.account[2] = unit_account(30000);
+	w.ring = rte_ring_create(unit_name(), 256, SOCKET_ID_ANY, 0);
+	assert_non_null(w.ring);
+	for (i = 0; i < ACTORS_MAX; i++) {
+		a[i].w = &w;
+		a[i].rng = unit_seed + i;
+		a[i].c = unit_carver(w.mp, 1500, 1);
+	}
+	n = run_actors(a);
+	assert_int_equal(ppool_account_check(stderr), 0);
+	while (rte_ring_dequeue(w.ring, (void **)&m) == 0)
+		rte_pktmbuf_free(m);
+	rte_ring_free(w.ring);
+	for (i = 0; i < n; i++) {
+		if (a[i].error != NULL)
+			fail_msg("actor %u: %s; --seed %" PRIu64 " repeats it", i, a[i].error,
+					unit_seed);
+		charged += a[i].charged;
+		refused += a[i].refused;
+	}
+	free(a);
+	for (i = 0; i < RTE_DIM(w.account); i++) {
+		struct ppool_account_stats s = stats_of(w.account[i]);
+
+		assert_used(w.account[i], 0);
+		assert_true(s.high_water > 0);
+		assert_true(s.high_water <= s.limit);
+	}
+	assert_true(stats_of(w.account[2]).refusals > 0);
+	print_message("%u actors charged %" PRIu64 " packets, %" PRIu64 " calls fell short\n", n,
+			charged, refused);
+}
+
+/* A plan that a seed repeats, against a model that adds up by itself. */
+static void
+test_model(void **state)
+{
+	struct fixture f = make_fixture();
+	uint64_t rng = unit_seed, used[2] = { 0, 0 }, high[2] = { 0, 0 }, limit[2], bytes;
+	uint16_t account[2];
+	struct rte_mbuf *m[100];
+	int owner[RTE_DIM(m)];
+	unsigned int step, i, k;
+	bool fits;
+
+	(void)state;
+	for (k = 0; k < 2; k++) {
+		limit[k] = 40000 + k * 20000;
+		account[k] = unit_account(limit[k]);
+	}
+	for (i = 0; i < RTE_DIM(m); i++) {
+		m[i] = make_chain(&f, 1 + i % 3);
+		owner[i] = -1;
+	}
+	for (step = 0; step < 5000; step++) {
+		i = unit_range(&rng, 0, RTE_DIM(m) - 1);
+		k = unit_range(&rng, 0, 1);
+		bytes = ppool_mbuf_truesize(m[i]);
+		fits = used[k] + bytes <= limit[k];
+		if (owner[i] == (int)k) {
+			if (unit_range(&rng, 0, 1) == 0) {
+				rte_pktmbuf_free(m[i]);
+				m[i] = make_chain(&f, 1 + i % 3);
+			} else {
+				assert_int_equal(ppool_account_uncharge(account[k], &m[i], 1), 1);
+			}
+			used[k] -= bytes;
+			owner[i] = -1;
+		} else if (owner[i] < 0) {
+			assert_int_equal(ppool_account_charge(account[k], &m[i], 1), fits);
+		} else {
+			assert_int_equal(ppool_account_move(account[!k], account[k], &m[i], 1),
+					fits);
+			used[!k] -= fits ? bytes : 0;
+		}
+		if (ppool_account_of(m[i]) == account[k]) {
+			owner[i] = (int)k;
+			used[k] += bytes;
+			high[k] = RTE_MAX(high[k], used[k]);
+		}
+		assert_int_equal(ppool_account_used(account[0]), used[0]);
+		assert_int_equal(ppool_account_used(account[1]), used[1]);
+	}
+	for (k = 0; k < 2; k++)
+		assert_int_equal(stats_of(account[k]).high_water, high[k]);
+	rte_pktmbuf_free_bulk(m, RTE_DIM(m));
+	assert_used(account[0], 0);
+	assert_used(account[1], 0);
+}
+
+/* The books */
+
+/* What the check is for: a byte that is charged to nobody, or twice. */
+static void
+test_check_finds(void **state)
+{
+	struct fixture f = make_fixture();
+	uint16_t account = unit_account(PPOOL_ACCOUNT_UNLIMITED), other = unit_account(0);
+	struct ppool_frag *frag;
+	struct rte_mbuf *m;
+
+	(void)state;
+	make_mbufs(&f, &m, 1);
+	assert_int_equal(ppool_account_charge(account, &m, 1), 1);
+	frag = (struct ppool_frag *)m->shinfo;
+	frag->account = other;
+	assert_int_equal(ppool_account_check(NULL), 2);
+	frag->account = PPOOL_ACCOUNT_NONE;
+	assert_int_equal(ppool_account_check(NULL), 1);
+	frag->account = PPOOL_ACCOUNTS_MAX - 1;
+	assert_int_equal(ppool_account_check(NULL), 2);
+	frag->account = account;
+	assert_int_equal(ppool_account_check(NULL), 0);
+	rte_pktmbuf_free(m);
+	/* An idle header that is charged. */
+	frag->account = account;
+	assert_int_equal(ppool_check(f.mp, NULL), 1);
+	frag->account = PPOOL_ACCOUNT_NONE;
+	assert_int_equal(ppool_check(f.mp, NULL), 0);
+}
+
+static char *
+dump_of(struct rte_mempool *mp)
+{
+	char *text = NULL;
+	size_t size = 0;
+	FILE *f = open_memstream(&text, &size);
+
+	assert_non_null(f);
+	if (mp == NULL)
+		ppool_account_dump(f);
+	else
+		ppool_dump(f, mp);
+	fclose(f);
+	assert_non_null(text);
+	return text;
+}
+
+static void
+test_dump(void **state)
+{
+	struct fixture f = make_fixture();
+	uint16_t account = unit_account(PPOOL_ACCOUNT_UNLIMITED);
+	char line[128], *text;
+	struct rte_mbuf *m;
+
+	(void)state;
+	make_mbufs(&f, &m, 1);
+	text = dump_of(f.mp);
+	assert_null(strstr(text, "account"));
+	free(text);
+	assert_int_equal(ppool_account_charge(account, &m, 1), 1);
+	text = dump_of(f.mp);
+	snprintf(line, sizeof(line), "account %s: 1 frags, %zu bytes", ppool_account_name(account),
+			ppool_mbuf_truesize(m));
+	assert_non_null(strstr(text, line));
+	free(text);
+	text = dump_of(NULL);
+	assert_non_null(strstr(text, ppool_account_name(account)));
+	assert_non_null(strstr(text, "high_water"));
+	free(text);
+	rte_pktmbuf_free(m);
+}
+
+/* A header's share of its page has 16 bits. */
+static void
+test_slot_too_large(void **state)
+{
+	struct rte_mempool *mp = unit_pool(8, 60000, 0, 40000);
+
+	(void)state;
+	assert_null(ppool_frag_pool(mp));
+	assert_int_equal(rte_errno, EINVAL);
+	assert_non_null(ppool_frag_pool(unit_pool(8, 60000, 0, 20000)));
+}
+
+/* Telemetry, over its socket. */
+
+static int
+telemetry_connect(void)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET, 0);
+	char greeting[1024];
+
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/dpdk_telemetry.v2",
+			rte_eal_get_runtime_dir());
+	if (fd >= 0 &&
+			(connect(fd, (struct sockaddr *)&addr, sizeof(addr)) != 0 ||
+					recv(fd, greeting, sizeof(greeting), 0) <= 0)) {
+		close(fd);
+		fd = -1;
+	}
+	return fd;
+}
+
+static void
+ask(int fd, const char *command, char *answer, size_t size)
+{
+	ssize_t len;
+
+	assert_int_equal(send(fd, command, strlen(command), 0), strlen(command));
+	len = recv(fd, answer, size - 1, 0);
+	assert_true(len > 0);
+	answer[len] = '\0';
+}
+
+static void
+test_telemetry(void **state)
+{
+	int fd = telemetry_connect();
+	struct fixture f = make_fixture();
+	static char answer[16384];
+	uint16_t account, other;
+	char command[64], text[256];
+	struct rte_mbuf *m;
+
+	(void)state;
+	unit_require(fd >= 0, "the telemetry socket");
+	account = unit_account(123456);
+	other = unit_account(1);
+	make_mbufs(&f, &m, 1);
+	assert_int_equal(ppool_account_charge(other, &m, 1), 0);
+	assert_int_equal(ppool_account_charge(account, &m, 1), 1);
+	snprintf(command, sizeof(command), "/ppool/accounts,%s", ppool_account_name(account));
+	ask(fd, command, answer, sizeof(answer));
+	close(fd);
+	snprintf(text, sizeof(text), "\"%u\":{\"name\":\"%s\",\"limit\":123456,\"used\":%zu,",
+			account, ppool_account_name(account), ppool_mbuf_truesize(m));
+	if (strstr(answer, text) == NULL || strstr(answer, ppool_account_name(other)) != NULL)
+		fail_msg("no %s in %s", text, answer);
+	rte_pktmbuf_free(m);
+}
+
 static const struct CMUnitTest tests[] = {
 	UNIT_TEST(test_names),
 	UNIT_TEST(test_no_account),
@@ -605,6 +1107,13 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(test_move),
 	UNIT_TEST(test_busy),
 	UNIT_TEST(test_many_accounts),
+	UNIT_TEST(test_free_elsewhere),
+	UNIT_TEST(test_threads),
+	UNIT_TEST(test_model),
+	UNIT_TEST(test_check_finds),
+	UNIT_TEST(test_dump),
+	UNIT_TEST(test_slot_too_large),
+	UNIT_TEST(test_telemetry),
 };
 
 UNIT_SUITE(account, "budgets: charge, move, limits, frees from anywhere, books", tests);

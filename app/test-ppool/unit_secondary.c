@@ -30,18 +30,22 @@
 #define RETURNED 64u /* mbufs the secondary makes and passes back */
 #define LEN 300u
 #define CHILD_SECONDS 60
+#define ACCOUNT_PRIMARY "unit_of_primary"
+#define ACCOUNT_SECONDARY "unit_of_secondary"
 
 /* What the secondary shall do. */
 enum deed {
 	DEED_ALL,              /* free what was passed, carve, pass some back, leave in order */
 	DEED_CREATE_FRAG_POOL, /* be the first to split the pool */
 	DEED_LAST_CLONE,       /* free clones whose originals are gone */
+	DEED_ACCOUNTS,         /* free what the primary has charged, charge, pass back */
 };
 
 static const char * const deeds[] = {
 	[DEED_ALL] = "all",
 	[DEED_CREATE_FRAG_POOL] = "frag-pool",
 	[DEED_LAST_CLONE] = "clone",
+	[DEED_ACCOUNTS] = "accounts",
 };
 
 /* The secondary's side. Each step returns 0, or says what is wrong. */
@@ -105,6 +109,35 @@ secondary_make(struct rte_mempool *mp, struct rte_ring *out)
 	return 0;
 }
 
+/* Frees a third, moves a third to an account of its own, passes that and the rest back. */
+static int
+secondary_account(struct rte_mempool *mp, struct rte_ring *in, struct rte_ring *out)
+{
+	const unsigned int third = PASSED / 3;
+	uint16_t theirs = ppool_account_lookup(ACCOUNT_PRIMARY);
+	struct ppool_account_stats stats;
+	struct rte_mbuf *m[PASSED];
+	uint16_t ours;
+	unsigned int i;
+
+	CHECK(theirs != PPOOL_ACCOUNT_NONE);
+	CHECK(rte_ring_dequeue_bulk(in, (void **)m, PASSED, NULL) == PASSED);
+	CHECK(ppool_account_stats_get(theirs, &stats) == 0);
+	CHECK(stats.frags == PASSED && stats.used == stats.high_water);
+	for (i = 0; i < PASSED; i++)
+		CHECK(ppool_account_of(m[i]) == theirs);
+	rte_pktmbuf_free_bulk(m, third - 1);
+	rte_pktmbuf_free(m[third - 1]);
+	CHECK(ppool_account_check(stderr) == 0);
+	ours = ppool_account_create(ACCOUNT_SECONDARY, PPOOL_ACCOUNT_UNLIMITED);
+	CHECK(ours != PPOOL_ACCOUNT_NONE);
+	CHECK(ppool_account_move(theirs, ours, m + third, third) == third);
+	CHECK(ppool_account_check(stderr) == 0);
+	CHECK(ppool_check(mp, stderr) == 0);
+	CHECK(rte_ring_enqueue_bulk(out, (void **)(m + third), 2 * third, NULL) == 2 * third);
+	return 0;
+}
+
 static int
 secondary_do(enum deed deed, struct rte_mempool *mp, struct rte_ring *in, struct rte_ring *out)
 {
@@ -120,6 +153,8 @@ secondary_do(enum deed deed, struct rte_mempool *mp, struct rte_ring *in, struct
 		return secondary_make(mp, out);
 	case DEED_LAST_CLONE:
 		return secondary_free(in, PASSED);
+	case DEED_ACCOUNTS:
+		return secondary_account(mp, in, out);
 	}
 	return -1;
 }
@@ -461,11 +496,61 @@ test_last_clone(void **state)
 	assert_int_equal(unit_ledger(mp).frags, 0);
 }
 
+static uint64_t
+truesizes(struct rte_mbuf * const *m, unsigned int n)
+{
+	uint64_t sum = 0;
+
+	while (n-- > 0)
+		sum += ppool_mbuf_truesize(m[n]);
+	return sum;
+}
+
+/* Both processes see the same accounts, and free what the other one has charged. */
+static void
+test_accounts(void **state)
+{
+	const unsigned int third = PASSED / 3;
+	struct rte_mempool *mp;
+	struct ppool_carver *c;
+	struct rte_mbuf *m[PASSED];
+	uint16_t ours, theirs;
+	struct rings r;
+	unsigned int i;
+
+	(void)state;
+	require_secondary();
+	mp = unit_pool(300, 4096, 0, 0);
+	c = unit_carver(mp, 1500, 1);
+	ours = ppool_account_create(ACCOUNT_PRIMARY, PPOOL_ACCOUNT_UNLIMITED);
+	assert_int_not_equal(ours, PPOOL_ACCOUNT_NONE);
+	r = make_rings();
+	for (i = 0; i < PASSED; i++) {
+		m[i] = ppool_carve(c, LEN);
+		assert_non_null(m[i]);
+	}
+	assert_int_equal(ppool_account_charge(ours, m, PASSED), PASSED);
+	assert_int_equal(rte_ring_enqueue_bulk(r.in, (void **)m, PASSED, NULL), PASSED);
+	assert_int_equal(run_secondary(DEED_ACCOUNTS, mp, &r), 0);
+	assert_int_equal(rte_ring_dequeue_bulk(r.out, (void **)m, 2 * third, NULL), 2 * third);
+	theirs = ppool_account_lookup(ACCOUNT_SECONDARY);
+	assert_int_equal(unit_ledger(mp).frags, 2 * third);
+	assert_int_equal(ppool_account_used(theirs), truesizes(m, third));
+	assert_int_equal(ppool_account_used(ours), truesizes(m + third, third));
+	assert_int_equal(ppool_account_free(theirs), -EBUSY);
+	rte_pktmbuf_free_bulk(m, 2 * third);
+	assert_int_equal(unit_ledger(mp).frags, 0);
+	assert_int_equal(ppool_account_free(theirs), 0);
+	assert_int_equal(ppool_account_free(ours), 0);
+	free_rings(&r);
+}
+
 static const struct CMUnitTest tests[] = {
 	UNIT_TEST(test_free_and_carve),
 	UNIT_TEST(test_memfd),
 	UNIT_TEST(test_create_frag_pool),
 	UNIT_TEST(test_last_clone),
+	UNIT_TEST(test_accounts),
 };
 
 UNIT_SUITE(secondary, "a secondary process frees, carves and splits the primary's pool", tests);
