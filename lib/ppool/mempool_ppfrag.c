@@ -63,6 +63,10 @@ alloc_page_pool(struct rte_mempool *mp)
 	rte_spinlock_init(&p->depot.lock);
 	p->depot.first = PPOOL_NONE;
 	p->depot.parked_first = PPOOL_NONE;
+	if (ppool_debug_create(p) != 0) {
+		rte_free(p);
+		return -ENOMEM;
+	}
 	mp->pool_data = p;
 	/* Others create theirs when they first use the pool. */
 	RTE_LCORE_FOREACH(id)
@@ -110,6 +114,7 @@ ppfrag_free(struct rte_mempool *mp)
 	}
 	for (id = 0; id < RTE_MAX_LCORE; id++)
 		rte_free(p->lcore[id]);
+	ppool_debug_destroy(p);
 	rte_free(p->page);
 	p->magic = 0;
 	rte_free(p);
@@ -125,6 +130,7 @@ ppfrag_enqueue(struct rte_mempool *mp, void * const *obj, unsigned int n)
 		ppool_frag_free_bulk(p, (struct rte_mbuf * const *)obj, n);
 		return 0;
 	}
+	ppool_debug_pages_in(p, obj, n, PPOOL_DEBUG_WHOLE);
 	ppool_pages_put(p, obj, n);
 	count_whole(p, -(int64_t)n);
 	return 0;
@@ -139,8 +145,10 @@ ppfrag_dequeue(struct rte_mempool *mp, void **obj, unsigned int n)
 	if (is_frag_role(mp))
 		return ppool_frag_alloc_bulk(p, (struct rte_mbuf **)obj, n);
 	ret = ppool_pages_get(p, obj, n);
-	if (likely(ret == 0))
+	if (likely(ret == 0)) {
+		ppool_debug_pages_out(p, obj, n, PPOOL_DEBUG_WHOLE);
 		count_whole(p, n);
+	}
 	return ret;
 }
 

@@ -176,6 +176,21 @@ int ppool_stats_get(struct rte_mempool *mp, struct ppool_stats *stats);
 /** Print layout, ledger and counters. Any thread. */
 void ppool_dump(FILE *f, struct rte_mempool *mp);
 
+/** Told of misuse by a debug build; message is one line. */
+typedef void (*ppool_debug_handler_t)(const char *message, void *arg);
+
+/**
+ * Have a function called where a debug build of this library (Meson option ppool_debug) would
+ * panic. Of this process, for tests; set it while no pool is in use.
+ *
+ * @param handler
+ *   Should not return, but longjmp() or end the process: the misuse takes place otherwise. No lock
+ *   is held where it is called for what a caller does wrong. NULL: panic, the default.
+ * @return
+ *   0, or -ENOTSUP where this is no debug build.
+ */
+int ppool_debug_set_handler(ppool_debug_handler_t handler, void *arg);
+
 #ifdef __cplusplus
 }
 #endif

@@ -102,7 +102,9 @@ ppool_carver_create(struct rte_mempool *mp, const struct ppool_carver_conf *conf
 		rte_errno = -ret;
 		return NULL;
 	}
-	c = rte_zmalloc_socket("ppool_carver", sizeof(*c) + conf->nb_lanes * sizeof(c->lane[0]),
+	c = rte_zmalloc_socket("ppool_carver",
+			sizeof(*c) + conf->nb_lanes * sizeof(c->lane[0]) +
+					ppool_debug_carver_bytes(conf->nb_lanes),
 			RTE_CACHE_LINE_SIZE, conf->socket_id);
 	if (c == NULL) {
 		rte_errno = ENOMEM;
@@ -225,8 +227,8 @@ adopt(struct ppool_carver *c, struct ppool_lane *l)
 	return pg != NULL;
 }
 
-int
-ppool_lane_open(struct ppool_carver *c, struct ppool_lane *l)
+static int
+lane_open(struct ppool_carver *c, struct ppool_lane *l)
 {
 	struct ppool *p = c->pool;
 	struct ppool_page *pg;
@@ -241,6 +243,7 @@ ppool_lane_open(struct ppool_carver *c, struct ppool_lane *l)
 	if (unlikely(ppool_pages_get(p, &obj, 1) != 0))
 		return -ENOMEM;
 
+	ppool_debug_pages_out(p, &obj, 1, PPOOL_DEBUG_DATA);
 	pg = ppool_page_of(p, obj);
 	pg->kind = PPOOL_KIND_DATA;
 	__atomic_store_n(&pg->owner, c->owner, __ATOMIC_RELAXED);
@@ -255,6 +258,19 @@ ppool_lane_open(struct ppool_carver *c, struct ppool_lane *l)
 	pg->open = p->layout.page_bytes;
 	c->pages++;
 	return 0;
+}
+
+int
+ppool_lane_open(struct ppool_carver *c, struct ppool_lane *l)
+{
+	int ret;
+
+	ppool_debug_enter(c);
+	ret = lane_open(c, l);
+	if (ret == 0)
+		ppool_debug_lane_open(c, l);
+	ppool_debug_leave(c);
+	return ret;
 }
 
 /* What a lane has cut off its page so far, since it opened or adopted it. */
@@ -286,6 +302,7 @@ ppool_lane_close(struct ppool_carver *c, struct ppool_lane *l)
 	struct ppool_page *pg = &p->page[l->page];
 	uint64_t unused = PPOOL_BIAS * PPOOL_USER + p->layout.page_bytes;
 
+	ppool_debug_lane_close(c, l);
 	c->frags += l->frags;
 	c->bytes += pg->open;
 	/* A mono-frag nobody has seen yet. An adopted page has other users. */
@@ -305,6 +322,7 @@ close_unused(struct ppool *p, struct ppool_page *pg)
 
 	__atomic_store_n(&pg->owner, 0, __ATOMIC_RELAXED);
 	pg->kind = PPOOL_KIND_WHOLE;
+	ppool_debug_pages_in(p, &obj, 1, PPOOL_DEBUG_DATA);
 	ppool_pages_put(p, &obj, 1);
 }
 
@@ -339,11 +357,13 @@ ppool_carver_set_max_len(struct ppool_carver *c, uint32_t max_len)
 		return ret;
 	if (!is_owner(c))
 		return -EPERM;
+	ppool_debug_enter(c);
 	c->max_bytes = c->headroom + max_len;
 	/* A lane must hold the largest frag, or be closed. */
 	for (i = 0; i < c->nb_lanes; i++)
 		if (c->lane[i].left != 0 && c->lane[i].left < c->max_bytes)
 			abandon(c, &c->lane[i]);
+	ppool_debug_leave(c);
 	return 0;
 }
 
@@ -364,6 +384,7 @@ ppool_parked_release(struct ppool *p)
 		unpark(p, pg);
 		pg->kind = PPOOL_KIND_WHOLE;
 		obj = pg->obj;
+		ppool_debug_pages_in(p, &obj, 1, PPOOL_DEBUG_DATA);
 		ppool_pages_put(p, &obj, 1);
 		n++;
 	}
@@ -384,6 +405,7 @@ ppool_carver_free(struct ppool_carver *c)
 				c->pool->mp->name);
 		return;
 	}
+	ppool_debug_enter(c);
 	for (i = 0; i < c->nb_lanes; i++)
 		if (c->lane[i].left != 0)
 			abandon(c, &c->lane[i]);
@@ -395,13 +417,18 @@ ppool_carver_free(struct ppool_carver *c)
 unsigned int
 ppool_headers_get(struct ppool_carver *c, struct rte_mbuf **m, unsigned int n)
 {
-	return is_owner(c) ? ppool_headers_take(c->pool, m, n) : 0;
+	ppool_debug_enter(c);
+	n = is_owner(c) ? ppool_headers_take(c->pool, m, n) : 0;
+	ppool_debug_leave(c);
+	return n;
 }
 
 void
 ppool_headers_put(struct ppool_carver *c, struct rte_mbuf **m, unsigned int n)
 {
+	ppool_debug_enter(c);
 	ppool_headers_return(c->pool, m, n);
+	ppool_debug_leave(c);
 }
 
 /*
@@ -450,10 +477,12 @@ ppool_carve_burst(struct ppool_carver *c, struct rte_mbuf **m, const uint32_t *l
 {
 	unsigned int got, done;
 
+	ppool_debug_enter(c);
 	got = ppool_headers_get(c, m, n);
 	done = carve(c, m, len, got);
 	if (unlikely(done < got))
 		ppool_headers_return(c->pool, m + done, got - done);
+	ppool_debug_leave(c);
 	return done;
 }
 

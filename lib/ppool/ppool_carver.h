@@ -172,6 +172,13 @@ int ppool_lane_open(struct ppool_carver *c, struct ppool_lane *lane);
 /** Slow path of ppool_commit(): settle the count of a page whose room is handed out. */
 void ppool_lane_close(struct ppool_carver *c, struct ppool_lane *lane);
 
+/** Part of ppool_reserve() where it is compiled with PPOOL_DEBUG: note that a lane is reserved. */
+void ppool_debug_reserve(struct ppool_carver *c, uint16_t lane);
+
+/** Part of ppool_commit() where it is compiled with PPOOL_DEBUG: check what it is given. */
+void ppool_debug_commit(struct ppool_carver *c, uint16_t lane, const struct rte_mbuf *m,
+		uint32_t len);
+
 /**
  * The receive buffer of a lane: all that is left of its page, at least headroom + max_len.
  *
@@ -188,6 +195,9 @@ ppool_reserve(struct ppool_carver *c, uint16_t lane, struct ppool_buf *buf)
 
 	if (unlikely(l->left == 0) && ppool_lane_open(c, l) != 0)
 		return -ENOMEM;
+#ifdef PPOOL_DEBUG
+	ppool_debug_reserve(c, lane);
+#endif
 	buf->addr = l->addr;
 	buf->iova = l->iova;
 	buf->len = l->left;
@@ -256,6 +266,9 @@ ppool_commit(struct ppool_carver *c, uint16_t lane, struct rte_mbuf *m, uint32_t
 {
 	struct ppool_lane *l = &c->lane[lane];
 
+#ifdef PPOOL_DEBUG
+	ppool_debug_commit(c, lane, m, len);
+#endif
 	ppool_lane_cut(c, l, m, len, len);
 	if (unlikely(l->left == 0))
 		ppool_lane_close(c, l);

@@ -156,6 +156,7 @@ frags_drop(struct ppool *p, uint32_t self, struct rte_mbuf * const *m, unsigned 
 			pages[nb_pages++] = pg->obj;
 		*bytes += PPOOL_BYTES(drop);
 	}
+	ppool_debug_pages_in(p, pages, nb_pages, PPOOL_DEBUG_DATA);
 	if (unlikely(uncharge.account != 0))
 		ppool_uncharge_commit(p, &uncharge);
 	return nb_pages;
@@ -197,6 +198,7 @@ ppool_frag_free_bulk(struct ppool *p, struct rte_mbuf * const *m, unsigned int n
 	struct ppool_lcore *lc = ppool_lcore_self(p);
 	unsigned int k;
 
+	ppool_debug_frags_in(p, m, n);
 	/* rte_pktmbuf_free(): the compiler makes a copy for one mbuf. */
 	if (n == 1) {
 		free_bulk(p, lc, m, 1);
@@ -240,6 +242,7 @@ mono_frag_bulk(struct ppool *p, struct rte_mbuf **m, unsigned int n)
 		ppool_headers_return(p, m, i);
 		return -ENOBUFS;
 	}
+	ppool_debug_pages_out(p, pages, n, PPOOL_DEBUG_DATA);
 	for (i = 0; i < n; i++)
 		mono_frag(p, m[i], pages[i]);
 	PPOOL_STAT_ADD(p, lc, frag_alloc, n);
@@ -400,6 +403,8 @@ split(struct ppool *p)
 	ret = ppool_layout_init(p);
 	if (ret == 0)
 		ret = create_page_table(p);
+	if (ret == 0)
+		ret = ppool_debug_split(p);
 	if (ret != 0)
 		return -ret;
 	if (create_frag_pool(p) == NULL) {

@@ -157,6 +157,7 @@ depot_release(struct ppool *p, unsigned int keep)
 		d->nb_idle -= pg->idle;
 		pg->kind = PPOOL_KIND_WHOLE;
 		obj = pg->obj;
+		ppool_debug_pages_in(p, &obj, 1, PPOOL_DEBUG_HEADER);
 		ppool_pages_put(p, &obj, 1);
 		n++;
 	}
@@ -173,6 +174,7 @@ grow(struct ppool *p)
 
 	if (ppool_pages_get(p, &obj, 1) != 0)
 		return false;
+	ppool_debug_pages_out(p, &obj, 1, PPOOL_DEBUG_HEADER);
 	rte_spinlock_lock(&p->depot.lock);
 	depot_add_page(p, ppool_page_of(p, obj));
 	rte_spinlock_unlock(&p->depot.lock);
@@ -324,6 +326,7 @@ ppool_headers_take(struct ppool *p, struct rte_mbuf **m, unsigned int n)
 	}
 	if (unlikely(k < n))
 		k += headers_take_slow(p, lc, m + k, n - k);
+	ppool_debug_headers_out(p, m, k);
 	return k;
 }
 
@@ -371,6 +374,7 @@ ppool_headers_give(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
 void
 ppool_headers_return(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
 {
+	ppool_debug_headers_in(p, m, n);
 	ppool_headers_give(p, m, n);
 	__atomic_store_n(&p->depot.reclaim_mark, 0, __ATOMIC_RELAXED);
 }

@@ -15,6 +15,7 @@
  *   ppool_carver.c   carvers and their lanes
  *   ppool_account.c  budgets of those who hold mbufs
  *   ppool_ledger.c   the books
+ *   ppool_debug.c    checks of a debug build
  *   mempool_ppfrag.c the mempool ops on top
  *
  * Locks, in the order in which they may be taken inside each other:
@@ -35,6 +36,7 @@
 #include "ppool.h"
 #include "ppool_account.h"
 #include "ppool_carver.h"
+#include "ppool_debug.h"
 #include "ppool_lock.h"
 
 extern int ppool_logtype;
@@ -136,6 +138,7 @@ struct ppool {
 	/* NULL until a frag is first charged */
 	struct ppool_accounts *accounts;
 	struct ppool_lcore *lcore[RTE_MAX_LCORE];
+	struct ppool_debug *debug; /* NULL but in a debug build */
 
 	rte_spinlock_t create_lock __rte_cache_aligned;
 	rte_spinlock_t shared_lock;

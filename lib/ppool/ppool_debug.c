@@ -1,0 +1,681 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The ppfrag authors
+ */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include <rte_debug.h>
+#include <rte_eal.h>
+#include <rte_malloc.h>
+
+#include "ppool_private.h"
+
+#define MESSAGE_SIZE 512
+
+/* Of this process; where there is none, misuse is a panic. */
+static ppool_debug_handler_t handler;
+static void *handler_arg;
+
+/* Says what is wrong with a pool, and does not come back but for a handler that does. */
+static void __rte_cold __rte_format_printf(2, 3) report(const struct ppool *p, const char *fmt, ...)
+{
+	char message[MESSAGE_SIZE];
+	int len;
+	va_list ap;
+
+	len = snprintf(message, sizeof(message), "mempool %s: ", p->mp->name);
+	va_start(ap, fmt);
+	vsnprintf(message + len, sizeof(message) - (size_t)len, fmt, ap);
+	va_end(ap);
+	if (handler == NULL)
+		rte_panic("PPOOL: %s\n", message);
+	handler(message, handler_arg);
+}
+
+static uint32_t
+commit_limit(const struct ppool_lane *l)
+{
+	return RTE_MIN(l->left, (uint32_t)UINT16_MAX);
+}
+
+/* What can be seen without tables. */
+static void
+check_commit(const struct ppool_carver *c, uint16_t lane, const struct rte_mbuf *m, uint32_t len)
+{
+	const struct ppool_lane *l = &c->lane[lane];
+	uint64_t bytes = (uint64_t)c->headroom + len;
+
+	if (lane >= c->nb_lanes)
+		report(c->pool, "commit on lane %u of carver %p, which has %u lanes", lane,
+				(const void *)c, c->nb_lanes);
+	else if (l->left == 0)
+		report(c->pool,
+				"commit on lane %u of carver %p, which has no page open: "
+				"ppool_reserve() comes first",
+				lane, (const void *)c);
+	else if (bytes == 0 || bytes > commit_limit(l))
+		report(c->pool,
+				"commit of %u bytes and a headroom of %u on lane %u of carver %p, "
+				"whose buffer holds %u",
+				len, c->headroom, lane, (const void *)c, commit_limit(l));
+	else if (ppool_frag_of(c->pool, m)->truesize != 0)
+		report(c->pool, "commit on lane %u of carver %p with mbuf %p, which has a frag",
+				lane, (const void *)c, (const void *)m);
+}
+
+#ifdef PPOOL_DEBUG
+
+#define POISON 0x6b
+
+/* For messages. */
+#define WHO_SIZE 48
+
+struct who {
+	uint32_t tid;
+	uint32_t lcore;
+};
+
+struct debug_page {
+	void *obj;                     /* NULL: this place of the table is empty */
+	const struct ppool_lane *lane; /* the last one that opened it */
+	uint32_t index;
+	uint32_t use; /* enum ppool_debug_use; atomic */
+	bool poisoned;
+	struct who in, out; /* who put it into the free lists and took it from there */
+};
+
+enum slot_state {
+	SLOT_IDLE,
+	SLOT_OUT,
+};
+
+struct debug_slot {
+	uint32_t state; /* enum slot_state; atomic */
+	struct who in, out;
+};
+
+struct ppool_debug {
+	struct debug_slot *slot; /* those of page 0, those of page 1...; NULL until split */
+	uint32_t mask;
+	struct debug_page page[]; /* hash table by obj */
+};
+
+/* Behind the lanes of a carver. */
+struct debug_carver {
+	uint32_t inside; /* thread that is in a function of the carver, else 0; atomic */
+	uint32_t depth;  /* how many functions it is in */
+	struct who who;  /* who drives the carver */
+	uint8_t reserved[];
+};
+
+int
+ppool_debug_set_handler(ppool_debug_handler_t f, void *arg)
+{
+	handler = f;
+	handler_arg = arg;
+	return 0;
+}
+
+static struct who
+who_am_i(void)
+{
+	return (struct who){ .tid = (uint32_t)rte_gettid(), .lcore = rte_lcore_id() };
+}
+
+static const char *
+who_str(struct who who, char *text)
+{
+	if (who.tid == 0)
+		snprintf(text, WHO_SIZE, "nobody");
+	else if (who.lcore == LCORE_ID_ANY)
+		snprintf(text, WHO_SIZE, "thread %u, no lcore", who.tid);
+	else
+		snprintf(text, WHO_SIZE, "thread %u, lcore %u", who.tid, who.lcore);
+	return text;
+}
+
+/* In an expression, for the length of a call. */
+#define WHO(who) who_str((who), (char[WHO_SIZE]){ 0 })
+#define ME WHO(who_am_i())
+
+static const char *
+use_str(uint32_t use)
+{
+	static const char * const names[] = {
+		[PPOOL_DEBUG_FREE] = "free",
+		[PPOOL_DEBUG_WHOLE] = "an ordinary object",
+		[PPOOL_DEBUG_DATA] = "a data page",
+		[PPOOL_DEBUG_HEADER] = "a header page",
+	};
+
+	return names[use];
+}
+
+/* Pools and pointers */
+
+static bool
+lies_in(const struct rte_mempool *mp, const void *ptr, size_t len)
+{
+	const struct rte_mempool_memhdr *chunk;
+
+	STAILQ_FOREACH(chunk, &mp->mem_list, next)
+		if ((uintptr_t)ptr >= (uintptr_t)chunk->addr &&
+				(uintptr_t)ptr + len <= (uintptr_t)chunk->addr + chunk->len)
+			return true;
+	return false;
+}
+
+struct search {
+	const void *ptr;
+	const struct rte_mempool *mp;
+};
+
+/* A frag pool lists the memory of its page pool, which is the one to name. */
+static void
+search_mempool(struct rte_mempool *mp, void *arg)
+{
+	struct search *s = arg;
+
+	if (!ppool_is_frag_pool(mp) && lies_in(mp, s->ptr, 1))
+		s->mp = mp;
+}
+
+static const char *
+pool_name_of(const void *ptr)
+{
+	struct search s = { .ptr = ptr };
+
+	rte_mempool_walk(search_mempool, &s);
+	return s.mp == NULL ? "none" : s.mp->name;
+}
+
+/* Pages */
+
+static uint32_t
+hash(const struct ppool_debug *d, const void *obj)
+{
+	return (uint32_t)(((uintptr_t)obj >> 3) * UINT64_C(0x9e3779b97f4a7c15) >> 32) & d->mask;
+}
+
+/* The page, or the empty place where it would be. */
+static struct debug_page *
+lookup(struct ppool_debug *d, const void *obj)
+{
+	uint32_t i = hash(d, obj);
+
+	while (d->page[i].obj != NULL && d->page[i].obj != obj)
+		i = (i + 1) & d->mask;
+	return &d->page[i];
+}
+
+/* Objects are enqueued for the first time when they have just been appended to the pool's list. */
+static bool
+is_new(const struct rte_mempool *mp, void *obj)
+{
+	struct rte_mempool_objhdr *hdr = RTE_PTR_SUB(obj, sizeof(*hdr));
+
+	return mp->elt_list.stqh_last == &STAILQ_NEXT(hdr, next);
+}
+
+static struct debug_page *
+find_page(struct ppool *p, void *obj, enum ppool_debug_use use)
+{
+	struct debug_page *pg = obj == NULL ? NULL : lookup(p->debug, obj);
+
+	if (pg != NULL && pg->obj == NULL && use == PPOOL_DEBUG_WHOLE && is_new(p->mp, obj)) {
+		pg->obj = obj;
+		pg->index = p->mp->populated_size - 1;
+		pg->use = PPOOL_DEBUG_WHOLE;
+	}
+	return pg == NULL || pg->obj == NULL ? NULL : pg;
+}
+
+/* The part of a page that belongs to nobody while it is free. */
+static char *
+page_room(const struct ppool *p, const struct debug_page *pg)
+{
+	return (char *)pg->obj + p->mp->elt_size - p->layout.room_bytes;
+}
+
+static void
+poison(const struct ppool *p, struct debug_page *pg)
+{
+	/* What an object holds that can never be split is not known. */
+	if (p->frag_mp == NULL)
+		return;
+	memset(page_room(p, pg), POISON, p->layout.room_bytes);
+	pg->poisoned = true;
+}
+
+static void
+check_poison(const struct ppool *p, struct debug_page *pg)
+{
+	const char *room = page_room(p, pg);
+	uint32_t i = 0, n = p->layout.room_bytes;
+
+	if (!pg->poisoned)
+		return;
+	pg->poisoned = false;
+	if (room[0] == POISON && memcmp(room, room + 1, n - 1) == 0)
+		return;
+	while (room[i] == POISON)
+		i++;
+	report(p,
+			"page %u, %p, was written to after it was freed, first at %p, byte %u of "
+			"the element; freed by %s; found by %s",
+			pg->index, pg->obj, (const void *)(room + i),
+			(uint32_t)RTE_PTR_DIFF(room + i, pg->obj), WHO(pg->in), ME);
+}
+
+static void
+report_put(struct ppool *p, const struct debug_page *pg, uint32_t found, enum ppool_debug_use use)
+{
+	if (found == PPOOL_DEBUG_FREE)
+		report(p, "double put of page %u, %p, by %s: it is free, put before by %s",
+				pg->index, pg->obj, ME, WHO(pg->in));
+	else
+		report(p, "put of page %u, %p, as %s by %s: it is %s, taken by %s", pg->index,
+				pg->obj, use_str(use), ME, use_str(found), WHO(pg->out));
+}
+
+static void
+page_in(struct ppool *p, void *obj, enum ppool_debug_use use)
+{
+	struct debug_page *pg = find_page(p, obj, use);
+	uint32_t found = use;
+
+	if (pg == NULL) {
+		report(p, "put of %p by %s: it is no object of this mempool but lies in mempool %s",
+				obj, ME, pool_name_of(obj));
+		return;
+	}
+	if (!__atomic_compare_exchange_n(&pg->use, &found, PPOOL_DEBUG_FREE, false,
+			    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+		report_put(p, pg, found, use);
+		return;
+	}
+	pg->in = who_am_i();
+	poison(p, pg);
+}
+
+void
+ppool_debug_pages_in(struct ppool *p, void * const *obj, unsigned int n, enum ppool_debug_use use)
+{
+	unsigned int i;
+
+	for (i = 0; p->debug != NULL && i < n; i++)
+		page_in(p, obj[i], use);
+}
+
+static void
+page_out(struct ppool *p, void *obj, enum ppool_debug_use use)
+{
+	struct debug_page *pg = find_page(p, obj, use);
+	uint32_t found = PPOOL_DEBUG_FREE;
+
+	if (pg == NULL) {
+		report(p, "%p is in the free lists but is no object of this mempool", obj);
+		return;
+	}
+	if (!__atomic_compare_exchange_n(&pg->use, &found, use, false, __ATOMIC_ACQ_REL,
+			    __ATOMIC_ACQUIRE))
+		report(p, "page %u, %p, is in the free lists but is %s, taken by %s; found by %s",
+				pg->index, obj, use_str(found), WHO(pg->out), ME);
+	pg->out = who_am_i();
+	check_poison(p, pg);
+}
+
+void
+ppool_debug_pages_out(struct ppool *p, void * const *obj, unsigned int n, enum ppool_debug_use use)
+{
+	unsigned int i;
+
+	for (i = 0; p->debug != NULL && i < n; i++)
+		page_out(p, obj[i], use);
+}
+
+/* Headers */
+
+static struct debug_slot *
+slot_at(const struct ppool *p, uint32_t page, uint32_t i)
+{
+	return &p->debug->slot[(size_t)page * p->layout.slots + i];
+}
+
+/* NULL where m is no slot of a header page of this pool; it may point anywhere. */
+static struct debug_slot *
+find_slot(const struct ppool *p, const struct rte_mbuf *m)
+{
+	const struct ppool_page *pg;
+	uint32_t page, i;
+
+	if (!lies_in(p->mp, m, p->frag_offset + sizeof(struct ppool_frag)))
+		return NULL;
+	page = ppool_frag_of(p, m)->header_page;
+	if (page >= p->mp->size || p->page[page].kind != PPOOL_KIND_HEADER)
+		return NULL;
+	pg = &p->page[page];
+	if ((uintptr_t)m < (uintptr_t)pg->obj + p->first_slot)
+		return NULL;
+	i = (uint32_t)(((uintptr_t)m - (uintptr_t)pg->obj - p->first_slot) / p->layout.slot_bytes);
+	if (i >= p->layout.slots || ppool_slot_at(p, pg, i) != m)
+		return NULL;
+	return slot_at(p, page, i);
+}
+
+static void
+report_foreign(const struct ppool *p, const char *what, const void *m)
+{
+	report(p, "%s of %p by %s: it is no header slot of this mempool but lies in mempool %s",
+			what, m, ME, pool_name_of(m));
+}
+
+static void
+report_twice(const struct ppool *p, const char *what, const struct rte_mbuf *m,
+		const struct debug_slot *slot)
+{
+	const struct ppool_frag *frag = ppool_frag_of(p, m);
+
+	report(p, "double %s of mbuf %p, in header page %u, by %s: it is idle, freed before by %s",
+			what, (const void *)m, frag->header_page, ME, WHO(slot->in));
+}
+
+static bool
+slot_change(struct debug_slot *slot, uint32_t from, uint32_t to)
+{
+	return __atomic_compare_exchange_n(&slot->state, &from, to, false, __ATOMIC_ACQ_REL,
+			__ATOMIC_ACQUIRE);
+}
+
+static void
+header_out(struct ppool *p, struct rte_mbuf *m)
+{
+	struct debug_slot *slot = find_slot(p, m);
+
+	if (slot == NULL)
+		report_foreign(p, "handing out", m);
+	else if (!slot_change(slot, SLOT_IDLE, SLOT_OUT))
+		report(p, "mbuf %p is in the lists of idle headers but was taken by %s",
+				(const void *)m, WHO(slot->out));
+	else
+		slot->out = who_am_i();
+}
+
+void
+ppool_debug_headers_out(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
+{
+	unsigned int i;
+
+	for (i = 0; p->debug != NULL && i < n; i++)
+		header_out(p, m[i]);
+}
+
+static void
+header_in(struct ppool *p, struct rte_mbuf *m)
+{
+	struct debug_slot *slot = find_slot(p, m);
+
+	if (slot == NULL)
+		report_foreign(p, "giving back", m);
+	else if (ppool_frag_of(p, m)->truesize != 0)
+		report(p,
+				"giving back of header %p by %s: it has a frag on page %u, free it "
+				"instead",
+				(const void *)m, ME, ppool_frag_of(p, m)->page);
+	else if (!slot_change(slot, SLOT_OUT, SLOT_IDLE))
+		report_twice(p, "giving back", m, slot);
+	else
+		slot->in = who_am_i();
+}
+
+void
+ppool_debug_headers_in(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
+{
+	unsigned int i;
+
+	for (i = 0; p->debug != NULL && i < n; i++)
+		header_in(p, m[i]);
+}
+
+/* What frees an mbuf has made it ready for the next user. */
+static void
+check_mbuf(const struct ppool *p, const struct rte_mbuf *m)
+{
+	const struct ppool_frag *frag = ppool_frag_of(p, m);
+
+	if (rte_mbuf_refcnt_read(m) != 1 || m->next != NULL || m->nb_segs != 1)
+		report(p, "free of mbuf %p by %s: refcnt %u, %u segments, next %p", (const void *)m,
+				ME, rte_mbuf_refcnt_read(m), m->nb_segs, (void *)m->next);
+	if (m->pool != p->frag_mp || m->shinfo != &frag->shinfo)
+		report(p, "free of mbuf %p by %s: its pool or shinfo was overwritten",
+				(const void *)m, ME);
+	if (frag->page >= p->mp->size || p->page[frag->page].kind != PPOOL_KIND_DATA ||
+			frag->truesize > p->layout.page_bytes)
+		report(p, "free of mbuf %p by %s: its record was overwritten, page %u, truesize %u",
+				(const void *)m, ME, frag->page, frag->truesize);
+}
+
+static void
+frag_in(struct ppool *p, struct rte_mbuf *m)
+{
+	struct debug_slot *slot = find_slot(p, m);
+
+	if (slot == NULL) {
+		report_foreign(p, "free", m);
+		return;
+	}
+	if (__atomic_load_n(&slot->state, __ATOMIC_ACQUIRE) == SLOT_OUT) {
+		if (ppool_frag_of(p, m)->truesize == 0)
+			report(p, "free of mbuf %p by %s: it has no frag, ppool_headers_put() it",
+					(const void *)m, ME);
+		check_mbuf(p, m);
+	}
+	if (!slot_change(slot, SLOT_OUT, SLOT_IDLE))
+		report_twice(p, "free", m, slot);
+	else
+		slot->in = who_am_i();
+}
+
+void
+ppool_debug_frags_in(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
+{
+	unsigned int i;
+
+	for (i = 0; p->debug != NULL && i < n; i++)
+		frag_in(p, m[i]);
+}
+
+/* Carvers */
+
+size_t
+ppool_debug_carver_bytes(unsigned int nb_lanes)
+{
+	return sizeof(struct debug_carver) + nb_lanes;
+}
+
+/* NULL where the pool was made by a release build. */
+static struct debug_carver *
+debug_of(const struct ppool_carver *c)
+{
+	return c->pool->debug == NULL ? NULL :
+					(struct debug_carver *)((uintptr_t)&c->lane[c->nb_lanes]);
+}
+
+void
+ppool_debug_enter(struct ppool_carver *c)
+{
+	struct debug_carver *d = debug_of(c);
+	struct who me = who_am_i();
+	uint32_t inside = 0;
+
+	if (d == NULL)
+		return;
+	if (!__atomic_compare_exchange_n(&d->inside, &inside, me.tid, false, __ATOMIC_ACQUIRE,
+			    __ATOMIC_RELAXED) &&
+			inside != me.tid) {
+		report(c->pool, "carver %p entered by %s while thread %u, lcore %d, is inside",
+				(const void *)c, ME, inside, (int)d->who.lcore);
+		return;
+	}
+	d->depth++;
+	d->who = me;
+}
+
+void
+ppool_debug_leave(struct ppool_carver *c)
+{
+	struct debug_carver *d = debug_of(c);
+
+	if (d != NULL && --d->depth == 0)
+		__atomic_store_n(&d->inside, 0, __ATOMIC_RELEASE);
+}
+
+/* Whether this thread drives the carver; says so if not. */
+static bool
+check_driver(const struct ppool_carver *c, const struct ppool_lane *l)
+{
+	const struct debug_carver *d = debug_of(c);
+
+	if (d->who.tid == (uint32_t)rte_gettid())
+		return true;
+	report(c->pool,
+			"commit on lane %u of carver %p by %s: it is driven by %s; a thread that "
+			"takes it over calls ppool_headers_get() first",
+			(unsigned int)(l - c->lane), (const void *)c, ME, WHO(d->who));
+	return false;
+}
+
+static struct debug_page *
+page_of_lane(const struct ppool_carver *c, const struct ppool_lane *l)
+{
+	return lookup(c->pool->debug, c->pool->page[l->page].obj);
+}
+
+void
+ppool_debug_lane_open(const struct ppool_carver *c, const struct ppool_lane *l)
+{
+	if (c->pool->debug != NULL)
+		page_of_lane(c, l)->lane = l;
+}
+
+/* The only look at what a driver commits that was not built for debugging. */
+void
+ppool_debug_lane_close(const struct ppool_carver *c, const struct ppool_lane *l)
+{
+	uint64_t use;
+
+	if (c->pool->debug == NULL || !check_driver(c, l))
+		return;
+	/* An open page has far more users than it could have frags. */
+	use = __atomic_load_n(&c->pool->page[l->page].use, __ATOMIC_RELAXED);
+	if (page_of_lane(c, l)->lane != l || PPOOL_USERS(use) < PPOOL_BIAS / 2)
+		report(c->pool,
+				"commit on lane %u of carver %p by %s, which has no page open: "
+				"ppool_reserve() comes first",
+				(unsigned int)(l - c->lane), (const void *)c, ME);
+}
+
+void
+ppool_debug_reserve(struct ppool_carver *c, uint16_t lane)
+{
+	struct debug_carver *d = debug_of(c);
+
+	if (d != NULL && lane < c->nb_lanes)
+		d->reserved[lane] = 1;
+}
+
+void
+ppool_debug_commit(struct ppool_carver *c, uint16_t lane, const struct rte_mbuf *m, uint32_t len)
+{
+	struct debug_carver *d = debug_of(c);
+	const struct debug_slot *slot;
+
+	if (d == NULL || lane >= c->nb_lanes) {
+		check_commit(c, lane, m, len);
+		return;
+	}
+	check_driver(c, &c->lane[lane]);
+	if (c->lane[lane].left != 0 && !d->reserved[lane])
+		report(c->pool,
+				"commit on lane %u of carver %p by %s, which is not reserved since "
+				"the last commit",
+				lane, (const void *)c, ME);
+	d->reserved[lane] = 0;
+	slot = find_slot(c->pool, m);
+	if (slot == NULL)
+		report_foreign(c->pool, "commit", m);
+	else if (slot->state != SLOT_OUT)
+		report(c->pool, "commit with mbuf %p by %s: it is idle, freed before by %s",
+				(const void *)m, ME, WHO(slot->in));
+	else
+		check_commit(c, lane, m, len);
+}
+
+/* Tables */
+
+int
+ppool_debug_create(struct ppool *p)
+{
+	/* At most half full, so that a search ends soon. */
+	uint32_t n = rte_align32pow2(2 * p->mp->size + 2);
+
+	p->debug = rte_zmalloc_socket("ppool_debug",
+			sizeof(*p->debug) + n * sizeof(p->debug->page[0]), 0, p->mp->socket_id);
+	if (p->debug == NULL) {
+		PPOOL_LOG(ERR, "no memory for the debug tables of mempool %s", p->mp->name);
+		return -ENOMEM;
+	}
+	p->debug->mask = n - 1;
+	return 0;
+}
+
+int
+ppool_debug_split(struct ppool *p)
+{
+	if (p->debug == NULL)
+		return 0;
+	p->debug->slot = rte_zmalloc_socket("ppool_debug",
+			(size_t)p->mp->size * p->layout.slots * sizeof(p->debug->slot[0]), 0,
+			p->mp->socket_id);
+	return p->debug->slot == NULL ? -ENOMEM : 0;
+}
+
+void
+ppool_debug_destroy(struct ppool *p)
+{
+	if (p->debug != NULL)
+		rte_free(p->debug->slot);
+	rte_free(p->debug);
+}
+
+#else /* !PPOOL_DEBUG */
+
+int
+ppool_debug_set_handler(ppool_debug_handler_t f, void *arg)
+{
+	RTE_SET_USED(f);
+	RTE_SET_USED(arg);
+	return -ENOTSUP;
+}
+
+/* For programs that were built for debugging where this library was not. */
+
+void
+ppool_debug_reserve(struct ppool_carver *c, uint16_t lane)
+{
+	RTE_SET_USED(c);
+	RTE_SET_USED(lane);
+}
+
+void
+ppool_debug_commit(struct ppool_carver *c, uint16_t lane, const struct rte_mbuf *m, uint32_t len)
+{
+	check_commit(c, lane, m, len);
+}
+
+#endif /* PPOOL_DEBUG */

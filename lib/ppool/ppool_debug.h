@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The ppfrag authors
+ */
+
+#ifndef _PPOOL_DEBUG_H_
+#define _PPOOL_DEBUG_H_
+
+/*
+ * Checks of a debug build (Meson option ppool_debug): misuse is reported, with the names of those
+ * who did it, before it reaches the books. What the checks need to know lies in tables of their
+ * own, found through the pool, so that the layout of everything else is that of a release build,
+ * in which the hooks below are empty.
+ */
+
+#include <stddef.h>
+
+#include <rte_common.h>
+#include <rte_mbuf.h>
+
+struct ppool;
+struct ppool_carver;
+struct ppool_lane;
+
+/* What a page is in use for. */
+enum ppool_debug_use {
+	PPOOL_DEBUG_FREE,
+	PPOOL_DEBUG_WHOLE,
+	PPOOL_DEBUG_DATA,
+	PPOOL_DEBUG_HEADER,
+};
+
+#ifdef PPOOL_DEBUG
+
+/* Tables for pages when the pool is made, for slots when it is split. Return 0 or -ENOMEM. */
+int ppool_debug_create(struct ppool *p);
+int ppool_debug_split(struct ppool *p);
+void ppool_debug_destroy(struct ppool *p);
+
+/* Pages leave the free lists for some use, and come back from it; before anybody can take them. */
+void ppool_debug_pages_out(struct ppool *p, void * const *obj, unsigned int n,
+		enum ppool_debug_use use);
+void ppool_debug_pages_in(struct ppool *p, void * const *obj, unsigned int n,
+		enum ppool_debug_use use);
+
+/* Headers are taken, are given back without a frag, or are freed with one. */
+void ppool_debug_headers_out(struct ppool *p, struct rte_mbuf * const *m, unsigned int n);
+void ppool_debug_headers_in(struct ppool *p, struct rte_mbuf * const *m, unsigned int n);
+void ppool_debug_frags_in(struct ppool *p, struct rte_mbuf * const *m, unsigned int n);
+
+/* What is appended to a carver. */
+size_t ppool_debug_carver_bytes(unsigned int nb_lanes);
+
+/* Around every function that drives a carver; they may be nested. Who enters is its owner. */
+void ppool_debug_enter(struct ppool_carver *c);
+void ppool_debug_leave(struct ppool_carver *c);
+
+void ppool_debug_lane_open(const struct ppool_carver *c, const struct ppool_lane *l);
+void ppool_debug_lane_close(const struct ppool_carver *c, const struct ppool_lane *l);
+
+#else
+
+static inline int
+ppool_debug_create(struct ppool *p)
+{
+	RTE_SET_USED(p);
+	return 0;
+}
+
+static inline int
+ppool_debug_split(struct ppool *p)
+{
+	RTE_SET_USED(p);
+	return 0;
+}
+
+static inline size_t
+ppool_debug_carver_bytes(unsigned int nb_lanes)
+{
+	RTE_SET_USED(nb_lanes);
+	return 0;
+}
+
+#define ppool_debug_destroy(p) RTE_SET_USED(p)
+#define ppool_debug_pages_out(p, obj, n, use) RTE_SET_USED(obj)
+#define ppool_debug_pages_in(p, obj, n, use) RTE_SET_USED(obj)
+#define ppool_debug_headers_out(p, m, n) RTE_SET_USED(m)
+#define ppool_debug_headers_in(p, m, n) RTE_SET_USED(m)
+#define ppool_debug_frags_in(p, m, n) RTE_SET_USED(m)
+#define ppool_debug_enter(c) RTE_SET_USED(c)
+#define ppool_debug_leave(c) RTE_SET_USED(c)
+#define ppool_debug_lane_open(c, l) RTE_SET_USED(l)
+#define ppool_debug_lane_close(c, l) RTE_SET_USED(l)
+
+#endif /* PPOOL_DEBUG */
+
+#endif /* _PPOOL_DEBUG_H_ */
