@@ -20,6 +20,7 @@ Without a part: all of them, in this order.
   build     gcc and clang, warnings are errors
   unit      the unit suites of dpdk-test-ppool
   sanitize  the same under AddressSanitizer and UndefinedBehaviorSanitizer
+  tsan      the suite threads under ThreadSanitizer
   autotest  DPDK's own tests of mempool and mbuf, on this pool
   install   an installation, and programs built against it
   doc       guides and reference
@@ -29,7 +30,7 @@ Environment: PPFRAG_NO_HUGE=1 runs everything without hugepages.
 END
 }
 
-parts=(lint model build unit sanitize autotest install doc e2e)
+parts=(lint model build unit sanitize tsan autotest install doc e2e)
 passed=0
 failed=0
 skipped=0
@@ -93,7 +94,8 @@ part_build() {
 	one "build with clang" build build-clang clang --werror
 }
 
-# Run the unit suites of a build directory, with more EAL options, and add what they report.
+# Run the unit suites of a build directory, or those in $suites, with more EAL options, and add what
+# they report.
 unit() {
 	local name=$1 dir=$2 log json counts status
 	shift 2
@@ -104,7 +106,7 @@ unit() {
 	timeout 600 $fixed_addresses "$dir/app/test-ppool/dpdk-test-ppool" $unit_mem \
 		--file-prefix "ppfrag-unit-$$" --no-pci --lcores "$lcores4" \
 		-d "$dir/drivers/net/ppfrag/librte_net_ppfrag.so" "$@" \
-		-- unit --json "$json" > "$log" 2>&1 < /dev/null
+		-- unit --json "$json" ${suites-} > "$log" 2>&1 < /dev/null
 	status=$?
 	counts=$(/usr/bin/python3 -c '
 import json, sys
@@ -135,6 +137,17 @@ part_sanitize() {
 		-Db_sanitize=address,undefined || return
 	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
 		unit "unit under sanitizers" build-asan --base-virtaddr=0x200000000000
+}
+
+# DPDK's libraries are not built for it: what they call in libc is left out. See devtools/tsan.supp.
+# Without other processes there is no thread of EAL that ends in the midst of such a call.
+part_tsan() {
+	local options="suppressions=$PWD/devtools/tsan.supp:ignore_noninstrumented_modules=1"
+	one "build with ThreadSanitizer" build build-tsan gcc -Dbuildtype=debugoptimized \
+		-Db_sanitize=thread || return
+	suites=threads TSAN_OPTIONS=$options:history_size=4 \
+		unit "threads under ThreadSanitizer" build-tsan --in-memory
+	grep -o '[0-9]* actors took.*' "$logs/threads-under-ThreadSanitizer.log"
 }
 
 autotest() {

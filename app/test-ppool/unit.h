@@ -27,6 +27,7 @@
 #include <rte_lcore.h>
 #include <rte_mbuf.h>
 #include <rte_mempool.h>
+#include <rte_ring.h>
 
 #include <ppool.h>
 #include <ppool_account.h>
@@ -87,6 +88,25 @@ unit_range(uint64_t *state, uint32_t low, uint32_t high)
 }
 
 void unit_shuffle(void **array, unsigned int n, uint64_t *state);
+
+/* As ppool_lock.h: where a thread sanitizer must be told of the order that DPDK makes. */
+#if defined(__SANITIZE_THREAD__)
+#define UNIT_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define UNIT_TSAN 1
+#endif
+#endif
+#ifdef UNIT_TSAN
+void __tsan_acquire(void *addr);
+void __tsan_release(void *addr);
+#define UNIT_TSAN_ACQUIRE(addr) __tsan_acquire(addr)
+#define UNIT_TSAN_RELEASE(addr) __tsan_release(addr)
+#else
+#define UNIT_TSAN 0
+#define UNIT_TSAN_ACQUIRE(addr) RTE_SET_USED(addr)
+#define UNIT_TSAN_RELEASE(addr) RTE_SET_USED(addr)
+#endif
 
 /* Pools. All names are given by the functions. */
 
@@ -167,5 +187,25 @@ int unit_on_lcore(unsigned int i, lcore_function_t *f, void *arg);
 int unit_on_thread(lcore_function_t *f, void *arg);
 
 unsigned int unit_workers(void);
+
+/* What the suite 'threads' does, for others. */
+
+struct unit_stress {
+	struct rte_mempool *mp;     /* page pool */
+	struct rte_mempool *clones; /* NULL: none are made */
+	struct rte_ring *ring;      /* by which actors, also of other processes, pass mbufs */
+	uint32_t max_len;
+	uint64_t seed;
+	bool alone; /* this thread only, else all lcores and other threads */
+};
+
+/** Elements of the ring. */
+#define UNIT_STRESS_RING 1024u
+
+/** Returns what went wrong, or NULL. */
+const char *unit_stress(const struct unit_stress *conf);
+
+/** Free what is left in the ring, and the ring; all is as before then. */
+void unit_stress_end(struct rte_mempool *mp, struct rte_ring *ring);
 
 #endif /* _UNIT_H_ */

@@ -35,7 +35,7 @@ register_carver(struct ppool *p, struct ppool_carver *c)
 	rte_spinlock_lock(&p->depot.lock);
 	c->next = p->depot.carvers;
 	p->depot.carvers = c;
-	p->depot.nb_carvers++;
+	PPOOL_COUNT(p->depot.nb_carvers, 1);
 	rte_spinlock_unlock(&p->depot.lock);
 }
 
@@ -48,7 +48,7 @@ unregister_carver(struct ppool *p, struct ppool_carver *c)
 	for (link = &p->depot.carvers; *link != c; link = &(*link)->next)
 		;
 	*link = c->next;
-	p->depot.nb_carvers--;
+	PPOOL_COUNT(p->depot.nb_carvers, -1);
 	__atomic_fetch_add(&p->stats.frag_alloc, c->frags, __ATOMIC_RELAXED);
 	__atomic_fetch_add(&p->stats.frag_alloc_bytes, c->bytes, __ATOMIC_RELAXED);
 	__atomic_fetch_add(&p->stats.page_open, c->pages, __ATOMIC_RELAXED);
@@ -110,6 +110,8 @@ ppool_carver_create(struct rte_mempool *mp, const struct ppool_carver_conf *conf
 		rte_errno = ENOMEM;
 		return NULL;
 	}
+	/* The heap of EAL has a lock. */
+	PPOOL_TSAN_ACQUIRE(&p->depot.carvers);
 	c->pool = p;
 	c->tail_bytes = p->tail_bytes;
 	c->frag_offset = p->frag_offset;
@@ -119,7 +121,7 @@ ppool_carver_create(struct rte_mempool *mp, const struct ppool_carver_conf *conf
 	c->owner = self_as_owner(p);
 	ppool_carver_set_max_len(c, conf->max_len);
 	register_carver(p, c);
-	if (!ppool_headers_reserve(p, p->depot.nb_carvers)) {
+	if (!ppool_headers_reserve(p, __atomic_load_n(&p->depot.nb_carvers, __ATOMIC_RELAXED))) {
 		ppool_carver_free(c);
 		rte_errno = ENOMEM;
 		return NULL;
@@ -411,6 +413,7 @@ ppool_carver_free(struct ppool_carver *c)
 			abandon(c, &c->lane[i]);
 	unregister_carver(c->pool, c);
 	ppool_headers_reclaim(c->pool, true);
+	PPOOL_TSAN_RELEASE(&c->pool->depot.carvers);
 	rte_free(c);
 }
 

@@ -144,6 +144,8 @@ frags_drop(struct ppool *p, uint32_t self, struct rte_mbuf * const *m, unsigned 
 		pg = &p->page[frag->page];
 		drop = 0;
 		do {
+			/* rte_mbuf reads a count of one without ordering: clones were freed. */
+			PPOOL_TSAN_ACQUIRE(&frag->shinfo.refcnt);
 			drop += PPOOL_USER + frag->truesize;
 			if (unlikely(frag->account != 0))
 				ppool_uncharge_frag(&uncharge, frag);
@@ -274,6 +276,7 @@ ppool_free_pinned(void *addr, void *opaque)
 	struct rte_mbuf *m = opaque;
 
 	RTE_SET_USED(addr);
+	PPOOL_TSAN_ACQUIRE(&m->shinfo->refcnt);
 	rte_mbuf_ext_refcnt_set(m->shinfo, 1);
 	m->ol_flags = RTE_MBUF_F_EXTERNAL;
 	m->next = NULL;

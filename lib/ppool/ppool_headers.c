@@ -95,7 +95,7 @@ depot_put(struct ppool *p, struct rte_mbuf *m)
 	pg->idle_first = slot_index(p, pg, m);
 	if (pg->idle++ == 0)
 		depot_link(p, pg);
-	p->depot.nb_idle++;
+	PPOOL_COUNT(p->depot.nb_idle, 1);
 	if (pg->idle == p->layout.slots)
 		p->depot.nb_idle_pages++;
 }
@@ -116,7 +116,7 @@ depot_get(struct ppool *p, struct rte_mbuf **m, unsigned int n)
 		if (--pg->idle == 0)
 			depot_unlink(p, pg);
 	}
-	d->nb_idle -= i;
+	PPOOL_COUNT(d->nb_idle, -i);
 	return i;
 }
 
@@ -133,7 +133,7 @@ depot_add_page(struct ppool *p, struct ppool_page *pg)
 		slot_format(p, pg, i);
 		depot_put(p, ppool_slot_at(p, pg, i));
 	}
-	p->depot.nb_header_pages++;
+	PPOOL_COUNT(p->depot.nb_header_pages, 1);
 }
 
 /* Give wholly idle header pages back until only keep are left. Returns how many went. */
@@ -153,8 +153,8 @@ depot_release(struct ppool *p, unsigned int keep)
 			continue;
 		depot_unlink(p, pg);
 		d->nb_idle_pages--;
-		d->nb_header_pages--;
-		d->nb_idle -= pg->idle;
+		PPOOL_COUNT(d->nb_header_pages, -1);
+		PPOOL_COUNT(d->nb_idle, -pg->idle);
 		pg->kind = PPOOL_KIND_WHOLE;
 		obj = pg->obj;
 		ppool_debug_pages_in(p, &obj, 1, PPOOL_DEBUG_HEADER);
@@ -185,7 +185,7 @@ grow(struct ppool *p)
 bool
 ppool_headers_reserve(struct ppool *p, unsigned int pages)
 {
-	while (p->depot.nb_header_pages < pages)
+	while (__atomic_load_n(&p->depot.nb_header_pages, __ATOMIC_RELAXED) < pages)
 		if (!grow(p))
 			return false;
 	return true;

@@ -11,14 +11,6 @@
 
 #include "ppool_lock.h"
 
-#if defined(__SANITIZE_THREAD__)
-#define PPOOL_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define PPOOL_TSAN 1
-#endif
-#endif
-
 static bool registered;
 
 /* The global flavour, because the owner of a lock may live in a secondary process. */

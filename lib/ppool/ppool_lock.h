@@ -22,7 +22,29 @@
 #include <stdint.h>
 
 #include <rte_branch_prediction.h>
+#include <rte_common.h>
 #include <rte_spinlock.h>
+
+/*
+ * A thread sanitizer sees what is built with it, DPDK is not: here it is told of the order that
+ * DPDK's own locks and counts make.
+ */
+#if defined(__SANITIZE_THREAD__)
+#define PPOOL_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define PPOOL_TSAN 1
+#endif
+#endif
+#ifdef PPOOL_TSAN
+void __tsan_acquire(void *addr);
+void __tsan_release(void *addr);
+#define PPOOL_TSAN_ACQUIRE(addr) __tsan_acquire(addr)
+#define PPOOL_TSAN_RELEASE(addr) __tsan_release(addr)
+#else
+#define PPOOL_TSAN_ACQUIRE(addr) RTE_SET_USED(addr)
+#define PPOOL_TSAN_RELEASE(addr) RTE_SET_USED(addr)
+#endif
 
 struct ppool_lock {
 	uint32_t busy;          /* the owner is inside; written by the owner only */

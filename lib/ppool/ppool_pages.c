@@ -97,7 +97,7 @@ refill_shared(struct ppool *p, struct ppool_lcore *lc, void **obj, unsigned int 
 	lc->max_pages = RTE_MIN(2 * lc->max_pages, PPOOL_LCORE_PAGES);
 	if (ppool_lcore_put_pages(lc, later, k))
 		k = 0;
-	lc->stats.refill_shared++;
+	PPOOL_COUNT(lc->stats.refill_shared, 1);
 	ppool_unlock_owner(&lc->lock);
 	if (unlikely(k > 0)) {
 		rte_spinlock_lock(&p->shared_lock);
@@ -198,10 +198,10 @@ pages_put_slow(struct ppool *p, struct ppool_lcore *lc, void * const *obj, unsig
 		k = lc->nb_pages - RTE_MIN(lc->nb_pages, lc->max_pages / 2);
 		memcpy(cold, lc->pages, k * sizeof(cold[0]));
 		memmove(lc->pages, lc->pages + k, (lc->nb_pages - k) * sizeof(cold[0]));
-		lc->nb_pages -= k;
+		__atomic_store_n(&lc->nb_pages, lc->nb_pages - k, __ATOMIC_RELAXED);
 		if (ppool_lcore_put_pages(lc, obj, n))
 			n = 0;
-		lc->stats.flush_shared++;
+		PPOOL_COUNT(lc->stats.flush_shared, 1);
 		ppool_unlock_owner(&lc->lock);
 	}
 	rte_spinlock_lock(&p->shared_lock);

@@ -201,11 +201,14 @@ ppool_lcore_put_pages(struct ppool_lcore *lc, void * const *obj, unsigned int n)
 	return true;
 }
 
+/* Add to a counter that is read without the lock or by others than the thread that may write it. */
+#define PPOOL_COUNT(counter, n) __atomic_store_n(&(counter), (counter) + (n), __ATOMIC_RELAXED)
+
 /* Add to a counter: ours alone, or shared by all threads that are no lcore. */
 #define PPOOL_STAT_ADD(p, lc, name, n) \
 	do { \
 		if (likely((lc) != NULL)) \
-			(lc)->stats.name += (n); \
+			PPOOL_COUNT((lc)->stats.name, n); \
 		else \
 			__atomic_fetch_add(&(p)->stats.name, (n), __ATOMIC_RELAXED); \
 	} while (0)
