@@ -19,7 +19,8 @@ Without a part: all of them, in this order.
   model     the models of the counting protocol, all interleavings
   build     gcc and clang, warnings are errors
   unit      the unit suites of dpdk-test-ppool
-  sanitize  the same under AddressSanitizer and UndefinedBehaviorSanitizer
+  sanitize  the same under AddressSanitizer and UndefinedBehaviorSanitizer, with the library's
+            own checks (-Dppool_debug=true)
   tsan      the suite threads under ThreadSanitizer
   autotest  DPDK's own tests of mempool and mbuf, on this pool
   install   an installation, and programs built against it
@@ -133,10 +134,10 @@ part_unit() { unit "unit" "$PPFRAG_BUILD"; }
 # LeakSanitizer does not know what hugepages refer to; the suites look for leaks themselves.
 # The shadow memory lies where EAL would put its own, which a secondary process has to do as well.
 part_sanitize() {
-	one "build with sanitizers" build build-asan gcc -Dbuildtype=debugoptimized \
-		-Db_sanitize=address,undefined || return
+	one "build with sanitizers" build build-sanitize gcc -Dbuildtype=debugoptimized \
+		-Db_sanitize=address,undefined -Dppool_debug=true || return
 	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
-		unit "unit under sanitizers" build-asan --base-virtaddr=0x200000000000
+		unit "unit under sanitizers" build-sanitize --base-virtaddr=0x200000000000
 }
 
 # DPDK's libraries are not built for it: what they call in libc is left out. See devtools/tsan.supp.

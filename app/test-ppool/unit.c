@@ -38,6 +38,12 @@ unit_shuffle(void **array, unsigned int n, uint64_t *state)
 	}
 }
 
+bool
+unit_debug_build(void)
+{
+	return ppool_debug_set_handler(NULL, NULL) == 0;
+}
+
 /* Pools */
 
 const char *

@@ -48,7 +48,7 @@ struct unit_suite {
 #define UNIT_TEST(f) cmocka_unit_test_setup_teardown(f, unit_setup, unit_teardown)
 
 extern const struct unit_suite suite_mempool, suite_frag, suite_carver, suite_ledger, suite_threads,
-		suite_secondary, suite_info, suite_create, suite_account, suite_port;
+		suite_secondary, suite_info, suite_create, suite_account, suite_port, suite_debug;
 
 int unit_setup(void **state);
 int unit_teardown(void **state);
@@ -107,6 +107,12 @@ void __tsan_release(void *addr);
 #define UNIT_TSAN_ACQUIRE(addr) RTE_SET_USED(addr)
 #define UNIT_TSAN_RELEASE(addr) RTE_SET_USED(addr)
 #endif
+
+/** ppool_commit() as in a program that is built without debugging. */
+void unit_commit_unchecked(struct ppool_carver *c, uint16_t lane, struct rte_mbuf *m, uint32_t len);
+
+/** Whether the library reports misuse: it was built with -Dppool_debug=true. */
+bool unit_debug_build(void);
 
 /* Pools. All names are given by the functions. */
 

@@ -919,7 +919,9 @@ check_prediction(const struct ppool_size_conf *conf)
 	end_load(&l);
 	assert_false(l.starved);
 	assert_in_range(predicted * 100, l.peak * 95, l.peak * 105 + 200);
-	assert_in_range(memory * 100, taken * 95, taken * 105);
+	/* Where misuse is looked for, there are more tables. */
+	if (!unit_debug_build())
+		assert_in_range(memory * 100, taken * 95, taken * 105);
 }
 
 static void

@@ -32,6 +32,7 @@
 #define CHILD_SECONDS 60
 #define ACCOUNT_PRIMARY "unit_of_primary"
 #define ACCOUNT_SECONDARY "unit_of_secondary"
+#define STRESS_SEED 7u /* the secondary has no seed of its own */
 
 /* What the secondary shall do. */
 enum deed {
@@ -39,6 +40,8 @@ enum deed {
 	DEED_CREATE_FRAG_POOL, /* be the first to split the pool */
 	DEED_LAST_CLONE,       /* free clones whose originals are gone */
 	DEED_ACCOUNTS,         /* free what the primary has charged, charge, pass back */
+	DEED_STRESS,           /* work at the same time as the primary */
+	DEED_DOUBLE_FREE,      /* free an mbuf that the primary has freed */
 };
 
 static const char * const deeds[] = {
@@ -46,6 +49,8 @@ static const char * const deeds[] = {
 	[DEED_CREATE_FRAG_POOL] = "frag-pool",
 	[DEED_LAST_CLONE] = "clone",
 	[DEED_ACCOUNTS] = "accounts",
+	[DEED_STRESS] = "stress",
+	[DEED_DOUBLE_FREE] = "double-free",
 };
 
 /* The secondary's side. Each step returns 0, or says what is wrong. */
@@ -138,6 +143,54 @@ secondary_account(struct rte_mempool *mp, struct rte_ring *in, struct rte_ring *
 	return 0;
 }
 
+/* Tells the primary that it may begin, too. */
+static int
+secondary_stress(struct rte_mempool *mp, struct rte_ring *ring, struct rte_ring *ready)
+{
+	const struct unit_stress s = {
+		.mp = mp,
+		.ring = ring,
+		.max_len = 1500,
+		.seed = STRESS_SEED,
+		.alone = true,
+	};
+	const char *error;
+
+	CHECK(rte_ring_enqueue(ready, mp) == 0);
+	error = unit_stress(&s);
+	if (error != NULL)
+		fprintf(stderr, "unit-secondary: %s\n", error);
+	return error == NULL ? 0 : -1;
+}
+
+static char reported[512];
+static jmp_buf before_free;
+
+static void
+hear(const char *message, void *arg)
+{
+	(void)arg;
+	snprintf(reported, sizeof(reported), "%s", message);
+	longjmp(before_free, 1);
+}
+
+/* The first thread of a process has its number. */
+static int
+secondary_double_free(struct rte_ring *in)
+{
+	char first[64];
+	void *m;
+
+	CHECK(rte_ring_dequeue(in, &m) == 0);
+	CHECK(ppool_debug_set_handler(hear, NULL) == 0);
+	if (setjmp(before_free) == 0)
+		rte_pktmbuf_free(m);
+	snprintf(first, sizeof(first), "freed before by thread %d, lcore", getppid());
+	CHECK(strstr(reported, "double free") != NULL);
+	CHECK(strstr(reported, first) != NULL);
+	return 0;
+}
+
 static int
 secondary_do(enum deed deed, struct rte_mempool *mp, struct rte_ring *in, struct rte_ring *out)
 {
@@ -155,6 +208,10 @@ secondary_do(enum deed deed, struct rte_mempool *mp, struct rte_ring *in, struct
 		return secondary_free(in, PASSED);
 	case DEED_ACCOUNTS:
 		return secondary_account(mp, in, out);
+	case DEED_STRESS:
+		return secondary_stress(mp, in, out);
+	case DEED_DOUBLE_FREE:
+		return secondary_double_free(in);
 	}
 	return -1;
 }
@@ -353,8 +410,8 @@ free_rings(struct rings *r)
 	rte_ring_free(r->out);
 }
 
-static int
-run_secondary(enum deed deed, struct rte_mempool *mp, struct rings *r)
+static pid_t
+start_secondary(enum deed deed, struct rte_mempool *mp, struct rings *r)
 {
 	pid_t child;
 
@@ -363,7 +420,13 @@ run_secondary(enum deed deed, struct rte_mempool *mp, struct rings *r)
 	if (child == 0)
 		secondary_exec(deed, mp->name, r->in->name, r->out->name);
 	assert_true(child > 0);
-	return secondary_wait(child);
+	return child;
+}
+
+static int
+run_secondary(enum deed deed, struct rte_mempool *mp, struct rings *r)
+{
+	return secondary_wait(start_secondary(deed, mp, r));
 }
 
 static void
@@ -545,12 +608,71 @@ test_accounts(void **state)
 	free_rings(&r);
 }
 
+/* Wait until the secondary works, unless it does not come so far. */
+static void
+wait_ready(struct rte_ring *ready)
+{
+	void *token;
+	int ms;
+
+	for (ms = 0; ms < CHILD_SECONDS * 1000 && rte_ring_dequeue(ready, &token) != 0; ms++)
+		rte_delay_us_sleep(1000);
+}
+
+/* Lcores and other threads of both processes at the same time, which pass mbufs to each other. */
+static void
+test_at_once(void **state)
+{
+	struct unit_stress s = { .max_len = 1500, .seed = unit_seed };
+	const char *error;
+	struct rings r;
+	pid_t child;
+
+	(void)state;
+	require_secondary();
+	s.mp = unit_pool(400, 16384, 0, 0);
+	assert_non_null(ppool_frag_pool(s.mp));
+	r = make_rings();
+	s.ring = r.in;
+	child = start_secondary(DEED_STRESS, s.mp, &r);
+	wait_ready(r.out);
+	error = unit_stress(&s);
+	assert_int_equal(secondary_wait(child), 0);
+	rte_ring_free(r.out);
+	if (error != NULL)
+		fail_msg("%s", error);
+	unit_stress_end(s.mp, r.in);
+}
+
+/* The tables of a debug build are everybody's. */
+static void
+test_double_free(void **state)
+{
+	struct rte_mempool *mp;
+	struct rte_mbuf *m;
+	struct rings r;
+
+	(void)state;
+	unit_require(unit_debug_build(), "a library built with -Dppool_debug=true");
+	require_secondary();
+	mp = unit_pool(64, 4096, 0, 0);
+	m = ppool_carve(unit_carver(mp, 1000, 1), 100);
+	assert_non_null(m);
+	rte_pktmbuf_free(m);
+	r = make_rings();
+	assert_int_equal(rte_ring_enqueue(r.in, m), 0);
+	assert_int_equal(run_secondary(DEED_DOUBLE_FREE, mp, &r), 0);
+	free_rings(&r);
+}
+
 static const struct CMUnitTest tests[] = {
 	UNIT_TEST(test_free_and_carve),
 	UNIT_TEST(test_memfd),
 	UNIT_TEST(test_create_frag_pool),
 	UNIT_TEST(test_last_clone),
 	UNIT_TEST(test_accounts),
+	UNIT_TEST(test_at_once),
+	UNIT_TEST(test_double_free),
 };
 
 UNIT_SUITE(secondary, "a secondary process frees, carves and splits the primary's pool", tests);
