@@ -180,6 +180,30 @@ inline ppool_lock_owner()
 	revoked = 0
 }
 
+/* ppool_trylock_owner(). Leaves in got whether it was to be had. */
+inline ppool_trylock_owner()
+{
+	store(BUSY, 1);
+#ifdef LOAD_AHEAD
+	load(COUNTER, ahead);
+#endif
+	load(REVOKED, revoked);
+	got = (revoked == 0);
+#ifndef TRY_BUSY
+	if
+	:: !got -> store(BUSY, 0)
+	:: else
+	fi;
+#endif
+	revoked = 0
+}
+
+/* ppool_tryunlock_owner() */
+inline ppool_tryunlock_owner()
+{
+	store(BUSY, 0)
+}
+
 /* ppool_unlock_owner() */
 inline ppool_unlock_owner()
 {
@@ -232,15 +256,27 @@ inline ppool_unlock_visitor()
 proctype owner()
 {
 	byte me = OWNER, round, revoked, n, k;
+	bool got;
 #ifdef LOAD_AHEAD
 	byte ahead;
 #endif
 
 	do
 	:: round < OWNER_ROUNDS ->
-		ppool_lock_owner();
-		critical_section(n);
-		ppool_unlock_owner();
+		/* Who tries in vain does something else before it waits, or does not wait. */
+		if
+		:: ppool_trylock_owner();
+			if
+			:: got ->
+				critical_section(n);
+				ppool_tryunlock_owner()
+			:: else
+			fi
+		:: ppool_lock_owner();
+			critical_section(n);
+			ppool_unlock_owner()
+		fi;
+		got = false;
 		round++
 	:: else -> break
 	od

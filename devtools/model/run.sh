@@ -51,6 +51,7 @@ mutations=(
 	"lock|the owner looks at revoked before it is busy|-DLOAD_REVOKED_FIRST"
 	"lock|the owner waits busy|-DWAIT_BUSY"
 	"lock|the owner is not busy again after it waited|-DWAIT_NOT_BUSY_AGAIN"
+	"lock|the owner stays busy where it gives up|-DTRY_BUSY"
 	"lock|the visitor leaves revoked to the next one|-DUNLOCK_BEFORE_REVOKED"
 	"lock|the owner reads ahead of revoked|-DLOAD_AHEAD"
 )

@@ -82,6 +82,30 @@ ppool_unlock_owner(struct ppool_lock *lock)
 }
 
 /*
+ * Owner only: take the lock if that costs next to nothing. Returns false, without the lock, where
+ * it is plain or a visitor wants it; then ppool_lock_owner() is for the caller's slow path. Keeps
+ * function calls out of the fast one.
+ */
+static inline bool
+ppool_trylock_owner(struct ppool_lock *lock)
+{
+	__atomic_store_n(&lock->busy, 1, __ATOMIC_RELAXED);
+	/* As in ppool_lock_owner(). */
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	if (likely(__atomic_load_n(&lock->revoked, __ATOMIC_ACQUIRE) == 0))
+		return true;
+	__atomic_store_n(&lock->busy, 0, __ATOMIC_RELEASE);
+	return false;
+}
+
+/* Let go of what ppool_trylock_owner() took: that is never plain. */
+static inline void
+ppool_tryunlock_owner(struct ppool_lock *lock)
+{
+	__atomic_store_n(&lock->busy, 0, __ATOMIC_RELEASE);
+}
+
+/*
  * Any other thread. Waits for the owner to leave.
  * Returns false, without the lock, where this process may not use membarrier but the lock is
  * biased: then what it protects is out of reach.

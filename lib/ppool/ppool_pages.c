@@ -50,16 +50,6 @@ shared_pop(struct ppool *p, void **obj, unsigned int n)
 	return n;
 }
 
-/* The caller holds the lock of lc. */
-static inline void
-lcore_pop(struct ppool_lcore *lc, void **obj, unsigned int n)
-{
-	uint32_t left = lc->nb_pages - n;
-
-	__atomic_store_n(&lc->nb_pages, left, __ATOMIC_RELAXED);
-	rte_memcpy(obj, &lc->pages[left], n * sizeof(*obj));
-}
-
 unsigned int
 ppool_pages_count(struct ppool *p)
 {
@@ -71,40 +61,42 @@ ppool_pages_count(struct ppool *p)
 	return n;
 }
 
-/* Fill up from the shared list: n for the caller, and as many for later. */
-static int
-refill_shared(struct ppool *p, struct ppool_lcore *lc, void **obj, unsigned int n)
+/*
+ * An lcore that asked for n takes more for later, so that it comes back less often; but not with a
+ * refill of a large mempool cache, which is for later itself. Shared lock held.
+ */
+static void
+refill_lcore(struct ppool *p, struct ppool_lcore *lc, unsigned int n)
 {
-	void *later[PPOOL_LCORE_PAGES / 2];
-	unsigned int k = 0;
-
-	if (__atomic_load_n(&p->nb_shared, __ATOMIC_RELAXED) < n)
-		return -ENOBUFS;
-	rte_spinlock_lock(&p->shared_lock);
-	if (p->nb_shared < n) {
-		rte_spinlock_unlock(&p->shared_lock);
-		return -ENOBUFS;
-	}
-	shared_pop(p, obj, n);
-	if (lc != NULL)
-		k = shared_pop(p, later, RTE_MIN(n + PPOOL_BULK, RTE_DIM(later)));
-	rte_spinlock_unlock(&p->shared_lock);
-	if (lc == NULL)
-		return 0;
+	unsigned int k;
 
 	ppool_lock_owner(&lc->lock);
 	/* An lcore that consumes may keep more again. */
 	lc->max_pages = RTE_MIN(2 * lc->max_pages, PPOOL_LCORE_PAGES);
-	if (ppool_lcore_put_pages(lc, later, k))
-		k = 0;
+	k = n <= lc->max_pages / 4 ? lc->max_pages / 4 : 0;
+	k = RTE_MIN(k, PPOOL_LCORE_PAGES - lc->nb_pages);
+	k = shared_pop(p, lc->pages + lc->nb_pages, k);
+	__atomic_store_n(&lc->nb_pages, lc->nb_pages + k, __ATOMIC_RELAXED);
 	PPOOL_COUNT(lc->stats.refill_shared, 1);
 	ppool_unlock_owner(&lc->lock);
-	if (unlikely(k > 0)) {
-		rte_spinlock_lock(&p->shared_lock);
-		shared_push(p, later, k);
-		rte_spinlock_unlock(&p->shared_lock);
+}
+
+static int
+refill_shared(struct ppool *p, struct ppool_lcore *lc, void **obj, unsigned int n)
+{
+	int ret = -ENOBUFS;
+
+	if (__atomic_load_n(&p->nb_shared, __ATOMIC_RELAXED) < n)
+		return ret;
+	rte_spinlock_lock(&p->shared_lock);
+	if (p->nb_shared >= n) {
+		shared_pop(p, obj, n);
+		if (lc != NULL)
+			refill_lcore(p, lc, n);
+		ret = 0;
 	}
-	return 0;
+	rte_spinlock_unlock(&p->shared_lock);
+	return ret;
 }
 
 /*
@@ -176,8 +168,7 @@ ppool_pages_get(struct ppool *p, void **obj, unsigned int n)
 
 	if (likely(lc != NULL)) {
 		ppool_lock_owner(&lc->lock);
-		if (likely(lc->nb_pages >= n)) {
-			lcore_pop(lc, obj, n);
+		if (likely(ppool_lcore_get_pages(lc, obj, n))) {
 			ppool_unlock_owner(&lc->lock);
 			return 0;
 		}
@@ -186,27 +177,31 @@ ppool_pages_get(struct ppool *p, void **obj, unsigned int n)
 	return pages_get_slow(p, lc, obj, n);
 }
 
-/* The lcore has no room: its coldest pages go to the shared list, or the new ones if many. */
+/* Make room for n pages of an lcore: its coldest half is for all. Shared lock held. */
+static bool
+flush_lcore(struct ppool *p, struct ppool_lcore *lc, void * const *obj, unsigned int n)
+{
+	uint32_t k;
+	bool done;
+
+	ppool_lock_owner(&lc->lock);
+	k = lc->nb_pages - RTE_MIN(lc->nb_pages, lc->max_pages / 2);
+	shared_push(p, lc->pages, k);
+	memmove(lc->pages, lc->pages + k, (lc->nb_pages - k) * sizeof(lc->pages[0]));
+	__atomic_store_n(&lc->nb_pages, lc->nb_pages - k, __ATOMIC_RELAXED);
+	done = ppool_lcore_put_pages(lc, obj, n);
+	PPOOL_COUNT(lc->stats.flush_shared, 1);
+	ppool_unlock_owner(&lc->lock);
+	return done;
+}
+
+/* The lcore has no room. Many pages at once go to the shared list as they are. */
 static __rte_noinline void
 pages_put_slow(struct ppool *p, struct ppool_lcore *lc, void * const *obj, unsigned int n)
 {
-	void *cold[PPOOL_LCORE_PAGES];
-	unsigned int k = 0;
-
-	if (lc != NULL && n <= lc->max_pages / 2) {
-		ppool_lock_owner(&lc->lock);
-		k = lc->nb_pages - RTE_MIN(lc->nb_pages, lc->max_pages / 2);
-		memcpy(cold, lc->pages, k * sizeof(cold[0]));
-		memmove(lc->pages, lc->pages + k, (lc->nb_pages - k) * sizeof(cold[0]));
-		__atomic_store_n(&lc->nb_pages, lc->nb_pages - k, __ATOMIC_RELAXED);
-		if (ppool_lcore_put_pages(lc, obj, n))
-			n = 0;
-		PPOOL_COUNT(lc->stats.flush_shared, 1);
-		ppool_unlock_owner(&lc->lock);
-	}
 	rte_spinlock_lock(&p->shared_lock);
-	shared_push(p, cold, k);
-	shared_push(p, obj, n);
+	if (lc == NULL || n > lc->max_pages / 2 || !flush_lcore(p, lc, obj, n))
+		shared_push(p, obj, n);
 	rte_spinlock_unlock(&p->shared_lock);
 }
 

@@ -24,6 +24,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <rte_common.h>
 #include <rte_lcore.h>
@@ -159,6 +160,15 @@ ppool_self(void)
 /* ppool_pages.c */
 struct ppool_lcore *ppool_lcore_create(struct ppool *p, unsigned int id);
 
+/* As ppool_lcore_self(), but NULL also where these lists are still to be made. */
+static inline struct ppool_lcore *
+ppool_lcore_peek(const struct ppool *p)
+{
+	unsigned int id = rte_lcore_id();
+
+	return likely(id < RTE_MAX_LCORE) ? p->lcore[id] : NULL;
+}
+
 /* Our own lists, or NULL where this thread is no lcore: then only the shared ones are used. */
 static inline struct ppool_lcore *
 ppool_lcore_self(struct ppool *p)
@@ -170,6 +180,32 @@ ppool_lcore_self(struct ppool *p)
 	if (unlikely(p->lcore[id] == NULL))
 		return ppool_lcore_create(p, id);
 	return p->lcore[id];
+}
+
+/*
+ * Copy pointers from one array to another. Bulks are of any length, most of them short: what is not
+ * a multiple of the blocks copied is covered by two blocks that overlap, without a loop.
+ */
+static __rte_always_inline void
+ppool_copy(void **dst, void * const *src, unsigned int n)
+{
+	void **last;
+
+	if (n < 2) {
+		if (likely(n == 1))
+			*dst = *src;
+	} else if (n <= 4) {
+		memcpy(dst, src, 2 * sizeof(*dst));
+		memcpy(dst + n - 2, src + n - 2, 2 * sizeof(*dst));
+	} else if (n <= 8) {
+		memcpy(dst, src, 4 * sizeof(*dst));
+		memcpy(dst + n - 4, src + n - 4, 4 * sizeof(*dst));
+	} else {
+		last = dst + n - 8;
+		memcpy(last, src + n - 8, 8 * sizeof(*dst));
+		for (; dst < last; dst += 8, src += 8)
+			memcpy(dst, src, 8 * sizeof(*dst));
+	}
 }
 
 /*
@@ -196,13 +232,26 @@ ppool_lcore_put_pages(struct ppool_lcore *lc, void * const *obj, unsigned int n)
 	/* A neighbour may have lowered max_pages below what is here. */
 	if (unlikely((uint64_t)old + n > lc->max_pages))
 		return false;
-	rte_memcpy(&lc->pages[old], obj, n * sizeof(obj[0]));
+	ppool_copy(&lc->pages[old], obj, n);
 	__atomic_store_n(&lc->nb_pages, old + n, __ATOMIC_RELAXED);
 	return true;
 }
 
 /* Add to a counter that is read without the lock or by others than the thread that may write it. */
 #define PPOOL_COUNT(counter, n) __atomic_store_n(&(counter), (counter) + (n), __ATOMIC_RELAXED)
+
+/* Take the n pages that came last. Returns false where there are fewer. */
+static inline bool
+ppool_lcore_get_pages(struct ppool_lcore *lc, void **obj, unsigned int n)
+{
+	uint32_t left = lc->nb_pages - n;
+
+	if (unlikely(lc->nb_pages < n))
+		return false;
+	__atomic_store_n(&lc->nb_pages, left, __ATOMIC_RELAXED);
+	ppool_copy(obj, &lc->pages[left], n);
+	return true;
+}
 
 /* Add to a counter: ours alone, or shared by all threads that are no lcore. */
 #define PPOOL_STAT_ADD(p, lc, name, n) \
