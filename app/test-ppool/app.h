@@ -51,6 +51,7 @@ extern const struct command cmd_unit_secondary;
 extern const struct command cmd_frag_perf;
 extern const struct command cmd_account_perf;
 extern const struct command cmd_hold;
+extern const struct command cmd_mempool_perf;
 extern const struct command cmd_rx;
 extern const struct command cmd_size;
 

@@ -16,6 +16,7 @@
 
 #include "app.h"
 #include "json.h"
+#include "median.h"
 #include "pool.h"
 
 /*
@@ -29,7 +30,6 @@
 
 #define SUBJECTS_MAX 128
 #define POOLS_MAX 64
-#define ROUNDS_MAX 101
 #define BURST_MAX 512
 
 static uint64_t rounds = 7;
@@ -396,36 +396,17 @@ bench_round(struct bench *b, unsigned int round)
 	return 0;
 }
 
-static int
-compare_doubles(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static double
-median(const double *samples)
-{
-	double sorted[ROUNDS_MAX];
-
-	memcpy(sorted, samples, rounds * sizeof(*samples));
-	qsort(sorted, rounds, sizeof(*sorted), compare_doubles);
-	return rounds % 2 != 0 ? sorted[rounds / 2] :
-				 (sorted[rounds / 2 - 1] + sorted[rounds / 2]) / 2;
-}
-
 static void
 report_subject(const struct bench *b, const struct subject *s, struct json *j)
 {
-	double atomic = median(b->atomic);
+	double atomic = median(b->atomic, (unsigned int)rounds);
 	unsigned int mode;
 
 	printf("%-13s%6" PRIu32 "%6" PRIu32, s->name, s->page, s->len);
 	for (mode = 0; mode < FREE_MODES; mode++) {
-		double cycles = median(s->cycles[mode]);
-		double ring = cycles / median(b->ring->cycles[mode]);
-		double stack = cycles / median(b->stack->cycles[mode]);
+		double cycles = median(s->cycles[mode], (unsigned int)rounds);
+		double ring = cycles / median(b->ring->cycles[mode], (unsigned int)rounds);
+		double stack = cycles / median(b->stack->cycles[mode], (unsigned int)rounds);
 
 		printf("%9.1f%7.2f%7.2f%7.2f", cycles, ring, stack, cycles / atomic);
 		json_object(j, NULL);
@@ -449,7 +430,7 @@ report(const struct bench *b, struct json *j)
 	unsigned int i;
 
 	printf("\n%" PRIu64 " held, bursts of %" PRIu64 ", atomic increment %.1f cycles\n", b->held,
-			burst, median(b->atomic));
+			burst, median(b->atomic, (unsigned int)rounds));
 	printf("%-13s%6s%6s%9s%7s%7s%7s%9s%7s%7s%7s\n", "", "page", "len", "bulk", "/ring",
 			"/stack", "/atom", "one", "/ring", "/stack", "/atom");
 	for (i = 0; i < b->nb_subjects; i++)
@@ -492,6 +473,7 @@ frag_perf_run(char **args)
 	printf(" %" PRIu64 " MHz;\n", rte_get_tsc_hz() / 1000000);
 	printf("ratios to ring and stack with a cache of %" PRIu64 ", to an atomic increment\n",
 			cache);
+	json_string(j, "command", "frag-perf");
 	json_uint(j, "tsc_hz", rte_get_tsc_hz());
 	json_uint(j, "rounds", rounds);
 	json_uint(j, "burst", burst);
