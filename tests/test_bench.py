@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright(c) 2026 The ppfrag authors
+"""The benchmarks write what they measure, and the plot script draws it. No times are judged."""
+
+import json
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+
+from harness import Program, lcores
+
+PLOT = Path(__file__).parent.parent / "usertools/ppfrag-plot"
+OPS = ["ring_mp_mc", "stack"]
+
+
+def bench(lab, command, *options, extra=()):
+    """Run a benchmark; the program and the path of its result."""
+    result, prefix = lab.dir / f"{command}.json", lab.prefix()
+    program = lab.add(Program(command, [
+        lab.builddir / "app/test-ppool/dpdk-test-ppool", *lab.memory(), lcores(0), *extra,
+        "--no-pci", f"--file-prefix={prefix}", "--", command, "--rounds", 2, *options,
+        "--json", result], prefix))
+    return program, result
+
+
+def measured(lab, command, *options):
+    """The path of a result, and what it says."""
+    program, result = bench(lab, command, *options)
+    assert program.wait_end() == 0, program.output
+    data = json.loads(result.read_text())
+    assert data["ok"] and data["command"] == command and data["rounds"] == 2
+    assert data["tsc_hz"] > 0
+    return result, data
+
+
+def plot(result, *options):
+    """The words of a chart; it must be a document that a browser reads."""
+    svg = result.with_suffix(".svg")
+    subprocess.run([sys.executable, PLOT, result, svg, *map(str, options)], check=True)
+    root = ElementTree.parse(svg).getroot()
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    width, height = float(root.get("width")), float(root.get("height"))
+    for e in root.iter("{http://www.w3.org/2000/svg}text"):
+        assert 0 <= float(e.get("x")) <= width and 0 <= float(e.get("y")) <= height
+    return [e.text for e in root.iter("{http://www.w3.org/2000/svg}text")]
+
+
+def test_mempool_perf(lab):
+    """Each cell has a rate for each driver, and the ratio that follows from them."""
+    result, data = measured(lab, "mempool-perf", "--ms", 1, "--ops", ",".join(OPS),
+                            "--cache", "0,64", "--bulk", "1,48,32", "--keep", "32,64")
+    assert data["lcores"] == 2 and 1 <= data["cpus"] <= 2 and data["ms"] == 1
+    cells = [tuple(r[k] for k in ("kind", "cache", "lcores", "bulk", "keep"))
+             for r in data["results"]]
+    local = [("local", cache, lcore_count, bulk, keep) for cache in (0, 64)
+             for lcore_count in (1, 2) for keep in (32, 64) for bulk in (1, 32)]
+    pipeline = [("pipeline", cache, 2, bulk, 0) for cache in (0, 64) for bulk in (1, 48, 32)]
+    assert sorted(cells) == sorted(local + pipeline)
+    for r in data["results"]:
+        assert list(r["rate"]) == ["ppfrag", *OPS]
+        assert all(rate >= 0 for rate in r["rate"].values())
+        if r["kind"] == "local":
+            assert r["rate"]["ppfrag"] > 0
+        assert r["rate"][r["best_other"]] == max(r["rate"][ops] for ops in OPS)
+        if r["rate"][r["best_other"]] > 0:
+            assert r["ratio"] == pytest.approx(r["rate"]["ppfrag"] / r["rate"][r["best_other"]],
+                                               rel=1e-6)
+    words = plot(result)
+    assert "cache 64, 2 lcores, pipeline" in words
+    assert f"{data['results'][0]['ratio']:.2f}" in words
+
+
+@pytest.mark.parametrize("ops,message", [
+    ("stack,,ring_mp_mc", "is not a comma-separated list of at most 7 names of mempool ops"),
+    ("frobnicate", "no driver to compare with: name one with --ops"),
+])
+def test_mempool_perf_bad_ops(lab, ops, message):
+    """Names that are none, and drivers that this DPDK does not have."""
+    program, _ = bench(lab, "mempool-perf", "--ops", ops)
+    assert program.wait_end() != 0
+    assert message in program.output
+
+
+def test_frag_perf(lab):
+    """Each subject has its cycles for each number of held packets and each way to free."""
+    result, data = measured(lab, "frag-perf", "--bursts", 10, "--held", "0,96", "--len", "64,570",
+                            "--page", "2176,16384", "--lanes", 4, "--cache", 32)
+    assert data["burst"] == 32 and data["cache"] == 32 and data["lanes"] == 4
+    assert {r["held"] for r in data["results"]} == {0, 96}
+    for name in ("ring, cache", "stack, cache", "ring", "stack", "page, cache", "page",
+                 "mono-frag"):
+        assert {r["free"] for r in data["results"] if r["name"] == name} >= {"bulk", "one"}
+    for name in ("carve", "lanes"):
+        assert ({(r["page"], r["len"]) for r in data["results"] if r["name"] == name} ==
+                {(page, length) for page in (2176, 16384) for length in (64, 570)})
+    for r in data["results"]:
+        assert r["cycles"] > 0 and r["to_ring_cache"] > 0 and r["to_stack_cache"] > 0
+    words = plot(result, "--len", 570, "--free", "one")
+    assert any(word.startswith("ppfrag, pages of 16384 B: ") for word in words)
+    assert any(word.startswith("mbufs, ring, cache ") for word in words)
+
+
+@pytest.mark.parametrize("text,options,message", [
+    ("{", [], "Expecting"),
+    ("{}", [], "neither mempool-perf nor frag-perf has written it with --json"),
+    ('{"ok": false}', [], "the run has failed"),
+    ('{"ok": true, "results": [{}], "command": "rx"}', [], "no chart for rx"),
+])
+def test_plot_refuses(tmp_path, text, options, message):
+    """What is no result of a benchmark gets a message, and no chart is written."""
+    source, svg = tmp_path / "bad.json", tmp_path / "bad.svg"
+    source.write_text(text)
+    run = subprocess.run([sys.executable, PLOT, source, svg, *options], stderr=subprocess.PIPE,
+                         text=True, check=False)
+    assert run.returncode == 1
+    assert run.stderr.startswith(f"ppfrag-plot: {source}: ") and message in run.stderr
+    assert not svg.exists()
