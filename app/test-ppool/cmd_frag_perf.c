@@ -15,6 +15,7 @@
 #include <ppool_carver.h>
 
 #include "app.h"
+#include "frag_perf.h"
 #include "json.h"
 #include "median.h"
 #include "pool.h"
@@ -40,6 +41,8 @@ static uint64_t cache = 512;
 static struct uint_list helds = { 3, { 0, 1024, 65536 } };
 static struct uint_list lens = { 3, { 64, 570, 1518 } };
 static struct uint_list pages = { 3, { RTE_MBUF_DEFAULT_BUF_SIZE, 16384, UINT16_MAX } };
+static const char *free_list = "bulk,one,random,other";
+static bool free_wanted[FREE_MODES];
 static const char *json_path;
 
 static const struct opt frag_perf_opts[] = {
@@ -53,24 +56,10 @@ static const struct opt frag_perf_opts[] = {
 	{ "lanes", OPT_UINT, &lanes, 1, 4096, "N", "lanes that reserve and commit take in turn" },
 	{ "cache", OPT_UINT, &cache, 1, RTE_MEMPOOL_CACHE_MAX_SIZE, "N",
 			"mempool cache of the pools that have one" },
+	{ "free", OPT_STR, &free_list, 0, 0, "HOW,...",
+			"free in bulks or one by one, those held in random order, on another lcore" },
 	{ "json", OPT_STR, &json_path, 0, 0, "FILE", "write the result there" },
 	{ .name = NULL },
-};
-
-enum free_mode { FREE_BULK, FREE_ONE, FREE_MODES };
-
-static const char * const free_names[FREE_MODES] = { "bulk", "one" };
-
-/* One way to allocate mbufs. */
-struct subject {
-	const char *name;
-	int (*alloc)(struct subject *s, struct rte_mbuf **m, unsigned int n);
-	struct rte_mempool *mp; /* to allocate from, where it is no carver */
-	struct ppool_carver *c;
-	uint32_t page;     /* data room of the pool's objects */
-	uint32_t len;      /* of frags, 0 for whole objects */
-	unsigned int lane; /* the next one */
-	double cycles[FREE_MODES][ROUNDS_MAX];
 };
 
 /* Everything that exists for one number of held mbufs. */
@@ -81,8 +70,7 @@ struct bench {
 	struct subject subject[SUBJECTS_MAX];
 	struct subject *ring, *stack; /* with a cache: what the others are compared to */
 	double atomic[ROUNDS_MAX];
-	struct rte_mbuf **fifo;
-	size_t fifo_bursts;
+	struct fifo fifo;
 };
 
 static int
@@ -121,66 +109,6 @@ alloc_lane(struct subject *s, struct rte_mbuf **m, unsigned int n)
 	rte_pktmbuf_free_bulk(m, i);
 	ppool_headers_put(s->c, m + i, got - i);
 	return -ENOMEM;
-}
-
-static inline void
-free_burst(enum free_mode mode, struct rte_mbuf **m, unsigned int n)
-{
-	unsigned int i;
-
-	if (mode == FREE_BULK) {
-		rte_pktmbuf_free_bulk(m, n);
-		return;
-	}
-	for (i = 0; i < n; i++)
-		rte_pktmbuf_free(m[i]);
-}
-
-/* Fill all bursts of the list but the last. */
-static int
-fifo_fill(struct bench *b, struct subject *s)
-{
-	size_t i;
-
-	for (i = 0; i + 1 < b->fifo_bursts; i++)
-		if (s->alloc(s, b->fifo + i * burst, (unsigned int)burst) != 0) {
-			rte_pktmbuf_free_bulk(b->fifo, (unsigned int)(i * burst));
-			return -1;
-		}
-	return 0;
-}
-
-/* Free all bursts but the one that is empty. */
-static void
-fifo_drain(struct bench *b, size_t empty)
-{
-	size_t i;
-
-	for (i = 0; i < b->fifo_bursts; i++)
-		if (i != empty)
-			rte_pktmbuf_free_bulk(b->fifo + i * burst, (unsigned int)burst);
-}
-
-/* Cycles per mbuf, negative where the pool ran out. */
-static double
-measure(struct bench *b, struct subject *s, enum free_mode mode)
-{
-	size_t empty = b->fifo_bursts - 1;
-	uint64_t i, begin, cycles;
-
-	if (fifo_fill(b, s) != 0)
-		return -1;
-	begin = rte_rdtsc_precise();
-	for (i = 0; i < bursts; i++) {
-		if (s->alloc(s, b->fifo + empty * burst, (unsigned int)burst) != 0)
-			break;
-		if (++empty == b->fifo_bursts)
-			empty = 0;
-		free_burst(mode, b->fifo + empty * burst, (unsigned int)burst);
-	}
-	cycles = rte_rdtsc_precise() - begin;
-	fifo_drain(b, empty);
-	return i < bursts ? -1 : (double)cycles / (double)(bursts * burst);
 }
 
 static double
@@ -335,12 +263,11 @@ bench_init(struct bench *b, uint64_t held)
 	unsigned int i;
 
 	b->held = held;
-	b->fifo_bursts = (held + burst - 1) / burst + 1;
-	b->fifo = calloc(b->fifo_bursts * burst, sizeof(*b->fifo));
+	if (fifo_init(&b->fifo, held, (unsigned int)burst) != 0)
+		return -1;
 	b->ring = add_stock(b, "ring, cache", "ring_mp_mc", cache);
 	b->stack = add_stock(b, "stack, cache", "stack", cache);
-	if (b->fifo == NULL || b->ring == NULL || b->stack == NULL ||
-			add_stock(b, "ring", "ring_mp_mc", 0) == NULL ||
+	if (b->ring == NULL || b->stack == NULL || add_stock(b, "ring", "ring_mp_mc", 0) == NULL ||
 			add_stock(b, "stack", "stack", 0) == NULL ||
 			add_stock(b, "page, cache", PPOOL_OPS_NAME, cache) == NULL ||
 			add_stock(b, "page", PPOOL_OPS_NAME, 0) == NULL || add_mono_frags(b) != 0)
@@ -370,21 +297,22 @@ bench_fini(struct bench *b)
 		}
 		rte_mempool_free(b->pool[i]);
 	}
-	free(b->fifo);
+	fifo_fini(&b->fifo);
 	return ret;
 }
 
 static int
 bench_round(struct bench *b, unsigned int round)
 {
-	unsigned int i, mode;
+	struct subject *s;
+	unsigned int mode;
 
 	b->atomic[round] = measure_atomic();
-	for (i = 0; i < b->nb_subjects; i++)
+	for (s = b->subject; s < b->subject + b->nb_subjects; s++)
 		for (mode = 0; mode < FREE_MODES; mode++) {
-			struct subject *s = &b->subject[i];
-
-			s->cycles[mode][round] = measure(b, s, mode);
+			if (!free_wanted[mode])
+				continue;
+			s->cycles[mode][round] = frag_perf_measure(&b->fifo, s, mode, bursts);
 			if (s->cycles[mode][round] >= 0)
 				continue;
 			fprintf(stderr,
@@ -397,44 +325,41 @@ bench_round(struct bench *b, unsigned int round)
 }
 
 static void
-report_subject(const struct bench *b, const struct subject *s, struct json *j)
+report_subject(const struct bench *b, const struct subject *s, enum free_mode mode, struct json *j)
 {
-	double atomic = median(b->atomic, (unsigned int)rounds);
-	unsigned int mode;
+	unsigned int n = (unsigned int)rounds;
+	double cycles = median(s->cycles[mode], n);
+	double ring = cycles / median(b->ring->cycles[mode], n);
+	double stack = cycles / median(b->stack->cycles[mode], n);
+	double atomic = cycles / median(b->atomic, n);
 
-	printf("%-13s%6" PRIu32 "%6" PRIu32, s->name, s->page, s->len);
-	for (mode = 0; mode < FREE_MODES; mode++) {
-		double cycles = median(s->cycles[mode], (unsigned int)rounds);
-		double ring = cycles / median(b->ring->cycles[mode], (unsigned int)rounds);
-		double stack = cycles / median(b->stack->cycles[mode], (unsigned int)rounds);
-
-		printf("%9.1f%7.2f%7.2f%7.2f", cycles, ring, stack, cycles / atomic);
-		json_object(j, NULL);
-		json_uint(j, "held", b->held);
-		json_string(j, "name", s->name);
-		json_uint(j, "page", s->page);
-		json_uint(j, "len", s->len);
-		json_string(j, "free", free_names[mode]);
-		json_real(j, "cycles", cycles);
-		json_real(j, "to_ring_cache", ring);
-		json_real(j, "to_stack_cache", stack);
-		json_real(j, "to_atomic", cycles / atomic);
-		json_end(j);
-	}
-	printf("\n");
+	printf("%-13s%6" PRIu32 "%6" PRIu32 "%8s%9.1f%7.2f%7.2f%7.2f\n", s->name, s->page, s->len,
+			free_names[mode], cycles, ring, stack, atomic);
+	json_object(j, NULL);
+	json_uint(j, "held", b->held);
+	json_string(j, "name", s->name);
+	json_uint(j, "page", s->page);
+	json_uint(j, "len", s->len);
+	json_string(j, "free", free_names[mode]);
+	json_real(j, "cycles", cycles);
+	json_real(j, "to_ring_cache", ring);
+	json_real(j, "to_stack_cache", stack);
+	json_real(j, "to_atomic", atomic);
+	json_end(j);
 }
 
 static void
 report(const struct bench *b, struct json *j)
 {
-	unsigned int i;
+	unsigned int i, mode;
 
 	printf("\n%" PRIu64 " held, bursts of %" PRIu64 ", atomic increment %.1f cycles\n", b->held,
 			burst, median(b->atomic, (unsigned int)rounds));
-	printf("%-13s%6s%6s%9s%7s%7s%7s%9s%7s%7s%7s\n", "", "page", "len", "bulk", "/ring",
-			"/stack", "/atom", "one", "/ring", "/stack", "/atom");
-	for (i = 0; i < b->nb_subjects; i++)
-		report_subject(b, &b->subject[i], j);
+	printf("%-13s%6s%6s%8s%9s%7s%7s%7s\n", "", "page", "len", "free", "cycles", "/ring",
+			"/stack", "/atom");
+	for (mode = 0; mode < FREE_MODES; mode++)
+		for (i = 0; free_wanted[mode] && i < b->nb_subjects; i++)
+			report_subject(b, &b->subject[i], mode, j);
 	fflush(stdout);
 }
 
@@ -458,6 +383,34 @@ bench(uint64_t held, struct json *j)
 	return ret;
 }
 
+/* Which ways to free are wanted, and can be had. */
+static int
+parse_free(void)
+{
+	const char *text, *end;
+	unsigned int mode;
+
+	for (text = free_list; *text != '\0'; text = *end == ',' ? end + 1 : end) {
+		end = strchrnul(text, ',');
+		for (mode = 0; mode < FREE_MODES; mode++)
+			if (strlen(free_names[mode]) == (size_t)(end - text) &&
+					memcmp(free_names[mode], text, (size_t)(end - text)) == 0)
+				break;
+		if (mode == FREE_MODES) {
+			fprintf(stderr,
+					"frag-perf: --free '%s' is not a comma-separated list of "
+					"bulk, one, random, other\n",
+					free_list);
+			return -1;
+		}
+		free_wanted[mode] = free_mode_works(mode);
+		if (!free_wanted[mode])
+			printf("'%s' is left out: give a second lcore with --lcores\n",
+					free_names[mode]);
+	}
+	return 0;
+}
+
 static int
 frag_perf_run(char **args)
 {
@@ -466,7 +419,7 @@ frag_perf_run(char **args)
 	int ret = 0;
 
 	(void)args;
-	if (json_open(&j, json_path) != 0)
+	if (parse_free() != 0 || json_open(&j, json_path) != 0)
 		return EXIT_FAILURE;
 	printf("TSC cycles to allocate and free one mbuf; median of %" PRIu64 " rounds; TSC",
 			rounds);

@@ -37,8 +37,8 @@
 /* Objects that an lcore moves before it looks at the clock again. */
 #define STRIDE 4096
 
-static uint64_t rounds = 5;
-static uint64_t ms = 20;
+static uint64_t rounds = 11;
+static uint64_t ms = 10;
 static struct uint_list caches = { 2, { 0, RTE_MEMPOOL_CACHE_MAX_SIZE } };
 static struct uint_list bulks = { 5, { 1, 4, 8, 32, 128 } };
 static struct uint_list keeps = { 2, { 32, 128 } };
@@ -250,14 +250,26 @@ measure(const struct cell *cell, struct rte_mempool *mp)
 	return rate * (double)rte_get_tsc_hz();
 }
 
-/* What the others are compared with: the fastest driver but ours. */
+/* Our rate as a multiple of another one's. Within a round the machine changes least. */
+static double
+ratio_to(const struct driver *other)
+{
+	double ratio[ROUNDS_MAX];
+	unsigned int i;
+
+	for (i = 0; i < rounds; i++)
+		ratio[i] = drivers[0].rate[i] / other->rate[i];
+	return median(ratio, (unsigned int)rounds);
+}
+
+/* What the others are compared with: the driver that comes closest to ours, or is ahead most. */
 static unsigned int
-best_other(const double *rate)
+best_other(void)
 {
 	unsigned int i, best = 1;
 
 	for (i = 2; i < nb_drivers; i++)
-		if (rate[i] > rate[best])
+		if (ratio_to(&drivers[i]) < ratio_to(&drivers[best]))
 			best = i;
 	return best;
 }
@@ -265,13 +277,11 @@ best_other(const double *rate)
 static void
 report_cell(const struct cell *cell, struct json *j)
 {
-	double rate[OPS_MAX], ratio;
-	unsigned int i, best;
+	unsigned int i, best = best_other();
+	double rate[OPS_MAX], ratio = ratio_to(&drivers[best]);
 
 	for (i = 0; i < nb_drivers; i++)
 		rate[i] = median(drivers[i].rate, (unsigned int)rounds);
-	best = best_other(rate);
-	ratio = rate[0] / rate[best];
 
 	printf("%-9s%6u%7u%6u", kind_names[cell->kind], cell->cache, cell->lcores, cell->bulk);
 	if (cell->keep != 0)
@@ -469,7 +479,8 @@ print_head(unsigned int cpus)
 	printf("million objects per second, got and put; median of %" PRIu64 " rounds of %" PRIu64
 	       " ms\n",
 			rounds, ms);
-	printf("ratio: " PPOOL_OPS_NAME " to the fastest other driver, above 1 is better\n");
+	printf("ratio: " PPOOL_OPS_NAME " to the fastest other driver, median of those of each "
+	       "round; above 1 is better\n");
 	if (cpus < rte_lcore_count())
 		printf("%u lcores share %u CPUs: who is preempted inside a driver makes the others "
 		       "wait\n",
