@@ -54,6 +54,7 @@ extern const struct command cmd_hold;
 extern const struct command cmd_mempool_perf;
 extern const struct command cmd_rx;
 extern const struct command cmd_size;
+extern const struct command cmd_compact;
 
 /** The command line as the program was started, for those who start it again. */
 extern char **app_argv;

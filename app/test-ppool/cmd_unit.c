@@ -25,6 +25,7 @@ static const struct unit_suite * const suites[] = {
 	&suite_account,
 	&suite_port,
 	&suite_debug,
+	&suite_compact,
 };
 
 static uint64_t seed;

@@ -26,6 +26,7 @@ static const struct command * const commands[] = {
 	&cmd_hold,
 	&cmd_rx,
 	&cmd_size,
+	&cmd_compact,
 };
 
 static void

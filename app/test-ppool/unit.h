@@ -48,7 +48,8 @@ struct unit_suite {
 #define UNIT_TEST(f) cmocka_unit_test_setup_teardown(f, unit_setup, unit_teardown)
 
 extern const struct unit_suite suite_mempool, suite_frag, suite_carver, suite_ledger, suite_threads,
-		suite_secondary, suite_info, suite_create, suite_account, suite_port, suite_debug;
+		suite_secondary, suite_info, suite_create, suite_account, suite_port, suite_debug,
+		suite_compact;
 
 int unit_setup(void **state);
 int unit_teardown(void **state);
@@ -183,6 +184,19 @@ struct ppool_ledger unit_ledger(struct rte_mempool *mp);
 void unit_assert_charged(struct rte_mempool *mp, struct rte_mbuf * const *m, unsigned int n);
 
 struct ppool_stats unit_stats(struct rte_mempool *mp);
+
+/* Telemetry */
+
+/**
+ * This process's own answer to a telemetry command, to be freed; NULL where it has no telemetry.
+ */
+char *unit_telemetry(const char *command);
+
+/** The values behind a key of a JSON text: of a number, or of an array. Returns how many. */
+unsigned int unit_json_uints(const char *json, const char *key, uint64_t *value, unsigned int n);
+
+/** The number behind a key, UINT64_MAX where there is none. */
+uint64_t unit_json_uint(const char *json, const char *key);
 
 /* Threads. Functions that run there return 0, or another number to fail the test. */
 

@@ -103,21 +103,22 @@ size_t ppool_mbuf_truesize(const struct rte_mbuf *m);
  * header_bytes = slot_charged + slot_idle.
  */
 struct ppool_ledger {
-	uint32_t page_bytes;   /**< bytes of one page */
-	uint32_t pages;        /**< pages of the pool */
-	uint32_t free;         /**< pages nobody uses, those in mempool caches included */
-	uint32_t whole;        /**< pages handed out as ordinary objects */
-	uint32_t data;         /**< data pages, mono-frags of the frag pool included */
-	uint32_t header;       /**< header pages */
-	uint64_t data_bytes;   /**< bytes of data pages */
-	uint64_t charged;      /**< truesize of live frags, without their slots */
-	uint64_t stranded;     /**< bytes of freed frags whose page is still in use */
-	uint64_t open;         /**< bytes carvers have not handed out yet */
-	uint64_t header_bytes; /**< bytes of header pages */
-	uint64_t slot_charged; /**< bytes of the slots of live frags */
-	uint64_t slot_idle;    /**< bytes of slots waiting for a frag */
-	uint64_t frags;        /**< live frags */
-	uint64_t table_bytes;  /**< bytes outside the pages: page table, free lists */
+	uint32_t page_bytes;    /**< bytes of one page */
+	uint32_t pages;         /**< pages of the pool */
+	uint32_t free;          /**< pages nobody uses, those in mempool caches included */
+	uint32_t whole;         /**< pages handed out as ordinary objects */
+	uint32_t data;          /**< data pages, mono-frags of the frag pool included */
+	uint32_t header;        /**< header pages */
+	uint64_t data_bytes;    /**< bytes of data pages */
+	uint64_t charged;       /**< truesize of live frags, without their slots */
+	uint64_t stranded;      /**< bytes of freed frags whose page is still in use */
+	uint64_t stranded_open; /**< of these, in pages that a carver still fills */
+	uint64_t open;          /**< bytes carvers have not handed out yet */
+	uint64_t header_bytes;  /**< bytes of header pages */
+	uint64_t slot_charged;  /**< bytes of the slots of live frags */
+	uint64_t slot_idle;     /**< bytes of slots waiting for a frag */
+	uint64_t frags;         /**< live frags */
+	uint64_t table_bytes;   /**< bytes outside the pages: page table, free lists */
 };
 
 /**
@@ -161,7 +162,9 @@ int ppool_check(struct rte_mempool *mp, FILE *f);
 	X(header_page_put, "header pages given back") \
 	X(refill_shared, "refills of an lcore's free list from the shared one") \
 	X(refill_neighbour, "refills of an lcore's free list from another lcore's") \
-	X(flush_shared, "batches of free pages an lcore moved to the shared list")
+	X(flush_shared, "batches of free pages an lcore moved to the shared list") \
+	X(frag_move, "frags whose data compaction moved to another page; in frag_alloc, too") \
+	X(header_move, "mbufs that compaction moved to another header page")
 
 /** Counters of a page pool, summed over lcores since the pool was created. */
 struct ppool_stats {

@@ -724,6 +724,20 @@ ppool_uncharge_commit(struct ppool *p, const struct ppool_uncharge *u)
 	__atomic_fetch_sub(&a[u->account].used, bytes, __ATOMIC_RELAXED);
 }
 
+/* What a charged packet weighs has changed; that is no reason to refuse it. */
+void
+ppool_account_adjust(struct ppool *p, uint16_t id, int64_t bytes)
+{
+	struct account *a;
+	uint64_t used;
+
+	if (id == PPOOL_ACCOUNT_NONE || bytes == 0)
+		return;
+	a = &p->accounts->account[id];
+	used = __atomic_add_fetch(&a->used, (uint64_t)bytes, __ATOMIC_RELAXED);
+	raise_high_water(a, used);
+}
+
 /* The books */
 
 static void

@@ -170,7 +170,7 @@ park(struct ppool *p, struct ppool_page *pg)
 	struct ppool_depot *d = &p->depot;
 	uint32_t i = (uint32_t)(pg - p->page);
 
-	pg->parked = 1;
+	__atomic_store_n(&pg->parked, 1, __ATOMIC_RELAXED);
 	pg->prev = PPOOL_NONE;
 	pg->next = d->parked_first;
 	if (d->parked_first != PPOOL_NONE)
@@ -184,7 +184,7 @@ unpark(struct ppool *p, struct ppool_page *pg)
 {
 	struct ppool_depot *d = &p->depot;
 
-	pg->parked = 0;
+	__atomic_store_n(&pg->parked, 0, __ATOMIC_RELAXED);
 	if (pg->prev == PPOOL_NONE)
 		d->parked_first = pg->next;
 	else
@@ -248,6 +248,8 @@ lane_open(struct ppool_carver *c, struct ppool_lane *l)
 	ppool_debug_pages_out(p, &obj, 1, PPOOL_DEBUG_DATA);
 	pg = ppool_page_of(p, obj);
 	pg->kind = PPOOL_KIND_DATA;
+	pg->opener = (uint16_t)c->owner;
+	__atomic_store_n(&pg->opened, ppool_coarse_time(), __ATOMIC_RELAXED);
 	__atomic_store_n(&pg->owner, c->owner, __ATOMIC_RELAXED);
 	__atomic_store_n(&pg->use, PPOOL_BIAS * PPOOL_USER + p->layout.page_bytes,
 			__ATOMIC_RELAXED);

@@ -222,6 +222,8 @@ mono_frag(struct ppool *p, struct rte_mbuf *m, void *obj)
 
 	pg->kind = PPOOL_KIND_DATA;
 	pg->owner = 0;
+	pg->opener = 0;
+	pg->opened = 0;
 	__atomic_store_n(&pg->use, PPOOL_USER + p->layout.page_bytes, __ATOMIC_RELAXED);
 	frag->page = (uint32_t)(pg - p->page);
 	frag->truesize = p->layout.page_bytes;

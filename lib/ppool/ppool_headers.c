@@ -85,7 +85,8 @@ depot_unlink(struct ppool *p, struct ppool_page *pg)
 		p->page[pg->next].prev = pg->prev;
 }
 
-static void
+/* Returns the header page that has one more idle slot now. */
+static struct ppool_page *
 depot_put(struct ppool *p, struct rte_mbuf *m)
 {
 	struct ppool_frag *frag = ppool_frag_of(p, m);
@@ -98,26 +99,40 @@ depot_put(struct ppool *p, struct rte_mbuf *m)
 	PPOOL_COUNT(p->depot.nb_idle, 1);
 	if (pg->idle == p->layout.slots)
 		p->depot.nb_idle_pages++;
+	return pg;
+}
+
+/* Take up to n idle slots of a header page. */
+static unsigned int
+depot_get_from(struct ppool *p, struct ppool_page *pg, struct rte_mbuf **m, unsigned int n)
+{
+	unsigned int i;
+
+	n = RTE_MIN(n, pg->idle);
+	if (n == 0)
+		return 0;
+	if (pg->idle == p->layout.slots)
+		p->depot.nb_idle_pages--;
+	for (i = 0; i < n; i++) {
+		m[i] = ppool_slot_at(p, pg, pg->idle_first);
+		pg->idle_first = ppool_frag_of(p, m[i])->page;
+	}
+	pg->idle -= n;
+	if (pg->idle == 0)
+		depot_unlink(p, pg);
+	PPOOL_COUNT(p->depot.nb_idle, -n);
+	return n;
 }
 
 static unsigned int
 depot_get(struct ppool *p, struct rte_mbuf **m, unsigned int n)
 {
-	struct ppool_depot *d = &p->depot;
-	struct ppool_page *pg;
-	unsigned int i;
+	const struct ppool_depot *d = &p->depot;
+	unsigned int got = 0;
 
-	for (i = 0; i < n && d->first != PPOOL_NONE; i++) {
-		pg = &p->page[d->first];
-		if (pg->idle == p->layout.slots)
-			d->nb_idle_pages--;
-		m[i] = ppool_slot_at(p, pg, pg->idle_first);
-		pg->idle_first = ppool_frag_of(p, m[i])->page;
-		if (--pg->idle == 0)
-			depot_unlink(p, pg);
-	}
-	PPOOL_COUNT(d->nb_idle, -i);
-	return i;
+	while (got < n && d->first != PPOOL_NONE)
+		got += depot_get_from(p, &p->page[d->first], m + got, n - got);
+	return got;
 }
 
 /* Turn a page into a header page. */
@@ -136,34 +151,39 @@ depot_add_page(struct ppool *p, struct ppool_page *pg)
 	PPOOL_COUNT(p->depot.nb_header_pages, 1);
 }
 
-/* Give wholly idle header pages back until only keep are left. Returns how many went. */
+/* Give a wholly idle header page back. */
+static void
+release_page(struct ppool *p, struct ppool_page *pg)
+{
+	struct ppool_depot *d = &p->depot;
+	void *obj = pg->obj;
+
+	depot_unlink(p, pg);
+	d->nb_idle_pages--;
+	PPOOL_COUNT(d->nb_header_pages, -1);
+	PPOOL_COUNT(d->nb_idle, -pg->idle);
+	pg->kind = PPOOL_KIND_WHOLE;
+	ppool_debug_pages_in(p, &obj, 1, PPOOL_DEBUG_HEADER);
+	ppool_pages_put(p, &obj, 1);
+	__atomic_fetch_add(&p->stats.header_page_put, 1, __ATOMIC_RELAXED);
+}
+
+/* Give such pages back until only keep are left. Returns how many went. */
 static unsigned int
 depot_release(struct ppool *p, unsigned int keep)
 {
 	struct ppool_depot *d = &p->depot;
+	unsigned int before = d->nb_idle_pages;
 	struct ppool_page *pg;
 	uint32_t i, next;
-	unsigned int n = 0;
-	void *obj;
 
 	for (i = d->first; i != PPOOL_NONE && d->nb_idle_pages > keep; i = next) {
 		pg = &p->page[i];
 		next = pg->next;
-		if (pg->idle != p->layout.slots)
-			continue;
-		depot_unlink(p, pg);
-		d->nb_idle_pages--;
-		PPOOL_COUNT(d->nb_header_pages, -1);
-		PPOOL_COUNT(d->nb_idle, -pg->idle);
-		pg->kind = PPOOL_KIND_WHOLE;
-		obj = pg->obj;
-		ppool_debug_pages_in(p, &obj, 1, PPOOL_DEBUG_HEADER);
-		ppool_pages_put(p, &obj, 1);
-		n++;
+		if (pg->idle == p->layout.slots)
+			release_page(p, pg);
 	}
-	if (n > 0)
-		__atomic_fetch_add(&p->stats.header_page_put, n, __ATOMIC_RELAXED);
-	return n;
+	return before - d->nb_idle_pages;
 }
 
 /* Take a page of the pool for headers. */
@@ -200,18 +220,30 @@ depot_get_locked(struct ppool *p, struct rte_mbuf **m, unsigned int n)
 	return n;
 }
 
+/* Slots of one header page, none where it has no idle ones. */
+unsigned int
+ppool_headers_take_from(struct ppool *p, uint32_t page, struct rte_mbuf **m, unsigned int n)
+{
+	rte_spinlock_lock(&p->depot.lock);
+	n = depot_get_from(p, &p->page[page], m, n);
+	rte_spinlock_unlock(&p->depot.lock);
+	return n;
+}
+
 static void
 depot_put_locked(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
 {
 	struct ppool_depot *d = &p->depot;
-	unsigned int i, keep;
+	struct ppool_page *pg;
+	unsigned int i;
 
 	rte_spinlock_lock(&d->lock);
-	for (i = 0; i < n; i++)
-		depot_put(p, m[i]);
-	keep = d->nb_carvers + PPOOL_IDLE_PAGES;
-	if (d->nb_idle_pages > keep)
-		depot_release(p, keep);
+	for (i = 0; i < n; i++) {
+		pg = depot_put(p, m[i]);
+		if (pg->idle == p->layout.slots &&
+				d->nb_idle_pages > d->nb_carvers + PPOOL_IDLE_PAGES)
+			release_page(p, pg);
+	}
 	rte_spinlock_unlock(&d->lock);
 }
 

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "ppool_private.h"
+#include "ppool_survey.h"
 
 /* What one page should have, collected from header slots and carvers. */
 struct expected {
@@ -101,14 +102,19 @@ count_pages(struct audit *a)
 {
 	const struct ppool *p = a->p;
 	const struct ppool_page *pg;
-	uint32_t i, slot;
+	uint32_t i, slot, stranded;
+	uint64_t use;
 
 	for (i = 0; i < p->mp->size; i++) {
 		pg = &p->page[i];
 		if (pg->kind == PPOOL_KIND_DATA) {
+			use = page_use(pg);
+			stranded = p->layout.page_bytes - PPOOL_BYTES(use);
 			a->l->data++;
 			a->l->data_bytes += p->layout.page_bytes;
-			a->l->stranded += p->layout.page_bytes - PPOOL_BYTES(page_use(pg));
+			a->l->stranded += stranded;
+			if (ppool_is_open(use))
+				a->l->stranded_open += stranded;
 		} else if (pg->kind == PPOOL_KIND_HEADER) {
 			a->l->header++;
 			a->l->header_bytes += p->layout.page_bytes;
@@ -356,6 +362,28 @@ ppool_stats_get(struct rte_mempool *mp, struct ppool_stats *stats)
 	return 0;
 }
 
+static void
+dump_bins(FILE *f, const char *name, const uint64_t *bin, unsigned int n)
+{
+	unsigned int i;
+
+	fprintf(f, "  %-18s", name);
+	for (i = 0; i < n; i++)
+		fprintf(f, " %" PRIu64, bin[i]);
+	fputc('\n', f);
+}
+
+/* How full and how old data pages are. */
+static void
+dump_pages(FILE *f, const struct ppool *p)
+{
+	struct ppool_survey s;
+
+	ppool_survey(p, &s);
+	dump_bins(f, "pages by tenths", s.occupancy, RTE_DIM(s.occupancy));
+	dump_bins(f, "by age, 10^n ms", s.age, RTE_DIM(s.age));
+}
+
 void
 ppool_dump(FILE *f, struct rte_mempool *mp)
 {
@@ -378,10 +406,11 @@ ppool_dump(FILE *f, struct rte_mempool *mp)
 			l.whole, l.data, l.header);
 	fprintf(f,
 			"  data bytes %" PRIu64 " = charged %" PRIu64 " + stranded %" PRIu64
-			" + open %" PRIu64 "\n",
-			l.data_bytes, l.charged, l.stranded, l.open);
+			" (%" PRIu64 " in open pages) + open %" PRIu64 "\n",
+			l.data_bytes, l.charged, l.stranded, l.stranded_open, l.open);
 	fprintf(f, "  header bytes %" PRIu64 " = charged %" PRIu64 " + idle %" PRIu64 "\n",
 			l.header_bytes, l.slot_charged, l.slot_idle);
+	dump_pages(f, p);
 	fprintf(f, "  frags %" PRIu64 ", tables %" PRIu64 " bytes\n", l.frags, l.table_bytes);
 #define PPOOL_STATS_PRINT(name, desc) fprintf(f, "  %-18s %" PRIu64 "\n", #name, s.name);
 	PPOOL_STATS(PPOOL_STATS_PRINT)

@@ -14,7 +14,9 @@
  *   ppool_frag.c     page counts, frags, the frag pool
  *   ppool_carver.c   carvers and their lanes
  *   ppool_account.c  budgets of those who hold mbufs
+ *   ppool_compact.c  held frags and headers into fewer pages
  *   ppool_ledger.c   the books
+ *   ppool_survey.c   data pages by occupancy and age
  *   ppool_debug.c    checks of a debug build
  *   mempool_ppfrag.c the mempool ops on top
  *
@@ -27,6 +29,7 @@
 #include <string.h>
 
 #include <rte_common.h>
+#include <rte_cycles.h>
 #include <rte_lcore.h>
 #include <rte_log.h>
 #include <rte_mbuf.h>
@@ -76,6 +79,13 @@ extern int ppool_logtype;
 #define PPOOL_USERS(use) ((uint32_t)((use) >> 32))
 #define PPOOL_BYTES(use) ((uint32_t)(use))
 
+/* Whether a carver still fills a page, by what is in use of it. */
+static inline bool
+ppool_is_open(uint64_t use)
+{
+	return PPOOL_USERS(use) > PPOOL_BIAS / 2;
+}
+
 enum ppool_kind {
 	PPOOL_KIND_WHOLE, /* free, or handed out as an ordinary object */
 	PPOOL_KIND_DATA,
@@ -91,10 +101,12 @@ struct ppool_page {
 	uint32_t owner;      /* lcore id + 1 of the carver that has this page open, else 0 */
 	uint8_t kind;        /* enum ppool_kind */
 	uint8_t parked;      /* its carver is gone and left open bytes; depot lock */
+	uint16_t opener;     /* of a data page: as owner was, also when it is closed */
 	uint32_t open;       /* bytes, at its end, that nobody had when it was opened or parked */
 	uint32_t idle;       /* of a header page: slots in the depot; depot lock */
 	uint32_t idle_first; /* the first of these, linked by ppool_frag.page */
 	uint32_t next, prev; /* in the depot's list, or in that of parked pages; depot lock */
+	uint32_t opened;     /* of a data page: ppool_coarse_time() then, 0: by no carver */
 	char *obj;           /* the element, constant */
 	rte_iova_t iova;     /* of obj, constant */
 } __rte_cache_aligned;
@@ -149,6 +161,30 @@ struct ppool {
 	struct ppool_depot depot __rte_cache_aligned;
 	void *shared[]; /* free pages, room for all of them */
 } __rte_cache_aligned;
+
+/*
+ * Time in units of 2^24 TSC cycles, 7 ms at 2.4 GHz: in 32 bits it wraps after about a year.
+ * Never 0.
+ */
+#define PPOOL_TIME_SHIFT 24
+
+static inline uint32_t
+ppool_coarse_time(void)
+{
+	uint32_t now = (uint32_t)(rte_rdtsc() >> PPOOL_TIME_SHIFT);
+
+	return RTE_MAX(now, 1u);
+}
+
+/* Milliseconds since a carver opened a page, 0 where none did. */
+static inline uint64_t
+ppool_page_age(const struct ppool_page *pg)
+{
+	uint32_t opened = __atomic_load_n(&pg->opened, __ATOMIC_RELAXED);
+	uint32_t age = ppool_coarse_time() - opened;
+
+	return opened == 0 ? 0 : ((uint64_t)age << PPOOL_TIME_SHIFT) / (rte_get_tsc_hz() / 1000);
+}
 
 /* Who we are, as in ppool_page.owner: 0 where this thread is no lcore. */
 static inline uint32_t
@@ -300,6 +336,8 @@ unsigned int ppool_pages_count(struct ppool *p);
 unsigned int ppool_headers_take(struct ppool *p, struct rte_mbuf **m, unsigned int n);
 void ppool_headers_give(struct ppool *p, struct rte_mbuf * const *m, unsigned int n);
 void ppool_headers_return(struct ppool *p, struct rte_mbuf * const *m, unsigned int n);
+unsigned int ppool_headers_take_from(struct ppool *p, uint32_t page, struct rte_mbuf **m,
+		unsigned int n);
 bool ppool_headers_reclaim(struct ppool *p, bool force);
 bool ppool_headers_reserve(struct ppool *p, unsigned int pages);
 
@@ -329,6 +367,7 @@ struct ppool_uncharge {
 
 void ppool_uncharge_switch(struct ppool_uncharge *u, uint16_t account);
 void ppool_uncharge_commit(struct ppool *p, const struct ppool_uncharge *u);
+void ppool_account_adjust(struct ppool *p, uint16_t account, int64_t bytes);
 
 static inline void
 ppool_uncharge_init(struct ppool_uncharge *u)
