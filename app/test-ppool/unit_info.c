@@ -89,6 +89,7 @@ test_dump(void **state)
 			assert_non_null(strstr(text, mp->name));
 			assert_non_null(strstr(text, "frag_alloc"));
 			assert_non_null(strstr(text, "page_empty"));
+			assert_non_null(strstr(text, "pages by tenths"));
 		}
 		free(text);
 	}
@@ -233,6 +234,161 @@ test_mempool_functions(void **state)
 	rte_pktmbuf_free_bulk(m, RTE_DIM(m));
 }
 
+/* Telemetry */
+
+static char *
+ask(const char *command, const char *name)
+{
+	char text[128];
+	char *answer;
+
+	snprintf(text, sizeof(text), "%s,%s", command, name);
+	answer = unit_telemetry(text);
+	unit_require(answer != NULL, "telemetry");
+	return answer;
+}
+
+/* Every term of the ledger, every counter, and what the pool is made of. */
+static void
+test_telemetry_info(void **state)
+{
+	struct rte_mempool *mp = unit_pool(200, 16384, 0, 64);
+	struct ppool_carver *c = unit_carver(mp, 1500, 2);
+	struct ppool_layout layout;
+	struct ppool_ledger l;
+	struct ppool_stats s;
+	struct rte_mbuf *m[40];
+	char *text;
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < RTE_DIM(m); i++)
+		m[i] = ppool_carve(c, 1000);
+	rte_pktmbuf_free_bulk(m, RTE_DIM(m) / 2);
+	text = ask("/ppool/info", mp->name);
+	l = unit_ledger(mp);
+	s = unit_stats(mp);
+	assert_int_equal(ppool_layout_get(mp, &layout), 0);
+#define COUNTER(name, desc) assert_int_equal(unit_json_uint(text, #name), s.name);
+	PPOOL_STATS(COUNTER)
+#undef COUNTER
+#define SAME(of, name) assert_int_equal(unit_json_uint(text, #name), (of).name)
+	SAME(l, page_bytes);
+	SAME(l, pages);
+	SAME(l, free);
+	SAME(l, whole);
+	SAME(l, data);
+	SAME(l, header);
+	SAME(l, data_bytes);
+	SAME(l, charged);
+	SAME(l, stranded);
+	SAME(l, stranded_open);
+	SAME(l, open);
+	SAME(l, header_bytes);
+	SAME(l, slot_charged);
+	SAME(l, slot_idle);
+	SAME(l, frags);
+	SAME(l, table_bytes);
+	SAME(layout, lead_bytes);
+	SAME(layout, room_bytes);
+	SAME(layout, slot_bytes);
+	SAME(layout, slots);
+#undef SAME
+	assert_int_equal(unit_json_uint(text, "priv_bytes"), 64);
+	assert_int_equal(unit_json_uint(text, "carvers"), 1);
+	assert_true(unit_json_uint(text, "memory_bytes") >= (uint64_t)l.pages * l.page_bytes);
+	assert_int_equal(unit_json_uint(text, "violations"), 0);
+	free(text);
+	rte_pktmbuf_free_bulk(m + RTE_DIM(m) / 2, RTE_DIM(m) / 2);
+}
+
+static uint64_t
+sum_of(const char *text, const char *key, unsigned int bins)
+{
+	uint64_t value[32], sum = 0;
+	unsigned int i;
+
+	assert_int_equal(unit_json_uints(text, key, value, RTE_DIM(value)), bins);
+	for (i = 0; i < bins; i++)
+		sum += value[i];
+	return sum;
+}
+
+/* One frag in each of some pages, and a page that is being filled. */
+static void
+test_telemetry_pages(void **state)
+{
+	struct rte_mempool *mp = unit_pool(200, 16384, 0, 0);
+	struct ppool_carver *c = unit_carver(mp, 1500, 1);
+	struct rte_mbuf *m[101], *mono = rte_pktmbuf_alloc(ppool_frag_pool(mp));
+	uint64_t occupancy[10];
+	unsigned int i;
+	char *text;
+
+	(void)state;
+	for (i = 0; i < RTE_DIM(m); i++)
+		m[i] = ppool_carve(c, 1500);
+	for (i = 0; i < RTE_DIM(m); i++)
+		if (i % 10 != 0)
+			rte_pktmbuf_free(m[i]);
+	text = ask("/ppool/pages", mp->name);
+	assert_int_equal(unit_json_uint(text, "data"), 12);
+	assert_int_equal(unit_json_uint(text, "closed"), 11);
+	assert_int_equal(unit_json_uint(text, "carver"), 1);
+	assert_int_equal(unit_json_uint(text, "parked"), 0);
+	assert_int_equal(unit_json_uint(text, "no_age"), 1);
+	assert_int_equal(sum_of(text, "occupancy", 10), 12);
+	assert_int_equal(sum_of(text, "age", 7), 11);
+	/* A tenth or less in ten of them, all in two. */
+	assert_int_equal(unit_json_uints(text, "occupancy", occupancy, 10), 10);
+	assert_int_equal(occupancy[0] + occupancy[1], 10);
+	assert_int_equal(occupancy[8] + occupancy[9], 2);
+	/* The oldest are told one by one. */
+	assert_non_null(strstr(text, "\"oldest\":{\"0\":{"));
+	assert_non_null(strstr(text, "\"10\":{"));
+	assert_null(strstr(text, "\"11\":{"));
+	assert_non_null(strstr(text, "\"owner\":\"carver\""));
+	assert_int_equal(unit_json_uint(strstr(text, "oldest"), "lcore"), rte_lcore_id());
+	free(text);
+
+	unit_carver_free(c);
+	text = ask("/ppool/pages", mp->name);
+	assert_int_equal(unit_json_uint(text, "carver"), 0);
+	assert_int_equal(unit_json_uint(text, "parked"), 1);
+	free(text);
+	for (i = 0; i < RTE_DIM(m); i += 10)
+		rte_pktmbuf_free(m[i]);
+	rte_pktmbuf_free(mono);
+	text = ask("/ppool/pages", mp->name);
+	assert_int_equal(sum_of(text, "occupancy", 10), unit_json_uint(text, "data"));
+	free(text);
+}
+
+/* Pools that were never split have no data pages; others do not exist. */
+static void
+test_telemetry_others(void **state)
+{
+	struct unit_pool_conf conf = { .n = 100, .elt_size = 128 };
+	struct rte_mempool *stock = unit_stock_pool(15, 2176);
+	struct rte_mempool *mp = unit_mempool(&conf);
+	char *text;
+
+	(void)state;
+	text = ask("/ppool/info", mp->name);
+	assert_int_equal(unit_json_uint(text, "free"), 100);
+	assert_int_equal(unit_json_uint(text, "priv_bytes"), 0);
+	free(text);
+	text = ask("/ppool/pages", mp->name);
+	assert_int_equal(unit_json_uint(text, "data"), 0);
+	free(text);
+	text = ask("/ppool/pages", stock->name);
+	assert_null(strstr(text, "occupancy"));
+	free(text);
+	text = ask("/ppool/pages", "no such pool");
+	assert_null(strstr(text, "occupancy"));
+	free(text);
+}
+
 static const struct CMUnitTest tests[] = {
 	UNIT_TEST(test_layout),
 	UNIT_TEST(test_slot_of_three_lines),
@@ -240,6 +396,9 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(test_stats_of_both_roles),
 	UNIT_TEST(test_chunks),
 	UNIT_TEST(test_mempool_functions),
+	UNIT_TEST(test_telemetry_info),
+	UNIT_TEST(test_telemetry_pages),
+	UNIT_TEST(test_telemetry_others),
 };
 
 UNIT_SUITE(info, "layout, statistics, dump, the chunks of memory that a pool lists", tests);

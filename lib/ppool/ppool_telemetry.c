@@ -8,7 +8,9 @@
 #include <rte_telemetry.h>
 
 #include "ppool_compat.h"
+#include "ppool_create.h"
 #include "ppool_private.h"
+#include "ppool_survey.h"
 
 static void
 list_pool(struct rte_mempool *mp, void *arg)
@@ -27,24 +29,69 @@ handle_list(const char *cmd, const char *params, struct rte_tel_data *d)
 	return 0;
 }
 
+/* Keys of /ppool/info: what does not change, the terms of the ledger, the counters. */
+
+#define CONFIG(X) \
+	X(lead_bytes, p->layout.lead_bytes) \
+	X(room_bytes, p->layout.room_bytes) \
+	X(slot_bytes, p->layout.slot_bytes) \
+	X(slots, p->layout.slots) \
+	X(priv_bytes, mp->private_data_size == 0 ? 0 : rte_pktmbuf_priv_size(mp)) \
+	X(cache_pages, mp->cache_size) \
+	X(memory_bytes, memory_bytes(mp)) \
+	X(carvers, __atomic_load_n(&p->depot.nb_carvers, __ATOMIC_RELAXED))
+
+#define LEDGER(X) \
+	X(page_bytes) \
+	X(pages) \
+	X(free) \
+	X(whole) \
+	X(data) \
+	X(header) \
+	X(data_bytes) \
+	X(charged) \
+	X(stranded) \
+	X(stranded_open) \
+	X(open) \
+	X(header_bytes) \
+	X(slot_charged) \
+	X(slot_idle) \
+	X(frags) \
+	X(table_bytes)
+
+static void
+add_chunk(struct rte_mempool *mp, void *arg, struct rte_mempool_memhdr *chunk, unsigned int i)
+{
+	RTE_SET_USED(mp);
+	RTE_SET_USED(i);
+	*(uint64_t *)arg += chunk->len;
+}
+
+static uint64_t
+memory_bytes(struct rte_mempool *mp)
+{
+	uint64_t bytes = 0;
+
+	rte_mempool_mem_iter(mp, add_chunk, &bytes);
+	return bytes;
+}
+
+static void
+add_config(struct rte_tel_data *d, const struct ppool *p)
+{
+	struct rte_mempool *mp = p->mp;
+
+#define ADD_CONFIG(name, value) ppool_tel_dict_add_u64(d, #name, value);
+	CONFIG(ADD_CONFIG)
+#undef ADD_CONFIG
+}
+
 static void
 add_ledger(struct rte_tel_data *d, const struct ppool_ledger *l)
 {
-	ppool_tel_dict_add_u64(d, "page_bytes", l->page_bytes);
-	ppool_tel_dict_add_u64(d, "pages", l->pages);
-	ppool_tel_dict_add_u64(d, "free", l->free);
-	ppool_tel_dict_add_u64(d, "whole", l->whole);
-	ppool_tel_dict_add_u64(d, "data", l->data);
-	ppool_tel_dict_add_u64(d, "header", l->header);
-	ppool_tel_dict_add_u64(d, "data_bytes", l->data_bytes);
-	ppool_tel_dict_add_u64(d, "charged", l->charged);
-	ppool_tel_dict_add_u64(d, "stranded", l->stranded);
-	ppool_tel_dict_add_u64(d, "open", l->open);
-	ppool_tel_dict_add_u64(d, "header_bytes", l->header_bytes);
-	ppool_tel_dict_add_u64(d, "slot_charged", l->slot_charged);
-	ppool_tel_dict_add_u64(d, "slot_idle", l->slot_idle);
-	ppool_tel_dict_add_u64(d, "frags", l->frags);
-	ppool_tel_dict_add_u64(d, "table_bytes", l->table_bytes);
+#define ADD_TERM(name) ppool_tel_dict_add_u64(d, #name, l->name);
+	LEDGER(ADD_TERM)
+#undef ADD_TERM
 }
 
 static void
@@ -56,27 +103,119 @@ add_stats(struct rte_tel_data *d, const struct ppool_stats *s)
 }
 
 /*
- * Every term of the ledger, every counter, and what the check of the ledger found: it balances only
- * while the pool is quiet.
+ * What was configured, every term of the ledger, every counter, and what the check of the ledger
+ * found: it balances only while the pool is quiet.
  */
 static int
-handle_info(const char *cmd, const char *params, struct rte_tel_data *d)
+tell_info(struct ppool *p, struct rte_tel_data *d)
 {
-	struct rte_mempool *mp;
 	struct ppool_ledger ledger;
 	struct ppool_stats stats;
 
-	RTE_SET_USED(cmd);
-	mp = params == NULL ? NULL : rte_mempool_lookup(params);
-	if (mp == NULL || ppool_ledger_get(mp, &ledger) != 0)
-		return -EINVAL;
-	ppool_stats_get(mp, &stats);
-	rte_tel_data_start_dict(d);
-	rte_tel_data_add_dict_string(d, "name", mp->name);
+	ppool_ledger_get(p->mp, &ledger);
+	ppool_stats_get(p->mp, &stats);
+	rte_tel_data_add_dict_string(d, "name", p->mp->name);
+	add_config(d, p);
 	add_ledger(d, &ledger);
 	add_stats(d, &stats);
-	rte_tel_data_add_dict_int(d, "violations", ppool_check(mp, NULL));
-	return 0;
+	return rte_tel_data_add_dict_int(d, "violations", ppool_check(p->mp, NULL));
+}
+
+/* Keys of /ppool/pages: see ppool_survey.h */
+
+static int
+add_array(struct rte_tel_data *d, const char *name, const uint64_t *value, unsigned int n)
+{
+	struct rte_tel_data *array = rte_tel_data_alloc();
+	unsigned int i;
+
+	if (array == NULL)
+		return -ENOMEM;
+	rte_tel_data_start_array(array, PPOOL_TEL_U64);
+	for (i = 0; i < n; i++)
+		ppool_tel_array_add_u64(array, value[i]);
+	return rte_tel_data_add_dict_container(d, name, array, 0);
+}
+
+#define ADD_uint64_t ppool_tel_dict_add_u64
+#define ADD_int64_t rte_tel_data_add_dict_int
+#define ADD_ppool_text rte_tel_data_add_dict_string
+
+static int
+add_page(struct rte_tel_data *d, unsigned int i, const struct ppool_survey_page *page)
+{
+	struct rte_tel_data *dict = rte_tel_data_alloc();
+	char name[16];
+
+	if (dict == NULL)
+		return -ENOMEM;
+	rte_tel_data_start_dict(dict);
+#define ADD_FIELD(name, type, desc) ADD_##type(dict, #name, page->name);
+	PPOOL_SURVEY_PAGE(ADD_FIELD)
+#undef ADD_FIELD
+	snprintf(name, sizeof(name), "%u", i);
+	return rte_tel_data_add_dict_container(d, name, dict, 0);
+}
+
+static int
+add_oldest(struct rte_tel_data *d, const struct ppool_survey *s)
+{
+	struct rte_tel_data *oldest = rte_tel_data_alloc();
+	unsigned int i;
+	int ret = 0;
+
+	if (oldest == NULL)
+		return -ENOMEM;
+	rte_tel_data_start_dict(oldest);
+	for (i = 0; ret == 0 && i < s->nb_oldest; i++)
+		ret = add_page(oldest, i, &s->oldest[i]);
+	return ret != 0 ? ret : rte_tel_data_add_dict_container(d, "oldest", oldest, 0);
+}
+
+static int
+tell_pages(struct ppool *p, struct rte_tel_data *d)
+{
+	struct ppool_survey s;
+	int ret;
+
+	ppool_survey(p, &s);
+	rte_tel_data_add_dict_string(d, "name", p->mp->name);
+	ppool_tel_dict_add_u64(d, "page_bytes",
+			p->mp->header_size + p->mp->elt_size + p->mp->trailer_size);
+#define ADD_SUM(name, desc) ppool_tel_dict_add_u64(d, #name, s.name);
+	PPOOL_SURVEY_SUMS(ADD_SUM)
+#undef ADD_SUM
+	ret = add_array(d, "occupancy", s.occupancy, RTE_DIM(s.occupancy));
+	if (ret == 0)
+		ret = add_array(d, "age", s.age, RTE_DIM(s.age));
+	return ret != 0 ? ret : add_oldest(d, &s);
+}
+
+/* Look a pool up and tell of it. In a secondary process its pages may not be mapped yet. */
+static int
+tell(const char *params, struct rte_tel_data *d, int (*f)(struct ppool *p, struct rte_tel_data *d))
+{
+	struct rte_mempool *mp = params == NULL ? NULL : rte_mempool_lookup(params);
+	struct ppool *p = mp == NULL ? NULL : ppool_from_mempool(mp);
+
+	if (p == NULL || ppool_attach(mp) != 0)
+		return -EINVAL;
+	rte_tel_data_start_dict(d);
+	return f(p, d);
+}
+
+static int
+handle_info(const char *cmd, const char *params, struct rte_tel_data *d)
+{
+	RTE_SET_USED(cmd);
+	return tell(params, d, tell_info);
+}
+
+static int
+handle_pages(const char *cmd, const char *params, struct rte_tel_data *d)
+{
+	RTE_SET_USED(cmd);
+	return tell(params, d, tell_pages);
 }
 
 struct wanted {
@@ -127,4 +266,6 @@ RTE_INIT(ppool_telemetry_init)
 			"Returns ledger and check of a page pool. Parameter: pool name");
 	rte_telemetry_register_cmd("/ppool/accounts", handle_accounts,
 			"Returns limit and use of accounts. Parameter: name (optional)");
+	rte_telemetry_register_cmd("/ppool/pages", handle_pages,
+			"Returns use and age of data pages. Parameter: pool name");
 }

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright(c) 2026 The ppfrag authors
+"""What dpdk-telemetry.py shows of a page pool."""
+
+import json
+import subprocess
+
+from harness import TIMEOUT, write_frames
+
+
+def ask(program, command):
+    """The answer that dpdk-telemetry.py prints."""
+    done = subprocess.run(["dpdk-telemetry.py", "-f", program.prefix], input=command + "\n",
+                          capture_output=True, text=True, timeout=TIMEOUT, check=True)
+    name = command.split(",")[0]
+    line = next(line for line in done.stdout.splitlines() if f'"{name}"' in line)
+    return json.loads(line[line.index("{"):])[name]
+
+
+def test_pages(lab, all_lengths):
+    """A port that receives has data pages: every page is in one bin, and has an age."""
+    sock = lab.socket()
+    source = write_frames(lab.dir / "in.pcap", all_lengths)
+    peer = lab.peer(sock, [f"net_pcap0,rx_pcap={source}"])
+    dut = lab.dut(sock, options=["--forward-mode=rxonly"], mbuf_size=16384, mbufs=2048)
+    peer.wait_link()
+    dut.start()
+    peer.patient()
+    peer.start()
+    dut.wait_received(len(all_lengths))
+    dut.stop()
+    name, = ask(dut, "/ppool/list")
+    info = ask(dut, f"/ppool/info,{name}")
+    pages = ask(dut, f"/ppool/pages,{name}")
+    assert info["violations"] == 0
+    assert pages["page_bytes"] == info["page_bytes"] > info["room_bytes"] > 16000
+    assert pages["data"] == info["data"] == sum(pages["occupancy"]) > 0
+    assert pages["carver"] + pages["parked"] + pages["closed"] == pages["data"]
+    assert sum(pages["age"]) + pages["no_age"] == pages["data"]
+    assert len(pages["oldest"]) == min(16, sum(pages["age"]))
+    ages = [page["age_ms"] for page in pages["oldest"].values()]
+    assert ages == sorted(ages, reverse=True)
+    assert all(0 < page["in_use"] <= info["page_bytes"] for page in pages["oldest"].values())
+    dut.quit()
+    peer.quit()
