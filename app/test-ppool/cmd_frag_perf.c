@@ -123,14 +123,8 @@ measure_atomic(void)
 }
 
 static struct rte_mempool *
-add_pool(struct bench *b, const char *ops, uint64_t n, uint64_t cache_size, uint64_t room)
+add_pool_of(struct bench *b, const struct pool_conf *conf)
 {
-	struct pool_conf conf = {
-		.ops = ops,
-		.n = (unsigned int)n,
-		.cache = (unsigned int)cache_size,
-		.room = (uint16_t)room,
-	};
 	char name[RTE_MEMPOOL_NAMESIZE];
 	struct rte_mempool *mp;
 
@@ -139,16 +133,29 @@ add_pool(struct bench *b, const char *ops, uint64_t n, uint64_t cache_size, uint
 		return NULL;
 	}
 	snprintf(name, sizeof(name), "frag_perf_%u", b->nb_pools);
-	mp = pool_create(name, &conf);
+	mp = pool_create(name, conf);
 	if (mp == NULL) {
 		fprintf(stderr,
-				"frag-perf: no pool of %" PRIu64 " mbufs of %" PRIu64
+				"frag-perf: no pool of %u mbufs of %" PRIu32
 				" bytes with ops %s: %s; ask for less with --held or --page\n",
-				n, room, ops, rte_strerror(rte_errno));
+				conf->n, conf->room, conf->ops, rte_strerror(rte_errno));
 		return NULL;
 	}
 	b->pool[b->nb_pools++] = mp;
 	return mp;
+}
+
+static struct rte_mempool *
+add_pool(struct bench *b, const char *ops, uint64_t n, uint64_t cache_size, uint64_t room)
+{
+	const struct pool_conf conf = {
+		.ops = ops,
+		.n = (unsigned int)n,
+		.cache = (unsigned int)cache_size,
+		.room = (uint32_t)room,
+	};
+
+	return add_pool_of(b, &conf);
 }
 
 static struct subject *
@@ -176,6 +183,37 @@ add_stock(struct bench *b, const char *name, const char *ops, uint64_t cache_siz
 	struct rte_mempool *mp = add_pool(b, ops, n, cache_size, RTE_MBUF_DEFAULT_BUF_SIZE);
 
 	return mp == NULL ? NULL : add_subject(b, name, mp, RTE_MBUF_DEFAULT_BUF_SIZE);
+}
+
+/* What an external buffer costs an mbuf, with nothing of ours. */
+static int
+add_pinned(struct bench *b)
+{
+	const struct pool_conf conf = {
+		.ops = "ring_mp_mc",
+		.n = (unsigned int)(b->held + 2 * burst + 2 * cache + 1024),
+		.cache = (unsigned int)cache,
+		.room = RTE_MBUF_DEFAULT_BUF_SIZE,
+		.pinned = true,
+	};
+	struct rte_mempool *mp = add_pool_of(b, &conf);
+
+	return mp == NULL || add_subject(b, "pinned, cache", mp, conf.room) == NULL ? -1 : 0;
+}
+
+/* What a frag count costs a page that is not split: it has none as long as no page is. */
+static int
+add_unsplit(struct bench *b)
+{
+	const struct pool_conf conf = {
+		.ops = PPOOL_OPS_NAME,
+		.n = (unsigned int)(b->held + 2 * burst + 1024),
+		.room = RTE_MBUF_DEFAULT_BUF_SIZE,
+		.unsplit = true,
+	};
+	struct rte_mempool *mp = add_pool_of(b, &conf);
+
+	return mp == NULL || add_subject(b, "page, unsplit", mp, conf.room) == NULL ? -1 : 0;
 }
 
 /* Whole pages as mono-frags, allocated from the frag pool: headers take pages as well. */
@@ -270,7 +308,8 @@ bench_init(struct bench *b, uint64_t held)
 	if (b->ring == NULL || b->stack == NULL || add_stock(b, "ring", "ring_mp_mc", 0) == NULL ||
 			add_stock(b, "stack", "stack", 0) == NULL ||
 			add_stock(b, "page, cache", PPOOL_OPS_NAME, cache) == NULL ||
-			add_stock(b, "page", PPOOL_OPS_NAME, 0) == NULL || add_mono_frags(b) != 0)
+			add_stock(b, "page", PPOOL_OPS_NAME, 0) == NULL || add_unsplit(b) != 0 ||
+			add_pinned(b) != 0 || add_mono_frags(b) != 0)
 		return -1;
 	for (i = 0; i < pages.n; i++)
 		if (add_carvers(b, pages.v[i]) != 0)
@@ -295,7 +334,7 @@ bench_fini(struct bench *b)
 					b->pool[i]->name);
 			ret = -1;
 		}
-		rte_mempool_free(b->pool[i]);
+		pool_free(b->pool[i]);
 	}
 	fifo_fini(&b->fifo);
 	return ret;

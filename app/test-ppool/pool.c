@@ -2,6 +2,9 @@
  * Copyright(c) 2026 The ppfrag authors
  */
 
+/* rte_pktmbuf_pool_create_extbuf() */
+#define ALLOW_EXPERIMENTAL_API
+
 #include <errno.h>
 #include <string.h>
 
@@ -10,6 +13,7 @@
 #include <rte_malloc.h>
 #include <rte_mbuf.h>
 #include <rte_mbuf_pool_ops.h>
+#include <rte_memzone.h>
 
 #include <ppool.h>
 #include <ppool_create.h>
@@ -57,17 +61,50 @@ create_special(const char *name, const struct pool_conf *conf)
 	return NULL;
 }
 
+/* The external buffers of a pool are a memory zone of its name. Nobody does DMA to them. */
+static struct rte_mempool *
+create_pinned(const char *name, const struct pool_conf *conf)
+{
+	size_t bytes = (size_t)conf->n * conf->room;
+	const struct rte_memzone *mz = rte_memzone_reserve_aligned(name, bytes, SOCKET_ID_ANY, 0,
+			RTE_CACHE_LINE_SIZE);
+	struct rte_pktmbuf_extmem memory = { .elt_size = (uint16_t)conf->room };
+	struct rte_mempool *mp;
+
+	if (mz == NULL)
+		return NULL;
+	memory.buf_ptr = mz->addr;
+	memory.buf_iova = mz->iova;
+	memory.buf_len = mz->len;
+	mp = rte_pktmbuf_pool_create_extbuf(name, conf->n, conf->cache, 0, (uint16_t)conf->room,
+			(int)rte_socket_id(), &memory, 1);
+	if (mp == NULL)
+		rte_memzone_free(mz);
+	return mp;
+}
+
+void
+pool_free(struct rte_mempool *mp)
+{
+	const struct rte_memzone *mz = mp == NULL ? NULL : rte_memzone_lookup(mp->name);
+
+	rte_mempool_free(mp);
+	rte_memzone_free(mz);
+}
+
 struct rte_mempool *
 pool_create(const char *name, const struct pool_conf *conf)
 {
 	struct rte_mempool *mp;
 	int err;
 
+	if (conf->pinned)
+		return create_pinned(name, conf);
 	if (conf->own_memory || conf->room > UINT16_MAX)
 		return create_special(name, conf);
 	mp = rte_pktmbuf_pool_create_by_ops(name, conf->n, conf->cache, 0, (uint16_t)conf->room,
 			(int)rte_socket_id(), conf->ops);
-	if (mp == NULL || !ppool_is_page_pool(mp) || ppool_frag_pool(mp) != NULL)
+	if (mp == NULL || conf->unsplit || !ppool_is_page_pool(mp) || ppool_frag_pool(mp) != NULL)
 		return mp;
 	err = rte_errno;
 	rte_mempool_free(mp);

@@ -19,6 +19,8 @@ struct pool_conf {
 	unsigned int cache;
 	uint32_t room;   /* bytes of an mbuf behind its header, headroom included */
 	bool own_memory; /* in a memfd and not in memory of EAL; ops ppfrag only */
+	bool unsplit;    /* leave a pool of ops ppfrag as it is: its pages have no counts yet */
+	bool pinned;     /* data in pinned external buffers, as those of frags; stock ops only */
 };
 
 /**
@@ -44,6 +46,9 @@ struct rte_mempool *pool_create(const char *name, const struct pool_conf *conf);
  * own memory: found by creating pools until one fits. conf->n is ignored.
  */
 struct rte_mempool *pool_create_fit(const char *name, const struct pool_conf *conf, size_t bytes);
+
+/** Free a pool and its external buffers. */
+void pool_free(struct rte_mempool *mp);
 
 /** Name of a pool's ops. */
 const char *pool_ops_name(const struct rte_mempool *mp);
