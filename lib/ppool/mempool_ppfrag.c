@@ -148,7 +148,8 @@ ppfrag_enqueue(struct rte_mempool *mp, void * const *obj, unsigned int n)
 	struct ppool_lcore *lc = ppool_lcore_peek(p);
 	bool done;
 
-	if (unlikely(is_frag_role(mp) || lc == NULL || !ppool_trylock_owner(&lc->lock)))
+	if (unlikely(PPOOL_DEBUG_CHECKS || is_frag_role(mp) || lc == NULL ||
+			    !ppool_trylock_owner(&lc->lock)))
 		return enqueue_slow(mp, obj, n);
 	done = ppool_lcore_put_pages(lc, obj, n);
 	if (likely(done))
@@ -180,7 +181,8 @@ ppfrag_dequeue(struct rte_mempool *mp, void **obj, unsigned int n)
 	struct ppool_lcore *lc = ppool_lcore_peek(p);
 	bool done;
 
-	if (unlikely(is_frag_role(mp) || lc == NULL || !ppool_trylock_owner(&lc->lock)))
+	if (unlikely(PPOOL_DEBUG_CHECKS || is_frag_role(mp) || lc == NULL ||
+			    !ppool_trylock_owner(&lc->lock)))
 		return dequeue_slow(mp, obj, n);
 	done = ppool_lcore_get_pages(lc, obj, n);
 	if (likely(done))

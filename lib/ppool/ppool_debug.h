@@ -31,6 +31,9 @@ enum ppool_debug_use {
 
 #ifdef PPOOL_DEBUG
 
+/* Whether every object has to take a path with checks. */
+#define PPOOL_DEBUG_CHECKS true
+
 /* Tables for pages when the pool is made, for slots when it is split. Return 0 or -ENOMEM. */
 int ppool_debug_create(struct ppool *p);
 int ppool_debug_split(struct ppool *p);
@@ -58,6 +61,8 @@ void ppool_debug_lane_open(const struct ppool_carver *c, const struct ppool_lane
 void ppool_debug_lane_close(const struct ppool_carver *c, const struct ppool_lane *l);
 
 #else
+
+#define PPOOL_DEBUG_CHECKS false
 
 static inline int
 ppool_debug_create(struct ppool *p)

@@ -227,6 +227,7 @@ ppool_headers_take_from(struct ppool *p, uint32_t page, struct rte_mbuf **m, uns
 	rte_spinlock_lock(&p->depot.lock);
 	n = depot_get_from(p, &p->page[page], m, n);
 	rte_spinlock_unlock(&p->depot.lock);
+	ppool_debug_headers_out(p, m, n);
 	return n;
 }
 
