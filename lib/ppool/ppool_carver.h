@@ -205,6 +205,16 @@ ppool_reserve(struct ppool_carver *c, uint16_t lane, struct ppool_buf *buf)
 }
 
 /**
+ * Where the next frag of a lane starts: what ppool_reserve() has given, and what is left of that
+ * after ppool_commit(). NULL where no page is open, until ppool_reserve() has opened one.
+ */
+static inline char *
+ppool_peek(const struct ppool_carver *c, uint16_t lane)
+{
+	return c->lane[lane].left != 0 ? c->lane[lane].addr : NULL;
+}
+
+/**
  * @internal
  * Cut a frag with room for that many bytes of data off the front of a lane and give it to a
  * header, as an mbuf of len bytes of data.

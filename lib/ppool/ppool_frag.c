@@ -132,33 +132,30 @@ static inline unsigned int
 frags_drop(struct ppool *p, uint32_t self, struct rte_mbuf * const *m, unsigned int n, void **pages,
 		uint64_t *bytes)
 {
-	struct ppool_frag *frag = ppool_frag_of(p, m[0]);
-	unsigned int i = 0, nb_pages = 0;
+	struct ppool_page *pg = &p->page[ppool_frag_of(p, m[0])->page];
+	unsigned int i, nb_pages = 0;
 	struct ppool_uncharge uncharge;
-	struct ppool_page *pg;
-	uint64_t drop;
+	struct ppool_frag *frag;
+	uint64_t drop = 0, sum = 0;
 
-	*bytes = 0;
 	ppool_uncharge_init(&uncharge);
-	while (i < n) {
-		pg = &p->page[frag->page];
-		drop = 0;
-		do {
-			/* rte_mbuf reads a count of one without ordering: clones were freed. */
-			PPOOL_TSAN_ACQUIRE(&frag->shinfo.refcnt);
-			drop += PPOOL_USER + frag->truesize;
-			if (unlikely(frag->account != 0))
-				ppool_uncharge_frag(&uncharge, frag);
-			frag->truesize = 0;
-			if (++i == n)
-				break;
-			frag = ppool_frag_of(p, m[i]);
-		} while (pg == &p->page[frag->page]);
-		if (run_drop(pg, self, drop))
-			pages[nb_pages++] = pg->obj;
-		*bytes += PPOOL_BYTES(drop);
+	for (i = 0; i < n; i++) {
+		frag = ppool_frag_of(p, m[i]);
+		if (pg != &p->page[frag->page]) {
+			if (run_drop(pg, self, drop))
+				pages[nb_pages++] = pg->obj;
+			sum += drop;
+			drop = 0;
+			pg = &p->page[frag->page];
+		}
+		drop += PPOOL_USER + frag->truesize;
+		if (unlikely(frag->account != 0))
+			ppool_uncharge_frag(&uncharge, frag);
+		frag->truesize = 0;
 	}
-	ppool_debug_pages_in(p, pages, nb_pages, PPOOL_DEBUG_DATA);
+	if (run_drop(pg, self, drop))
+		pages[nb_pages++] = pg->obj;
+	*bytes = PPOOL_BYTES(sum + drop);
 	if (unlikely(uncharge.account != 0))
 		ppool_uncharge_commit(p, &uncharge);
 	return nb_pages;

@@ -228,16 +228,6 @@ rx_prefetch_used(const struct ppfrag_rxq *q, uint16_t n)
 		rte_prefetch0(&q->vq.used->ring[(q->used_idx + at) & q->vq.mask]);
 }
 
-/* The lane of a used entry to come. Nothing is trusted yet: any id gives some lane. */
-static inline void
-rx_prefetch_lane(const struct virtq *vq, const struct ppool_carver *c, uint16_t at)
-{
-	uint32_t id, len;
-
-	virtq_used_read(vq, at, &id, &len);
-	rte_prefetch0(&c->lane[id & vq->mask]);
-}
-
 static inline void
 rx_prefetch_header(const struct ppool_carver *c, const struct rte_mbuf *m)
 {
@@ -258,26 +248,24 @@ rx_run(const struct ppfrag_rxq *q, uint16_t at, struct rte_mbuf **pkts, uint16_t
 	const struct virtq vq = q->vq;
 	uint32_t *posted = q->posted;
 	uint32_t id, len, buf_len = q->buf_len, nb = q->nb, burst = q->burst;
+	uint32_t headroom = q->hdr_offset + VIRTIO_HDR_LEN;
 	uint16_t i;
 
 	at += q->used_idx;
-	for (i = 0; i < RTE_MIN(n, RX_AHEAD); i++) {
-		rx_prefetch_lane(&vq, c, at + i);
+	for (i = 0; i < RTE_MIN(n, RX_AHEAD); i++)
 		rx_prefetch_header(c, pkts[i]);
-	}
 	for (i = 0; i < n; i++) {
-		if (i + RX_AHEAD < n) {
-			rx_prefetch_lane(&vq, c, at + i + RX_AHEAD);
+		if (i + RX_AHEAD < n)
 			rx_prefetch_header(c, pkts[i + RX_AHEAD]);
-		}
 		virtq_used_read(&vq, at + i, &id, &len);
 		if (unlikely(id >= nb || posted[id] == 0 || posted[id] == burst))
 			break;
 		if (unlikely(len < RX_MIN_LEN || len >= buf_len))
 			break;
 		posted[id] = burst;
+		/* For the application. */
+		rte_prefetch0(ppool_peek(c, (uint16_t)id) + headroom);
 		ppool_commit(c, (uint16_t)id, pkts[i], len - VIRTIO_HDR_LEN);
-		rte_prefetch0(rte_pktmbuf_mtod(pkts[i], void *));
 		done[i] = (uint16_t)id;
 		*bytes += len - VIRTIO_HDR_LEN;
 	}
@@ -295,14 +283,21 @@ rx_run(const struct ppfrag_rxq *q, uint16_t at, struct rte_mbuf **pkts, uint16_t
 static inline void
 rx_repost(struct ppfrag_rxq *q, const uint16_t *ids, uint16_t n)
 {
+	const struct ppool_carver *c = q->carver;
 	struct virtq vq = q->vq;
-	uint16_t i, avail = q->avail_idx;
+	uint16_t i, avail = q->avail_idx, hdr_offset = q->hdr_offset;
+	char *addr;
 
 	for (i = 0; i < n; i++) {
-		if (likely(rx_offer(q, &vq, avail, ids[i])))
+		addr = ppool_peek(c, ids[i]);
+		if (likely(addr != NULL && q->mrg)) {
+			vq.desc[ids[i]].addr = rte_cpu_to_le_64((uintptr_t)addr + hdr_offset);
+			virtq_offer(&vq, avail++, ids[i]);
+		} else if (rx_offer(q, &vq, avail, ids[i])) {
 			avail++;
-		else
+		} else {
 			rx_lost(q, ids[i]);
+		}
 	}
 	q->avail_idx = avail;
 }
