@@ -131,10 +131,6 @@ enqueue_slow(struct rte_mempool *mp, void * const *obj, unsigned int n)
 {
 	struct ppool *p = pool_of(mp);
 
-	if (is_frag_role(mp)) {
-		ppool_frag_free_bulk(p, (struct rte_mbuf * const *)obj, n);
-		return 0;
-	}
 	ppool_debug_pages_in(p, obj, n, PPOOL_DEBUG_WHOLE);
 	ppool_pages_put(p, obj, n);
 	count_whole(p, -(int64_t)n);
@@ -148,8 +144,11 @@ ppfrag_enqueue(struct rte_mempool *mp, void * const *obj, unsigned int n)
 	struct ppool_lcore *lc = ppool_lcore_peek(p);
 	bool done;
 
-	if (unlikely(PPOOL_DEBUG_CHECKS || is_frag_role(mp) || lc == NULL ||
-			    !ppool_trylock_owner(&lc->lock)))
+	if (is_frag_role(mp)) {
+		ppool_frag_free_bulk(p, (struct rte_mbuf * const *)obj, n);
+		return 0;
+	}
+	if (unlikely(PPOOL_DEBUG_CHECKS || lc == NULL || !ppool_trylock_owner(&lc->lock)))
 		return enqueue_slow(mp, obj, n);
 	done = ppool_lcore_put_pages(lc, obj, n);
 	if (likely(done))

@@ -162,7 +162,7 @@ frags_drop(struct ppool *p, uint32_t self, struct rte_mbuf * const *m, unsigned 
 }
 
 /* One bulk of frags: drop them, keep the headers, recycle the pages. */
-static __rte_always_inline void
+static inline void
 free_bulk(struct ppool *p, struct ppool_lcore *lc, struct rte_mbuf * const *m, unsigned int n)
 {
 	unsigned int nb_pages, nb_headers = n;
@@ -172,11 +172,13 @@ free_bulk(struct ppool *p, struct ppool_lcore *lc, struct rte_mbuf * const *m, u
 	if (likely(lc != NULL)) {
 		ppool_lock_owner(&lc->lock);
 		nb_pages = frags_drop(p, ppool_self(), m, n, pages, &bytes);
-		PPOOL_STAT_ADD(p, lc, page_recycle, nb_pages);
 		if (ppool_lcore_put_headers(lc, m, n))
 			nb_headers = 0;
-		if (ppool_lcore_put_pages(lc, pages, nb_pages))
-			nb_pages = 0;
+		if (nb_pages > 0) {
+			PPOOL_STAT_ADD(p, lc, page_recycle, nb_pages);
+			if (ppool_lcore_put_pages(lc, pages, nb_pages))
+				nb_pages = 0;
+		}
 		ppool_unlock_owner(&lc->lock);
 	} else {
 		nb_pages = frags_drop(p, 0, m, n, pages, &bytes);
@@ -191,22 +193,53 @@ free_bulk(struct ppool *p, struct ppool_lcore *lc, struct rte_mbuf * const *m, u
 	PPOOL_STAT_ADD(p, lc, frag_free, n);
 }
 
-void
-ppool_frag_free_bulk(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
+/*
+ * rte_pktmbuf_free() of what has just been received: its page is still open on this lcore.
+ * Returns false, with nothing changed, where it is not so.
+ */
+static inline bool
+free_recent(struct ppool *p, struct ppool_lcore *lc, struct rte_mbuf *m)
 {
-	struct ppool_lcore *lc = ppool_lcore_self(p);
+	struct ppool_frag *frag = ppool_frag_of(p, m);
+	struct ppool_page *pg = &p->page[frag->page];
+	uint32_t bytes = frag->truesize;
+	bool recent = false;
+
+	ppool_lock_owner(&lc->lock);
+	if (likely(__atomic_load_n(&pg->owner, __ATOMIC_RELAXED) == ppool_self() &&
+			    frag->account == 0))
+		recent = ppool_lcore_put_headers(lc, &m, 1);
+	if (likely(recent)) {
+		pg->owner_drop += PPOOL_USER + bytes;
+		frag->truesize = 0;
+	}
+	ppool_unlock_owner(&lc->lock);
+	if (unlikely(!recent))
+		return false;
+	PPOOL_COUNT(lc->stats.frag_free_bytes, bytes);
+	PPOOL_COUNT(lc->stats.frag_free, 1);
+	return true;
+}
+
+static __rte_noinline void
+free_any(struct ppool *p, struct ppool_lcore *lc, struct rte_mbuf * const *m, unsigned int n)
+{
 	unsigned int k;
 
-	ppool_debug_frags_in(p, m, n);
-	/* rte_pktmbuf_free(): the compiler makes a copy for one mbuf. */
-	if (n == 1) {
-		free_bulk(p, lc, m, 1);
-		return;
-	}
 	for (; n > 0; n -= k, m += k) {
 		k = RTE_MIN(n, PPOOL_BULK);
 		free_bulk(p, lc, m, k);
 	}
+}
+
+void
+ppool_frag_free_bulk(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
+{
+	struct ppool_lcore *lc = ppool_lcore_self(p);
+
+	ppool_debug_frags_in(p, m, n);
+	if (n != 1 || unlikely(lc == NULL) || !free_recent(p, lc, m[0]))
+		free_any(p, lc, m, n);
 }
 
 /* The mbuf of a whole page. */
