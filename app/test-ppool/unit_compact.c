@@ -77,7 +77,7 @@ hoard_thin_out(struct hoard *h, unsigned int first, unsigned int keep)
 static void
 close_page(struct ppool_carver *c)
 {
-	struct ppool_buf buf;
+	struct ppool_buf buf = { .len = 0 };
 	struct rte_mbuf *m;
 
 	if (c->lane[0].left == 0)

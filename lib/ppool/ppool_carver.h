@@ -205,8 +205,7 @@ ppool_reserve(struct ppool_carver *c, uint16_t lane, struct ppool_buf *buf)
 }
 
 /**
- * Where the next frag of a lane starts: what ppool_reserve() has given, and what is left of that
- * after ppool_commit(). NULL where no page is open, until ppool_reserve() has opened one.
+ * Where the buffer of a reserved lane starts, for prefetching; NULL where no page is open.
  */
 static inline char *
 ppool_peek(const struct ppool_carver *c, uint16_t lane)

@@ -148,6 +148,8 @@ frags_drop(struct ppool *p, uint32_t self, struct rte_mbuf * const *m, unsigned 
 			drop = 0;
 			pg = &p->page[frag->page];
 		}
+		/* rte_mbuf reads a count of one without ordering: clones were freed. */
+		PPOOL_TSAN_ACQUIRE(&frag->shinfo.refcnt);
 		drop += PPOOL_USER + frag->truesize;
 		if (unlikely(frag->account != 0))
 			ppool_uncharge_frag(&uncharge, frag);
@@ -156,6 +158,7 @@ frags_drop(struct ppool *p, uint32_t self, struct rte_mbuf * const *m, unsigned 
 	if (run_drop(pg, self, drop))
 		pages[nb_pages++] = pg->obj;
 	*bytes = PPOOL_BYTES(sum + drop);
+	ppool_debug_pages_in(p, pages, nb_pages, PPOOL_DEBUG_DATA);
 	if (unlikely(uncharge.account != 0))
 		ppool_uncharge_commit(p, &uncharge);
 	return nb_pages;
@@ -205,6 +208,7 @@ free_recent(struct ppool *p, struct ppool_lcore *lc, struct rte_mbuf *m)
 	uint32_t bytes = frag->truesize;
 	bool recent = false;
 
+	PPOOL_TSAN_ACQUIRE(&frag->shinfo.refcnt);
 	ppool_lock_owner(&lc->lock);
 	if (likely(__atomic_load_n(&pg->owner, __ATOMIC_RELAXED) == ppool_self() &&
 			    frag->account == 0))

@@ -35,22 +35,28 @@ rx_buffer(const struct ppfrag_rxq *q, uint16_t id)
 	return buf.addr + q->hdr_offset;
 }
 
-/*
- * Give a descriptor memory and offer it to the device at a position of the ring. The device is not
- * told yet. Returns whether there was a page.
- */
-static inline bool
-rx_offer(const struct ppfrag_rxq *q, struct virtq *vq, uint16_t at, uint16_t id)
+/* Offer a descriptor with its memory at a position of the ring. The device is not told yet. */
+static inline void
+rx_offer(const struct ppfrag_rxq *q, struct virtq *vq, uint16_t at, uint16_t id, char *addr)
 {
-	char *addr = rx_buffer(q, id);
-
-	if (unlikely(addr == NULL))
-		return false;
 	/* Without mergeable buffers devices need not set this, but some do. */
 	if (unlikely(!q->mrg))
 		((struct virtio_hdr *)addr)->num_buffers = 0;
 	vq->desc[id].addr = rte_cpu_to_le_64((uintptr_t)addr);
 	virtq_offer(vq, at, id);
+}
+
+/* Offer a descriptor that the device does not have. Returns whether there was a page. */
+static inline bool
+rx_post_one(struct ppfrag_rxq *q, uint16_t id)
+{
+	char *addr = rx_buffer(q, id);
+
+	if (unlikely(addr == NULL))
+		return false;
+	rx_offer(q, &q->vq, q->avail_idx++, id, addr);
+	q->posted[id] = RX_POSTED;
+	q->nb_posted++;
 	return true;
 }
 
@@ -85,15 +91,9 @@ rx_post(struct ppfrag_rxq *q, const uint16_t *ids, uint16_t n)
 {
 	uint16_t i;
 
-	for (i = 0; i < n; i++) {
-		if (unlikely(!rx_offer(q, &q->vq, q->avail_idx, ids[i]))) {
+	for (i = 0; i < n; i++)
+		if (unlikely(!rx_post_one(q, ids[i])))
 			rx_starve(q, ids[i]);
-			continue;
-		}
-		q->posted[ids[i]] = RX_POSTED;
-		q->avail_idx++;
-		q->nb_posted++;
-	}
 }
 
 void
@@ -107,20 +107,13 @@ ppfrag_rx_post(struct ppfrag_rxq *q, const uint16_t *ids, uint16_t n)
 static __rte_noinline void
 rx_retry(struct ppfrag_rxq *q)
 {
-	uint16_t n = q->nb_starved, id;
+	uint16_t n = q->nb_starved;
 
 	if (++q->retry < RX_RETRY_POLLS)
 		return;
 	q->retry = 0;
-	while (q->nb_starved != 0) {
-		id = q->starved[q->nb_starved - 1];
-		if (!rx_offer(q, &q->vq, q->avail_idx, id))
-			break;
+	while (q->nb_starved != 0 && rx_post_one(q, q->starved[q->nb_starved - 1]))
 		q->nb_starved--;
-		q->posted[id] = RX_POSTED;
-		q->avail_idx++;
-		q->nb_posted++;
-	}
 	if (q->nb_starved != n)
 		rx_publish(q);
 }
@@ -283,21 +276,16 @@ rx_run(const struct ppfrag_rxq *q, uint16_t at, struct rte_mbuf **pkts, uint16_t
 static inline void
 rx_repost(struct ppfrag_rxq *q, const uint16_t *ids, uint16_t n)
 {
-	const struct ppool_carver *c = q->carver;
+	struct ppool_carver *c = q->carver;
 	struct virtq vq = q->vq;
 	uint16_t i, avail = q->avail_idx, hdr_offset = q->hdr_offset;
-	char *addr;
+	struct ppool_buf buf;
 
 	for (i = 0; i < n; i++) {
-		addr = ppool_peek(c, ids[i]);
-		if (likely(addr != NULL && q->mrg)) {
-			vq.desc[ids[i]].addr = rte_cpu_to_le_64((uintptr_t)addr + hdr_offset);
-			virtq_offer(&vq, avail++, ids[i]);
-		} else if (rx_offer(q, &vq, avail, ids[i])) {
-			avail++;
-		} else {
+		if (likely(ppool_reserve(c, ids[i], &buf) == 0))
+			rx_offer(q, &vq, avail++, ids[i], buf.addr + hdr_offset);
+		else
 			rx_lost(q, ids[i]);
-		}
 	}
 	q->avail_idx = avail;
 }
