@@ -270,7 +270,11 @@ pages_needed(const struct bench *b, uint64_t page)
 
 	for (i = 0; i < lens.n; i++) {
 		per_page = RTE_MAX(page / RTE_ALIGN(lens.v[i] + RTE_PKTMBUF_HEADROOM, 64u), 1u);
-		n = (b->held + 2 * burst) / per_page + (b->held + 2 * burst) / slots;
+		n = (b->held + 2 * burst) / per_page;
+		/* In random order, a page waits for the last of its frags: harmonic numbers. */
+		if (free_wanted[FREE_RANDOM])
+			n *= 1 + rte_log2_u64(per_page);
+		n += (b->held + 2 * burst) / slots;
 		max = RTE_MAX(max, n);
 	}
 	return max + lens.n * (2 * lanes + 2) + 256;
