@@ -77,10 +77,12 @@ rx_lost(struct ppfrag_rxq *q, uint16_t id)
 	rx_starve(q, id);
 }
 
-/* Tell the device about what was offered. */
+/* Tell the device about what was offered since the ring was at this position, if anything. */
 static inline void
-rx_publish(struct ppfrag_rxq *q)
+rx_publish(struct ppfrag_rxq *q, uint16_t since)
 {
+	if (unlikely(q->avail_idx == since))
+		return;
 	q->unnotified = true;
 	virtq_publish(&q->vq, q->avail_idx);
 }
@@ -99,23 +101,24 @@ rx_post(struct ppfrag_rxq *q, const uint16_t *ids, uint16_t n)
 void
 ppfrag_rx_post(struct ppfrag_rxq *q, const uint16_t *ids, uint16_t n)
 {
+	const uint16_t avail = q->avail_idx;
+
 	rx_post(q, ids, n);
-	rx_publish(q);
+	rx_publish(q, avail);
 }
 
 /* Try to post starved descriptors, but not at every poll. */
 static __rte_noinline void
 rx_retry(struct ppfrag_rxq *q)
 {
-	uint16_t n = q->nb_starved;
+	const uint16_t avail = q->avail_idx;
 
 	if (++q->retry < RX_RETRY_POLLS)
 		return;
 	q->retry = 0;
 	while (q->nb_starved != 0 && rx_post_one(q, q->starved[q->nb_starved - 1]))
 		q->nb_starved--;
-	if (q->nb_starved != n)
-		rx_publish(q);
+	rx_publish(q, avail);
 }
 
 /* One more segment for a packet: its data starts where the virtio header would be. */
@@ -294,7 +297,7 @@ uint16_t
 ppfrag_rx_burst(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 {
 	struct ppfrag_rxq *q = rxq;
-	uint16_t ready, got, no_page, at = 0, nb_rx = 0, nb_done = 0, n;
+	uint16_t ready, got, no_page, avail, at = 0, nb_rx = 0, nb_done = 0, n;
 	struct rx_step step;
 	uint64_t bytes = 0;
 	uint32_t id, len;
@@ -310,6 +313,7 @@ ppfrag_rx_burst(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 	nb_pkts = RTE_MIN(ready, nb_pkts);
 	rx_prefetch_used(q, nb_pkts);
 	rx_next_burst(q);
+	avail = q->avail_idx;
 	got = (uint16_t)ppool_headers_get(q->carver, pkts, nb_pkts);
 	no_page = got < nb_pkts;
 
@@ -340,7 +344,7 @@ ppfrag_rx_burst(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 		rx_waiting(q, nb_rx, no_page != 0 ? ready - at : 0);
 	rx_advance(q, at, nb_done);
 	rx_post(q, q->done, nb_done);
-	rx_publish(q);
+	rx_publish(q, avail);
 	q->stats.packets += nb_rx;
 	q->stats.bytes += bytes;
 	return nb_rx;
