@@ -529,18 +529,27 @@ test_open_and_young(void **state)
 	hoard_free(h);
 }
 
+/* One packet of ten in a page that is still open. */
+static struct hoard *
+hoard_of_one(void)
+{
+	struct hoard *h = hoard_init(0);
+	unsigned int i;
+
+	for (i = 0; i < 10; i++)
+		h->m[h->n++] = carve_filled(h->rx, 500, 0);
+	hoard_thin_out(h, 0, 10);
+	return h;
+}
+
 /* A page of a carver that is gone will be filled by the next one. */
 static void
 test_parked(void **state)
 {
-	struct hoard *h = hoard_init(0);
+	struct hoard *h = hoard_of_one();
 	struct ppool_compact_result r;
-	unsigned int i;
 
 	(void)state;
-	for (i = 0; i < 10; i++)
-		h->m[h->n++] = carve_filled(h->rx, 500, i / 10);
-	hoard_thin_out(h, 0, 10);
 	unit_carver_free(h->rx);
 	r = compact(h, NULL);
 	assert_int_equal(r.kept_open, 1);
@@ -680,14 +689,10 @@ test_no_page(void **state)
 static void
 test_no_gain(void **state)
 {
-	struct hoard *h = hoard_init(0);
+	struct hoard *h = hoard_of_one();
 	struct ppool_compact_result r;
-	unsigned int i;
 
 	(void)state;
-	for (i = 0; i < 10; i++)
-		h->m[h->n++] = carve_filled(h->rx, 500, i / 10);
-	hoard_thin_out(h, 0, 10);
 	close_page(h->rx);
 	r = compact(h, NULL);
 	assert_int_equal(r.kept_no_gain, 1);
