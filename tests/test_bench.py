@@ -126,3 +126,19 @@ def test_plot_refuses(tmp_path, text, options, message):
     assert run.returncode == 1
     assert run.stderr.startswith(f"ppfrag-plot: {source}: ") and message in run.stderr
     assert not svg.exists()
+
+
+def test_account_perf(lab):
+    """What a row takes more than its reference is told in atomic increments of the same run."""
+    program, result = bench(lab, "account-perf")
+    assert program.wait_end() == 0, program.output
+    data = json.loads(result.read_text())
+    assert data["ok"] and data["rounds"] == 2 and data["atomic"] > 0
+    rows = data["results"]
+    assert {row["per"] for row in rows} == {"call", "mbuf"}
+    assert any("reference" in row for row in rows)
+    for number, row in enumerate(rows):
+        assert row["cycles"] > 0
+        assert row.get("reference", 0) < len(rows) and row.get("reference") != number
+        cycles = row["more"] if "reference" in row else row["cycles"]
+        assert row["to_atomic"] == pytest.approx(cycles / data["atomic"])

@@ -19,6 +19,7 @@
 #include "app.h"
 #include "json.h"
 #include "pool.h"
+#include "yardstick.h"
 
 /*
  * What accounts cost: mbufs are carved and freed, with and without charging them in between. All
@@ -26,7 +27,6 @@
  * round. The main lcore is measured while another one does nothing, or something that may disturb.
  */
 
-#define ROUNDS_MAX 101
 #define BURST_MAX 64
 #define ROWS_MAX 16
 #define PAGES 512u
@@ -215,23 +215,12 @@ measure(struct bench *b, const struct row *r)
 	return (double)cycles / (double)(bursts * per);
 }
 
-static double
-measure_atomic(void)
-{
-	static uint64_t counter __rte_cache_aligned;
-	uint64_t i, begin = rte_rdtsc_precise();
-
-	for (i = 0; i < bursts * burst; i++)
-		__atomic_fetch_add(&counter, 1, __ATOMIC_RELAXED);
-	return (double)(rte_rdtsc_precise() - begin) / (double)(bursts * burst);
-}
-
 static int
 bench_round(struct bench *b, unsigned int round)
 {
 	unsigned int i;
 
-	b->atomic[round] = measure_atomic();
+	b->atomic[round] = measure_atomic(bursts * burst);
 	for (i = 0; i < b->nb_rows; i++) {
 		start_other(b, &rows[i]);
 		rows[i].cycles[round] = measure(b, &rows[i]);
@@ -319,34 +308,25 @@ free_accounts(const struct actor *a, uint16_t first)
 	return ret;
 }
 
-static int
-compare_doubles(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
 /* Of what a row takes more than its reference in the same round. */
 static double
 median_above(const double *samples, const double *reference)
 {
-	double sorted[ROUNDS_MAX];
+	double above[ROUNDS_MAX];
 	unsigned int i;
 
 	for (i = 0; i < rounds; i++)
-		sorted[i] = samples[i] - (reference == NULL ? 0 : reference[i]);
-	qsort(sorted, rounds, sizeof(*sorted), compare_doubles);
-	return rounds % 2 != 0 ? sorted[rounds / 2] :
-				 (sorted[rounds / 2 - 1] + sorted[rounds / 2]) / 2;
+		above[i] = samples[i] - reference[i];
+	return median(above, (unsigned int)rounds);
 }
 
 static void
 report_row(const struct bench *b, const struct row *r, struct json *j)
 {
 	const double *reference = r->reference < 0 ? NULL : rows[r->reference].cycles;
-	double atomic = median_above(b->atomic, NULL), cycles = median_above(r->cycles, NULL);
-	double more = median_above(r->cycles, reference);
+	double atomic = median(b->atomic, (unsigned int)rounds),
+	       cycles = median(r->cycles, (unsigned int)rounds);
+	double more = reference == NULL ? 0 : median_above(r->cycles, reference);
 
 	printf("%3td  %-28s%-21s%-5s%9.1f", r - rows, deeds[r->deed], deeds[r->other],
 			r->shared ? "same" : "", cycles);
@@ -372,7 +352,7 @@ report_row(const struct bench *b, const struct row *r, struct json *j)
 static void
 report(const struct bench *b, struct json *j)
 {
-	double atomic = median_above(b->atomic, NULL);
+	double atomic = median(b->atomic, (unsigned int)rounds);
 	unsigned int i;
 
 	printf("TSC cycles per mbuf, bursts of %" PRIu64 ", %" PRIu64 " bytes; median of %" PRIu64

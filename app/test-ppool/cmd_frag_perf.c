@@ -17,7 +17,7 @@
 #include "app.h"
 #include "frag_perf.h"
 #include "json.h"
-#include "median.h"
+#include "yardstick.h"
 #include "pool.h"
 
 /*
@@ -109,17 +109,6 @@ alloc_lane(struct subject *s, struct rte_mbuf **m, unsigned int n)
 	rte_pktmbuf_free_bulk(m, i);
 	ppool_headers_put(s->c, m + i, got - i);
 	return -ENOMEM;
-}
-
-static double
-measure_atomic(void)
-{
-	static uint64_t counter __rte_cache_aligned;
-	uint64_t i, begin = rte_rdtsc_precise();
-
-	for (i = 0; i < bursts * burst; i++)
-		__atomic_fetch_add(&counter, 1, __ATOMIC_RELAXED);
-	return (double)(rte_rdtsc_precise() - begin) / (double)(bursts * burst);
 }
 
 static struct rte_mempool *
@@ -350,7 +339,7 @@ bench_round(struct bench *b, unsigned int round)
 	struct subject *s;
 	unsigned int mode;
 
-	b->atomic[round] = measure_atomic();
+	b->atomic[round] = measure_atomic(bursts * burst);
 	for (s = b->subject; s < b->subject + b->nb_subjects; s++)
 		for (mode = 0; mode < FREE_MODES; mode++) {
 			if (!free_wanted[mode])

@@ -19,7 +19,7 @@
 
 #include "app.h"
 #include "json.h"
-#include "median.h"
+#include "yardstick.h"
 
 /*
  * Mempool drivers as DPDK's own mempool_perf_autotest compares them: each lcore gets objects in

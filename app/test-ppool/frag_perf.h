@@ -16,7 +16,7 @@
 
 #include <ppool_carver.h>
 
-#include "median.h"
+#include "yardstick.h"
 
 /** How mbufs are freed. */
 enum free_mode {

@@ -6,8 +6,9 @@
 #include <string.h>
 
 #include <rte_common.h>
+#include <rte_cycles.h>
 
-#include "median.h"
+#include "yardstick.h"
 
 static int
 compare_doubles(const void *a, const void *b)
@@ -26,4 +27,15 @@ median(const double *samples, unsigned int n)
 	memcpy(sorted, samples, n * sizeof(*samples));
 	qsort(sorted, n, sizeof(*sorted), compare_doubles);
 	return n % 2 != 0 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2;
+}
+
+double
+measure_atomic(uint64_t n)
+{
+	static uint64_t counter __rte_cache_aligned;
+	uint64_t i, begin = rte_rdtsc_precise();
+
+	for (i = 0; i < n; i++)
+		__atomic_fetch_add(&counter, 1, __ATOMIC_RELAXED);
+	return (double)(rte_rdtsc_precise() - begin) / (double)n;
 }

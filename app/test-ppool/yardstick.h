@@ -2,8 +2,12 @@
  * Copyright(c) 2026 The ppfrag authors
  */
 
-#ifndef _MEDIAN_H_
-#define _MEDIAN_H_
+#ifndef _YARDSTICK_H_
+#define _YARDSTICK_H_
+
+/* What benchmarks compare with, and how they sum up rounds. */
+
+#include <stdint.h>
 
 /* How many rounds a benchmark may take the median of. */
 #define ROUNDS_MAX 101
@@ -11,4 +15,7 @@
 /** The median of up to ROUNDS_MAX samples, at least one. */
 double median(const double *samples, unsigned int n);
 
-#endif /* _MEDIAN_H_ */
+/** TSC cycles of an atomic increment that nobody contends, the mean of n. */
+double measure_atomic(uint64_t n);
+
+#endif /* _YARDSTICK_H_ */
