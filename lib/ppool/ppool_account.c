@@ -691,7 +691,7 @@ ppool_account_of(const struct rte_mbuf *m)
 
 /* A frag of another account follows: put the bytes of the latest one to the others. */
 __rte_noinline void
-ppool_uncharge_switch(struct ppool_uncharge *u, uint16_t account)
+ppool_uncharge_switch(struct ppool_uncharge *u, uint16_t account, uint64_t bytes)
 {
 	unsigned int i;
 
@@ -703,16 +703,14 @@ ppool_uncharge_switch(struct ppool_uncharge *u, uint16_t account)
 		/* Nothing was charged before the first. */
 		u->nb_others += u->account != PPOOL_ACCOUNT_NONE;
 	}
-	u->other[i].bytes += u->bytes;
-	u->bytes = 0;
+	u->other[i].bytes += bytes;
 	u->account = account;
 }
 
 __rte_noinline void
-ppool_uncharge_commit(struct ppool *p, const struct ppool_uncharge *u)
+ppool_uncharge_commit(struct ppool *p, const struct ppool_uncharge *u, uint64_t bytes)
 {
 	struct account *a = p->accounts->account;
-	uint64_t bytes = u->bytes;
 	unsigned int i;
 
 	for (i = 0; i < u->nb_others; i++)

@@ -133,10 +133,12 @@ frags_drop(struct ppool *p, uint32_t self, struct rte_mbuf * const *m, unsigned 
 		uint64_t *bytes)
 {
 	struct ppool_page *pg = &p->page[ppool_frag_of(p, m[0])->page];
-	unsigned int i, nb_pages = 0;
 	struct ppool_uncharge uncharge;
+	unsigned int i, nb_pages = 0;
 	struct ppool_frag *frag;
 	uint64_t drop = 0, sum = 0;
+	/* What the latest account gets back: not in uncharge, so that it stays in a register. */
+	uint64_t charged = 0;
 
 	ppool_uncharge_init(&uncharge);
 	for (i = 0; i < n; i++) {
@@ -151,8 +153,14 @@ frags_drop(struct ppool *p, uint32_t self, struct rte_mbuf * const *m, unsigned 
 		/* rte_mbuf reads a count of one without ordering: clones were freed. */
 		PPOOL_TSAN_ACQUIRE(&frag->shinfo.refcnt);
 		drop += PPOOL_USER + frag->truesize;
-		if (unlikely(frag->account != 0))
-			ppool_uncharge_frag(&uncharge, frag);
+		if (unlikely(frag->account != 0)) {
+			if (unlikely(frag->account != uncharge.account)) {
+				ppool_uncharge_switch(&uncharge, frag->account, charged);
+				charged = 0;
+			}
+			charged += frag->truesize + frag->slot_bytes;
+			frag->account = 0;
+		}
 		frag->truesize = 0;
 	}
 	if (run_drop(pg, self, drop))
@@ -160,7 +168,7 @@ frags_drop(struct ppool *p, uint32_t self, struct rte_mbuf * const *m, unsigned 
 	*bytes = PPOOL_BYTES(sum + drop);
 	ppool_debug_pages_in(p, pages, nb_pages, PPOOL_DEBUG_DATA);
 	if (unlikely(uncharge.account != 0))
-		ppool_uncharge_commit(p, &uncharge);
+		ppool_uncharge_commit(p, &uncharge, charged);
 	return nb_pages;
 }
 

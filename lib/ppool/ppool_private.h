@@ -353,20 +353,19 @@ void ppool_check_free_cb(const struct ppool *p);
  * ppool_account.c
  *
  * What a burst of frags takes off the accounts they belong to: bytes are collected by account, so
- * that each takes one atomic operation. The latest account is kept apart from the others.
+ * that each takes one atomic operation. Those of the latest account are the caller's to add up.
  */
 struct ppool_uncharge {
 	uint16_t account; /* the latest one, 0: none of the frags was charged */
 	uint16_t nb_others;
-	uint64_t bytes;
 	struct {
 		uint64_t bytes;
 		uint16_t account;
 	} other[PPOOL_BULK];
 };
 
-void ppool_uncharge_switch(struct ppool_uncharge *u, uint16_t account);
-void ppool_uncharge_commit(struct ppool *p, const struct ppool_uncharge *u);
+void ppool_uncharge_switch(struct ppool_uncharge *u, uint16_t account, uint64_t bytes);
+void ppool_uncharge_commit(struct ppool *p, const struct ppool_uncharge *u, uint64_t bytes);
 void ppool_account_adjust(struct ppool *p, uint16_t account, int64_t bytes);
 
 static inline void
@@ -374,17 +373,6 @@ ppool_uncharge_init(struct ppool_uncharge *u)
 {
 	u->account = 0;
 	u->nb_others = 0;
-	u->bytes = 0;
-}
-
-/* Up to PPOOL_BULK charged frags, while their truesize is still there. */
-static inline void
-ppool_uncharge_frag(struct ppool_uncharge *u, struct ppool_frag *frag)
-{
-	if (unlikely(frag->account != u->account))
-		ppool_uncharge_switch(u, frag->account);
-	u->bytes += frag->truesize + frag->slot_bytes;
-	frag->account = 0;
 }
 
 typedef void ppool_account_cb_t(uint16_t account, const struct ppool_account_stats *stats,
