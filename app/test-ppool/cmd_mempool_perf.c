@@ -314,10 +314,14 @@ static void
 measure_cell(const struct cell *cell, struct json *j)
 {
 	unsigned int round, i;
+	struct driver *d;
 
+	/* Who follows whom matters: each round begins with another one. */
 	for (round = 0; round < rounds; round++)
-		for (i = 0; i < nb_drivers; i++)
-			drivers[i].rate[round] = measure(cell, drivers[i].mp);
+		for (i = 0; i < nb_drivers; i++) {
+			d = &drivers[(round + i) % nb_drivers];
+			d->rate[round] = measure(cell, d->mp);
+		}
 	report_cell(cell, j);
 }
 

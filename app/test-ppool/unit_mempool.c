@@ -647,9 +647,14 @@ test_non_eal_thread(void **state)
 }
 
 /* Takes and frees at random, all lcores at once, several times until the pool is empty. */
+#define CHURN_MAX 4096u
+
 struct churn {
 	struct rte_mempool *mp;
 	uint64_t seed;
+	unsigned int steps;
+	unsigned int bulk; /* most objects taken at a time */
+	unsigned int hold; /* most objects an lcore holds */
 };
 
 static int
@@ -657,13 +662,13 @@ churn(void *arg)
 {
 	const struct churn *c = arg;
 	uint64_t rng = c->seed + rte_lcore_id();
-	void *obj[128];
+	void *obj[CHURN_MAX];
 	unsigned int i, n, have = 0;
 	int ret = 0;
 
-	for (i = 0; i < 20000; i++) {
-		n = unit_range(&rng, 1, 64);
-		if (have + n <= RTE_DIM(obj) && rte_mempool_get_bulk(c->mp, obj + have, n) == 0) {
+	for (i = 0; i < c->steps; i++) {
+		n = unit_range(&rng, 1, c->bulk);
+		if (have + n <= c->hold && rte_mempool_get_bulk(c->mp, obj + have, n) == 0) {
 			have += n;
 			unit_fill(obj[have - 1], 64, rng ^ 1);
 			if (!unit_filled(obj[have - 1], 64, rng ^ 1))
@@ -679,25 +684,49 @@ churn(void *arg)
 }
 
 static void
-test_churn(void **state)
+churn_on_all(struct churn *c)
 {
-	/* Fewer objects than the lcores ask for together. */
-	struct unit_pool_conf conf = { .n = 64 * (1 + rte_lcore_count()), .elt_size = 64 };
-	struct churn c = { .seed = unit_seed };
 	unsigned int id;
 	int ret;
 
-	(void)state;
-	unit_require(unit_workers() > 0, "two lcores");
-	c.mp = unit_mempool(&conf);
 	RTE_LCORE_FOREACH_WORKER(id)
-		assert_int_equal(rte_eal_remote_launch(churn, &c, id), 0);
-	ret = churn(&c);
+		assert_int_equal(rte_eal_remote_launch(churn, c, id), 0);
+	ret = churn(c);
 	RTE_LCORE_FOREACH_WORKER(id)
 		if (rte_eal_wait_lcore(id) != 0)
 			ret = -1;
 	assert_int_equal(ret, 0);
-	exercise(c.mp);
+	exercise(c->mp);
+}
+
+static void
+test_churn(void **state)
+{
+	/* Fewer objects than the lcores ask for together. */
+	struct unit_pool_conf conf = { .n = 64 * (1 + rte_lcore_count()), .elt_size = 64 };
+	struct churn c = { .seed = unit_seed, .steps = 20000, .bulk = 64, .hold = 128 };
+
+	(void)state;
+	unit_require(unit_workers() > 0, "two lcores");
+	c.mp = unit_mempool(&conf);
+	churn_on_all(&c);
+}
+
+/* As many at a time as make whole magazines change hands; plenty of objects, or too few. */
+static void
+test_churn_bulks(void **state)
+{
+	struct unit_pool_conf conf = { .elt_size = 64 };
+	struct churn c = { .seed = unit_seed, .steps = 3000, .bulk = 1500, .hold = CHURN_MAX };
+	unsigned int i;
+
+	(void)state;
+	unit_require(unit_workers() > 0, "two lcores");
+	for (i = 1; i <= 4; i++) {
+		conf.n = (CHURN_MAX + 1500) / 2 * rte_lcore_count() * i / 2;
+		c.mp = unit_mempool(&conf);
+		churn_on_all(&c);
+	}
 }
 
 /* The teardown compares the heaps. */
@@ -736,6 +765,7 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(test_other_lcores),
 	UNIT_TEST(test_non_eal_thread),
 	UNIT_TEST(test_churn),
+	UNIT_TEST(test_churn_bulks),
 	UNIT_TEST(test_create_and_free),
 };
 

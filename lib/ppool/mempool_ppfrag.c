@@ -48,22 +48,23 @@ alloc_page_pool(struct rte_mempool *mp)
 	struct ppool *p;
 	unsigned int id;
 
-	p = rte_zmalloc_socket("ppool", sizeof(*p) + mp->size * sizeof(p->shared[0]),
-			RTE_CACHE_LINE_SIZE, mp->socket_id);
-	if (p == NULL) {
+	p = rte_zmalloc_socket("ppool", sizeof(*p), RTE_CACHE_LINE_SIZE, mp->socket_id);
+	if (p != NULL)
+		p->mp = mp;
+	if (p == NULL || ppool_pages_init(p) != 0) {
 		PPOOL_LOG(ERR, "no memory for the free list of mempool %s, %u objects", mp->name,
 				mp->size);
+		rte_free(p);
 		return -ENOMEM;
 	}
 	p->magic = PPOOL_MAGIC;
-	p->mp = mp;
 	p->biased = ppool_lock_can_bias();
 	rte_spinlock_init(&p->create_lock);
-	rte_spinlock_init(&p->shared_lock);
 	rte_spinlock_init(&p->depot.lock);
 	p->depot.first = PPOOL_NONE;
 	p->depot.parked_first = PPOOL_NONE;
 	if (ppool_debug_create(p) != 0) {
+		ppool_pages_fini(p);
 		rte_free(p);
 		return -ENOMEM;
 	}
@@ -94,7 +95,6 @@ static void
 ppfrag_free(struct rte_mempool *mp)
 {
 	struct ppool *p = pool_of(mp);
-	unsigned int id;
 	uint64_t live;
 
 	if (p == NULL)
@@ -112,8 +112,7 @@ ppfrag_free(struct rte_mempool *mp)
 					mp->name, live);
 		rte_mempool_free(p->frag_mp);
 	}
-	for (id = 0; id < RTE_MAX_LCORE; id++)
-		rte_free(p->lcore[id]);
+	ppool_pages_fini(p);
 	ppool_debug_destroy(p);
 	rte_free(p->page);
 	p->magic = 0;

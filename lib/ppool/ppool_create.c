@@ -339,7 +339,7 @@ missing_in_heaps(const struct plan *plan)
 	uint64_t need = bytes_of(plan, plan->pages), have = heap_free(plan->socket_id);
 
 	/* Tables are of the same order, and needed as well. */
-	need += plan->pages * (sizeof(struct ppool_page) + sizeof(void *));
+	need += plan->pages * sizeof(struct ppool_page) + ppool_pages_memory(plan->pages);
 	return need - RTE_MIN(need, have);
 }
 

@@ -193,7 +193,7 @@ count_tables(struct audit *a)
 	const struct ppool *p = a->p;
 	unsigned int id;
 
-	a->l->table_bytes += sizeof(*p) + p->mp->size * sizeof(p->shared[0]);
+	a->l->table_bytes += sizeof(*p) + ppool_pages_memory(p->mp->size);
 	if (p->page != NULL)
 		a->l->table_bytes += p->mp->size * sizeof(p->page[0]);
 	for (id = 0; id < RTE_MAX_LCORE; id++)

@@ -5,6 +5,11 @@
 /*
  * Free pages, last-in first-out: those of the lcore first, then the shared ones, then those of
  * the neighbours, so that no free page is ever out of reach.
+ *
+ * An lcore has pages at hand, and a magazine that is full or empty (Bonwick and Adams, "Magazines
+ * and Vmem", USENIX 2001). It trades a full one for an empty one of the shared part, or the other
+ * way round, by pointer: the shared lock is held for a moment, however many pages change hands.
+ * Where pages are short, and for threads that are no lcore, they are shared one by one: loose.
  */
 
 #include <errno.h>
@@ -28,71 +33,234 @@ ppool_lcore_create(struct ppool *p, unsigned int id)
 		return NULL;
 	ppool_lock_init(&lc->lock, p->biased);
 	lc->max_pages = PPOOL_LCORE_PAGES;
+	lc->spare = lc->magazine;
 	__atomic_store_n(&p->lcore[id], lc, __ATOMIC_RELEASE);
 	return lc;
 }
 
-/* Append to the shared list; it has room for every page of the pool. Shared lock held. */
-static void
-shared_push(struct ppool *p, void * const *obj, unsigned int n)
+/* Counts are read without locks, too. */
+static inline void
+set_count(uint32_t *count, uint32_t n)
 {
-	memcpy(&p->shared[p->nb_shared], obj, n * sizeof(*obj));
-	__atomic_store_n(&p->nb_shared, p->nb_shared + n, __ATOMIC_RELAXED);
+	__atomic_store_n(count, n, __ATOMIC_RELAXED);
 }
 
-/* Take up to n from the shared list. Shared lock held. */
-static unsigned int
-shared_pop(struct ppool *p, void **obj, unsigned int n)
+static inline unsigned int
+lcore_count(const struct ppool_lcore *lc)
 {
-	n = RTE_MIN(n, p->nb_shared);
-	__atomic_store_n(&p->nb_shared, p->nb_shared - n, __ATOMIC_RELAXED);
-	memcpy(obj, &p->shared[p->nb_shared], n * sizeof(*obj));
-	return n;
+	return __atomic_load_n(&lc->nb_pages, __ATOMIC_RELAXED) +
+			__atomic_load_n(&lc->nb_spare, __ATOMIC_RELAXED);
+}
+
+static inline unsigned int
+shared_count(const struct ppool *p)
+{
+	return __atomic_load_n(&p->nb_loose, __ATOMIC_RELAXED) +
+			__atomic_load_n(&p->nb_full, __ATOMIC_RELAXED) * PPOOL_MAGAZINE;
 }
 
 unsigned int
 ppool_pages_count(struct ppool *p)
 {
-	unsigned int id, n = __atomic_load_n(&p->nb_shared, __ATOMIC_RELAXED);
+	unsigned int id, n = shared_count(p);
 
 	for (id = 0; id < RTE_MAX_LCORE; id++)
 		if (p->lcore[id] != NULL)
-			n += __atomic_load_n(&p->lcore[id]->nb_pages, __ATOMIC_RELAXED);
+			n += lcore_count(p->lcore[id]);
+	return n;
+}
+
+/* As many as hold all pages: for the full one that an lcore brings, there is an empty one. */
+static size_t
+magazines_needed(uint32_t pages)
+{
+	return (pages + PPOOL_MAGAZINE - 1) / PPOOL_MAGAZINE;
+}
+
+/* The table of magazines fills cache lines, so that magazines do. */
+static size_t
+magazine_table(uint32_t pages)
+{
+	return RTE_ALIGN_CEIL(magazines_needed(pages) * sizeof(void **), RTE_CACHE_LINE_SIZE);
+}
+
+size_t
+ppool_pages_memory(uint32_t pages)
+{
+	return magazine_table(pages) +
+			(magazines_needed(pages) * PPOOL_MAGAZINE + pages) * sizeof(void *);
+}
+
+int
+ppool_pages_init(struct ppool *p)
+{
+	size_t i, n = magazines_needed(p->mp->size);
+	void **memory;
+
+	p->magazine = rte_malloc_socket("ppool_free", ppool_pages_memory(p->mp->size),
+			RTE_CACHE_LINE_SIZE, p->mp->socket_id);
+	if (p->magazine == NULL)
+		return -ENOMEM;
+	memory = RTE_PTR_ADD(p->magazine, magazine_table(p->mp->size));
+	for (i = 0; i < n; i++)
+		p->magazine[i] = memory + i * PPOOL_MAGAZINE;
+	p->loose = memory + n * PPOOL_MAGAZINE;
+	rte_spinlock_init(&p->shared_lock);
+	return 0;
+}
+
+void
+ppool_pages_fini(struct ppool *p)
+{
+	unsigned int id;
+
+	/* Their magazines have changed hands. */
+	for (id = 0; id < RTE_MAX_LCORE; id++)
+		rte_free(p->lcore[id]);
+	rte_free(p->magazine);
+}
+
+/* Loose pages: there is room for all of the pool. Shared lock held. */
+
+static void
+loose_push(struct ppool *p, void * const *obj, unsigned int n)
+{
+	memcpy(&p->loose[p->nb_loose], obj, n * sizeof(*obj));
+	set_count(&p->nb_loose, p->nb_loose + n);
+}
+
+/* Take up to n. */
+static unsigned int
+loose_pop(struct ppool *p, void **obj, unsigned int n)
+{
+	n = RTE_MIN(n, p->nb_loose);
+	set_count(&p->nb_loose, p->nb_loose - n);
+	memcpy(obj, &p->loose[p->nb_loose], n * sizeof(*obj));
+	return n;
+}
+
+/* Have n loose pages, as long as there are full magazines. */
+static void
+loosen(struct ppool *p, unsigned int n)
+{
+	while (p->nb_loose < n && p->nb_full > 0) {
+		set_count(&p->nb_full, p->nb_full - 1);
+		loose_push(p, p->magazine[p->nb_full], PPOOL_MAGAZINE);
+	}
+}
+
+/* What an lcore has becomes loose. Both locks held. */
+static void
+loosen_lcore(struct ppool *p, struct ppool_lcore *lc)
+{
+	loose_push(p, lc->spare, lc->nb_spare);
+	loose_push(p, lc->pages, lc->nb_pages);
+	set_count(&lc->nb_spare, 0);
+	set_count(&lc->nb_pages, 0);
+}
+
+/*
+ * Magazines: those of the shared part are an array, the full ones in front. A trade swaps the spare
+ * one of an lcore with the one on this or that side of the border. Both locks held.
+ */
+
+static void
+trade_full(struct ppool *p, struct ppool_lcore *lc)
+{
+	RTE_SWAP(lc->spare, p->magazine[p->nb_full]);
+	set_count(&p->nb_full, p->nb_full + 1);
+	set_count(&lc->nb_spare, 0);
+}
+
+static void
+trade_empty(struct ppool *p, struct ppool_lcore *lc)
+{
+	set_count(&p->nb_full, p->nb_full - 1);
+	RTE_SWAP(lc->spare, p->magazine[p->nb_full]);
+	set_count(&lc->nb_spare, PPOOL_MAGAZINE);
+}
+
+/* Take up to n pages of an lcore, what came last first. Its lock held. */
+static unsigned int
+lcore_take(struct ppool_lcore *lc, void **obj, unsigned int n)
+{
+	unsigned int k = RTE_MIN(n, lc->nb_pages), more, rest;
+
+	ppool_lcore_get_pages(lc, obj, k);
+	if (k == n || lc->nb_spare == 0)
+		return k;
+	more = RTE_MIN(n - k, PPOOL_MAGAZINE);
+	rest = PPOOL_MAGAZINE - more;
+	memcpy(obj + k, lc->spare + rest, more * sizeof(*obj));
+	memcpy(lc->pages, lc->spare, rest * sizeof(*obj));
+	set_count(&lc->nb_spare, 0);
+	set_count(&lc->nb_pages, rest);
+	return k + more;
+}
+
+/* Put up to n pages to the others of an lcore. Its lock held. */
+static unsigned int
+lcore_append(struct ppool_lcore *lc, void * const *obj, unsigned int n)
+{
+	/* A neighbour may have lowered max_pages below what is here. */
+	n = RTE_MIN(n, lc->max_pages - RTE_MIN(lc->max_pages, lc->nb_pages));
+	ppool_lcore_put_pages(lc, obj, n);
 	return n;
 }
 
 /*
- * An lcore that asked for n takes more for later, so that it comes back less often; but not with a
- * refill of a large mempool cache, which is for later itself. Shared lock held.
+ * Take from an lcore and from the shared part, which have n pages together. Returns how many are
+ * taken; the rest is in the magazine that the lcore has then. Both locks held.
  */
-static void
-refill_lcore(struct ppool *p, struct ppool_lcore *lc, unsigned int n)
+static unsigned int
+gather(struct ppool *p, struct ppool_lcore *lc, void **obj, unsigned int n)
 {
-	unsigned int k;
+	unsigned int got = lcore_take(lc, obj, n);
 
-	ppool_lock_owner(&lc->lock);
-	/* An lcore that consumes may keep more again. */
-	lc->max_pages = RTE_MIN(2 * lc->max_pages, PPOOL_LCORE_PAGES);
-	k = n <= lc->max_pages / 4 ? lc->max_pages / 4 : 0;
-	k = RTE_MIN(k, PPOOL_LCORE_PAGES - lc->nb_pages);
-	k = shared_pop(p, lc->pages + lc->nb_pages, k);
-	__atomic_store_n(&lc->nb_pages, lc->nb_pages + k, __ATOMIC_RELAXED);
+	if (unlikely(n - got > PPOOL_MAGAZINE))
+		loosen(p, n - got);
+	got += loose_pop(p, obj + got, n - got);
 	PPOOL_COUNT(lc->stats.refill_shared, 1);
-	ppool_unlock_owner(&lc->lock);
+	if (got < n) {
+		lc->max_pages = PPOOL_LCORE_PAGES;
+		trade_empty(p, lc);
+		return got;
+	}
+	/* Some more for later. An lcore that consumes may keep more again. */
+	lc->max_pages = RTE_MIN(2 * lc->max_pages, PPOOL_LCORE_PAGES);
+	set_count(&lc->nb_pages, loose_pop(p, lc->pages, lc->max_pages / 4));
+	return got;
 }
 
 static int
 refill_shared(struct ppool *p, struct ppool_lcore *lc, void **obj, unsigned int n)
 {
+	unsigned int got;
+	bool enough;
+
+	if (lcore_count(lc) + shared_count(p) < n)
+		return -ENOBUFS;
+	rte_spinlock_lock(&p->shared_lock);
+	ppool_lock_owner(&lc->lock);
+	enough = lcore_count(lc) + shared_count(p) >= n;
+	got = enough ? gather(p, lc, obj, n) : n;
+	rte_spinlock_unlock(&p->shared_lock);
+	/* What is in the magazine is copied without the shared lock. */
+	lcore_take(lc, obj + got, n - got);
+	ppool_unlock_owner(&lc->lock);
+	return enough ? 0 : -ENOBUFS;
+}
+
+/* refill_shared() of a thread that is no lcore. */
+static int
+refill_stranger(struct ppool *p, void **obj, unsigned int n)
+{
 	int ret = -ENOBUFS;
 
-	if (__atomic_load_n(&p->nb_shared, __ATOMIC_RELAXED) < n)
-		return ret;
 	rte_spinlock_lock(&p->shared_lock);
-	if (p->nb_shared >= n) {
-		shared_pop(p, obj, n);
-		if (lc != NULL)
-			refill_lcore(p, lc, n);
+	loosen(p, n);
+	if (p->nb_loose >= n) {
+		loose_pop(p, obj, n);
 		ret = 0;
 	}
 	rte_spinlock_unlock(&p->shared_lock);
@@ -100,21 +268,23 @@ refill_shared(struct ppool *p, struct ppool_lcore *lc, void **obj, unsigned int 
 }
 
 /*
- * Move pages of one lcore to the shared list: as many as are missing, at least half. It will keep
- * fewer, so that its neighbours need not come for them again. Shared lock held.
+ * Make pages of an lcore loose: as many as are missing, at least half, the coldest ones. It will
+ * keep fewer, so that its neighbours need not come for them again. Shared lock held.
  */
 static void
 visit_lcore(struct ppool *p, struct ppool_lcore *lc, unsigned int missing)
 {
 	unsigned int n;
 
-	if (__atomic_load_n(&lc->nb_pages, __ATOMIC_RELAXED) == 0 || !ppool_lock_visitor(&lc->lock))
+	if (lcore_count(lc) == 0 || !ppool_lock_visitor(&lc->lock))
 		return;
-	n = RTE_MIN(RTE_MAX(missing, (lc->nb_pages + 1) / 2), lc->nb_pages);
-	/* The coldest ones, at the bottom. */
-	shared_push(p, lc->pages, n);
+	n = RTE_MAX(missing, (lcore_count(lc) + 1) / 2);
+	loose_push(p, lc->spare, lc->nb_spare);
+	n = RTE_MIN(n - RTE_MIN(n, lc->nb_spare), lc->nb_pages);
+	set_count(&lc->nb_spare, 0);
+	loose_push(p, lc->pages, n);
 	memmove(lc->pages, lc->pages + n, (lc->nb_pages - n) * sizeof(lc->pages[0]));
-	__atomic_store_n(&lc->nb_pages, lc->nb_pages - n, __ATOMIC_RELAXED);
+	set_count(&lc->nb_pages, lc->nb_pages - n);
 	lc->max_pages = RTE_MAX(lc->max_pages / 2, PPOOL_LCORE_PAGES_MIN);
 	ppool_unlock_visitor(&lc->lock);
 }
@@ -131,15 +301,15 @@ refill_neighbours(struct ppool *p, struct ppool_lcore *self, void **obj, unsigne
 	rte_spinlock_lock(&p->shared_lock);
 	if (self != NULL) {
 		ppool_lock_owner(&self->lock);
-		shared_push(p, self->pages, self->nb_pages);
-		__atomic_store_n(&self->nb_pages, 0, __ATOMIC_RELAXED);
+		loosen_lcore(p, self);
 		ppool_unlock_owner(&self->lock);
 	}
-	for (id = 0; id < RTE_MAX_LCORE && p->nb_shared < n; id++)
+	loosen(p, n);
+	for (id = 0; id < RTE_MAX_LCORE && p->nb_loose < n; id++)
 		if (p->lcore[id] != NULL && p->lcore[id] != self)
-			visit_lcore(p, p->lcore[id], n - p->nb_shared);
-	if (p->nb_shared >= n) {
-		shared_pop(p, obj, n);
+			visit_lcore(p, p->lcore[id], n - p->nb_loose);
+	if (p->nb_loose >= n) {
+		loose_pop(p, obj, n);
 		ret = 0;
 	}
 	rte_spinlock_unlock(&p->shared_lock);
@@ -151,7 +321,9 @@ refill_neighbours(struct ppool *p, struct ppool_lcore *self, void **obj, unsigne
 static __rte_noinline int
 pages_get_slow(struct ppool *p, struct ppool_lcore *lc, void **obj, unsigned int n)
 {
-	if (refill_shared(p, lc, obj, n) == 0 || refill_neighbours(p, lc, obj, n) == 0)
+	int ret = likely(lc != NULL) ? refill_shared(p, lc, obj, n) : refill_stranger(p, obj, n);
+
+	if (likely(ret == 0) || refill_neighbours(p, lc, obj, n) == 0)
 		return 0;
 	/* The last reserve: header pages whose slots are all idle. */
 	if (n <= p->mp->size && ppool_headers_reclaim(p, false) &&
@@ -165,57 +337,85 @@ int
 ppool_pages_get(struct ppool *p, void **obj, unsigned int n)
 {
 	struct ppool_lcore *lc = ppool_lcore_self(p);
+	bool done = false;
 
 	if (likely(lc != NULL)) {
 		ppool_lock_owner(&lc->lock);
-		if (likely(ppool_lcore_get_pages(lc, obj, n))) {
-			ppool_unlock_owner(&lc->lock);
-			return 0;
-		}
+		done = ppool_lcore_get_pages(lc, obj, n) ||
+				(lcore_count(lc) >= n && lcore_take(lc, obj, n) == n);
 		ppool_unlock_owner(&lc->lock);
 	}
-	return pages_get_slow(p, lc, obj, n);
+	return likely(done) ? 0 : pages_get_slow(p, lc, obj, n);
 }
 
-/* Make room for n pages of an lcore: its coldest half is for all. Shared lock held. */
-static bool
-flush_lcore(struct ppool *p, struct ppool_lcore *lc, void * const *obj, unsigned int n)
+/*
+ * Put what there is room for to the pages of an lcore, and fill its magazine where there is not
+ * enough. Returns how many pages.
+ */
+static unsigned int
+put_own(struct ppool_lcore *lc, void * const *obj, unsigned int n)
 {
-	uint32_t k;
-	bool done;
+	unsigned int k;
 
 	ppool_lock_owner(&lc->lock);
-	k = lc->nb_pages - RTE_MIN(lc->nb_pages, lc->max_pages / 2);
-	shared_push(p, lc->pages, k);
-	memmove(lc->pages, lc->pages + k, (lc->nb_pages - k) * sizeof(lc->pages[0]));
-	__atomic_store_n(&lc->nb_pages, lc->nb_pages - k, __ATOMIC_RELAXED);
-	done = ppool_lcore_put_pages(lc, obj, n);
-	PPOOL_COUNT(lc->stats.flush_shared, 1);
+	k = lcore_append(lc, obj, n);
+	if (k < n && lc->nb_spare == 0 && lc->nb_pages == PPOOL_LCORE_PAGES) {
+		set_count(&lc->nb_pages, PPOOL_LCORE_PAGES - PPOOL_MAGAZINE);
+		memcpy(lc->spare, lc->pages + lc->nb_pages, PPOOL_MAGAZINE * sizeof(*obj));
+		set_count(&lc->nb_spare, PPOOL_MAGAZINE);
+		k += lcore_append(lc, obj + k, n - k);
+	}
 	ppool_unlock_owner(&lc->lock);
-	return done;
+	return k;
 }
 
-/* The lcore has no room. Many pages at once go to the shared list as they are. */
+/* Make room: a full magazine is for all, or half of what an lcore has that is to keep few. */
+static void
+flush(struct ppool *p, struct ppool_lcore *lc)
+{
+	uint32_t half;
+
+	rte_spinlock_lock(&p->shared_lock);
+	ppool_lock_owner(&lc->lock);
+	if (lc->nb_spare != 0) {
+		trade_full(p, lc);
+	} else {
+		half = RTE_MIN(lc->nb_pages, lc->max_pages / 2);
+		loose_push(p, lc->pages + half, lc->nb_pages - half);
+		set_count(&lc->nb_pages, half);
+	}
+	PPOOL_COUNT(lc->stats.flush_shared, 1);
+	ppool_unlock_owner(&lc->lock);
+	rte_spinlock_unlock(&p->shared_lock);
+}
+
 static __rte_noinline void
 pages_put_slow(struct ppool *p, struct ppool_lcore *lc, void * const *obj, unsigned int n)
 {
-	rte_spinlock_lock(&p->shared_lock);
-	if (lc == NULL || n > lc->max_pages / 2 || !flush_lcore(p, lc, obj, n))
-		shared_push(p, obj, n);
-	rte_spinlock_unlock(&p->shared_lock);
+	unsigned int k;
+
+	/* More than an lcore may keep is not even tried. */
+	if (unlikely(lc == NULL || (n > lc->max_pages && lc->max_pages < PPOOL_LCORE_PAGES))) {
+		rte_spinlock_lock(&p->shared_lock);
+		loose_push(p, obj, n);
+		rte_spinlock_unlock(&p->shared_lock);
+		return;
+	}
+	for (k = put_own(lc, obj, n); k < n; k += put_own(lc, obj + k, n - k))
+		flush(p, lc);
 }
 
 void
 ppool_pages_put(struct ppool *p, void * const *obj, unsigned int n)
 {
 	struct ppool_lcore *lc = ppool_lcore_self(p);
+	bool done = false;
 
 	if (likely(lc != NULL)) {
 		ppool_lock_owner(&lc->lock);
-		if (ppool_lcore_put_pages(lc, obj, n))
-			n = 0;
+		done = ppool_lcore_put_pages(lc, obj, n);
 		ppool_unlock_owner(&lc->lock);
 	}
-	if (unlikely(n > 0))
+	if (unlikely(!done))
 		pages_put_slow(p, lc, obj, n);
 }

@@ -47,11 +47,10 @@ extern int ppool_logtype;
 #define PPOOL_LOG(level, fmt, ...) \
 	rte_log(RTE_LOG_##level, ppool_logtype, "PPOOL: " fmt "\n", ##__VA_ARGS__)
 
-/*
- * Free pages one lcore keeps. Holds a refill of the largest mempool cache (512) and the burst
- * that asked for it.
- */
+/* Free pages one lcore keeps at hand. */
 #define PPOOL_LCORE_PAGES 1024u
+/* Free pages in a magazine: a refill of the largest mempool cache, 512, and a burst of 128. */
+#define PPOOL_MAGAZINE 640u
 /* Free pages an lcore may be reduced to keep when its neighbours have to come for them. */
 #define PPOOL_LCORE_PAGES_MIN 64u
 /* Idle headers one lcore keeps, and how many move between it and the depot at a time. */
@@ -119,8 +118,11 @@ struct ppool_lcore {
 	uint32_t nb_headers;
 	int64_t whole;            /* ordinary objects handed out minus taken back here */
 	struct ppool_stats stats; /* written by the owner only */
+	uint32_t nb_spare;        /* pages in the magazine: PPOOL_MAGAZINE or 0 */
+	void **spare;             /* the magazine */
 	void *pages[PPOOL_LCORE_PAGES] __rte_cache_aligned;
 	struct rte_mbuf *headers[PPOOL_LCORE_HEADERS];
+	void *magazine[PPOOL_MAGAZINE]; /* the first spare one, whoever has it now */
 } __rte_cache_aligned;
 
 /* Header pages with idle slots, and pages of carvers that are gone. */
@@ -155,11 +157,13 @@ struct ppool {
 
 	rte_spinlock_t create_lock __rte_cache_aligned;
 	rte_spinlock_t shared_lock;
-	uint32_t nb_shared;
+	uint32_t nb_full;
+	uint32_t nb_loose;
+	void ***magazine;         /* for all pages, the full ones first */
+	void **loose;             /* free pages in no magazine, room for all */
 	int64_t whole;            /* as in ppool_lcore, for threads that are no lcore; atomic */
 	struct ppool_stats stats; /* likewise; atomic */
 	struct ppool_depot depot __rte_cache_aligned;
-	void *shared[]; /* free pages, room for all of them */
 } __rte_cache_aligned;
 
 /*
@@ -327,7 +331,11 @@ ppool_page_of(const struct ppool *p, void *obj)
 /* The pool behind a page pool or a frag pool, NULL where mp is neither. */
 struct ppool *ppool_from_mempool(const struct rte_mempool *mp);
 
-/* ppool_pages.c: all or none; neither counts ordinary objects */
+/* ppool_pages.c */
+int ppool_pages_init(struct ppool *p);
+void ppool_pages_fini(struct ppool *p);
+size_t ppool_pages_memory(uint32_t pages);
+/* All or none; neither counts ordinary objects. */
 int ppool_pages_get(struct ppool *p, void **obj, unsigned int n);
 void ppool_pages_put(struct ppool *p, void * const *obj, unsigned int n);
 unsigned int ppool_pages_count(struct ppool *p);

@@ -330,11 +330,12 @@ table_bytes(const struct ppool_size_conf *conf, uint64_t pages)
 	uint64_t carvers = carvers_of(conf), bytes, pieces;
 
 	bytes = RTE_MEMPOOL_HEADER_SIZE(mp, conf->cache_size) + RTE_MEMPOOL_HEADER_SIZE(mp, 0);
-	bytes += sizeof(struct ppool) + pages * (sizeof(void *) + sizeof(struct ppool_page));
+	bytes += sizeof(struct ppool) + pages * sizeof(struct ppool_page);
+	bytes += ppool_pages_memory((uint32_t)pages);
 	bytes += conf->lcores * sizeof(struct ppool_lcore);
 	bytes += carvers *
 			(sizeof(struct ppool_carver) + conf->rx_desc * sizeof(struct ppool_lane));
-	pieces = 4 + conf->lcores + carvers;
+	pieces = 5 + conf->lcores + carvers;
 	return bytes + pieces * MALLOC_OVERHEAD;
 }
 
