@@ -26,7 +26,9 @@
  * only ratios between neighbours mean anything on a machine that does other things as well.
  *
  * A first-in first-out list lies between allocation and free: what an application holds decides
- * what is still in the processor's caches.
+ * what is still in the processor's caches. And it decides how well they guess what comes next: in a
+ * pool nobody has used yet, free objects lie in the order of their addresses, which is lost when
+ * they are freed in any other order for the first time. Pools are measured as they are then.
  */
 
 #define SUBJECTS_MAX 128
@@ -43,6 +45,7 @@ static struct uint_list lens = { 3, { 64, 570, 1518 } };
 static struct uint_list pages = { 3, { RTE_MBUF_DEFAULT_BUF_SIZE, 16384, UINT16_MAX } };
 static const char *free_list = "bulk,one,random,other";
 static bool free_wanted[FREE_MODES];
+static bool fresh;
 static const char *json_path;
 
 static const struct opt frag_perf_opts[] = {
@@ -58,6 +61,8 @@ static const struct opt frag_perf_opts[] = {
 			"mempool cache of the pools that have one" },
 	{ "free", OPT_STR, &free_list, 0, 0, "HOW,...",
 			"free in bulks or one by one, those held in random order, on another lcore" },
+	{ "fresh", OPT_FLAG, &fresh, 0, 0, NULL,
+			"pools nobody has used yet; else each was freed into in random order before" },
 	{ "json", OPT_STR, &json_path, 0, 0, "FILE", "write the result there" },
 	{ .name = NULL },
 };
@@ -310,6 +315,27 @@ bench_init(struct bench *b, uint64_t held)
 	return 0;
 }
 
+static int
+subject_exhausted(const struct subject *s)
+{
+	fprintf(stderr,
+			"frag-perf: %s of %" PRIu32 " bytes, pages of %" PRIu32
+			": pool exhausted\n",
+			s->name, s->len, s->page);
+	return -1;
+}
+
+static int
+bench_age(struct bench *b)
+{
+	struct subject *s;
+
+	for (s = b->subject; s < b->subject + b->nb_subjects; s++)
+		if (frag_perf_age(&b->fifo, s) != 0)
+			return subject_exhausted(s);
+	return 0;
+}
+
 /* Nothing is held any more: the books of our pools must balance. */
 static int
 bench_fini(struct bench *b)
@@ -345,13 +371,8 @@ bench_round(struct bench *b, unsigned int round)
 			if (!free_wanted[mode])
 				continue;
 			s->cycles[mode][round] = frag_perf_measure(&b->fifo, s, mode, bursts);
-			if (s->cycles[mode][round] >= 0)
-				continue;
-			fprintf(stderr,
-					"frag-perf: %s of %" PRIu32 " bytes, pages of %" PRIu32
-					": pool exhausted\n",
-					s->name, s->len, s->page);
-			return -1;
+			if (s->cycles[mode][round] < 0)
+				return subject_exhausted(s);
 		}
 	return 0;
 }
@@ -361,9 +382,9 @@ report_subject(const struct bench *b, const struct subject *s, enum free_mode mo
 {
 	unsigned int n = (unsigned int)rounds;
 	double cycles = median(s->cycles[mode], n);
-	double ring = cycles / median(b->ring->cycles[mode], n);
-	double stack = cycles / median(b->stack->cycles[mode], n);
-	double atomic = cycles / median(b->atomic, n);
+	double ring = median_ratio(s->cycles[mode], b->ring->cycles[mode], n);
+	double stack = median_ratio(s->cycles[mode], b->stack->cycles[mode], n);
+	double atomic = median_ratio(s->cycles[mode], b->atomic, n);
 
 	printf("%-13s%6" PRIu32 "%6" PRIu32 "%8s%9.1f%7.2f%7.2f%7.2f\n", s->name, s->page, s->len,
 			free_names[mode], cycles, ring, stack, atomic);
@@ -405,6 +426,8 @@ bench(uint64_t held, struct json *j)
 	if (b == NULL)
 		return -1;
 	ret = bench_init(b, held);
+	if (ret == 0 && !fresh)
+		ret = bench_age(b);
 	for (round = 0; ret == 0 && round < rounds; round++)
 		ret = bench_round(b, round);
 	if (ret == 0)
@@ -464,6 +487,7 @@ frag_perf_run(char **args)
 	json_uint(j, "burst", burst);
 	json_uint(j, "cache", cache);
 	json_uint(j, "lanes", lanes);
+	json_bool(j, "fresh", fresh);
 	json_array(j, "results");
 	for (i = 0; i < helds.n && ret == 0; i++)
 		ret = bench(helds.v[i], j);

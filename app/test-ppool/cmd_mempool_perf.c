@@ -252,16 +252,11 @@ measure(const struct cell *cell, struct rte_mempool *mp)
 	return rate * (double)rte_get_tsc_hz();
 }
 
-/* Our rate as a multiple of another one's. Within a round the machine changes least. */
+/* Our rate as a multiple of another one's. */
 static double
 ratio_to(const struct driver *other)
 {
-	double ratio[ROUNDS_MAX];
-	unsigned int i;
-
-	for (i = 0; i < rounds; i++)
-		ratio[i] = drivers[0].rate[i] / other->rate[i];
-	return median(ratio, (unsigned int)rounds);
+	return median_ratio(drivers[0].rate, other->rate, (unsigned int)rounds);
 }
 
 /* What the others are compared with: the driver that comes closest to ours, or is ahead most. */

@@ -213,6 +213,15 @@ measure_other(struct fifo *f, struct subject *s, uint64_t bursts)
 	return cycles;
 }
 
+int
+frag_perf_age(struct fifo *f, struct subject *s)
+{
+	if (fifo_fill(f, s, FREE_RANDOM) != 0)
+		return -1;
+	fifo_drain(f, f->bursts - 1);
+	return 0;
+}
+
 double
 frag_perf_measure(struct fifo *f, struct subject *s, enum free_mode mode, uint64_t bursts)
 {

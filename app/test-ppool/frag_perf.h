@@ -58,6 +58,14 @@ void fifo_fini(struct fifo *f);
 bool free_mode_works(enum free_mode mode);
 
 /**
+ * Allocate as many as are held, and free them in random order.
+ *
+ * @return
+ *   0, or -1 where the pool ran out.
+ */
+int frag_perf_age(struct fifo *f, struct subject *s);
+
+/**
  * Allocate and free bursts.
  *
  * @return

@@ -30,6 +30,18 @@ median(const double *samples, unsigned int n)
 }
 
 double
+median_ratio(const double *a, const double *b, unsigned int n)
+{
+	double ratio[ROUNDS_MAX] = { 0 };
+	unsigned int i;
+
+	n = RTE_MIN(n, (unsigned int)ROUNDS_MAX);
+	for (i = 0; i < n; i++)
+		ratio[i] = a[i] / b[i];
+	return median(ratio, n);
+}
+
+double
 measure_atomic(uint64_t n)
 {
 	static uint64_t counter __rte_cache_aligned;

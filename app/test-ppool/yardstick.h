@@ -15,6 +15,12 @@
 /** The median of up to ROUNDS_MAX samples, at least one. */
 double median(const double *samples, unsigned int n);
 
+/**
+ * The median of the ratios a[i] / b[i], at most ROUNDS_MAX of them: both are of the same round, in
+ * which a machine changes least.
+ */
+double median_ratio(const double *a, const double *b, unsigned int n);
+
 /** TSC cycles of an atomic increment that nobody contends, the mean of n. */
 double measure_atomic(uint64_t n);
 

@@ -13,6 +13,10 @@
 /* How many parked pages a lane looks at before it opens a fresh one. */
 #define ADOPT_TRIES 8u
 
+/* How many pages ahead their indexes and their lines of the page table are fetched. */
+#define PREFETCH_INDEX 8u
+#define PREFETCH_PAGE 4u
+
 /* Only an lcore with lists of its own has a lock that protects what it drops. */
 static uint32_t
 self_as_owner(struct ppool *p)
@@ -229,6 +233,24 @@ adopt(struct ppool_carver *c, struct ppool_lane *l)
 	return pg != NULL;
 }
 
+/*
+ * Free pages lie in memory that nobody has touched for long. Fetch what lane_open() reads of those
+ * that come next: first their indexes, then their lines of the page table.
+ */
+static void
+prefetch_pages(const struct ppool *p)
+{
+	struct ppool_lcore *lc = ppool_lcore_peek(p);
+
+	if (unlikely(lc == NULL || !ppool_trylock_owner(&lc->lock)))
+		return;
+	if (likely(lc->nb_pages >= PREFETCH_INDEX)) {
+		rte_prefetch0(ppool_index_of(lc->pages[lc->nb_pages - PREFETCH_INDEX]));
+		rte_prefetch0(ppool_page_of(p, lc->pages[lc->nb_pages - PREFETCH_PAGE]));
+	}
+	ppool_tryunlock_owner(&lc->lock);
+}
+
 static int
 lane_open(struct ppool_carver *c, struct ppool_lane *l)
 {
@@ -245,11 +267,14 @@ lane_open(struct ppool_carver *c, struct ppool_lane *l)
 	if (unlikely(ppool_pages_get(p, &obj, 1) != 0))
 		return -ENOMEM;
 
+	prefetch_pages(p);
 	ppool_debug_pages_out(p, &obj, 1, PPOOL_DEBUG_DATA);
 	pg = ppool_page_of(p, obj);
 	pg->kind = PPOOL_KIND_DATA;
 	pg->opener = (uint16_t)c->owner;
-	__atomic_store_n(&pg->opened, ppool_coarse_time(), __ATOMIC_RELAXED);
+	if (c->now == 0)
+		c->now = ppool_coarse_time();
+	__atomic_store_n(&pg->opened, c->now, __ATOMIC_RELAXED);
 	__atomic_store_n(&pg->owner, c->owner, __ATOMIC_RELAXED);
 	__atomic_store_n(&pg->use, PPOOL_BIAS * PPOOL_USER + p->layout.page_bytes,
 			__ATOMIC_RELAXED);
@@ -423,6 +448,7 @@ unsigned int
 ppool_headers_get(struct ppool_carver *c, struct rte_mbuf **m, unsigned int n)
 {
 	ppool_debug_enter(c);
+	c->now = 0;
 	n = is_owner(c) ? ppool_headers_take(c->pool, m, n) : 0;
 	ppool_debug_leave(c);
 	return n;

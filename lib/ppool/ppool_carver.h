@@ -76,6 +76,7 @@ struct ppool_carver {
 	uint64_t frags; /**< frags cut from pages that are closed, since the carver was created */
 	uint64_t bytes; /**< truesize of these */
 	uint64_t pages; /**< pages opened, likewise */
+	uint32_t now; /**< when this burst opened a page, 0: not yet; reading the TSC takes long */
 	struct ppool *pool;
 	struct ppool_carver *next; /**< of the same pool */
 	struct ppool_lane lane[] __rte_cache_aligned;
