@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from harness import (PAGE_DEFAULT, assert_same, make_frame, read_frames, wait_capture,
-                     write_frames)
+from harness import (PAGE_DEFAULT, Program, assert_same, lcores, make_frame, read_frames,
+                     wait_capture, write_frames)
 
 
 @pytest.mark.parametrize("memory", ["single-file", "no-huge"])
@@ -31,6 +31,33 @@ def test_hold_until_empty(lab, tcp_frames, memory, mbuf_size, mbufs):
     # Receive buffers take a page each at most, the packets the others.
     assert measured["packets"] >= mbufs - 512
     peer.quit()
+
+
+def test_rx_aged(lab, tcp_frames):
+    """Packets that only age the pool are received, but not counted; none is lost or freed twice."""
+    sock, result = lab.socket(), lab.dir / "rx.json"
+    source = write_frames(lab.dir / "endless.pcap", tcp_frames)
+    peer = lab.peer(sock, [f"net_pcap0,rx_pcap={source},infinite_rx=1"])
+    rx = lab.app(sock, "rx", "--hold", 1000, "--aged", "--seconds", 1, "--mbuf-size", 16384,
+                 "--json", result)
+    peer.start()
+    assert rx.wait_end() == 0
+    peer.stop()
+    measured = json.loads(result.read_text())
+    assert measured["ok"] and measured["aged"]
+    assert measured["packets"] > 1000
+    assert measured["ipackets"] >= measured["packets"] + 2 * 1000
+    peer.quit()
+
+
+def test_rx_aged_needs_hold(lab):
+    """Without packets to hold there is nothing to free in random order."""
+    prefix = lab.prefix()
+    rx = lab.add(Program("rx", [
+        lab.builddir / "app/test-ppool/dpdk-test-ppool", *lab.memory(), lcores(1), "--no-pci",
+        f"--file-prefix={prefix}", "--", "rx", "--aged"], prefix))
+    assert rx.wait_end() != 0
+    assert "rx: --aged needs --hold N" in rx.output
 
 
 @pytest.mark.parametrize("mbuf_size,mbufs,count", [(PAGE_DEFAULT, 1536, 4000),

@@ -11,6 +11,7 @@
 #include <rte_errno.h>
 #include <rte_ethdev.h>
 #include <rte_interrupts.h>
+#include <rte_random.h>
 
 #include <ppool.h>
 
@@ -36,6 +37,7 @@ static uint64_t burst = 32;
 static uint64_t prefetch;
 static bool touch;
 static bool free_one;
+static bool aged;
 static const char *json_path;
 
 static const struct opt rx_opts[] = {
@@ -48,6 +50,8 @@ static const struct opt rx_opts[] = {
 			"with --touch: prefetch data so many packets ahead" },
 	{ "hold", OPT_UINT, &port_conf.hold, 0, INT32_MAX, "N",
 			"keep the last N packets before freeing them" },
+	{ "aged", OPT_FLAG, &aged, 0, 0, NULL,
+			"with --hold: before counting, free that many in random order" },
 	{ "free-one", OPT_FLAG, &free_one, 0, 0, NULL,
 			"free one by one instead of rte_pktmbuf_free_bulk()" },
 	{ "sleep", OPT_FLAG, &port_conf.interrupts, 0, 0, NULL,
@@ -189,9 +193,9 @@ watch_interrupts(uint16_t port)
 	return ret;
 }
 
-/* Wait for traffic; the packets that announce it are not counted. */
+/* Receive that many packets, which are not counted. */
 static int
-wait_first(uint16_t port, struct fifo *f, struct rx_count *c)
+warm_up(uint16_t port, struct fifo *f, struct rx_count *c, uint64_t packets)
 {
 	uint64_t deadline = rte_rdtsc() + wait_seconds * rte_get_tsc_hz();
 	struct rte_mbuf *m[RX_BURST_MAX];
@@ -199,14 +203,44 @@ wait_first(uint16_t port, struct fifo *f, struct rx_count *c)
 
 	while (!port_interrupted() && rte_rdtsc() < deadline) {
 		n = rte_eth_rx_burst(port, 0, m, (uint16_t)burst);
-		if (n > 0) {
-			process(f, m, n);
+		process(f, m, n);
+		if (n >= packets)
 			return 0;
-		}
-		idle(port, c);
+		packets -= n;
+		if (n == 0)
+			idle(port, c);
 	}
-	fprintf(stderr, "no packet came within --wait %" PRIu64 " seconds\n", wait_seconds);
+	fprintf(stderr,
+			"%" PRIu64 " packets to begin with did not come within --wait %" PRIu64
+			" seconds\n",
+			packets, wait_seconds);
 	return -1;
+}
+
+static void
+shuffle(struct rte_mbuf **m, size_t n)
+{
+	size_t k;
+
+	for (; n > 1; n--) {
+		k = rte_rand_max(n);
+		RTE_SWAP(m[n - 1], m[k]);
+	}
+}
+
+/*
+ * A pool that was just created lies in the order of its addresses, and keeps it as long as packets
+ * are freed in the order in which they came. One that was in use for long does not.
+ */
+static int
+age(uint16_t port, struct fifo *f, struct rx_count *c)
+{
+	if (warm_up(port, f, c, port_conf.hold) != 0)
+		return -1;
+	/* Full, and its oldest may be anywhere. */
+	shuffle(f->m + f->head, RTE_MIN(f->n, f->size - f->head));
+	shuffle(f->m, f->n - RTE_MIN(f->n, f->size - f->head));
+	return warm_up(port, f, c, port_conf.hold);
 }
 
 static void
@@ -300,6 +334,7 @@ report_json(struct json *j, const struct port *p, const struct rx_count *c,
 	json_uint(j, "prefetch", prefetch);
 	json_bool(j, "free_one", free_one);
 	json_uint(j, "hold", port_conf.hold);
+	json_bool(j, "aged", aged);
 	json_uint(j, "packets", c->packets);
 	json_real(j, "seconds", rx_seconds(c));
 	json_real(j, "packets_per_second", ratio((double)c->packets, rx_seconds(c)));
@@ -314,6 +349,7 @@ report_json(struct json *j, const struct port *p, const struct rx_count *c,
 	for (i = 1; i <= burst; i++)
 		json_uint(j, NULL, c->sizes[i]);
 	json_end(j);
+	json_uint(j, "ipackets", stats->ipackets);
 	json_uint(j, "ibytes", stats->ibytes);
 	json_uint(j, "rx_nombuf", stats->rx_nombuf);
 	json_uint(j, "imissed", stats->imissed);
@@ -339,7 +375,9 @@ rx(struct port *p, struct json *j)
 	}
 	printf("ready\n");
 	fflush(stdout);
-	ret = wait_first(p->id, &f, &c);
+	ret = warm_up(p->id, &f, &c, 1);
+	if (ret == 0 && aged)
+		ret = age(p->id, &f, &c);
 	if (ret == 0)
 		receive(p->id, &f, &c);
 	memset(&stats, 0, sizeof(stats));
@@ -359,6 +397,10 @@ rx_run(char **args)
 	int ret;
 
 	(void)args;
+	if (aged && port_conf.hold == 0) {
+		fprintf(stderr, "rx: --aged needs --hold N: packets to free in random order\n");
+		return EXIT_FAILURE;
+	}
 	if (json_open(&j, json_path) != 0)
 		return EXIT_FAILURE;
 	port_catch_signals();
