@@ -9,16 +9,17 @@
  * The inside of a page pool. All of it lies in EAL memory and is used by every process: no
  * function pointers, no process-local addresses.
  *
- *   ppool_pages.c    free pages: lcore first, then shared, then neighbours
- *   ppool_headers.c  header slots: stash of the lcore, then depot, then a new header page
- *   ppool_frag.c     page counts, frags, the frag pool
- *   ppool_carver.c   carvers and their lanes
- *   ppool_account.c  budgets of those who hold mbufs
- *   ppool_compact.c  held frags and headers into fewer pages
- *   ppool_ledger.c   the books
- *   ppool_survey.c   data pages by occupancy and age
- *   ppool_debug.c    checks of a debug build
- *   mempool_ppfrag.c the mempool ops on top
+ *   ppool_pages.c          free pages: lcore first, then shared, then neighbours
+ *   ppool_headers.c        header slots: stash of the lcore, then depot, then a new header page
+ *   ppool_frag.c           page counts, frags, the frag pool
+ *   ppool_carver.c         carvers and their lanes
+ *   ppool_account_table.c  budgets of those who hold mbufs
+ *   ppool_account.c        what they are charged with
+ *   ppool_compact.c        held frags and headers into fewer pages
+ *   ppool_ledger.c         the books
+ *   ppool_survey.c         data pages by occupancy and age
+ *   ppool_debug.c          checks of a debug build
+ *   mempool_ppfrag.c       the mempool ops on top
  *
  * Locks, in the order in which they may be taken inside each other:
  * depot -> shared -> one lcore's lock. An owner lets go of its own lock before any other.

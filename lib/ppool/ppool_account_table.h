@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The ppfrag authors
+ */
+
+#ifndef _PPOOL_ACCOUNT_TABLE_H_
+#define _PPOOL_ACCOUNT_TABLE_H_
+
+/*
+ * The table of accounts: a memzone, at the same address in all processes. Made, listed and checked
+ * in ppool_account_table.c, charged in ppool_account.c.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <rte_branch_prediction.h>
+#include <rte_common.h>
+#include <rte_spinlock.h>
+
+#include "ppool_account.h"
+
+/* In place of used where there is no account: no limit leaves room above it. */
+#define PPOOL_ACCOUNT_FREE UINT64_MAX
+
+/* Apart from each other, so that what is polled in vain does not disturb those who free. */
+struct ppool_account {
+	/* Written by every charge and by every free. */
+	uint64_t used;
+	uint64_t high_water;
+	uint64_t limit;
+	char name[PPOOL_ACCOUNT_NAMESIZE] __rte_cache_aligned;
+	/* Written when charges are refused, or for foreign mbufs. */
+	uint64_t refusals __rte_cache_aligned;
+	uint64_t foreign;
+} __rte_cache_aligned;
+
+struct ppool_accounts {
+	rte_spinlock_t lock; /* creating and freeing */
+	struct ppool_account account[PPOOL_ACCOUNTS_MAX];
+};
+
+/* This process's address of the table, NULL as long as it has not looked for it. */
+extern struct ppool_accounts *ppool_accounts;
+
+struct ppool_accounts *ppool_accounts_find(void);
+
+/* NULL where no account was ever created. */
+static inline struct ppool_accounts *
+ppool_accounts_get(void)
+{
+	struct ppool_accounts *t = __atomic_load_n(&ppool_accounts, __ATOMIC_ACQUIRE);
+
+	return likely(t != NULL) ? t : ppool_accounts_find();
+}
+
+/* A place of the table, NULL where there is none of this number. */
+static inline struct ppool_account *
+ppool_account_get(uint16_t id)
+{
+	struct ppool_accounts *t = ppool_accounts_get();
+
+	if (unlikely(t == NULL || id == PPOOL_ACCOUNT_NONE || id >= PPOOL_ACCOUNTS_MAX))
+		return NULL;
+	return &t->account[id];
+}
+
+static inline bool
+ppool_account_exists(const struct ppool_account *a)
+{
+	return a != NULL && __atomic_load_n(&a->used, __ATOMIC_ACQUIRE) != PPOOL_ACCOUNT_FREE;
+}
+
+#endif /* _PPOOL_ACCOUNT_TABLE_H_ */
