@@ -211,38 +211,17 @@ free_bulk(struct ppool *p, struct ppool_lcore *lc, struct rte_mbuf * const *m, u
 	PPOOL_STAT_ADD(p, lc, frag_free, n);
 }
 
-/*
- * rte_pktmbuf_free() of what has just been received: its page is still open on this lcore.
- * Returns false, with nothing changed, where it is not so.
- */
-static inline bool
-free_recent(struct ppool *p, struct ppool_lcore *lc, struct rte_mbuf *m)
+static inline void
+count_free(struct ppool_lcore *lc, uint32_t bytes)
 {
-	struct ppool_frag *frag = ppool_frag_of(p, m);
-	struct ppool_page *pg = &p->page[frag->page];
-	uint32_t bytes = frag->truesize;
-	bool recent = false;
-
-	PPOOL_TSAN_ACQUIRE(&frag->shinfo.refcnt);
-	ppool_lock_owner(&lc->lock);
-	if (likely(__atomic_load_n(&pg->owner, __ATOMIC_RELAXED) == ppool_self() &&
-			    frag->account == 0))
-		recent = ppool_lcore_put_headers(lc, &m, 1);
-	if (likely(recent)) {
-		pg->owner_drop += PPOOL_USER + bytes;
-		frag->truesize = 0;
-	}
-	ppool_unlock_owner(&lc->lock);
-	if (unlikely(!recent))
-		return false;
 	PPOOL_COUNT(lc->stats.frag_free_bytes, bytes);
 	PPOOL_COUNT(lc->stats.frag_free, 1);
-	return true;
 }
 
 static __rte_noinline void
-free_any(struct ppool *p, struct ppool_lcore *lc, struct rte_mbuf * const *m, unsigned int n)
+free_any(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
 {
+	struct ppool_lcore *lc = ppool_lcore_self(p);
 	unsigned int k;
 
 	for (; n > 0; n -= k, m += k) {
@@ -251,14 +230,60 @@ free_any(struct ppool *p, struct ppool_lcore *lc, struct rte_mbuf * const *m, un
 	}
 }
 
+/* free_one() has dropped the last frag of a page, of that many bytes. */
+static __rte_noinline void
+recycle_one(struct ppool *p, struct ppool_lcore *lc, struct ppool_page *pg, uint32_t bytes)
+{
+	void *obj = pg->obj;
+
+	ppool_debug_pages_in(p, &obj, 1, PPOOL_DEBUG_DATA);
+	PPOOL_COUNT(lc->stats.page_recycle, 1);
+	ppool_pages_put(p, &obj, 1);
+	count_free(lc, bytes);
+}
+
+/*
+ * rte_pktmbuf_free(): what free_bulk() does, for one mbuf. What calls there are come last, so that
+ * nothing is saved on the stack.
+ */
+static inline void
+free_one(struct ppool *p, struct ppool_lcore *lc, struct rte_mbuf * const *m)
+{
+	struct ppool_frag *frag = ppool_frag_of(p, m[0]);
+	struct ppool_page *pg = &p->page[frag->page];
+	bool kept, last = false;
+	uint32_t bytes;
+
+	PPOOL_TSAN_ACQUIRE(&frag->shinfo.refcnt);
+	bytes = frag->truesize;
+	if (unlikely(frag->account != 0 || !ppool_trylock_owner(&lc->lock))) {
+		free_any(p, m, 1);
+		return;
+	}
+	kept = ppool_lcore_put_headers(lc, m, 1);
+	if (likely(kept)) {
+		frag->truesize = 0;
+		last = run_drop(pg, ppool_self(), PPOOL_USER + bytes);
+	}
+	ppool_tryunlock_owner(&lc->lock);
+	if (unlikely(!kept))
+		free_any(p, m, 1);
+	else if (unlikely(last))
+		recycle_one(p, lc, pg, bytes);
+	else
+		count_free(lc, bytes);
+}
+
 void
 ppool_frag_free_bulk(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
 {
-	struct ppool_lcore *lc = ppool_lcore_self(p);
+	struct ppool_lcore *lc = ppool_lcore_peek(p);
 
 	ppool_debug_frags_in(p, m, n);
-	if (n != 1 || unlikely(lc == NULL) || !free_recent(p, lc, m[0]))
-		free_any(p, lc, m, n);
+	if (n == 1 && likely(lc != NULL))
+		free_one(p, lc, m);
+	else
+		free_any(p, m, n);
 }
 
 /* The mbuf of a whole page. */
