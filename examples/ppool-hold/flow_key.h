@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The ppfrag authors
+ */
+
+#ifndef FLOW_KEY_H
+#define FLOW_KEY_H
+
+#include <stdint.h>
+
+#include <rte_mbuf.h>
+
+struct endpoint {
+	uint8_t addr[16];
+	uint16_t port;
+};
+
+/* The same for both directions. No padding: all bytes are hashed. */
+struct flow_key {
+	struct endpoint end[2]; /* in ascending order */
+	uint16_t proto;         /* IPPROTO_TCP, IPPROTO_UDP, 0 for others and IP fragments */
+};
+
+/* The key of a packet's flow. What a packet does not have is zero. */
+void flow_key_read(const struct rte_mbuf *m, struct flow_key *key);
+
+#endif /* FLOW_KEY_H */
