@@ -16,6 +16,7 @@
 #include <inttypes.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <rte_cycles.h>
 #include <rte_errno.h>
@@ -74,6 +75,7 @@ struct holder holders[NB_HOLDERS] = {
 static struct hold_conf conf;
 static struct rte_mempool *pool;
 static struct ppool_carver *carver; /* where compaction puts packets */
+static struct rte_mbuf *reserve[2]; /* pages that compaction begins with: data, headers */
 static int64_t compacted;
 
 static struct rte_hash *flow_table;
@@ -279,6 +281,17 @@ hold_burst(struct rte_mbuf **m, uint16_t n, uint64_t tsc)
 		hold(&holders[i], &batch[i]);
 }
 
+/* Where nothing is free, compaction has nowhere to move the first packets to. */
+static int
+reserve_pages(void)
+{
+	int ret = rte_pktmbuf_alloc_bulk(pool, reserve, RTE_DIM(reserve));
+
+	if (ret != 0)
+		memset(reserve, 0, sizeof(reserve));
+	return ret;
+}
+
 /* Packets held for long keep pages from being used that have little else in them. */
 static void
 compact(uint64_t tsc)
@@ -289,8 +302,10 @@ compact(uint64_t tsc)
 
 	if (tsc < not_before || rte_mempool_avail_count(pool) >= pool->size / LOW_SHARE)
 		return;
-	if (ppool_compact(carver, mbufs, nb_packets, &how, &result) == 0)
-		compacted += result.released;
+	rte_pktmbuf_free_bulk(reserve, RTE_DIM(reserve));
+	ppool_compact(carver, mbufs, nb_packets, &how, &result);
+	reserve_pages();
+	compacted += result.released;
 	if (result.released <= 0)
 		not_before = tsc + rte_get_tsc_hz();
 }
@@ -408,6 +423,8 @@ hold_start(struct rte_mempool *mp, const struct hold_conf *hold_conf)
 		ret = create_packets();
 	if (ret == 0)
 		ret = create_carver();
+	if (ret == 0)
+		ret = reserve_pages();
 	return ret;
 }
 
@@ -433,6 +450,7 @@ hold_stop(void)
 		flow_end(TAILQ_FIRST(&by_age));
 	for (h = holders; h < holders + NB_HOLDERS; h++)
 		charged += release_account(h);
+	rte_pktmbuf_free_bulk(reserve, RTE_DIM(reserve));
 	ppool_carver_free(carver);
 	rte_hash_free(flow_table);
 	rte_free(flows);
