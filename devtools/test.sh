@@ -203,6 +203,24 @@ consumer_run() {
 		--file-prefix "ppfrag-consumer-$$" -d "$prefix/lib/plugins"
 }
 
+# The example as it is installed, by its own Makefile.
+example_build() {
+	cp -r "$prefix/share/ppfrag/examples/ppool-hold" "$consumer_dir" &&
+		CFLAGS="-Wall -Wextra -Werror" PKG_CONFIG_PATH=$prefix/lib/pkgconfig \
+			make -C "$consumer_dir/ppool-hold"
+}
+
+# It ends with its books balanced when it is told to.
+example_run() {
+	local mem
+	mem=$(ppfrag_eal_mem 256)
+	# shellcheck disable=SC2086 # options
+	LD_LIBRARY_PATH=$prefix/lib timeout -s INT 4 "$consumer_dir/ppool-hold/ppool-hold" $mem \
+		--no-pci -l 0 --file-prefix "ppfrag-example-$$" -d "$prefix/lib/plugins" \
+		--vdev net_null0 -- --budget tcp=8M,udp=8M | tee "$consumer_dir/out"
+	grep -q '^The books balance' "$consumer_dir/out"
+}
+
 part_install() {
 	prefix=$PWD/build-install-root
 	consumer_dir=$(mktemp -d)
@@ -211,7 +229,9 @@ part_install() {
 		one "program against ppool.pc" consumer_build cc c &&
 		one "program against ppool.pc runs" consumer_run c &&
 		one "C++ program against ppool.pc" consumer_build c++ c++ &&
-		one "C++ program against ppool.pc runs" consumer_run c++
+		one "C++ program against ppool.pc runs" consumer_run c++ &&
+		one "example against ppool.pc" example_build &&
+		one "example against ppool.pc runs" example_run
 	one "install for a package" install_destdir
 	rm -rf "$consumer_dir" "$prefix" "$prefix.dest"
 }
