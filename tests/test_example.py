@@ -13,7 +13,7 @@ from harness import Program, make_frame, wait_until, write_frames
 
 COLUMNS = ("used", "limit", "held", "delivered", "refusals", "dropped_oldest", "dropped_new")
 ENDED = ("held", "delivered", "dropped_oldest", "dropped_new")  # where each packet is in the end
-HOLD_ALL = ("--depth", "1M", "--idle", "1M")
+HOLD_ALL = ("--depth", "1M", "--idle", "1M", "--pool", "64M")  # and nothing to compact
 PAGE_BYTES = 16576  # a page of 16384 bytes, with what is around them
 SMALL = "new=1M,tcp=1M,udp=1M,other=1M"
 
@@ -80,6 +80,9 @@ class Hold(Program):
         for name, high_water in self.dumped("high_water").items():
             assert last[name]["used"] <= high_water <= last[name]["limit"] + over
         assert self.dumped("refusals") == {name: row["refusals"] for name, row in last.items()}
+        frags, foreign = self.dumped("frags"), self.dumped("foreign")
+        assert {name: row["held"] for name, row in last.items()} == {
+            name: frags[name] + foreign[name] // PAGE_BYTES for name in last}
         received = sum(map(int, re.findall(r"(\d+) packets received", self.output)))
         assert received == total(last, *ENDED)
         return last
@@ -205,9 +208,8 @@ def test_compaction(lab):
     """Small packets, held for long, each in a page with many that are not: the pool is enough."""
     udp = [make_flow_frame(flow, 300) for flow in range(8)]
     tcp = make_flow_frame(0, 60, TCP)
-    hold, peer = receive(lab, (udp * 4 + [tcp]) * 30, "--budget",
-                         "new=64K,tcp=4M,udp=1M,other=64K", "--pool", "16M", *HOLD_ALL,
-                         endless=True)
+    hold, peer = receive(lab, (udp * 4 + [tcp]) * 30, *HOLD_ALL, "--pool", "16M", "--budget",
+                         "new=64K,tcp=4M,udp=1M,other=64K", endless=True)
     # Some 10,000 packets, in 1,000 pages.
     table = hold.wait_table(lambda table: table["tcp"]["dropped_oldest"] > 0, "TCP to be full")
     peer.stop()
