@@ -14,10 +14,10 @@ struct endpoint {
 	uint16_t port;
 };
 
-/* The same for both directions. No padding: all bytes are hashed. */
+/* The same for both directions. Whole words without padding, as that is what rte_jhash() reads. */
 struct flow_key {
 	struct endpoint end[2]; /* in ascending order */
-	uint16_t proto;         /* IPPROTO_TCP, IPPROTO_UDP, 0 for others and IP fragments */
+	uint32_t proto;         /* IPPROTO_TCP, IPPROTO_UDP, 0 for others and IP fragments */
 };
 
 /* The key of a packet's flow. What a packet does not have is zero. */
