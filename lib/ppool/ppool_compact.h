@@ -97,12 +97,15 @@ struct ppool_compact_result {
  *
  * The caller owns the packets: nobody else may look at them meanwhile. Afterwards each is the same
  * packet: data, headroom, lengths, offsets, flags, metadata, dynamic fields, private area and the
- * order of its segments. Other than before are the addresses of data, the truesize, and, without
- * keep_mbufs, the addresses of mbufs: what has moved is replaced in the array and in the chain.
+ * order of its segments. Other than before are the addresses of data, the truesize (an account is
+ * charged with the new one, be it over its limit), and, without keep_mbufs, the addresses of
+ * mbufs: what has moved is replaced in the array and in the chain.
  *
  * A segment is moved completely or not at all, and a packet is valid all the time. Where pages run
- * out, the rest stays where it is. Packets that cannot move stay untouched: those with a segment of
- * another pool, or one that is cloned or referred to more than once.
+ * out, the rest stays where it is; where none is free at all, nothing can move: whoever compacts
+ * an exhausted pool keeps two pages back for it, one for data and one for headers. Packets that
+ * cannot move stay untouched: those with a segment of another pool, or one that is cloned or
+ * referred to more than once.
  *
  * Control path: takes time in proportion to mbufs and pages of the pool, allocates memory by
  * malloc() meanwhile, and collects idle headers of all lcores. Other threads may use the pool
