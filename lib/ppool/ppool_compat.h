@@ -7,6 +7,8 @@
 
 /* The one place for differences between DPDK 22.11 and later. Not installed. */
 
+#include <stdint.h>
+
 #include <rte_telemetry.h>
 #include <rte_version.h>
 
@@ -18,6 +20,22 @@
 #define ppool_tel_dict_add_u64 rte_tel_data_add_dict_u64
 #define ppool_tel_array_add_u64 rte_tel_data_add_array_u64
 #define PPOOL_TEL_U64 RTE_TEL_U64_VAL
+#endif
+
+/*
+ * Of drivers. The counters of queues were part of struct rte_eth_stats; now they are apart from it,
+ * and NULL where nobody asks for them.
+ */
+#if RTE_VERSION >= RTE_VERSION_NUM(25, 11, 0, 0)
+#define ppool_queue_stats eth_queue_stats
+#define PPOOL_STATS_PARAMS struct rte_eth_stats *stats, struct eth_queue_stats *queues
+#define PPOOL_STATS_ARGS stats, queues
+typedef int ppool_queue_count_t;
+#else
+#define ppool_queue_stats rte_eth_stats
+#define PPOOL_STATS_PARAMS struct rte_eth_stats *stats
+#define PPOOL_STATS_ARGS stats, stats
+typedef uint32_t ppool_queue_count_t;
 #endif
 
 #endif /* _PPOOL_COMPAT_H_ */

@@ -447,8 +447,9 @@ create_frag_pool(struct ppool *p)
 		return NULL;
 	}
 	memset(&priv, 0, sizeof(priv));
-	/* Safe for the smallest frag. */
-	priv.mbuf_data_room_size = PPOOL_FRAG_ALIGN;
+	/* As little as may be: the headroom of a fresh mbuf is no larger, since DPDK 25.11. */
+	priv.mbuf_data_room_size =
+			(uint16_t)RTE_MIN(p->layout.room_bytes, (uint32_t)RTE_PKTMBUF_HEADROOM);
 	priv.mbuf_priv_size = rte_pktmbuf_priv_size(p->mp);
 	priv.flags = RTE_PKTMBUF_POOL_F_PINNED_EXT_BUF;
 	memcpy(rte_mempool_get_priv(mp), &priv, sizeof(priv));

@@ -19,7 +19,8 @@ static const struct counter rxq_counters[] = { PPFRAG_RXQ_XSTATS(RXQ_COUNTER) };
 static const struct counter txq_counters[] = { PPFRAG_TXQ_XSTATS(TXQ_COUNTER) };
 
 static void
-add_rxq(struct rte_eth_stats *stats, const struct ppfrag_rxq *q, uint16_t i)
+add_rxq(struct rte_eth_stats *stats, struct ppool_queue_stats *queues, const struct ppfrag_rxq *q,
+		uint16_t i)
 {
 	const struct ppfrag_rxq_stats *s = &q->stats;
 
@@ -27,39 +28,46 @@ add_rxq(struct rte_eth_stats *stats, const struct ppfrag_rxq *q, uint16_t i)
 	stats->ibytes += s->bytes;
 	stats->ierrors += s->oversize_packets + s->bad_used;
 	stats->rx_nombuf += s->no_header + s->no_page;
-	if (i < RTE_ETHDEV_QUEUE_STAT_CNTRS) {
-		stats->q_ipackets[i] = s->packets;
-		stats->q_ibytes[i] = s->bytes;
-		stats->q_errors[i] = s->oversize_packets + s->bad_used;
+	if (queues != NULL && i < RTE_ETHDEV_QUEUE_STAT_CNTRS) {
+		queues->q_ipackets[i] = s->packets;
+		queues->q_ibytes[i] = s->bytes;
+		queues->q_errors[i] = s->oversize_packets + s->bad_used;
 	}
 }
 
 static void
-add_txq(struct rte_eth_stats *stats, const struct ppfrag_txq *q, uint16_t i)
+add_txq(struct rte_eth_stats *stats, struct ppool_queue_stats *queues, const struct ppfrag_txq *q,
+		uint16_t i)
 {
 	const struct ppfrag_txq_stats *s = &q->stats;
 
 	stats->opackets += s->packets;
 	stats->obytes += s->bytes;
 	stats->oerrors += s->dropped_packets + s->bad_used;
-	if (i < RTE_ETHDEV_QUEUE_STAT_CNTRS) {
-		stats->q_opackets[i] = s->packets;
-		stats->q_obytes[i] = s->bytes;
+	if (queues != NULL && i < RTE_ETHDEV_QUEUE_STAT_CNTRS) {
+		queues->q_opackets[i] = s->packets;
+		queues->q_obytes[i] = s->bytes;
 	}
 }
 
-int
-ppfrag_stats_get(struct rte_eth_dev *dev, struct rte_eth_stats *stats)
+static int
+get_all(struct rte_eth_dev *dev, struct rte_eth_stats *stats, struct ppool_queue_stats *queues)
 {
 	uint16_t i;
 
 	for (i = 0; i < dev->data->nb_rx_queues; i++)
 		if (dev->data->rx_queues[i] != NULL)
-			add_rxq(stats, dev->data->rx_queues[i], i);
+			add_rxq(stats, queues, dev->data->rx_queues[i], i);
 	for (i = 0; i < dev->data->nb_tx_queues; i++)
 		if (dev->data->tx_queues[i] != NULL)
-			add_txq(stats, dev->data->tx_queues[i], i);
+			add_txq(stats, queues, dev->data->tx_queues[i], i);
 	return 0;
+}
+
+int
+ppfrag_stats_get(struct rte_eth_dev *dev, PPOOL_STATS_PARAMS)
+{
+	return get_all(dev, PPOOL_STATS_ARGS);
 }
 
 int

@@ -22,7 +22,7 @@ rx_waiting_entries(const struct ppfrag_rxq *q)
 	return RTE_MIN(n, q->nb_posted);
 }
 
-uint32_t
+ppool_queue_count_t
 ppfrag_rx_queue_count(void *rxq)
 {
 	return rx_waiting_entries(rxq);
