@@ -253,11 +253,11 @@ is_zero_copy(void)
 }
 
 static uint64_t
-copied_packets(void)
+xstat(const char *name)
 {
 	uint64_t id, value;
 
-	assert_int_equal(rte_eth_xstats_get_id_by_name(wire.dut, "rx_q0_copied_packets", &id), 0);
+	assert_int_equal(rte_eth_xstats_get_id_by_name(wire.dut, name, &id), 0);
 	assert_int_equal(rte_eth_xstats_get_by_id(wire.dut, &id, &value, 1), 1);
 	return value;
 }
@@ -280,7 +280,9 @@ test_exchange(void **state)
 	for (i = 0; i < RTE_DIM(pools); i++) {
 		start_dut(pools[i].memory, pools[i].pages, pools[i].page_size);
 		exchange(FRAMES_MAX);
-		assert_int_equal(is_zero_copy(), copied_packets() == 0);
+		assert_int_equal(is_zero_copy(), xstat("rx_q0_copied_packets") == 0);
+		assert_int_equal(xstat("rx_q0_packets"), FRAMES_MAX);
+		assert_int_equal(xstat("tx_q0_packets"), FRAMES_MAX);
 		unit_ledger(wire.mp);
 		stop_dut();
 		assert_int_equal(rte_eth_stats_reset(wire.dut), 0);
