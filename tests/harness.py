@@ -215,11 +215,18 @@ class Testpmd(Program):
         """Wait until it takes commands."""
         self.command("")
 
+    def dump_mempool(self, name):
+        """What DPDK says about a mempool."""
+        dump = self.command(f"dump_mempool {name}")
+        if "Command not found" in dump:  # DPDK 25.11 and later
+            dump = self.command(f"dump mempool {name}")
+        return dump
+
     def check_ledgers(self):
         """The same, and DPDK itself counts as many free objects."""
         ledgers = super().check_ledgers()
         for name, ledger in ledgers.items():
-            dump = self.command(f"dump_mempool {name}")
+            dump = self.dump_mempool(name)
             counts = dict(re.findall(r"^ *(\w+)=(\d+)$", dump, re.M))
             assert ledger["pages"] == int(counts["size"]), dump
             assert ledger["free"] == (int(counts["common_pool_count"])
