@@ -529,6 +529,35 @@ test_open_and_young(void **state)
 	hoard_free(h);
 }
 
+/* How old a page is does not depend on how long its carver has been at work. */
+static void
+test_ages(void **state)
+{
+	const struct ppool_compact_conf conf = { .min_age = 200 };
+	struct hoard *h = hoard_init(0);
+	struct ppool_compact_result r;
+	unsigned int i, old;
+	uint64_t since;
+
+	(void)state;
+	for (i = 0; i < RECEIVED / 2; i++)
+		h->m[h->n++] = carve_filled(h->rx, 500, i / KEEP);
+	rte_delay_us_sleep(2 * conf.min_age * 1000);
+	since = rte_rdtsc();
+	for (; i < RECEIVED; i++)
+		h->m[h->n++] = carve_filled(h->rx, 500, i / KEEP);
+	hoard_thin_out(h, 0, KEEP);
+	close_page(h->rx);
+	old = h->n / 2;
+	r = compact(h, &conf);
+	/* One page may have been opened before and filled after. */
+	assert_in_range(r.frags_moved, old - 1, h->n);
+	/* All of this takes a few milliseconds, but nobody promises that. */
+	if ((rte_rdtsc() - since) * 1000 / rte_get_tsc_hz() < conf.min_age)
+		assert_in_range(r.kept_young, h->n - old - 1, h->n - old);
+	hoard_free(h);
+}
+
 /* One packet of ten in a page that is still open. */
 static struct hoard *
 hoard_of_one(void)
@@ -895,6 +924,7 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(test_accounts),
 	UNIT_TEST(test_others),
 	UNIT_TEST(test_open_and_young),
+	UNIT_TEST(test_ages),
 	UNIT_TEST(test_parked),
 	UNIT_TEST(test_occupancy),
 	UNIT_TEST(test_too_long),
