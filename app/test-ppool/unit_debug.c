@@ -222,6 +222,35 @@ test_free_shared(void **state)
 	rte_pktmbuf_free(m);
 }
 
+/* Somebody wrote behind the end of an mbuf. */
+static void
+test_free_overwritten(void **state)
+{
+	struct rte_mempool *mp = debug_pool();
+	struct rte_mbuf *m = carve(unit_carver(mp, 1000, 1), 100);
+	struct put into = { .mp = ppool_frag_pool(mp), .obj = m };
+	struct ppool_frag *frag = (struct ppool_frag *)m->shinfo, intact = *frag;
+
+	(void)state;
+	m->shinfo = NULL;
+	assert_true(reported(misuse_put, &into));
+	assert_named("free of mbuf ", m);
+	assert_said("its pool or shinfo was overwritten");
+	m->shinfo = &frag->shinfo;
+
+	frag->page = mp->size;
+	assert_true(reported(misuse_put, &into));
+	assert_named("free of mbuf ", m);
+	assert_said("its record was overwritten");
+	frag->page = intact.page;
+
+	frag->truesize = UINT32_MAX;
+	assert_true(reported(misuse_put, &into));
+	assert_said("its record was overwritten");
+	frag->truesize = intact.truesize;
+	rte_pktmbuf_free(m);
+}
+
 /* Headers */
 
 struct headers {
@@ -671,6 +700,7 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(test_double_free),
 	UNIT_TEST(test_free_foreign),
 	UNIT_TEST(test_free_shared),
+	UNIT_TEST(test_free_overwritten),
 	UNIT_TEST(test_header_put),
 	UNIT_TEST(test_free_header),
 	UNIT_TEST(test_double_put),
