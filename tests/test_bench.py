@@ -84,6 +84,22 @@ def test_mempool_perf_bad_ops(lab, ops, message):
     assert message in program.output
 
 
+def test_frag_perf_only(lab):
+    """One row alone, without anything to compare it with."""
+    _, data = measured(lab, "frag-perf", "--bursts", 10, "--held", "0,96", "--len", 64,
+                       "--page", 16384, "--free", "bulk,one", "--only", "carve")
+    assert [(r["name"], r["held"], r["free"]) for r in data["results"]] == [
+        ("carve", held, free) for held in (0, 96) for free in ("bulk", "one")]
+    assert all(r["cycles"] > 0 and "to_ring_cache" not in r for r in data["results"])
+
+
+def test_frag_perf_bad_only(lab):
+    """A row that there is not."""
+    program, _ = bench(lab, "frag-perf", "--only", "carver")
+    assert program.wait_end() != 0
+    assert "frag-perf: --only 'carver' is no row of the table" in program.output
+
+
 def test_frag_perf_bad_free(lab):
     """A way to free that there is not."""
     program, _ = bench(lab, "frag-perf", "--free", "bulk,never")

@@ -46,6 +46,7 @@ static struct uint_list pages = { 3, { RTE_MBUF_DEFAULT_BUF_SIZE, 16384, UINT16_
 static const char *free_list = "bulk,one,random,other";
 static bool free_wanted[FREE_MODES];
 static bool fresh;
+static const char *only;
 static const char *json_path;
 
 static const struct opt frag_perf_opts[] = {
@@ -63,6 +64,8 @@ static const struct opt frag_perf_opts[] = {
 			"free in bulks or one by one, those held in random order, on another lcore" },
 	{ "fresh", OPT_FLAG, &fresh, 0, 0, NULL,
 			"pools nobody has used yet; else each was freed into in random order before" },
+	{ "only", OPT_STR, &only, 0, 0, "NAME",
+			"a row of the table, measured alone: for a profiler" },
 	{ "json", OPT_STR, &json_path, 0, 0, "FILE", "write the result there" },
 	{ .name = NULL },
 };
@@ -315,6 +318,24 @@ bench_init(struct bench *b, uint64_t held)
 	return 0;
 }
 
+static bool
+is_wanted(const struct subject *s)
+{
+	return only == NULL || strcmp(only, s->name) == 0;
+}
+
+static int
+check_only(const struct bench *b)
+{
+	const struct subject *s;
+
+	for (s = b->subject; s < b->subject + b->nb_subjects; s++)
+		if (is_wanted(s))
+			return 0;
+	fprintf(stderr, "frag-perf: --only '%s' is no row of the table\n", only);
+	return -1;
+}
+
 static int
 subject_exhausted(const struct subject *s)
 {
@@ -331,7 +352,7 @@ bench_age(struct bench *b)
 	struct subject *s;
 
 	for (s = b->subject; s < b->subject + b->nb_subjects; s++)
-		if (frag_perf_age(&b->fifo, s) != 0)
+		if (is_wanted(s) && frag_perf_age(&b->fifo, s) != 0)
 			return subject_exhausted(s);
 	return 0;
 }
@@ -368,7 +389,7 @@ bench_round(struct bench *b, unsigned int round)
 	b->atomic[round] = measure_atomic(bursts * burst);
 	for (s = b->subject; s < b->subject + b->nb_subjects; s++)
 		for (mode = 0; mode < FREE_MODES; mode++) {
-			if (!free_wanted[mode])
+			if (!free_wanted[mode] || !is_wanted(s))
 				continue;
 			s->cycles[mode][round] = frag_perf_measure(&b->fifo, s, mode, bursts);
 			if (s->cycles[mode][round] < 0)
@@ -377,17 +398,26 @@ bench_round(struct bench *b, unsigned int round)
 	return 0;
 }
 
+/* Compared with the others, where these were measured. */
+static void
+report_ratios(const struct bench *b, const struct subject *s, enum free_mode mode, struct json *j)
+{
+	unsigned int n = (unsigned int)rounds;
+	double ring = median_ratio(s->cycles[mode], b->ring->cycles[mode], n);
+	double stack = median_ratio(s->cycles[mode], b->stack->cycles[mode], n);
+
+	printf("%7.2f%7.2f", ring, stack);
+	json_real(j, "to_ring_cache", ring);
+	json_real(j, "to_stack_cache", stack);
+}
+
 static void
 report_subject(const struct bench *b, const struct subject *s, enum free_mode mode, struct json *j)
 {
 	unsigned int n = (unsigned int)rounds;
 	double cycles = median(s->cycles[mode], n);
-	double ring = median_ratio(s->cycles[mode], b->ring->cycles[mode], n);
-	double stack = median_ratio(s->cycles[mode], b->stack->cycles[mode], n);
 	double atomic = median_ratio(s->cycles[mode], b->atomic, n);
 
-	printf("%-13s%6" PRIu32 "%6" PRIu32 "%8s%9.1f%7.2f%7.2f%7.2f\n", s->name, s->page, s->len,
-			free_names[mode], cycles, ring, stack, atomic);
 	json_object(j, NULL);
 	json_uint(j, "held", b->held);
 	json_string(j, "name", s->name);
@@ -395,9 +425,12 @@ report_subject(const struct bench *b, const struct subject *s, enum free_mode mo
 	json_uint(j, "len", s->len);
 	json_string(j, "free", free_names[mode]);
 	json_real(j, "cycles", cycles);
-	json_real(j, "to_ring_cache", ring);
-	json_real(j, "to_stack_cache", stack);
 	json_real(j, "to_atomic", atomic);
+	printf("%-13s%6" PRIu32 "%6" PRIu32 "%8s%9.1f", s->name, s->page, s->len, free_names[mode],
+			cycles);
+	if (only == NULL)
+		report_ratios(b, s, mode, j);
+	printf("%7.2f\n", atomic);
 	json_end(j);
 }
 
@@ -408,11 +441,12 @@ report(const struct bench *b, struct json *j)
 
 	printf("\n%" PRIu64 " held, bursts of %" PRIu64 ", atomic increment %.1f cycles\n", b->held,
 			burst, median(b->atomic, (unsigned int)rounds));
-	printf("%-13s%6s%6s%8s%9s%7s%7s%7s\n", "", "page", "len", "free", "cycles", "/ring",
-			"/stack", "/atom");
+	printf("%-13s%6s%6s%8s%9s%s%7s\n", "", "page", "len", "free", "cycles",
+			only == NULL ? "  /ring /stack" : "", "/atom");
 	for (mode = 0; mode < FREE_MODES; mode++)
 		for (i = 0; free_wanted[mode] && i < b->nb_subjects; i++)
-			report_subject(b, &b->subject[i], mode, j);
+			if (is_wanted(&b->subject[i]))
+				report_subject(b, &b->subject[i], mode, j);
 	fflush(stdout);
 }
 
@@ -426,6 +460,8 @@ bench(uint64_t held, struct json *j)
 	if (b == NULL)
 		return -1;
 	ret = bench_init(b, held);
+	if (ret == 0)
+		ret = check_only(b);
 	if (ret == 0 && !fresh)
 		ret = bench_age(b);
 	for (round = 0; ret == 0 && round < rounds; round++)
