@@ -144,12 +144,12 @@ example_run() { # program, EAL options
 # LeakSanitizer does not know what hugepages refer to; the suites look for leaks themselves.
 # The shadow memory lies where EAL would put its own, which a secondary process has to do as well.
 part_sanitize() {
+	local -x ASAN_OPTIONS=detect_leaks=0
+	local -x UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
 	one "build with sanitizers" build build-sanitize gcc -Dbuildtype=debugoptimized \
 		-Db_sanitize=address,undefined -Dppool_debug=true || return
-	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
-		unit "unit under sanitizers" build-sanitize --base-virtaddr=0x200000000000
-	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
-		one "example under sanitizers" example_run build-sanitize/examples/dpdk-ppool-hold \
+	unit "unit under sanitizers" build-sanitize --base-virtaddr=0x200000000000
+	one "example under sanitizers" example_run build-sanitize/examples/dpdk-ppool-hold \
 		--base-virtaddr=0x200000000000
 }
 
