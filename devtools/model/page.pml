@@ -16,7 +16,7 @@
  * true, and only assertions read them, and pages_get().
  */
 
-/* As in ppool_private.h, but small. */
+/* As in ppool_page.h, but small. */
 #define USER 64
 #define BIAS 8
 #define USERS(use) ((use) / USER)
@@ -126,7 +126,7 @@ inline g_last(p)
 	page[p].g_where = TAKEN
 }
 
-/* The fetch_sub of page_drop(). Does its mutations, too. */
+/* The fetch_sub of ppool_page_drop(). Does its mutations, too. */
 inline fetch_sub_use(p)
 {
 #ifdef NON_ATOMIC_DROP
@@ -174,7 +174,7 @@ inline fetch_sub_use(p)
 #endif
 }
 
-/* page_drop() */
+/* ppool_page_drop() */
 inline page_drop(p)
 {
 	d_step {
@@ -308,7 +308,7 @@ inline lane_cut()
 	}
 }
 
-/* settle(). There always is a user left: the frag just cut, or the parking. */
+/* ppool_page_settle(). There always is a user left: the frag just cut, or the parking. */
 inline settle(keep, where)
 {
 	drop = (BIAS - l.frags - keep) * USER + page[l.page].owner_drop;

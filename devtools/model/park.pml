@@ -75,7 +75,7 @@ inline unpark()
 	}
 }
 
-/* change_owner() */
+/* carver_pass() */
 inline change_owner(self)
 {
 	former = owner;
@@ -99,7 +99,7 @@ inline change_owner(self)
 	former = 0
 }
 
-/* adopt(): any parked page. */
+/* lane_adopt(): any parked page. */
 inline adopt(self)
 {
 #ifndef ADOPT_UNLOCKED
@@ -169,8 +169,8 @@ inline close_unused()
 	pg = 0
 }
 
-/* abandon() */
-inline abandon()
+/* lane_abandon() */
+inline lane_abandon()
 {
 	if
 #ifndef ABANDON_UNUSED
@@ -189,7 +189,7 @@ inline abandon()
 	l.left = 0
 }
 
-/* ppool_headers_reclaim(), ppool_parked_release() */
+/* ppool_headers_reclaim(), ppool_park_release() */
 inline parked_release()
 {
 #ifndef RELEASE_UNLOCKED
@@ -225,7 +225,7 @@ inline parked_release()
 inline carver_free()
 {
 	if
-	:: l.left != 0 -> abandon()
+	:: l.left != 0 -> lane_abandon()
 	:: else
 	fi;
 	gone = true

@@ -12,29 +12,17 @@
 #include <rte_errno.h>
 #include <rte_malloc.h>
 
-#include "ppool_private.h"
+#include "ppool_freelist.h"
 
 #define PPOOL_MAGIC UINT64_C(0x70706f6f6c2e3031)
 
 RTE_LOG_REGISTER_DEFAULT(ppool_logtype, NOTICE);
 
-static struct ppool *
-pool_of(const struct rte_mempool *mp)
-{
-	return mp->pool_data;
-}
-
-static bool
-is_frag_role(const struct rte_mempool *mp)
-{
-	return pool_of(mp)->frag_mp == mp;
-}
-
 /* Ordinary objects that left the pool or came back. */
 static inline void
 count_whole(struct ppool *p, int64_t n)
 {
-	struct ppool_lcore *lc = ppool_lcore_self(p);
+	struct ppool_lcore *lc = ppool_lcore_get(p);
 
 	if (likely(lc != NULL))
 		lc->whole += n;
@@ -51,7 +39,7 @@ alloc_page_pool(struct rte_mempool *mp)
 	p = rte_zmalloc_socket("ppool", sizeof(*p), RTE_CACHE_LINE_SIZE, mp->socket_id);
 	if (p != NULL)
 		p->mp = mp;
-	if (p == NULL || ppool_pages_init(p) != 0) {
+	if (p == NULL || ppool_freelist_init(p) != 0) {
 		PPOOL_LOG(ERR, "no memory for the free list of mempool %s, %u objects", mp->name,
 				mp->size);
 		rte_free(p);
@@ -64,7 +52,7 @@ alloc_page_pool(struct rte_mempool *mp)
 	p->depot.first = PPOOL_NONE;
 	p->depot.parked_first = PPOOL_NONE;
 	if (ppool_debug_create(p) != 0) {
-		ppool_pages_fini(p);
+		ppool_freelist_fini(p);
 		rte_free(p);
 		return -ENOMEM;
 	}
@@ -94,12 +82,12 @@ ppfrag_alloc(struct rte_mempool *mp)
 static void
 ppfrag_free(struct rte_mempool *mp)
 {
-	struct ppool *p = pool_of(mp);
+	struct ppool *p = ppool_of(mp);
 	uint64_t live;
 
 	if (p == NULL)
 		return;
-	if (is_frag_role(mp)) {
+	if (ppool_is_frag_role(mp)) {
 		p->frag_mp = NULL;
 		return;
 	}
@@ -112,7 +100,7 @@ ppfrag_free(struct rte_mempool *mp)
 					mp->name, live);
 		rte_mempool_free(p->frag_mp);
 	}
-	ppool_pages_fini(p);
+	ppool_freelist_fini(p);
 	ppool_debug_destroy(p);
 	rte_free(p->page);
 	p->magic = 0;
@@ -128,10 +116,10 @@ ppfrag_free(struct rte_mempool *mp)
 static __rte_noinline int
 enqueue_slow(struct rte_mempool *mp, void * const *obj, unsigned int n)
 {
-	struct ppool *p = pool_of(mp);
+	struct ppool *p = ppool_of(mp);
 
 	ppool_debug_pages_in(p, obj, n, PPOOL_DEBUG_WHOLE);
-	ppool_pages_put(p, obj, n);
+	ppool_freelist_put(p, obj, n);
 	count_whole(p, -(int64_t)n);
 	return 0;
 }
@@ -139,17 +127,17 @@ enqueue_slow(struct rte_mempool *mp, void * const *obj, unsigned int n)
 static int
 ppfrag_enqueue(struct rte_mempool *mp, void * const *obj, unsigned int n)
 {
-	struct ppool *p = pool_of(mp);
-	struct ppool_lcore *lc = ppool_lcore_peek(p);
+	struct ppool *p = ppool_of(mp);
+	struct ppool_lcore *lc = ppool_lcore_existing(p);
 	bool done;
 
-	if (is_frag_role(mp)) {
+	if (ppool_is_frag_role(mp)) {
 		ppool_frag_free_bulk(p, (struct rte_mbuf * const *)obj, n);
 		return 0;
 	}
 	if (unlikely(PPOOL_DEBUG_CHECKS || lc == NULL || !ppool_trylock_owner(&lc->lock)))
 		return enqueue_slow(mp, obj, n);
-	done = ppool_lcore_put_pages(lc, obj, n);
+	done = ppool_lcore_push_pages(lc, obj, n);
 	if (likely(done))
 		lc->whole -= n;
 	ppool_tryunlock_owner(&lc->lock);
@@ -159,10 +147,10 @@ ppfrag_enqueue(struct rte_mempool *mp, void * const *obj, unsigned int n)
 static __rte_noinline int
 dequeue_slow(struct rte_mempool *mp, void **obj, unsigned int n)
 {
-	struct ppool *p = pool_of(mp);
+	struct ppool *p = ppool_of(mp);
 	int ret;
 
-	if (is_frag_role(mp))
+	if (ppool_is_frag_role(mp))
 		return ppool_frag_alloc_bulk(p, (struct rte_mbuf **)obj, n);
 	ret = ppool_pages_get(p, obj, n);
 	if (likely(ret == 0)) {
@@ -175,14 +163,14 @@ dequeue_slow(struct rte_mempool *mp, void **obj, unsigned int n)
 static int
 ppfrag_dequeue(struct rte_mempool *mp, void **obj, unsigned int n)
 {
-	struct ppool *p = pool_of(mp);
-	struct ppool_lcore *lc = ppool_lcore_peek(p);
+	struct ppool *p = ppool_of(mp);
+	struct ppool_lcore *lc = ppool_lcore_existing(p);
 	bool done;
 
-	if (unlikely(PPOOL_DEBUG_CHECKS || is_frag_role(mp) || lc == NULL ||
+	if (unlikely(PPOOL_DEBUG_CHECKS || ppool_is_frag_role(mp) || lc == NULL ||
 			    !ppool_trylock_owner(&lc->lock)))
 		return dequeue_slow(mp, obj, n);
-	done = ppool_lcore_get_pages(lc, obj, n);
+	done = ppool_lcore_pop_pages(lc, obj, n);
 	if (likely(done))
 		lc->whole += n;
 	ppool_tryunlock_owner(&lc->lock);
@@ -192,13 +180,13 @@ ppfrag_dequeue(struct rte_mempool *mp, void **obj, unsigned int n)
 static unsigned int
 ppfrag_get_count(const struct rte_mempool *mp)
 {
-	struct ppool *p = pool_of(mp);
+	struct ppool *p = ppool_of(mp);
 
-	if (is_frag_role(mp))
+	if (ppool_is_frag_role(mp))
 		return mp->size - (unsigned int)ppool_frag_live(p);
 	/* Pages that would come back if they were asked for count as free. */
-	ppool_headers_reclaim(p, true);
-	return ppool_pages_count(p);
+	ppool_reclaim(p, true);
+	return ppool_freelist_count(p);
 }
 
 /* A frag pool lists the memory of its page pool, but its objects lie in header pages. */
@@ -208,12 +196,12 @@ ppfrag_populate(struct rte_mempool *mp, unsigned int max_objs, void *vaddr, rte_
 {
 	int ret;
 
-	if (is_frag_role(mp))
+	if (ppool_is_frag_role(mp))
 		return 1;
 	ret = rte_mempool_op_populate_default(mp, max_objs, vaddr, iova, len, obj_cb, arg);
-	/* What has just been put in had never been handed out. */
+	/* populate() enqueues objects that were never dequeued; cancel that in the count. */
 	if (ret > 0)
-		count_whole(pool_of(mp), ret);
+		count_whole(ppool_of(mp), ret);
 	return ret;
 }
 
@@ -229,28 +217,7 @@ static const struct rte_mempool_ops ppfrag_ops = {
 
 RTE_MEMPOOL_REGISTER_OPS(ppfrag_ops);
 
-/* The index of our ops differs from process to process, our own functions do not. */
-bool
-ppool_has_our_ops(const struct rte_mempool *mp)
+RTE_INIT(ppfrag_role_init)
 {
-	return mp->ops_index >= 0 && (uint32_t)mp->ops_index < rte_mempool_ops_table.num_ops &&
-			rte_mempool_ops_table.ops[mp->ops_index].enqueue == ppfrag_enqueue;
-}
-
-struct ppool *
-ppool_from_mempool(const struct rte_mempool *mp)
-{
-	return ppool_has_our_ops(mp) ? pool_of(mp) : NULL;
-}
-
-bool
-ppool_is_page_pool(const struct rte_mempool *mp)
-{
-	return ppool_from_mempool(mp) != NULL && !is_frag_role(mp);
-}
-
-bool
-ppool_is_frag_pool(const struct rte_mempool *mp)
-{
-	return ppool_from_mempool(mp) != NULL && is_frag_role(mp);
+	ppool_role_set_ops(ppfrag_enqueue);
 }

@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "ppool_compact.h"
+#include "ppool_freelist.h"
 #include "ppool_private.h"
 
 /* How many mbufs ahead a loop over them prefetches. */
@@ -253,7 +254,7 @@ next_slots(struct job *j, struct rte_mbuf **slot, unsigned int n)
 		const struct shelf *s = &j->shelf[j->nb_shelves - 1];
 
 		if (!j->site[s->page].leave)
-			got = ppool_headers_take_from(j->p, s->page, slot, n);
+			got = ppool_depot_pop_from(j->p, s->page, slot, n);
 		if (got == 0)
 			j->nb_shelves--;
 	}
@@ -307,7 +308,7 @@ move_headers(struct job *j)
 		if (!j->site[j->item[i].header_page].leave)
 			continue;
 		if (used == got) {
-			ppool_headers_return(j->p, old, used);
+			ppool_slots_return(j->p, old, used);
 			used = 0;
 			got = next_slots(j, slot, RTE_DIM(slot));
 			if (got == 0)
@@ -317,8 +318,8 @@ move_headers(struct job *j)
 		replace_item(j, i, slot[used++]);
 		j->r->headers_moved++;
 	}
-	ppool_headers_return(j->p, old, used);
-	ppool_headers_return(j->p, slot + used, got - used);
+	ppool_slots_return(j->p, old, used);
+	ppool_slots_return(j->p, slot + used, got - used);
 }
 
 /* Data */
@@ -531,7 +532,7 @@ ppool_compact(struct ppool_carver *c, struct rte_mbuf **mbufs, unsigned int n,
 {
 	struct ppool_compact_result r = { .released = 0 };
 	struct job j = { .p = c->pool, .c = c, .r = &r, .mbufs = mbufs };
-	struct ppool_lcore *lc = ppool_lcore_self(j.p);
+	struct ppool_lcore *lc = ppool_lcore_get(j.p);
 	int64_t free_pages;
 	int ret;
 
@@ -542,11 +543,11 @@ ppool_compact(struct ppool_carver *c, struct rte_mbuf **mbufs, unsigned int n,
 	if (j.conf.max_occupancy == 0)
 		j.conf.max_occupancy = PPOOL_COMPACT_OCCUPANCY;
 	/* Idle slots are known to their pages only when they are all in the depot. */
-	ppool_headers_reclaim(j.p, true);
-	free_pages = ppool_pages_count(j.p);
+	ppool_reclaim(j.p, true);
+	free_pages = ppool_freelist_count(j.p);
 	ret = job_run(&j, n);
-	ppool_headers_reclaim(j.p, true);
-	r.released = ((int64_t)ppool_pages_count(j.p) - free_pages) * j.p->layout.page_bytes;
+	ppool_reclaim(j.p, true);
+	r.released = ((int64_t)ppool_freelist_count(j.p) - free_pages) * j.p->layout.page_bytes;
 	PPOOL_STAT_ADD(j.p, lc, frag_move, r.frags_moved);
 	PPOOL_STAT_ADD(j.p, lc, header_move, r.headers_moved);
 	if (result != NULL)

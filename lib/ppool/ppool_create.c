@@ -18,6 +18,7 @@
 
 #include "ppool_create.h"
 #include "ppool_memory.h"
+#include "ppool_freelist.h"
 #include "ppool_private.h"
 #include "ppool_size.h"
 
@@ -339,7 +340,7 @@ missing_in_heaps(const struct plan *plan)
 	uint64_t need = bytes_of(plan, plan->pages), have = heap_free(plan->socket_id);
 
 	/* Tables are of the same order, and needed as well. */
-	need += plan->pages * sizeof(struct ppool_page) + ppool_pages_memory(plan->pages);
+	need += plan->pages * sizeof(struct ppool_page) + ppool_freelist_memory(plan->pages);
 	return need - RTE_MIN(need, have);
 }
 

@@ -9,17 +9,26 @@
  * The inside of a page pool. All of it lies in EAL memory and is used by every process: no
  * function pointers, no process-local addresses.
  *
- *   ppool_pages.c          free pages: lcore first, then shared, then neighbours
- *   ppool_headers.c        header slots: stash of the lcore, then depot, then a new header page
- *   ppool_frag.c           page counts, frags, the frag pool
+ * From the bottom up; no file calls into one that stands above it in this list's last lines:
+ *
+ *   ppool_role.c           which mempool is which
+ *   ppool_page.h           the life of one page: its count and its state
+ *   ppool_lock.[ch]        the lock of an owner's lists
+ *   ppool_freelist.[ch]    free pages: of the lcore, in magazines, loose
+ *   ppool_slot.c           slot pages: idle slots of the lcore, then of the depot
+ *   ppool_park.c           pages that carvers left behind
+ *   ppool_supply.c         where pages and slots come from when lists are empty
+ *   ppool_pinned.c         the last clone of a frag
+ *   ppool_frag.c           the free of frags, whole pages as frags
+ *   ppool_split.c          layout, page table, the frag pool
  *   ppool_carver.c         carvers and their lanes
  *   ppool_account_table.c  budgets of those who hold mbufs
  *   ppool_account.c        what they are charged with
  *   ppool_compact.c        held frags and headers into fewer pages
- *   ppool_ledger.c         the books
- *   ppool_survey.c         data pages by occupancy and age
- *   ppool_debug.c          checks of a debug build
+ *   ppool_stats.c          counters
+ *   ppool_debug.[ch]       checks of a debug build
  *   mempool_ppfrag.c       the mempool ops on top
+ *   inspect/               ledger, occupancy, dump, telemetry: they read and change nothing
  *
  * Locks, in the order in which they may be taken inside each other:
  * depot -> shared -> one lcore's lock. An owner lets go of its own lock before any other.
@@ -43,6 +52,7 @@
 #include "ppool_carver.h"
 #include "ppool_debug.h"
 #include "ppool_lock.h"
+#include "ppool_page.h"
 
 extern int ppool_logtype;
 #define PPOOL_LOG(level, fmt, ...) \
@@ -61,55 +71,6 @@ extern int ppool_logtype;
 #define PPOOL_IDLE_PAGES 4u
 /* How many objects a bulk operation handles at a time, for arrays on the stack. */
 #define PPOOL_BULK 64u
-
-/*
- * What is in use of a page: users << 32 | bytes, changed together by one atomic operation.
- *
- *   a mono-frag or a free page   1 user
- *   open in a carver             PPOOL_BIAS users, all bytes of the page; each freed frag takes
- *                                one user and its truesize off
- *   parked                       live frags and one user for the parking
- *   closed                       live frags, their truesize
- *
- * Whoever drops the last user frees the page. The truesizes of a closed page add up to its bytes,
- * so users and bytes reach zero together.
- */
-#define PPOOL_USER (UINT64_C(1) << 32)
-#define PPOOL_BIAS (UINT64_C(1) << 24)
-#define PPOOL_USERS(use) ((uint32_t)((use) >> 32))
-#define PPOOL_BYTES(use) ((uint32_t)(use))
-
-/* Whether a carver still fills a page, by what is in use of it. */
-static inline bool
-ppool_is_open(uint64_t use)
-{
-	return PPOOL_USERS(use) > PPOOL_BIAS / 2;
-}
-
-enum ppool_kind {
-	PPOOL_KIND_WHOLE, /* free, or handed out as an ordinary object */
-	PPOOL_KIND_DATA,
-	PPOOL_KIND_HEADER,
-};
-
-#define PPOOL_NONE UINT32_MAX
-
-/* One line of the page table. */
-struct ppool_page {
-	uint64_t use;        /* see above */
-	uint64_t owner_drop; /* dropped by owners while it is open; under their lock */
-	uint32_t owner;      /* lcore id + 1 of the carver that has this page open, else 0 */
-	uint8_t kind;        /* enum ppool_kind */
-	uint8_t parked;      /* its carver is gone and left open bytes; depot lock */
-	uint16_t opener;     /* of a data page: as owner was, also when it is closed */
-	uint32_t open;       /* bytes, at its end, that nobody had when it was opened or parked */
-	uint32_t idle;       /* of a header page: slots in the depot; depot lock */
-	uint32_t idle_first; /* the first of these, linked by ppool_frag.page */
-	uint32_t next, prev; /* in the depot's list, or in that of parked pages; depot lock */
-	uint32_t opened;     /* of a data page: ppool_coarse_time() then, 0: by no carver */
-	char *obj;           /* the element, constant */
-	rte_iova_t iova;     /* of obj, constant */
-} __rte_cache_aligned;
 
 /* What one lcore keeps for itself. */
 struct ppool_lcore {
@@ -167,43 +128,19 @@ struct ppool {
 	struct ppool_depot depot __rte_cache_aligned;
 } __rte_cache_aligned;
 
-/*
- * Time in units of 2^24 TSC cycles, 7 ms at 2.4 GHz: in 32 bits it wraps after about a year.
- * Never 0.
- */
-#define PPOOL_TIME_SHIFT 24
-
-static inline uint32_t
-ppool_coarse_time(void)
-{
-	uint32_t now = (uint32_t)(rte_rdtsc() >> PPOOL_TIME_SHIFT);
-
-	return RTE_MAX(now, 1u);
-}
-
-/* Milliseconds since a carver opened a page, 0 where none did. */
-static inline uint64_t
-ppool_page_age(const struct ppool_page *pg)
-{
-	uint32_t opened = __atomic_load_n(&pg->opened, __ATOMIC_RELAXED);
-	uint32_t age = ppool_coarse_time() - opened;
-
-	return opened == 0 ? 0 : ((uint64_t)age << PPOOL_TIME_SHIFT) / (rte_get_tsc_hz() / 1000);
-}
-
 /* Who we are, as in ppool_page.owner: 0 where this thread is no lcore. */
 static inline uint32_t
-ppool_self(void)
+ppool_owner_id(void)
 {
 	return rte_lcore_id() + 1;
 }
 
-/* ppool_pages.c */
+/* ppool_freelist.c */
 struct ppool_lcore *ppool_lcore_create(struct ppool *p, unsigned int id);
 
-/* As ppool_lcore_self(), but NULL also where these lists are still to be made. */
+/* As ppool_lcore_get(), but NULL also where these lists are still to be made. */
 static inline struct ppool_lcore *
-ppool_lcore_peek(const struct ppool *p)
+ppool_lcore_existing(const struct ppool *p)
 {
 	unsigned int id = rte_lcore_id();
 
@@ -212,7 +149,7 @@ ppool_lcore_peek(const struct ppool *p)
 
 /* Our own lists, or NULL where this thread is no lcore: then only the shared ones are used. */
 static inline struct ppool_lcore *
-ppool_lcore_self(struct ppool *p)
+ppool_lcore_get(struct ppool *p)
 {
 	unsigned int id = rte_lcore_id();
 
@@ -223,76 +160,8 @@ ppool_lcore_self(struct ppool *p)
 	return p->lcore[id];
 }
 
-/*
- * Copy pointers from one array to another. Bulks are of any length, most of them short: what is not
- * a multiple of the blocks copied is covered by two blocks that overlap, without a loop.
- */
-static __rte_always_inline void
-ppool_copy(void **dst, void * const *src, unsigned int n)
-{
-	void **last;
-
-	if (n < 2) {
-		if (likely(n == 1))
-			*dst = *src;
-	} else if (n <= 4) {
-		memcpy(dst, src, 2 * sizeof(*dst));
-		memcpy(dst + n - 2, src + n - 2, 2 * sizeof(*dst));
-	} else if (n <= 8) {
-		memcpy(dst, src, 4 * sizeof(*dst));
-		memcpy(dst + n - 4, src + n - 4, 4 * sizeof(*dst));
-	} else {
-		last = dst + n - 8;
-		memcpy(last, src + n - 8, 8 * sizeof(*dst));
-		for (; dst < last; dst += 8, src += 8)
-			memcpy(dst, src, 8 * sizeof(*dst));
-	}
-}
-
-/*
- * Put idle headers or free pages into the lists of an lcore whose lock is held. Return false where
- * there is no room.
- */
-static inline bool
-ppool_lcore_put_headers(struct ppool_lcore *lc, struct rte_mbuf * const *m, unsigned int n)
-{
-	uint32_t old = lc->nb_headers;
-
-	if (unlikely(n > PPOOL_LCORE_HEADERS - old))
-		return false;
-	rte_memcpy(&lc->headers[old], m, n * sizeof(m[0]));
-	__atomic_store_n(&lc->nb_headers, old + n, __ATOMIC_RELAXED);
-	return true;
-}
-
-static inline bool
-ppool_lcore_put_pages(struct ppool_lcore *lc, void * const *obj, unsigned int n)
-{
-	uint32_t old = lc->nb_pages;
-
-	/* A neighbour may have lowered max_pages below what is here. */
-	if (unlikely((uint64_t)old + n > lc->max_pages))
-		return false;
-	ppool_copy(&lc->pages[old], obj, n);
-	__atomic_store_n(&lc->nb_pages, old + n, __ATOMIC_RELAXED);
-	return true;
-}
-
 /* Add to a counter that is read without the lock or by others than the thread that may write it. */
 #define PPOOL_COUNT(counter, n) __atomic_store_n(&(counter), (counter) + (n), __ATOMIC_RELAXED)
-
-/* Take the n pages that came last. Returns false where there are fewer. */
-static inline bool
-ppool_lcore_get_pages(struct ppool_lcore *lc, void **obj, unsigned int n)
-{
-	uint32_t left = lc->nb_pages - n;
-
-	if (unlikely(lc->nb_pages < n))
-		return false;
-	__atomic_store_n(&lc->nb_pages, left, __ATOMIC_RELAXED);
-	ppool_copy(obj, &lc->pages[left], n);
-	return true;
-}
 
 /* Add to a counter: ours alone, or shared by all threads that are no lcore. */
 #define PPOOL_STAT_ADD(p, lc, name, n) \
@@ -329,34 +198,88 @@ ppool_page_of(const struct ppool *p, void *obj)
 	return &p->page[*ppool_index_of(obj)];
 }
 
+/* ppool_role.c */
+
+/* The function by which a process recognises our ops in its table. Set by mempool_ppfrag.c. */
+void ppool_role_set_ops(rte_mempool_enqueue_t enqueue);
+bool ppool_has_our_ops(const struct rte_mempool *mp);
 /* The pool behind a page pool or a frag pool, NULL where mp is neither. */
 struct ppool *ppool_from_mempool(const struct rte_mempool *mp);
 
-/* ppool_pages.c */
-int ppool_pages_init(struct ppool *p);
-void ppool_pages_fini(struct ppool *p);
-size_t ppool_pages_memory(uint32_t pages);
-/* All or none; neither counts ordinary objects. */
-int ppool_pages_get(struct ppool *p, void **obj, unsigned int n);
-void ppool_pages_put(struct ppool *p, void * const *obj, unsigned int n);
-unsigned int ppool_pages_count(struct ppool *p);
+/* Of a mempool with our ops. */
+static inline struct ppool *
+ppool_of(const struct rte_mempool *mp)
+{
+	return mp->pool_data;
+}
 
-/* ppool_headers.c */
-unsigned int ppool_headers_take(struct ppool *p, struct rte_mbuf **m, unsigned int n);
-void ppool_headers_give(struct ppool *p, struct rte_mbuf * const *m, unsigned int n);
-void ppool_headers_return(struct ppool *p, struct rte_mbuf * const *m, unsigned int n);
-unsigned int ppool_headers_take_from(struct ppool *p, uint32_t page, struct rte_mbuf **m,
+static inline bool
+ppool_is_frag_role(const struct rte_mempool *mp)
+{
+	return ppool_of(mp)->frag_mp == mp;
+}
+
+/* ppool_slot.c */
+
+/* Put idle slots to those of an lcore whose lock is held. Returns false where there is no room. */
+static inline bool
+ppool_lcore_push_slots(struct ppool_lcore *lc, struct rte_mbuf * const *m, unsigned int n)
+{
+	uint32_t old = lc->nb_headers;
+
+	if (unlikely(n > PPOOL_LCORE_HEADERS - old))
+		return false;
+	rte_memcpy(&lc->headers[old], m, n * sizeof(m[0]));
+	__atomic_store_n(&lc->nb_headers, old + n, __ATOMIC_RELAXED);
+	return true;
+}
+
+void ppool_slots_add_page(struct ppool *p, void *obj);
+/* Take idle slots from the depot. Returns how many. */
+unsigned int ppool_depot_pop(struct ppool *p, struct rte_mbuf **m, unsigned int n);
+/* The same of one slot page. */
+unsigned int ppool_depot_pop_from(struct ppool *p, uint32_t page, struct rte_mbuf **m,
 		unsigned int n);
-bool ppool_headers_reclaim(struct ppool *p, bool force);
-bool ppool_headers_reserve(struct ppool *p, unsigned int pages);
+void ppool_depot_push(struct ppool *p, struct rte_mbuf * const *m, unsigned int n);
+/* Give wholly idle pages back until only keep are left. Depot lock held. Returns how many went. */
+unsigned int ppool_depot_release(struct ppool *p, unsigned int keep);
+void ppool_slots_flush_all(struct ppool *p);
+/* Put idle slots to those of the lcore. */
+void ppool_slots_put(struct ppool *p, struct rte_mbuf * const *m, unsigned int n);
+/* Give back slots that never had a frag. */
+void ppool_slots_return(struct ppool *p, struct rte_mbuf * const *m, unsigned int n);
 
-/* ppool_frag.c */
-int ppool_layout_init(struct ppool *p);
-void ppool_frag_free_bulk(struct ppool *p, struct rte_mbuf * const *m, unsigned int n);
-int ppool_frag_alloc_bulk(struct ppool *p, struct rte_mbuf **m, unsigned int n);
-uint64_t ppool_frag_live(const struct ppool *p);
+/* ppool_park.c: depot lock held */
+struct ppool_page *ppool_park_find(struct ppool *p, uint32_t bytes);
+void ppool_park(struct ppool *p, struct ppool_page *pg, uint32_t open);
+void ppool_unpark(struct ppool *p, struct ppool_page *pg);
+unsigned int ppool_park_release(struct ppool *p);
+
+/* ppool_supply.c */
+
+/* Take n free pages, wherever they are. All or none. */
+int ppool_pages_get(struct ppool *p, void **obj, unsigned int n);
+/* Take n idle slots, wherever they are. Returns how many. */
+unsigned int ppool_slots_get(struct ppool *p, struct rte_mbuf **m, unsigned int n);
+bool ppool_slots_reserve(struct ppool *p, unsigned int pages);
+/* Collect pages that are not free but that nobody uses. */
+bool ppool_reclaim(struct ppool *p, bool force);
+
+/* ppool_pinned.c */
 void ppool_free_pinned(void *addr, void *opaque);
 void ppool_check_free_cb(const struct ppool *p);
+
+/* ppool_frag.c */
+void ppool_frag_free_bulk(struct ppool *p, struct rte_mbuf * const *m, unsigned int n);
+int ppool_frag_alloc_bulk(struct ppool *p, struct rte_mbuf **m, unsigned int n);
+
+/* ppool_split.c */
+int ppool_layout_init(struct ppool *p);
+
+/* ppool_stats.c */
+
+/* Frags handed out and not freed yet. */
+uint64_t ppool_frag_live(const struct ppool *p);
 
 /*
  * ppool_account.c
@@ -394,9 +317,5 @@ bool ppool_is_mapped(const struct ppool *p);
 
 /* ppool_carver.c: depot lock held */
 uint32_t ppool_lane_bytes(const struct ppool_carver *c, const struct ppool_lane *l);
-unsigned int ppool_parked_release(struct ppool *p);
-
-/* mempool_ppfrag.c */
-bool ppool_has_our_ops(const struct rte_mempool *mp);
 
 #endif /* _PPOOL_PRIVATE_H_ */

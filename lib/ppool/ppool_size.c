@@ -25,6 +25,7 @@
 #include <rte_mbuf.h>
 #include <rte_mempool.h>
 
+#include "ppool_freelist.h"
 #include "ppool_private.h"
 #include "ppool_size.h"
 
@@ -331,7 +332,7 @@ table_bytes(const struct ppool_size_conf *conf, uint64_t pages)
 
 	bytes = RTE_MEMPOOL_HEADER_SIZE(mp, conf->cache_size) + RTE_MEMPOOL_HEADER_SIZE(mp, 0);
 	bytes += sizeof(struct ppool) + pages * sizeof(struct ppool_page);
-	bytes += ppool_pages_memory((uint32_t)pages);
+	bytes += ppool_freelist_memory((uint32_t)pages);
 	bytes += conf->lcores * sizeof(struct ppool_lcore);
 	bytes += carvers *
 			(sizeof(struct ppool_carver) + conf->rx_desc * sizeof(struct ppool_lane));

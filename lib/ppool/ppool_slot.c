@@ -3,16 +3,17 @@
  */
 
 /*
- * Header slots: mbufs without a frag.
+ * Slot pages, of the one class there is: headers, mbufs without a frag.
  *
- * A slot is formatted once, when its header page is taken from the page pool. Idle slots wait in
- * the stash of an lcore or in the depot, where each header page has a list of its own: what leaves
- * the depot together lies together, and a page whose slots are all there can go back.
+ * A slot is formatted once, when its page is taken from the page pool. Idle slots wait with an
+ * lcore or in the depot, where each slot page has a list of its own: what leaves the depot together
+ * lies together, and a page whose slots are all there can go home. Which pages become slot pages is
+ * decided in ppool_supply.c.
  */
 
 #include <string.h>
 
-#include "ppool_private.h"
+#include "ppool_freelist.h"
 
 static uint32_t
 slot_index(const struct ppool *p, const struct ppool_page *pg, const struct rte_mbuf *m)
@@ -20,7 +21,10 @@ slot_index(const struct ppool *p, const struct ppool_page *pg, const struct rte_
 	return (RTE_PTR_DIFF(m, pg->obj) - p->first_slot) / p->layout.slot_bytes;
 }
 
-/* The bytes of a header page up to slot i: pages divide among their slots without a remainder. */
+/*
+ * Bytes of slots 0..i-1 when a page is split as evenly as possible; the shares add up to its bytes
+ * exactly.
+ */
 static uint32_t
 slot_share(const struct ppool *p, uint32_t i)
 {
@@ -87,7 +91,7 @@ depot_unlink(struct ppool *p, struct ppool_page *pg)
 
 /* Returns the header page that has one more idle slot now. */
 static struct ppool_page *
-depot_put(struct ppool *p, struct rte_mbuf *m)
+depot_push(struct ppool *p, struct rte_mbuf *m)
 {
 	struct ppool_frag *frag = ppool_frag_of(p, m);
 	struct ppool_page *pg = &p->page[frag->header_page];
@@ -104,7 +108,7 @@ depot_put(struct ppool *p, struct rte_mbuf *m)
 
 /* Take up to n idle slots of a header page. */
 static unsigned int
-depot_get_from(struct ppool *p, struct ppool_page *pg, struct rte_mbuf **m, unsigned int n)
+depot_pop_from(struct ppool *p, struct ppool_page *pg, struct rte_mbuf **m, unsigned int n)
 {
 	unsigned int i;
 
@@ -125,13 +129,13 @@ depot_get_from(struct ppool *p, struct ppool_page *pg, struct rte_mbuf **m, unsi
 }
 
 static unsigned int
-depot_get(struct ppool *p, struct rte_mbuf **m, unsigned int n)
+depot_pop(struct ppool *p, struct rte_mbuf **m, unsigned int n)
 {
 	const struct ppool_depot *d = &p->depot;
 	unsigned int got = 0;
 
 	while (got < n && d->first != PPOOL_NONE)
-		got += depot_get_from(p, &p->page[d->first], m + got, n - got);
+		got += depot_pop_from(p, &p->page[d->first], m + got, n - got);
 	return got;
 }
 
@@ -141,19 +145,27 @@ depot_add_page(struct ppool *p, struct ppool_page *pg)
 {
 	uint32_t i;
 
-	pg->kind = PPOOL_KIND_HEADER;
-	pg->idle = 0;
-	pg->idle_first = PPOOL_NONE;
+	ppool_page_split(pg);
 	for (i = p->layout.slots; i-- > 0;) {
 		slot_format(p, pg, i);
-		depot_put(p, ppool_slot_at(p, pg, i));
+		depot_push(p, ppool_slot_at(p, pg, i));
 	}
 	PPOOL_COUNT(p->depot.nb_header_pages, 1);
 }
 
+void
+ppool_slots_add_page(struct ppool *p, void *obj)
+{
+	ppool_debug_pages_out(p, &obj, 1, PPOOL_DEBUG_HEADER);
+	rte_spinlock_lock(&p->depot.lock);
+	depot_add_page(p, ppool_page_of(p, obj));
+	rte_spinlock_unlock(&p->depot.lock);
+	__atomic_fetch_add(&p->stats.header_page_get, 1, __ATOMIC_RELAXED);
+}
+
 /* Give a wholly idle header page back. */
 static void
-release_page(struct ppool *p, struct ppool_page *pg)
+depot_page_home(struct ppool *p, struct ppool_page *pg)
 {
 	struct ppool_depot *d = &p->depot;
 	void *obj = pg->obj;
@@ -162,15 +174,14 @@ release_page(struct ppool *p, struct ppool_page *pg)
 	d->nb_idle_pages--;
 	PPOOL_COUNT(d->nb_header_pages, -1);
 	PPOOL_COUNT(d->nb_idle, -pg->idle);
-	pg->kind = PPOOL_KIND_WHOLE;
+	ppool_page_retire(pg);
 	ppool_debug_pages_in(p, &obj, 1, PPOOL_DEBUG_HEADER);
-	ppool_pages_put(p, &obj, 1);
+	ppool_freelist_put(p, &obj, 1);
 	__atomic_fetch_add(&p->stats.header_page_put, 1, __ATOMIC_RELAXED);
 }
 
-/* Give such pages back until only keep are left. Returns how many went. */
-static unsigned int
-depot_release(struct ppool *p, unsigned int keep)
+unsigned int
+ppool_depot_release(struct ppool *p, unsigned int keep)
 {
 	struct ppool_depot *d = &p->depot;
 	unsigned int before = d->nb_idle_pages;
@@ -181,58 +192,32 @@ depot_release(struct ppool *p, unsigned int keep)
 		pg = &p->page[i];
 		next = pg->next;
 		if (pg->idle == p->layout.slots)
-			release_page(p, pg);
+			depot_page_home(p, pg);
 	}
 	return before - d->nb_idle_pages;
 }
 
-/* Take a page of the pool for headers. */
-static bool
-grow(struct ppool *p)
-{
-	void *obj;
-
-	if (ppool_pages_get(p, &obj, 1) != 0)
-		return false;
-	ppool_debug_pages_out(p, &obj, 1, PPOOL_DEBUG_HEADER);
-	rte_spinlock_lock(&p->depot.lock);
-	depot_add_page(p, ppool_page_of(p, obj));
-	rte_spinlock_unlock(&p->depot.lock);
-	__atomic_fetch_add(&p->stats.header_page_get, 1, __ATOMIC_RELAXED);
-	return true;
-}
-
-bool
-ppool_headers_reserve(struct ppool *p, unsigned int pages)
-{
-	while (__atomic_load_n(&p->depot.nb_header_pages, __ATOMIC_RELAXED) < pages)
-		if (!grow(p))
-			return false;
-	return true;
-}
-
-static unsigned int
-depot_get_locked(struct ppool *p, struct rte_mbuf **m, unsigned int n)
+unsigned int
+ppool_depot_pop(struct ppool *p, struct rte_mbuf **m, unsigned int n)
 {
 	rte_spinlock_lock(&p->depot.lock);
-	n = depot_get(p, m, n);
+	n = depot_pop(p, m, n);
 	rte_spinlock_unlock(&p->depot.lock);
 	return n;
 }
 
-/* Slots of one header page, none where it has no idle ones. */
 unsigned int
-ppool_headers_take_from(struct ppool *p, uint32_t page, struct rte_mbuf **m, unsigned int n)
+ppool_depot_pop_from(struct ppool *p, uint32_t page, struct rte_mbuf **m, unsigned int n)
 {
 	rte_spinlock_lock(&p->depot.lock);
-	n = depot_get_from(p, &p->page[page], m, n);
+	n = depot_pop_from(p, &p->page[page], m, n);
 	rte_spinlock_unlock(&p->depot.lock);
 	ppool_debug_headers_out(p, m, n);
 	return n;
 }
 
-static void
-depot_put_locked(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
+void
+ppool_depot_push(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
 {
 	struct ppool_depot *d = &p->depot;
 	struct ppool_page *pg;
@@ -240,17 +225,17 @@ depot_put_locked(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
 
 	rte_spinlock_lock(&d->lock);
 	for (i = 0; i < n; i++) {
-		pg = depot_put(p, m[i]);
+		pg = depot_push(p, m[i]);
 		if (pg->idle == p->layout.slots &&
 				d->nb_idle_pages > d->nb_carvers + PPOOL_IDLE_PAGES)
-			release_page(p, pg);
+			depot_page_home(p, pg);
 	}
 	rte_spinlock_unlock(&d->lock);
 }
 
-/* Empty the stash of an lcore into the depot. */
+/* Move the idle slots of an lcore to the depot. */
 static void
-stash_flush(struct ppool *p, struct ppool_lcore *lc, bool self)
+lcore_slots_flush(struct ppool *p, struct ppool_lcore *lc, bool self)
 {
 	struct rte_mbuf *m[PPOOL_LCORE_HEADERS];
 	unsigned int n;
@@ -268,111 +253,29 @@ stash_flush(struct ppool *p, struct ppool_lcore *lc, bool self)
 		ppool_unlock_owner(&lc->lock);
 	else
 		ppool_unlock_visitor(&lc->lock);
-	depot_put_locked(p, m, n);
+	ppool_depot_push(p, m, n);
 }
 
-static void
-stash_flush_all(struct ppool *p)
+void
+ppool_slots_flush_all(struct ppool *p)
 {
-	struct ppool_lcore *self = ppool_lcore_self(p);
+	struct ppool_lcore *self = ppool_lcore_get(p);
 	unsigned int id;
 
 	for (id = 0; id < RTE_MAX_LCORE; id++)
 		if (p->lcore[id] != NULL)
-			stash_flush(p, p->lcore[id], p->lcore[id] == self);
+			lcore_slots_flush(p, p->lcore[id], p->lcore[id] == self);
 }
 
-static uint64_t
-frags_freed(const struct ppool *p)
-{
-	uint64_t n = __atomic_load_n(&p->stats.frag_free, __ATOMIC_RELAXED);
-	unsigned int id;
-
-	for (id = 0; id < RTE_MAX_LCORE; id++)
-		if (p->lcore[id] != NULL)
-			n += __atomic_load_n(&p->lcore[id]->stats.frag_free, __ATOMIC_RELAXED);
-	return n;
-}
-
-/*
- * Collect pages that are not free but that nobody uses: idle header pages but for one for each
- * carver, which needs headers to deliver what it has received, and parked pages. Returns whether
- * there were any. Unless forced, fails cheaply while nothing is freed, as callers poll an
- * exhausted pool.
- */
-bool
-ppool_headers_reclaim(struct ppool *p, bool force)
-{
-	uint64_t freed;
-	unsigned int n;
-
-	if (p->frag_mp == NULL)
-		return false;
-	freed = frags_freed(p) + 1;
-	if (!force && __atomic_load_n(&p->depot.reclaim_mark, __ATOMIC_RELAXED) == freed)
-		return false;
-	stash_flush_all(p);
-	rte_spinlock_lock(&p->depot.lock);
-	/* Header pages in use serve the carvers, too. */
-	n = p->depot.nb_header_pages - p->depot.nb_idle_pages;
-	n = depot_release(p, p->depot.nb_carvers - RTE_MIN(n, p->depot.nb_carvers));
-	n += ppool_parked_release(p);
-	if (n == 0)
-		__atomic_store_n(&p->depot.reclaim_mark, freed, __ATOMIC_RELAXED);
-	rte_spinlock_unlock(&p->depot.lock);
-	return n > 0;
-}
-
-/* The stash is empty: refill it from the depot, from new pages, from the neighbours. */
-static __rte_noinline unsigned int
-headers_take_slow(struct ppool *p, struct ppool_lcore *lc, struct rte_mbuf **m, unsigned int n)
-{
-	struct rte_mbuf *later[PPOOL_HEADER_BATCH];
-	unsigned int got, k;
-
-	got = depot_get_locked(p, m, n);
-	while (got < n && grow(p))
-		got += depot_get_locked(p, m + got, n - got);
-	if (got < n) {
-		stash_flush_all(p);
-		got += depot_get_locked(p, m + got, n - got);
-	}
-	if (lc == NULL || __atomic_load_n(&p->depot.nb_idle, __ATOMIC_RELAXED) == 0)
-		return got;
-	k = depot_get_locked(p, later, RTE_DIM(later));
-	ppool_headers_give(p, later, k);
-	return got;
-}
-
-unsigned int
-ppool_headers_take(struct ppool *p, struct rte_mbuf **m, unsigned int n)
-{
-	struct ppool_lcore *lc = ppool_lcore_self(p);
-	unsigned int k = 0;
-
-	if (likely(lc != NULL)) {
-		ppool_lock_owner(&lc->lock);
-		k = RTE_MIN(n, lc->nb_headers);
-		__atomic_store_n(&lc->nb_headers, lc->nb_headers - k, __ATOMIC_RELAXED);
-		rte_memcpy(m, &lc->headers[lc->nb_headers], k * sizeof(m[0]));
-		ppool_unlock_owner(&lc->lock);
-	}
-	if (unlikely(k < n))
-		k += headers_take_slow(p, lc, m + k, n - k);
-	ppool_debug_headers_out(p, m, k);
-	return k;
-}
-
-/* The stash is full: its coldest half goes to the depot, or the new ones if many. */
+/* The lcore has no room: its coldest half goes to the depot, or the new ones if many. */
 static __rte_noinline void
-headers_give_slow(struct ppool *p, struct ppool_lcore *lc, struct rte_mbuf * const *m,
-		unsigned int n)
+slots_put_slow(struct ppool *p, struct ppool_lcore *lc, struct rte_mbuf * const *m, unsigned int n)
 {
 	struct rte_mbuf *cold[PPOOL_LCORE_HEADERS];
 	unsigned int k;
 
 	if (lc == NULL || n > PPOOL_HEADER_BATCH) {
-		depot_put_locked(p, m, n);
+		ppool_depot_push(p, m, n);
 		return;
 	}
 	ppool_lock_owner(&lc->lock);
@@ -382,22 +285,22 @@ headers_give_slow(struct ppool *p, struct ppool_lcore *lc, struct rte_mbuf * con
 	memcpy(&lc->headers[lc->nb_headers - k], m, n * sizeof(m[0]));
 	__atomic_store_n(&lc->nb_headers, lc->nb_headers - k + n, __ATOMIC_RELAXED);
 	ppool_unlock_owner(&lc->lock);
-	depot_put_locked(p, cold, k);
+	ppool_depot_push(p, cold, k);
 }
 
 void
-ppool_headers_give(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
+ppool_slots_put(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
 {
-	struct ppool_lcore *lc = ppool_lcore_self(p);
+	struct ppool_lcore *lc = ppool_lcore_get(p);
 
 	if (likely(lc != NULL)) {
 		ppool_lock_owner(&lc->lock);
-		if (ppool_lcore_put_headers(lc, m, n))
+		if (ppool_lcore_push_slots(lc, m, n))
 			n = 0;
 		ppool_unlock_owner(&lc->lock);
 	}
 	if (unlikely(n > 0))
-		headers_give_slow(p, lc, m, n);
+		slots_put_slow(p, lc, m, n);
 }
 
 /*
@@ -405,9 +308,9 @@ ppool_headers_give(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
  * lacks, though no frag was freed.
  */
 void
-ppool_headers_return(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
+ppool_slots_return(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
 {
 	ppool_debug_headers_in(p, m, n);
-	ppool_headers_give(p, m, n);
+	ppool_slots_put(p, m, n);
 	__atomic_store_n(&p->depot.reclaim_mark, 0, __ATOMIC_RELAXED);
 }

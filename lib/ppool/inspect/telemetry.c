@@ -9,8 +9,8 @@
 
 #include "ppool_compat.h"
 #include "ppool_create.h"
+#include "occupancy.h"
 #include "ppool_private.h"
-#include "ppool_survey.h"
 
 static void
 list_pool(struct rte_mempool *mp, void *arg)
@@ -121,7 +121,7 @@ tell_info(struct ppool *p, struct rte_tel_data *d)
 	return rte_tel_data_add_dict_int(d, "violations", ppool_check(p->mp, NULL));
 }
 
-/* Keys of /ppool/pages: see ppool_survey.h */
+/* Keys of /ppool/pages: see occupancy.h */
 
 static int
 add_array(struct rte_tel_data *d, const char *name, const uint64_t *value, unsigned int n)
@@ -142,7 +142,7 @@ add_array(struct rte_tel_data *d, const char *name, const uint64_t *value, unsig
 #define ADD_ppool_text rte_tel_data_add_dict_string
 
 static int
-add_page(struct rte_tel_data *d, unsigned int i, const struct ppool_survey_page *page)
+add_page(struct rte_tel_data *d, unsigned int i, const struct ppool_occupancy_page *page)
 {
 	struct rte_tel_data *dict = rte_tel_data_alloc();
 	char name[16];
@@ -151,14 +151,14 @@ add_page(struct rte_tel_data *d, unsigned int i, const struct ppool_survey_page 
 		return -ENOMEM;
 	rte_tel_data_start_dict(dict);
 #define ADD_FIELD(name, type, desc) ADD_##type(dict, #name, page->name);
-	PPOOL_SURVEY_PAGE(ADD_FIELD)
+	PPOOL_OCCUPANCY_PAGE(ADD_FIELD)
 #undef ADD_FIELD
 	snprintf(name, sizeof(name), "%u", i);
 	return rte_tel_data_add_dict_container(d, name, dict, 0);
 }
 
 static int
-add_oldest(struct rte_tel_data *d, const struct ppool_survey *s)
+add_oldest(struct rte_tel_data *d, const struct ppool_occupancy *s)
 {
 	struct rte_tel_data *oldest = rte_tel_data_alloc();
 	unsigned int i;
@@ -175,15 +175,15 @@ add_oldest(struct rte_tel_data *d, const struct ppool_survey *s)
 static int
 tell_pages(struct ppool *p, struct rte_tel_data *d)
 {
-	struct ppool_survey s;
+	struct ppool_occupancy s;
 	int ret;
 
-	ppool_survey(p, &s);
+	ppool_occupancy(p, &s);
 	rte_tel_data_add_dict_string(d, "name", p->mp->name);
 	ppool_tel_dict_add_u64(d, "page_bytes",
 			p->mp->header_size + p->mp->elt_size + p->mp->trailer_size);
 #define ADD_SUM(name, desc) ppool_tel_dict_add_u64(d, #name, s.name);
-	PPOOL_SURVEY_SUMS(ADD_SUM)
+	PPOOL_OCCUPANCY_SUMS(ADD_SUM)
 #undef ADD_SUM
 	ret = add_array(d, "occupancy", s.occupancy, RTE_DIM(s.occupancy));
 	if (ret == 0)

@@ -2,8 +2,8 @@
  * Copyright(c) 2026 The ppfrag authors
  */
 
-#ifndef _PPOOL_SURVEY_H_
-#define _PPOOL_SURVEY_H_
+#ifndef _OCCUPANCY_H_
+#define _OCCUPANCY_H_
 
 /*
  * The data pages of a pool at one time: how full they are, how old, and who fills them. Read while
@@ -16,13 +16,13 @@ struct ppool;
 typedef const char *ppool_text;
 
 /* Tenths of a page. */
-#define PPOOL_SURVEY_OCCUPANCY 10u
+#define PPOOL_OCCUPANCY_TENTHS 10u
 /* Powers of ten, in milliseconds: less than 10, less than 100, ...; the last: anything older. */
-#define PPOOL_SURVEY_AGES 7u
-#define PPOOL_SURVEY_OLDEST 16u
+#define PPOOL_OCCUPANCY_AGES 7u
+#define PPOOL_OCCUPANCY_OLDEST 16u
 
 /* What is told of a data page: X(name, type of its value, unit and meaning). */
-#define PPOOL_SURVEY_PAGE(X) \
+#define PPOOL_OCCUPANCY_PAGE(X) \
 	X(page, uint64_t, "index in the page table") \
 	X(age_ms, uint64_t, "milliseconds since its carver opened it") \
 	X(in_use, uint64_t, "bytes of live frags and what a carver has left of it") \
@@ -30,30 +30,30 @@ typedef const char *ppool_text;
 	X(owner, ppool_text, "carver: still fills it; parked: the next one will; none: closed") \
 	X(lcore, int64_t, "lcore of the carver that opened it, -1: no lcore")
 
-struct ppool_survey_page {
-#define PPOOL_SURVEY_FIELD(name, type, desc) type name;
-	PPOOL_SURVEY_PAGE(PPOOL_SURVEY_FIELD)
-#undef PPOOL_SURVEY_FIELD
+struct ppool_occupancy_page {
+#define PPOOL_OCCUPANCY_FIELD(name, type, desc) type name;
+	PPOOL_OCCUPANCY_PAGE(PPOOL_OCCUPANCY_FIELD)
+#undef PPOOL_OCCUPANCY_FIELD
 };
 
 /* Sums over all data pages: X(name, unit and meaning). */
-#define PPOOL_SURVEY_SUMS(X) \
+#define PPOOL_OCCUPANCY_SUMS(X) \
 	X(data, "data pages") \
 	X(carver, "pages that a carver still fills") \
 	X(parked, "pages that the next carver will fill") \
 	X(closed, "pages that wait for their frags to be freed") \
 	X(no_age, "pages that no carver opened: whole pages of the frag pool")
 
-struct ppool_survey {
-#define PPOOL_SURVEY_FIELD(name, desc) uint64_t name;
-	PPOOL_SURVEY_SUMS(PPOOL_SURVEY_FIELD)
-#undef PPOOL_SURVEY_FIELD
-	uint64_t occupancy[PPOOL_SURVEY_OCCUPANCY]; /* pages by tenths in use */
-	uint64_t age[PPOOL_SURVEY_AGES];            /* pages by age */
+struct ppool_occupancy {
+#define PPOOL_OCCUPANCY_FIELD(name, desc) uint64_t name;
+	PPOOL_OCCUPANCY_SUMS(PPOOL_OCCUPANCY_FIELD)
+#undef PPOOL_OCCUPANCY_FIELD
+	uint64_t occupancy[PPOOL_OCCUPANCY_TENTHS]; /* pages by tenths in use */
+	uint64_t age[PPOOL_OCCUPANCY_AGES];         /* pages by age */
 	unsigned int nb_oldest;
-	struct ppool_survey_page oldest[PPOOL_SURVEY_OLDEST]; /* the oldest first */
+	struct ppool_occupancy_page oldest[PPOOL_OCCUPANCY_OLDEST]; /* the oldest first */
 };
 
-void ppool_survey(const struct ppool *p, struct ppool_survey *s);
+void ppool_occupancy(const struct ppool *p, struct ppool_occupancy *s);
 
-#endif /* _PPOOL_SURVEY_H_ */
+#endif /* _OCCUPANCY_H_ */

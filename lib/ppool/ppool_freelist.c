@@ -17,7 +17,7 @@
 
 #include <rte_malloc.h>
 
-#include "ppool_private.h"
+#include "ppool_freelist.h"
 
 struct ppool_lcore *
 ppool_lcore_create(struct ppool *p, unsigned int id)
@@ -40,7 +40,7 @@ ppool_lcore_create(struct ppool *p, unsigned int id)
 
 /* Counts are read without locks, too. */
 static inline void
-set_count(uint32_t *count, uint32_t n)
+count_set(uint32_t *count, uint32_t n)
 {
 	__atomic_store_n(count, n, __ATOMIC_RELAXED);
 }
@@ -60,7 +60,7 @@ shared_count(const struct ppool *p)
 }
 
 unsigned int
-ppool_pages_count(struct ppool *p)
+ppool_freelist_count(const struct ppool *p)
 {
 	unsigned int id, n = shared_count(p);
 
@@ -70,7 +70,7 @@ ppool_pages_count(struct ppool *p)
 	return n;
 }
 
-/* As many as hold all pages: for the full one that an lcore brings, there is an empty one. */
+/* Enough for all pages; a trade is always one full against one empty, so the number is constant. */
 static size_t
 magazines_needed(uint32_t pages)
 {
@@ -85,19 +85,19 @@ magazine_table(uint32_t pages)
 }
 
 size_t
-ppool_pages_memory(uint32_t pages)
+ppool_freelist_memory(uint32_t pages)
 {
 	return magazine_table(pages) +
 			(magazines_needed(pages) * PPOOL_MAGAZINE + pages) * sizeof(void *);
 }
 
 int
-ppool_pages_init(struct ppool *p)
+ppool_freelist_init(struct ppool *p)
 {
 	size_t i, n = magazines_needed(p->mp->size);
 	void **memory;
 
-	p->magazine = rte_malloc_socket("ppool_free", ppool_pages_memory(p->mp->size),
+	p->magazine = rte_malloc_socket("ppool_free", ppool_freelist_memory(p->mp->size),
 			RTE_CACHE_LINE_SIZE, p->mp->socket_id);
 	if (p->magazine == NULL)
 		return -ENOMEM;
@@ -110,7 +110,7 @@ ppool_pages_init(struct ppool *p)
 }
 
 void
-ppool_pages_fini(struct ppool *p)
+ppool_freelist_fini(struct ppool *p)
 {
 	unsigned int id;
 
@@ -126,7 +126,7 @@ static void
 loose_push(struct ppool *p, void * const *obj, unsigned int n)
 {
 	memcpy(&p->loose[p->nb_loose], obj, n * sizeof(*obj));
-	set_count(&p->nb_loose, p->nb_loose + n);
+	count_set(&p->nb_loose, p->nb_loose + n);
 }
 
 /* Take up to n. */
@@ -134,29 +134,29 @@ static unsigned int
 loose_pop(struct ppool *p, void **obj, unsigned int n)
 {
 	n = RTE_MIN(n, p->nb_loose);
-	set_count(&p->nb_loose, p->nb_loose - n);
+	count_set(&p->nb_loose, p->nb_loose - n);
 	memcpy(obj, &p->loose[p->nb_loose], n * sizeof(*obj));
 	return n;
 }
 
 /* Have n loose pages, as long as there are full magazines. */
 static void
-loosen(struct ppool *p, unsigned int n)
+loose_provide(struct ppool *p, unsigned int n)
 {
 	while (p->nb_loose < n && p->nb_full > 0) {
-		set_count(&p->nb_full, p->nb_full - 1);
+		count_set(&p->nb_full, p->nb_full - 1);
 		loose_push(p, p->magazine[p->nb_full], PPOOL_MAGAZINE);
 	}
 }
 
 /* What an lcore has becomes loose. Both locks held. */
 static void
-loosen_lcore(struct ppool *p, struct ppool_lcore *lc)
+lcore_loosen(struct ppool *p, struct ppool_lcore *lc)
 {
 	loose_push(p, lc->spare, lc->nb_spare);
 	loose_push(p, lc->pages, lc->nb_pages);
-	set_count(&lc->nb_spare, 0);
-	set_count(&lc->nb_pages, 0);
+	count_set(&lc->nb_spare, 0);
+	count_set(&lc->nb_pages, 0);
 }
 
 /*
@@ -168,43 +168,43 @@ static void
 trade_full(struct ppool *p, struct ppool_lcore *lc)
 {
 	RTE_SWAP(lc->spare, p->magazine[p->nb_full]);
-	set_count(&p->nb_full, p->nb_full + 1);
-	set_count(&lc->nb_spare, 0);
+	count_set(&p->nb_full, p->nb_full + 1);
+	count_set(&lc->nb_spare, 0);
 }
 
 static void
 trade_empty(struct ppool *p, struct ppool_lcore *lc)
 {
-	set_count(&p->nb_full, p->nb_full - 1);
+	count_set(&p->nb_full, p->nb_full - 1);
 	RTE_SWAP(lc->spare, p->magazine[p->nb_full]);
-	set_count(&lc->nb_spare, PPOOL_MAGAZINE);
+	count_set(&lc->nb_spare, PPOOL_MAGAZINE);
 }
 
 /* Take up to n pages of an lcore, what came last first. Its lock held. */
 static unsigned int
-lcore_take(struct ppool_lcore *lc, void **obj, unsigned int n)
+lcore_pop(struct ppool_lcore *lc, void **obj, unsigned int n)
 {
 	unsigned int k = RTE_MIN(n, lc->nb_pages), more, rest;
 
-	ppool_lcore_get_pages(lc, obj, k);
+	ppool_lcore_pop_pages(lc, obj, k);
 	if (k == n || lc->nb_spare == 0)
 		return k;
 	more = RTE_MIN(n - k, PPOOL_MAGAZINE);
 	rest = PPOOL_MAGAZINE - more;
 	memcpy(obj + k, lc->spare + rest, more * sizeof(*obj));
 	memcpy(lc->pages, lc->spare, rest * sizeof(*obj));
-	set_count(&lc->nb_spare, 0);
-	set_count(&lc->nb_pages, rest);
+	count_set(&lc->nb_spare, 0);
+	count_set(&lc->nb_pages, rest);
 	return k + more;
 }
 
 /* Put up to n pages to the others of an lcore. Its lock held. */
 static unsigned int
-lcore_append(struct ppool_lcore *lc, void * const *obj, unsigned int n)
+lcore_push(struct ppool_lcore *lc, void * const *obj, unsigned int n)
 {
 	/* A neighbour may have lowered max_pages below what is here. */
 	n = RTE_MIN(n, lc->max_pages - RTE_MIN(lc->max_pages, lc->nb_pages));
-	ppool_lcore_put_pages(lc, obj, n);
+	ppool_lcore_push_pages(lc, obj, n);
 	return n;
 }
 
@@ -213,12 +213,12 @@ lcore_append(struct ppool_lcore *lc, void * const *obj, unsigned int n)
  * taken; the rest is in the magazine that the lcore has then. Both locks held.
  */
 static unsigned int
-gather(struct ppool *p, struct ppool_lcore *lc, void **obj, unsigned int n)
+lcore_gather(struct ppool *p, struct ppool_lcore *lc, void **obj, unsigned int n)
 {
-	unsigned int got = lcore_take(lc, obj, n);
+	unsigned int got = lcore_pop(lc, obj, n);
 
 	if (unlikely(n - got > PPOOL_MAGAZINE))
-		loosen(p, n - got);
+		loose_provide(p, n - got);
 	got += loose_pop(p, obj + got, n - got);
 	PPOOL_COUNT(lc->stats.refill_shared, 1);
 	if (got < n) {
@@ -228,7 +228,7 @@ gather(struct ppool *p, struct ppool_lcore *lc, void **obj, unsigned int n)
 	}
 	/* Some more for later. An lcore that consumes may keep more again. */
 	lc->max_pages = RTE_MIN(2 * lc->max_pages, PPOOL_LCORE_PAGES);
-	set_count(&lc->nb_pages, loose_pop(p, lc->pages, lc->max_pages / 4));
+	count_set(&lc->nb_pages, loose_pop(p, lc->pages, lc->max_pages / 4));
 	return got;
 }
 
@@ -243,22 +243,22 @@ refill_shared(struct ppool *p, struct ppool_lcore *lc, void **obj, unsigned int 
 	rte_spinlock_lock(&p->shared_lock);
 	ppool_lock_owner(&lc->lock);
 	enough = lcore_count(lc) + shared_count(p) >= n;
-	got = enough ? gather(p, lc, obj, n) : n;
+	got = enough ? lcore_gather(p, lc, obj, n) : n;
 	rte_spinlock_unlock(&p->shared_lock);
 	/* What is in the magazine is copied without the shared lock. */
-	lcore_take(lc, obj + got, n - got);
+	lcore_pop(lc, obj + got, n - got);
 	ppool_unlock_owner(&lc->lock);
 	return enough ? 0 : -ENOBUFS;
 }
 
 /* refill_shared() of a thread that is no lcore. */
 static int
-refill_stranger(struct ppool *p, void **obj, unsigned int n)
+refill_other(struct ppool *p, void **obj, unsigned int n)
 {
 	int ret = -ENOBUFS;
 
 	rte_spinlock_lock(&p->shared_lock);
-	loosen(p, n);
+	loose_provide(p, n);
 	if (p->nb_loose >= n) {
 		loose_pop(p, obj, n);
 		ret = 0;
@@ -272,7 +272,7 @@ refill_stranger(struct ppool *p, void **obj, unsigned int n)
  * keep fewer, so that its neighbours need not come for them again. Shared lock held.
  */
 static void
-visit_lcore(struct ppool *p, struct ppool_lcore *lc, unsigned int missing)
+lcore_visit(struct ppool *p, struct ppool_lcore *lc, unsigned int missing)
 {
 	unsigned int n;
 
@@ -281,10 +281,10 @@ visit_lcore(struct ppool *p, struct ppool_lcore *lc, unsigned int missing)
 	n = RTE_MAX(missing, (lcore_count(lc) + 1) / 2);
 	loose_push(p, lc->spare, lc->nb_spare);
 	n = RTE_MIN(n - RTE_MIN(n, lc->nb_spare), lc->nb_pages);
-	set_count(&lc->nb_spare, 0);
+	count_set(&lc->nb_spare, 0);
 	loose_push(p, lc->pages, n);
 	memmove(lc->pages, lc->pages + n, (lc->nb_pages - n) * sizeof(lc->pages[0]));
-	set_count(&lc->nb_pages, lc->nb_pages - n);
+	count_set(&lc->nb_pages, lc->nb_pages - n);
 	lc->max_pages = RTE_MAX(lc->max_pages / 2, PPOOL_LCORE_PAGES_MIN);
 	ppool_unlock_visitor(&lc->lock);
 }
@@ -296,18 +296,18 @@ refill_neighbours(struct ppool *p, struct ppool_lcore *self, void **obj, unsigne
 	unsigned int id;
 	int ret = -ENOBUFS;
 
-	if (ppool_pages_count(p) < n)
+	if (ppool_freelist_count(p) < n)
 		return ret;
 	rte_spinlock_lock(&p->shared_lock);
 	if (self != NULL) {
 		ppool_lock_owner(&self->lock);
-		loosen_lcore(p, self);
+		lcore_loosen(p, self);
 		ppool_unlock_owner(&self->lock);
 	}
-	loosen(p, n);
+	loose_provide(p, n);
 	for (id = 0; id < RTE_MAX_LCORE && p->nb_loose < n; id++)
 		if (p->lcore[id] != NULL && p->lcore[id] != self)
-			visit_lcore(p, p->lcore[id], n - p->nb_loose);
+			lcore_visit(p, p->lcore[id], n - p->nb_loose);
 	if (p->nb_loose >= n) {
 		loose_pop(p, obj, n);
 		ret = 0;
@@ -319,33 +319,26 @@ refill_neighbours(struct ppool *p, struct ppool_lcore *self, void **obj, unsigne
 }
 
 static __rte_noinline int
-pages_get_slow(struct ppool *p, struct ppool_lcore *lc, void **obj, unsigned int n)
+freelist_get_slow(struct ppool *p, struct ppool_lcore *lc, void **obj, unsigned int n)
 {
-	int ret = likely(lc != NULL) ? refill_shared(p, lc, obj, n) : refill_stranger(p, obj, n);
+	int ret = likely(lc != NULL) ? refill_shared(p, lc, obj, n) : refill_other(p, obj, n);
 
-	if (likely(ret == 0) || refill_neighbours(p, lc, obj, n) == 0)
-		return 0;
-	/* The last reserve: header pages whose slots are all idle. */
-	if (n <= p->mp->size && ppool_headers_reclaim(p, false) &&
-			refill_neighbours(p, lc, obj, n) == 0)
-		return 0;
-	PPOOL_STAT_ADD(p, lc, page_empty, 1);
-	return -ENOBUFS;
+	return likely(ret == 0) ? 0 : refill_neighbours(p, lc, obj, n);
 }
 
 int
-ppool_pages_get(struct ppool *p, void **obj, unsigned int n)
+ppool_freelist_get(struct ppool *p, void **obj, unsigned int n)
 {
-	struct ppool_lcore *lc = ppool_lcore_self(p);
+	struct ppool_lcore *lc = ppool_lcore_get(p);
 	bool done = false;
 
 	if (likely(lc != NULL)) {
 		ppool_lock_owner(&lc->lock);
-		done = ppool_lcore_get_pages(lc, obj, n) ||
-				(lcore_count(lc) >= n && lcore_take(lc, obj, n) == n);
+		done = ppool_lcore_pop_pages(lc, obj, n) ||
+				(lcore_count(lc) >= n && lcore_pop(lc, obj, n) == n);
 		ppool_unlock_owner(&lc->lock);
 	}
-	return likely(done) ? 0 : pages_get_slow(p, lc, obj, n);
+	return likely(done) ? 0 : freelist_get_slow(p, lc, obj, n);
 }
 
 /*
@@ -353,17 +346,17 @@ ppool_pages_get(struct ppool *p, void **obj, unsigned int n)
  * enough. Returns how many pages.
  */
 static unsigned int
-put_own(struct ppool_lcore *lc, void * const *obj, unsigned int n)
+lcore_put(struct ppool_lcore *lc, void * const *obj, unsigned int n)
 {
 	unsigned int k;
 
 	ppool_lock_owner(&lc->lock);
-	k = lcore_append(lc, obj, n);
+	k = lcore_push(lc, obj, n);
 	if (k < n && lc->nb_spare == 0 && lc->nb_pages == PPOOL_LCORE_PAGES) {
-		set_count(&lc->nb_pages, PPOOL_LCORE_PAGES - PPOOL_MAGAZINE);
+		count_set(&lc->nb_pages, PPOOL_LCORE_PAGES - PPOOL_MAGAZINE);
 		memcpy(lc->spare, lc->pages + lc->nb_pages, PPOOL_MAGAZINE * sizeof(*obj));
-		set_count(&lc->nb_spare, PPOOL_MAGAZINE);
-		k += lcore_append(lc, obj + k, n - k);
+		count_set(&lc->nb_spare, PPOOL_MAGAZINE);
+		k += lcore_push(lc, obj + k, n - k);
 	}
 	ppool_unlock_owner(&lc->lock);
 	return k;
@@ -371,7 +364,7 @@ put_own(struct ppool_lcore *lc, void * const *obj, unsigned int n)
 
 /* Make room: a full magazine is for all, or half of what an lcore has that is to keep few. */
 static void
-flush(struct ppool *p, struct ppool_lcore *lc)
+lcore_flush(struct ppool *p, struct ppool_lcore *lc)
 {
 	uint32_t half;
 
@@ -382,7 +375,7 @@ flush(struct ppool *p, struct ppool_lcore *lc)
 	} else {
 		half = RTE_MIN(lc->nb_pages, lc->max_pages / 2);
 		loose_push(p, lc->pages + half, lc->nb_pages - half);
-		set_count(&lc->nb_pages, half);
+		count_set(&lc->nb_pages, half);
 	}
 	PPOOL_COUNT(lc->stats.flush_shared, 1);
 	ppool_unlock_owner(&lc->lock);
@@ -390,7 +383,7 @@ flush(struct ppool *p, struct ppool_lcore *lc)
 }
 
 static __rte_noinline void
-pages_put_slow(struct ppool *p, struct ppool_lcore *lc, void * const *obj, unsigned int n)
+freelist_put_slow(struct ppool *p, struct ppool_lcore *lc, void * const *obj, unsigned int n)
 {
 	unsigned int k;
 
@@ -401,21 +394,21 @@ pages_put_slow(struct ppool *p, struct ppool_lcore *lc, void * const *obj, unsig
 		rte_spinlock_unlock(&p->shared_lock);
 		return;
 	}
-	for (k = put_own(lc, obj, n); k < n; k += put_own(lc, obj + k, n - k))
-		flush(p, lc);
+	for (k = lcore_put(lc, obj, n); k < n; k += lcore_put(lc, obj + k, n - k))
+		lcore_flush(p, lc);
 }
 
 void
-ppool_pages_put(struct ppool *p, void * const *obj, unsigned int n)
+ppool_freelist_put(struct ppool *p, void * const *obj, unsigned int n)
 {
-	struct ppool_lcore *lc = ppool_lcore_self(p);
+	struct ppool_lcore *lc = ppool_lcore_get(p);
 	bool done = false;
 
 	if (likely(lc != NULL)) {
 		ppool_lock_owner(&lc->lock);
-		done = ppool_lcore_put_pages(lc, obj, n);
+		done = ppool_lcore_push_pages(lc, obj, n);
 		ppool_unlock_owner(&lc->lock);
 	}
 	if (unlikely(!done))
-		pages_put_slow(p, lc, obj, n);
+		freelist_put_slow(p, lc, obj, n);
 }

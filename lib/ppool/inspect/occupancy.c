@@ -2,10 +2,12 @@
  * Copyright(c) 2026 The ppfrag authors
  */
 
+/* The data pages of a pool: how full, how old, whose. */
+
 #include <string.h>
 
+#include "occupancy.h"
 #include "ppool_private.h"
-#include "ppool_survey.h"
 
 static unsigned int
 age_bin(uint64_t ms)
@@ -13,20 +15,20 @@ age_bin(uint64_t ms)
 	unsigned int bin = 0;
 	uint64_t limit;
 
-	for (limit = 10; bin + 1 < PPOOL_SURVEY_AGES && ms >= limit; limit *= 10)
+	for (limit = 10; bin + 1 < PPOOL_OCCUPANCY_AGES && ms >= limit; limit *= 10)
 		bin++;
 	return bin;
 }
 
 /* Keep it if it is one of the oldest. */
 static void
-rank(struct ppool_survey *s, const struct ppool_survey_page *page)
+page_rank(struct ppool_occupancy *s, const struct ppool_occupancy_page *page)
 {
 	unsigned int i = s->nb_oldest;
 
-	if (i == PPOOL_SURVEY_OLDEST && s->oldest[i - 1].age_ms >= page->age_ms)
+	if (i == PPOOL_OCCUPANCY_OLDEST && s->oldest[i - 1].age_ms >= page->age_ms)
 		return;
-	if (i < PPOOL_SURVEY_OLDEST)
+	if (i < PPOOL_OCCUPANCY_OLDEST)
 		s->nb_oldest++;
 	else
 		i--;
@@ -37,11 +39,13 @@ rank(struct ppool_survey *s, const struct ppool_survey_page *page)
 
 /* Whether a page is open is part of its use, so that both are of one moment. */
 static void
-look(const struct ppool *p, struct ppool_survey *s, uint32_t i)
+page_look(const struct ppool *p, struct ppool_occupancy *s, uint32_t i)
 {
 	const struct ppool_page *pg = &p->page[i];
 	uint64_t use = __atomic_load_n(&pg->use, __ATOMIC_ACQUIRE);
-	struct ppool_survey_page page = { .page = i, .users = PPOOL_USERS(use), .owner = "none" };
+	struct ppool_occupancy_page page = {
+		.page = i, .users = PPOOL_USERS(use), .owner = "none"
+	};
 
 	page.in_use = PPOOL_BYTES(use);
 	if (ppool_is_open(use)) {
@@ -57,8 +61,8 @@ look(const struct ppool *p, struct ppool_survey *s, uint32_t i)
 		s->closed++;
 	}
 	s->data++;
-	s->occupancy[RTE_MIN(page.in_use * PPOOL_SURVEY_OCCUPANCY / p->layout.page_bytes,
-			PPOOL_SURVEY_OCCUPANCY - 1u)]++;
+	s->occupancy[RTE_MIN(page.in_use * PPOOL_OCCUPANCY_TENTHS / p->layout.page_bytes,
+			PPOOL_OCCUPANCY_TENTHS - 1u)]++;
 	if (__atomic_load_n(&pg->opened, __ATOMIC_RELAXED) == 0) {
 		s->no_age++;
 		return;
@@ -66,16 +70,16 @@ look(const struct ppool *p, struct ppool_survey *s, uint32_t i)
 	page.age_ms = ppool_page_age(pg);
 	page.lcore = (int64_t)pg->opener - 1;
 	s->age[age_bin(page.age_ms)]++;
-	rank(s, &page);
+	page_rank(s, &page);
 }
 
 void
-ppool_survey(const struct ppool *p, struct ppool_survey *s)
+ppool_occupancy(const struct ppool *p, struct ppool_occupancy *s)
 {
 	uint32_t i;
 
 	memset(s, 0, sizeof(*s));
 	for (i = 0; p->page != NULL && i < p->mp->size; i++)
 		if (p->page[i].kind == PPOOL_KIND_DATA)
-			look(p, s, i);
+			page_look(p, s, i);
 }

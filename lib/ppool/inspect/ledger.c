@@ -13,8 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ppool_private.h"
-#include "ppool_survey.h"
+#include "ppool_freelist.h"
 
 /* What one page should have, collected from header slots and carvers. */
 struct expected {
@@ -47,13 +46,6 @@ static void __rte_format_printf(3, 4) expect(struct audit *a, bool holds, const 
 	fputc('\n', a->f);
 }
 
-/* Users and bytes of a data page, without what its owner has dropped in the meantime. */
-static uint64_t
-page_use(const struct ppool_page *pg)
-{
-	return __atomic_load_n(&pg->use, __ATOMIC_ACQUIRE) - pg->owner_drop;
-}
-
 static void
 count_free(struct audit *a)
 {
@@ -69,7 +61,7 @@ count_free(struct audit *a)
 		if (mp->cache_size != 0)
 			cached += mp->local_cache[id].len;
 	}
-	a->l->free = ppool_pages_count(a->p) + cached;
+	a->l->free = ppool_freelist_count(a->p) + cached;
 	a->l->whole = whole - cached;
 }
 
@@ -108,7 +100,7 @@ count_pages(struct audit *a)
 	for (i = 0; i < p->mp->size; i++) {
 		pg = &p->page[i];
 		if (pg->kind == PPOOL_KIND_DATA) {
-			use = page_use(pg);
+			use = ppool_page_net_use(pg);
 			stranded = p->layout.page_bytes - PPOOL_BYTES(use);
 			a->l->data++;
 			a->l->data_bytes += p->layout.page_bytes;
@@ -193,7 +185,7 @@ count_tables(struct audit *a)
 	const struct ppool *p = a->p;
 	unsigned int id;
 
-	a->l->table_bytes += sizeof(*p) + ppool_pages_memory(p->mp->size);
+	a->l->table_bytes += sizeof(*p) + ppool_freelist_memory(p->mp->size);
 	if (p->page != NULL)
 		a->l->table_bytes += p->mp->size * sizeof(p->page[0]);
 	for (id = 0; id < RTE_MAX_LCORE; id++)
@@ -209,7 +201,7 @@ audit_run(struct audit *a)
 	memset(a->l, 0, sizeof(*a->l));
 	a->l->page_bytes = p->mp->header_size + p->mp->elt_size + p->mp->trailer_size;
 	a->l->pages = p->mp->populated_size;
-	ppool_headers_reclaim(p, true);
+	ppool_reclaim(p, true);
 	count_free(a);
 	count_tables(a);
 	if (p->frag_mp == NULL)
@@ -237,7 +229,7 @@ check_page(struct audit *a, uint32_t i)
 {
 	const struct ppool_page *pg = &a->p->page[i];
 	const struct expected *e = &a->page[i];
-	uint64_t use = page_use(pg);
+	uint64_t use = ppool_page_net_use(pg);
 
 	if (pg->kind != PPOOL_KIND_DATA) {
 		expect(a, e->users == 0, "page %u is no data page but has %" PRIu64 " users", i,
@@ -314,106 +306,4 @@ ppool_check(struct rte_mempool *mp, FILE *f)
 	}
 	free(a.page);
 	return a.violations;
-}
-
-static void
-stats_add(struct ppool_stats *sum, const struct ppool_stats *s)
-{
-#define PPOOL_STATS_ADD_FIELD(name, desc) sum->name += __atomic_load_n(&s->name, __ATOMIC_RELAXED);
-	PPOOL_STATS(PPOOL_STATS_ADD_FIELD)
-#undef PPOOL_STATS_ADD_FIELD
-}
-
-/* A carver's own counters end with its last closed page; its lanes know the rest. */
-static void
-carver_stats_add(struct ppool_stats *sum, const struct ppool_carver *c)
-{
-	const struct ppool_lane *l;
-
-	sum->frag_alloc += c->frags;
-	sum->frag_alloc_bytes += c->bytes;
-	sum->page_open += c->pages;
-	for (l = c->lane; l < c->lane + c->nb_lanes; l++) {
-		if (l->left == 0)
-			continue;
-		sum->frag_alloc += l->frags;
-		sum->frag_alloc_bytes += ppool_lane_bytes(c, l);
-	}
-}
-
-int
-ppool_stats_get(struct rte_mempool *mp, struct ppool_stats *stats)
-{
-	struct ppool *p = ppool_from_mempool(mp);
-	const struct ppool_carver *c;
-	unsigned int id;
-
-	if (p == NULL)
-		return -ENOTSUP;
-	memset(stats, 0, sizeof(*stats));
-	rte_spinlock_lock(&p->depot.lock);
-	stats_add(stats, &p->stats);
-	for (c = p->depot.carvers; c != NULL; c = c->next)
-		carver_stats_add(stats, c);
-	rte_spinlock_unlock(&p->depot.lock);
-	for (id = 0; id < RTE_MAX_LCORE; id++)
-		if (p->lcore[id] != NULL)
-			stats_add(stats, &p->lcore[id]->stats);
-	return 0;
-}
-
-static void
-dump_bins(FILE *f, const char *name, const uint64_t *bin, unsigned int n)
-{
-	unsigned int i;
-
-	fprintf(f, "  %-18s", name);
-	for (i = 0; i < n; i++)
-		fprintf(f, " %" PRIu64, bin[i]);
-	fputc('\n', f);
-}
-
-/* How full and how old data pages are. */
-static void
-dump_pages(FILE *f, const struct ppool *p)
-{
-	struct ppool_survey s;
-
-	ppool_survey(p, &s);
-	dump_bins(f, "pages by tenths", s.occupancy, RTE_DIM(s.occupancy));
-	dump_bins(f, "by age, 10^n ms", s.age, RTE_DIM(s.age));
-}
-
-void
-ppool_dump(FILE *f, struct rte_mempool *mp)
-{
-	struct ppool *p = ppool_from_mempool(mp);
-	struct ppool_ledger l;
-	struct ppool_stats s;
-
-	if (ppool_ledger_get(mp, &l) != 0) {
-		fprintf(f, "mempool %s is no page pool: its ops are not " PPOOL_OPS_NAME "\n",
-				mp->name);
-		return;
-	}
-	ppool_stats_get(mp, &s);
-	fprintf(f, "ppool %s, frag pool %s\n", p->mp->name,
-			p->frag_mp == NULL ? "none" : p->frag_mp->name);
-	fprintf(f, "  page %u bytes: lead %u, room %u; header page: %u slots of %u\n", l.page_bytes,
-			p->layout.lead_bytes, p->layout.room_bytes, p->layout.slots,
-			p->layout.slot_bytes);
-	fprintf(f, "  pages %u = free %u + whole %u + data %u + header %u\n", l.pages, l.free,
-			l.whole, l.data, l.header);
-	fprintf(f,
-			"  data bytes %" PRIu64 " = charged %" PRIu64 " + stranded %" PRIu64
-			" (%" PRIu64 " in open pages) + open %" PRIu64 "\n",
-			l.data_bytes, l.charged, l.stranded, l.stranded_open, l.open);
-	fprintf(f, "  header bytes %" PRIu64 " = charged %" PRIu64 " + idle %" PRIu64 "\n",
-			l.header_bytes, l.slot_charged, l.slot_idle);
-	dump_pages(f, p);
-	fprintf(f, "  frags %" PRIu64 ", tables %" PRIu64 " bytes\n", l.frags, l.table_bytes);
-#define PPOOL_STATS_PRINT(name, desc) fprintf(f, "  %-18s %" PRIu64 "\n", #name, s.name);
-	PPOOL_STATS(PPOOL_STATS_PRINT)
-#undef PPOOL_STATS_PRINT
-	ppool_account_dump_pool(f, p);
 }

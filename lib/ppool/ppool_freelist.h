@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The ppfrag authors
+ */
+
+#ifndef _PPOOL_FREELIST_H_
+#define _PPOOL_FREELIST_H_
+
+/*
+ * The free pages of an lcore, whose lock is held. The rest of the free list is in
+ * ppool_freelist.c.
+ */
+
+#include "ppool_private.h"
+
+/*
+ * Copy pointers from one array to another. Bulks are of any length, most of them short: what is not
+ * a multiple of the blocks copied is covered by two blocks that overlap, without a loop.
+ */
+static __rte_always_inline void
+ppool_copy(void **dst, void * const *src, unsigned int n)
+{
+	void **last;
+
+	if (n < 2) {
+		if (likely(n == 1))
+			*dst = *src;
+	} else if (n <= 4) {
+		memcpy(dst, src, 2 * sizeof(*dst));
+		memcpy(dst + n - 2, src + n - 2, 2 * sizeof(*dst));
+	} else if (n <= 8) {
+		memcpy(dst, src, 4 * sizeof(*dst));
+		memcpy(dst + n - 4, src + n - 4, 4 * sizeof(*dst));
+	} else {
+		last = dst + n - 8;
+		memcpy(last, src + n - 8, 8 * sizeof(*dst));
+		for (; dst < last; dst += 8, src += 8)
+			memcpy(dst, src, 8 * sizeof(*dst));
+	}
+}
+
+/* Put free pages to those of an lcore. Returns false where there is no room. */
+static inline bool
+ppool_lcore_push_pages(struct ppool_lcore *lc, void * const *obj, unsigned int n)
+{
+	uint32_t old = lc->nb_pages;
+
+	/* A neighbour may have lowered max_pages below what is here. */
+	if (unlikely((uint64_t)old + n > lc->max_pages))
+		return false;
+	ppool_copy(&lc->pages[old], obj, n);
+	__atomic_store_n(&lc->nb_pages, old + n, __ATOMIC_RELAXED);
+	return true;
+}
+
+/* Take the n pages that came last. Returns false where there are fewer. */
+static inline bool
+ppool_lcore_pop_pages(struct ppool_lcore *lc, void **obj, unsigned int n)
+{
+	uint32_t left = lc->nb_pages - n;
+
+	if (unlikely(lc->nb_pages < n))
+		return false;
+	__atomic_store_n(&lc->nb_pages, left, __ATOMIC_RELAXED);
+	ppool_copy(obj, &lc->pages[left], n);
+	return true;
+}
+
+int ppool_freelist_init(struct ppool *p);
+void ppool_freelist_fini(struct ppool *p);
+size_t ppool_freelist_memory(uint32_t pages);
+/* Both are all-or-nothing and leave the count of whole (ordinary) objects alone. */
+int ppool_freelist_get(struct ppool *p, void **obj, unsigned int n);
+void ppool_freelist_put(struct ppool *p, void * const *obj, unsigned int n);
+unsigned int ppool_freelist_count(const struct ppool *p);
+
+#endif /* _PPOOL_FREELIST_H_ */

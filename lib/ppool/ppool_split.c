@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The ppfrag authors
+ */
+
+/* Splitting a pool: the layout of its pages, the page table, the frag pool. Once in its life. */
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <rte_errno.h>
+#include <rte_malloc.h>
+
+#include "ppool_private.h"
+
+/* From the element to the first byte that frags may use: the application's mbuf stays intact. */
+static uint32_t
+element_lead(const struct rte_mempool *mp)
+{
+	return RTE_ALIGN_CEIL(sizeof(struct rte_mbuf) +
+					rte_pktmbuf_priv_size((struct rte_mempool *)(uintptr_t)mp),
+			RTE_CACHE_LINE_SIZE);
+}
+
+static bool
+is_pktmbuf_pool(const struct rte_mempool *mp)
+{
+	return mp->private_data_size >= sizeof(struct rte_pktmbuf_pool_private) &&
+			mp->elt_size >= sizeof(struct rte_mbuf);
+}
+
+/* A slot's share of a header page has 16 bits, see struct ppool_frag. */
+static int
+slot_share_check(const struct ppool *p)
+{
+	uint32_t share = (p->layout.page_bytes + p->layout.slots - 1) / p->layout.slots;
+
+	if (share <= UINT16_MAX)
+		return 0;
+	PPOOL_LOG(ERR,
+			"mempool %s cannot be split: a header would take %u bytes, more than %u: "
+			"create it with a smaller private area",
+			p->mp->name, share, UINT16_MAX);
+	return -EINVAL;
+}
+
+int
+ppool_layout_init(struct ppool *p)
+{
+	const struct rte_mempool *mp = p->mp;
+	uint32_t lead, slot, last;
+
+	if (!is_pktmbuf_pool(mp)) {
+		PPOOL_LOG(ERR,
+				"mempool %s holds no packet mbufs: frags need a pool made by "
+				"rte_pktmbuf_pool_create()",
+				mp->name);
+		return -ENOTSUP;
+	}
+	if (mp->flags & RTE_MEMPOOL_F_NO_CACHE_ALIGN) {
+		PPOOL_LOG(ERR,
+				"mempool %s cannot be split: create it without "
+				"RTE_MEMPOOL_F_NO_CACHE_ALIGN",
+				mp->name);
+		return -ENOTSUP;
+	}
+
+	lead = element_lead(mp);
+	p->frag_offset = sizeof(struct rte_mbuf) +
+			rte_pktmbuf_priv_size((struct rte_mempool *)(uintptr_t)mp);
+	slot = RTE_ALIGN_CEIL(p->frag_offset + sizeof(struct ppool_frag) +
+					sizeof(struct rte_mempool_objhdr),
+			RTE_CACHE_LINE_SIZE);
+	/* In front of each mbuf there is an object header; nothing follows the last slot. */
+	p->first_slot = RTE_ALIGN_CEIL(p->frag_offset + sizeof(struct rte_mempool_objhdr),
+			RTE_CACHE_LINE_SIZE);
+	last = p->first_slot + slot - sizeof(struct rte_mempool_objhdr);
+	if (mp->elt_size < last || mp->elt_size < lead + PPOOL_FRAG_ALIGN) {
+		PPOOL_LOG(ERR,
+				"elements of mempool %s are too small to split: %u bytes, at least "
+				"%u are needed",
+				mp->name, mp->elt_size, RTE_MAX(last, lead + PPOOL_FRAG_ALIGN));
+		return -EINVAL;
+	}
+
+	p->tail_bytes = mp->trailer_size;
+	p->layout.page_bytes = mp->header_size + mp->elt_size + mp->trailer_size;
+	p->layout.lead_bytes = mp->header_size + lead;
+	p->layout.room_bytes = mp->elt_size - lead;
+	p->layout.slot_bytes = slot;
+	p->layout.slots = 1 + (mp->elt_size - last) / slot;
+	return slot_share_check(p);
+}
+
+static void
+page_table_add(struct rte_mempool *mp, void *arg, void *obj, unsigned int i)
+{
+	struct ppool_page *pg = (struct ppool_page *)arg + i;
+
+	RTE_SET_USED(mp);
+	*ppool_index_of(obj) = i;
+	ppool_page_init(pg, obj, rte_mempool_virt2iova(obj));
+}
+
+/* Some drivers register DMA memory through m->pool: the frag pool lists the same memory. */
+static void
+chunk_list(struct rte_mempool *mp, void *arg, struct rte_mempool_memhdr *chunk, unsigned int i)
+{
+	struct rte_mempool *frag_mp = arg;
+
+	RTE_SET_USED(mp);
+	RTE_SET_USED(i);
+	if (rte_mempool_populate_iova(frag_mp, chunk->addr, chunk->iova, chunk->len, NULL, NULL) <
+			0)
+		PPOOL_LOG(WARNING, "mempool %s does not list a chunk of %s", frag_mp->name,
+				mp->name);
+}
+
+/*
+ * Mempool names are short and applications use them to the full, so that of the frag pool cannot
+ * be derived from that of the page pool: the first free number is taken.
+ */
+static struct rte_mempool *
+internal_pool_create(const struct ppool *p)
+{
+	uint64_t frags = (uint64_t)p->mp->size * p->layout.slots;
+	uint32_t private_size = RTE_MAX(p->mp->private_data_size,
+			(uint32_t)sizeof(struct rte_pktmbuf_pool_private));
+	uint32_t elt_size = p->layout.slot_bytes - sizeof(struct rte_mempool_objhdr);
+	char name[RTE_MEMPOOL_NAMESIZE];
+	struct rte_mempool *mp;
+	unsigned int i = 0;
+
+	do {
+		snprintf(name, sizeof(name), "ppfrag_%u", i++);
+		mp = rte_mempool_create_empty(name, RTE_MIN(frags, (uint64_t)INT32_MAX), elt_size,
+				0, private_size, p->mp->socket_id,
+				RTE_MEMPOOL_F_NO_SPREAD | RTE_MEMPOOL_F_NO_CACHE_ALIGN);
+	} while (mp == NULL && rte_errno == EEXIST);
+	return mp;
+}
+
+static struct rte_mempool *
+frag_pool_create(struct ppool *p)
+{
+	struct rte_pktmbuf_pool_private priv;
+	struct rte_mempool *mp;
+	int ret;
+
+	mp = internal_pool_create(p);
+	if (mp == NULL)
+		return NULL;
+	ret = rte_mempool_set_ops_byname(mp, PPOOL_OPS_NAME, p);
+	if (ret != 0) {
+		rte_errno = -ret;
+		rte_mempool_free(mp);
+		return NULL;
+	}
+	memset(&priv, 0, sizeof(priv));
+	/* As little as may be: the headroom of a fresh mbuf is no larger, since DPDK 25.11. */
+	priv.mbuf_data_room_size =
+			(uint16_t)RTE_MIN(p->layout.room_bytes, (uint32_t)RTE_PKTMBUF_HEADROOM);
+	priv.mbuf_priv_size = rte_pktmbuf_priv_size(p->mp);
+	priv.flags = RTE_PKTMBUF_POOL_F_PINNED_EXT_BUF;
+	memcpy(rte_mempool_get_priv(mp), &priv, sizeof(priv));
+	p->frag_mp = mp;
+	p->free_cb = (uintptr_t)ppool_free_pinned;
+	rte_mempool_mem_iter(p->mp, chunk_list, mp);
+	return mp;
+}
+
+static int
+page_table_create(struct ppool *p)
+{
+	p->page = rte_zmalloc_socket("ppool_pages", (size_t)p->mp->size * sizeof(p->page[0]),
+			RTE_CACHE_LINE_SIZE, p->mp->socket_id);
+	if (p->page == NULL)
+		return -ENOMEM;
+	rte_mempool_obj_iter(p->mp, page_table_add, p->page);
+	return 0;
+}
+
+static int
+pool_split(struct ppool *p)
+{
+	int ret;
+
+	if (p->mp->populated_size != p->mp->size) {
+		PPOOL_LOG(ERR, "mempool %s cannot be split yet: %u of %u objects are populated",
+				p->mp->name, p->mp->populated_size, p->mp->size);
+		return EINVAL;
+	}
+	ret = ppool_layout_init(p);
+	if (ret == 0)
+		ret = page_table_create(p);
+	if (ret == 0)
+		ret = ppool_debug_split(p);
+	if (ret != 0)
+		return -ret;
+	if (frag_pool_create(p) == NULL) {
+		rte_free(p->page);
+		p->page = NULL;
+		return rte_errno;
+	}
+	return 0;
+}
+
+struct rte_mempool *
+ppool_frag_pool(struct rte_mempool *mp)
+{
+	struct ppool *p = ppool_from_mempool(mp);
+	int err = 0;
+
+	if (p == NULL) {
+		/* Memory for the pool is allocated when it is first populated. */
+		rte_errno = ppool_has_our_ops(mp) ? EINVAL : ENOTSUP;
+		return NULL;
+	}
+	ppool_check_free_cb(p);
+	rte_spinlock_lock(&p->create_lock);
+	if (p->frag_mp == NULL)
+		err = pool_split(p);
+	rte_spinlock_unlock(&p->create_lock);
+	rte_errno = err;
+	return err != 0 ? NULL : p->frag_mp;
+}
+
+int
+ppool_layout_get(struct rte_mempool *mp, struct ppool_layout *layout)
+{
+	if (ppool_frag_pool(mp) == NULL)
+		return -rte_errno;
+	*layout = ppool_from_mempool(mp)->layout;
+	return 0;
+}
