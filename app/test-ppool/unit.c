@@ -318,8 +318,10 @@ unit_setup(void **state)
 {
 	(void)state;
 	unit_ran++;
-	/* The table of accounts stays allocated once there was an account. */
+	/* The tables of accounts and of processes stay allocated once they were needed. */
 	ppool_account_free(ppool_account_create("unit_setup", 0));
+	rte_mempool_free(rte_pktmbuf_pool_create_by_ops("unit_setup", 1, 0, 0, 2048, SOCKET_ID_ANY,
+			PPOOL_OPS_NAME));
 	heap_before = pool_heap_bytes();
 	return 0;
 }

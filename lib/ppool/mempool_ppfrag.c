@@ -34,11 +34,14 @@ static int
 alloc_page_pool(struct rte_mempool *mp)
 {
 	struct ppool *p;
-	unsigned int id;
 
 	p = rte_zmalloc_socket("ppool", sizeof(*p), RTE_CACHE_LINE_SIZE, mp->socket_id);
-	if (p != NULL)
+	if (p != NULL) {
+		ppool_process_join();
 		p->mp = mp;
+		p->creator = ppool_process_self();
+		p->biased = ppool_lock_can_bias();
+	}
 	if (p == NULL || ppool_freelist_init(p) != 0) {
 		PPOOL_LOG(ERR, "no memory for the free list of mempool %s, %u objects", mp->name,
 				mp->size);
@@ -46,9 +49,6 @@ alloc_page_pool(struct rte_mempool *mp)
 		return -ENOMEM;
 	}
 	p->magic = PPOOL_MAGIC;
-	p->biased = ppool_lock_can_bias();
-	rte_spinlock_init(&p->create_lock);
-	rte_spinlock_init(&p->depot.lock);
 	p->depot.first = PPOOL_NONE;
 	p->depot.parked_first = PPOOL_NONE;
 	if (ppool_debug_create(p) != 0) {
@@ -57,9 +57,6 @@ alloc_page_pool(struct rte_mempool *mp)
 		return -ENOMEM;
 	}
 	mp->pool_data = p;
-	/* Others create theirs when they first use the pool. */
-	RTE_LCORE_FOREACH(id)
-		ppool_lcore_create(p, id);
 	return 0;
 }
 
@@ -135,7 +132,8 @@ ppfrag_enqueue(struct rte_mempool *mp, void * const *obj, unsigned int n)
 		ppool_frag_free_bulk(p, (struct rte_mbuf * const *)obj, n);
 		return 0;
 	}
-	if (unlikely(PPOOL_DEBUG_CHECKS || lc == NULL || !ppool_trylock_owner(&lc->lock)))
+	if (unlikely(PPOOL_DEBUG_CHECKS || p->tracked || lc == NULL ||
+			    !ppool_trylock_owner(&lc->lock)))
 		return enqueue_slow(mp, obj, n);
 	done = ppool_lcore_push_pages(lc, obj, n);
 	if (likely(done))
@@ -152,7 +150,7 @@ dequeue_slow(struct rte_mempool *mp, void **obj, unsigned int n)
 
 	if (ppool_is_frag_role(mp))
 		return ppool_frag_alloc_bulk(p, (struct rte_mbuf **)obj, n);
-	ret = ppool_pages_get(p, obj, n);
+	ret = ppool_pages_get_whole(p, obj, n);
 	if (likely(ret == 0)) {
 		ppool_debug_pages_out(p, obj, n, PPOOL_DEBUG_WHOLE);
 		count_whole(p, n);
@@ -167,7 +165,7 @@ ppfrag_dequeue(struct rte_mempool *mp, void **obj, unsigned int n)
 	struct ppool_lcore *lc = ppool_lcore_existing(p);
 	bool done;
 
-	if (unlikely(PPOOL_DEBUG_CHECKS || ppool_is_frag_role(mp) || lc == NULL ||
+	if (unlikely(PPOOL_DEBUG_CHECKS || ppool_is_frag_role(mp) || p->tracked || lc == NULL ||
 			    !ppool_trylock_owner(&lc->lock)))
 		return dequeue_slow(mp, obj, n);
 	done = ppool_lcore_pop_pages(lc, obj, n);

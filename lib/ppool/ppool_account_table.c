@@ -59,7 +59,7 @@ table_create(void)
 		if (mz != NULL) {
 			t = mz->addr;
 			memset(t, 0, sizeof(*t));
-			rte_spinlock_init(&t->lock);
+			t->lock = (struct ppool_mutex){ 0 };
 			for (i = 0; i < PPOOL_ACCOUNTS_MAX; i++)
 				t->account[i].used = PPOOL_ACCOUNT_FREE;
 		}
@@ -125,7 +125,7 @@ ppool_account_create(const char *name, uint64_t limit)
 		rte_errno = ENOMEM;
 		return PPOOL_ACCOUNT_NONE;
 	}
-	rte_spinlock_lock(&t->lock);
+	ppool_mutex_wait(&t->lock);
 	if (find_name(t, name) != PPOOL_ACCOUNT_NONE) {
 		rte_errno = EEXIST;
 	} else {
@@ -134,7 +134,7 @@ ppool_account_create(const char *name, uint64_t limit)
 	}
 	if (id != PPOOL_ACCOUNT_NONE)
 		open_account(&t->account[id], name, limit);
-	rte_spinlock_unlock(&t->lock);
+	ppool_mutex_unlock(&t->lock);
 	return id;
 }
 
@@ -161,9 +161,9 @@ ppool_account_lookup(const char *name)
 
 	if (t == NULL || check_name(name) != 0)
 		return PPOOL_ACCOUNT_NONE;
-	rte_spinlock_lock(&t->lock);
+	ppool_mutex_wait(&t->lock);
 	id = find_name(t, name);
-	rte_spinlock_unlock(&t->lock);
+	ppool_mutex_unlock(&t->lock);
 	return id;
 }
 
@@ -224,11 +224,11 @@ census_pool(struct ppool *p, struct census *census)
 	if (p->accounts == NULL || !ppool_is_mapped(p))
 		return;
 	/* While it is locked no header page becomes another one. */
-	rte_spinlock_lock(&p->depot.lock);
+	ppool_depot_wait(p);
 	for (i = 0; i < p->mp->size; i++)
 		if (p->page[i].kind == PPOOL_KIND_HEADER)
 			census_page(p, &p->page[i], census);
-	rte_spinlock_unlock(&p->depot.lock);
+	ppool_depot_leave(p);
 }
 
 static void

@@ -15,9 +15,9 @@
 
 #include <rte_branch_prediction.h>
 #include <rte_common.h>
-#include <rte_spinlock.h>
 
 #include "ppool_account.h"
+#include "ppool_lock.h"
 
 /* In place of used where there is no account: no limit leaves room above it. */
 #define PPOOL_ACCOUNT_FREE UINT64_MAX
@@ -35,7 +35,7 @@ struct ppool_account {
 } __rte_cache_aligned;
 
 struct ppool_accounts {
-	rte_spinlock_t lock; /* creating and freeing */
+	struct ppool_mutex lock; /* creating and freeing */
 	struct ppool_account account[PPOOL_ACCOUNTS_MAX];
 };
 

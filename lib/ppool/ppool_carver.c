@@ -16,30 +16,37 @@
 #define PREFETCH_INDEX 8u
 #define PREFETCH_PAGE 4u
 
-/* Only an lcore with lists of its own has a lock that protects what it drops. */
+/* Most headers that a carver keeps for itself. */
+#define RESERVE_MAX 64u
+
+/*
+ * Who drives this carver, as far as drops of the owner are concerned: only an lcore with lists of its
+ * own has a lock that protects them.
+ */
 static uint32_t
 owner_of_carver(struct ppool *p)
 {
-	return ppool_lcore_get(p) == NULL ? 0 : ppool_owner_id();
+	const struct ppool_lcore *lc = ppool_lcore_get(p);
+
+	return lc == NULL ? PPOOL_OWNER_NONE : lc->drop_owner;
 }
 
 static int
 max_len_check(const struct ppool *p, uint32_t headroom, uint32_t max_len)
 {
-	if (max_len > UINT16_MAX || headroom + max_len > UINT16_MAX ||
-			headroom + max_len > p->layout.room_bytes)
-		return -EMSGSIZE;
-	return 0;
+	uint64_t bytes = (uint64_t)headroom + max_len;
+
+	return bytes > UINT16_MAX || bytes > p->layout.room_bytes ? -EMSGSIZE : 0;
 }
 
 static void
 carver_register(struct ppool *p, struct ppool_carver *c)
 {
-	rte_spinlock_lock(&p->depot.lock);
+	ppool_depot_wait(p);
 	c->next = p->depot.carvers;
 	p->depot.carvers = c;
 	PPOOL_COUNT(p->depot.nb_carvers, 1);
-	rte_spinlock_unlock(&p->depot.lock);
+	ppool_depot_leave(p);
 }
 
 static void
@@ -47,7 +54,7 @@ carver_unregister(struct ppool *p, struct ppool_carver *c)
 {
 	struct ppool_carver **link;
 
-	rte_spinlock_lock(&p->depot.lock);
+	ppool_depot_wait(p);
 	for (link = &p->depot.carvers; *link != c; link = &(*link)->next)
 		;
 	*link = c->next;
@@ -55,7 +62,7 @@ carver_unregister(struct ppool *p, struct ppool_carver *c)
 	__atomic_fetch_add(&p->stats.frag_alloc, c->frags, __ATOMIC_RELAXED);
 	__atomic_fetch_add(&p->stats.frag_alloc_bytes, c->bytes, __ATOMIC_RELAXED);
 	__atomic_fetch_add(&p->stats.page_open, c->pages, __ATOMIC_RELAXED);
-	rte_spinlock_unlock(&p->depot.lock);
+	ppool_depot_leave(p);
 }
 
 /*
@@ -90,6 +97,46 @@ rearm_init(uint64_t *rearm, const struct ppool_carver_conf *conf)
 	memcpy(rearm, &m.data_off, 2 * sizeof(rearm[0]));
 }
 
+/*
+ * Headers that this carver keeps, so that it can deliver what its lanes have received when none are
+ * to be had. Returns whether there are as many as it may need.
+ */
+static bool
+reserve_fill(struct ppool_carver *c)
+{
+	c->nb_reserve += ppool_slots_get(c->pool, c->reserve + c->nb_reserve,
+			c->max_reserve - c->nb_reserve);
+	return c->nb_reserve == c->max_reserve;
+}
+
+static __rte_noinline unsigned int
+reserve_take(struct ppool_carver *c, struct rte_mbuf **m, unsigned int n)
+{
+	n = RTE_MIN(n, c->nb_reserve);
+	c->nb_reserve -= n;
+	memcpy(m, c->reserve + c->nb_reserve, n * sizeof(m[0]));
+	return n;
+}
+
+/* Lanes, what a debug build appends to them, the reserve. */
+static struct ppool_carver *
+carver_allocate(const struct ppool_carver_conf *conf)
+{
+	uint32_t reserve = RTE_MIN((uint32_t)conf->nb_lanes, RESERVE_MAX);
+	size_t bytes = sizeof(struct ppool_carver) + conf->nb_lanes * sizeof(struct ppool_lane) +
+			ppool_debug_carver_bytes(conf->nb_lanes);
+	struct ppool_carver *c;
+
+	bytes = RTE_ALIGN_CEIL(bytes, sizeof(c->reserve[0]));
+	c = rte_zmalloc_socket("ppool_carver", bytes + reserve * sizeof(c->reserve[0]),
+			RTE_CACHE_LINE_SIZE, conf->socket_id);
+	if (c != NULL) {
+		c->reserve = RTE_PTR_ADD(c, bytes);
+		c->max_reserve = reserve;
+	}
+	return c;
+}
+
 struct ppool_carver *
 ppool_carver_create(struct rte_mempool *mp, const struct ppool_carver_conf *conf)
 {
@@ -105,10 +152,7 @@ ppool_carver_create(struct rte_mempool *mp, const struct ppool_carver_conf *conf
 		rte_errno = -ret;
 		return NULL;
 	}
-	c = rte_zmalloc_socket("ppool_carver",
-			sizeof(*c) + conf->nb_lanes * sizeof(c->lane[0]) +
-					ppool_debug_carver_bytes(conf->nb_lanes),
-			RTE_CACHE_LINE_SIZE, conf->socket_id);
+	c = carver_allocate(conf);
 	if (c == NULL) {
 		rte_errno = ENOMEM;
 		return NULL;
@@ -122,9 +166,10 @@ ppool_carver_create(struct rte_mempool *mp, const struct ppool_carver_conf *conf
 	rearm_init(c->rearm, conf);
 	c->nb_lanes = conf->nb_lanes;
 	c->owner = owner_of_carver(p);
+	c->driver = (uint16_t)ppool_owner_id();
 	ppool_carver_set_max_len(c, conf->max_len);
 	carver_register(p, c);
-	if (!ppool_slots_reserve(p, __atomic_load_n(&p->depot.nb_carvers, __ATOMIC_RELAXED))) {
+	if (!reserve_fill(c)) {
 		ppool_carver_free(c);
 		rte_errno = ENOMEM;
 		return NULL;
@@ -138,6 +183,20 @@ ppool_carver_frag_pool(const struct ppool_carver *c)
 	return c->pool->frag_mp;
 }
 
+/* The lists whose lock protects what was dropped as an owner, NULL where there are none. */
+static struct ppool_lcore *
+lists_of_owner(struct ppool *p, uint32_t owner)
+{
+	struct ppool_lcore *lc;
+
+	if (owner == PPOOL_OWNER_NONE)
+		return NULL;
+	PPOOL_LCORE_FOREACH(p, lc)
+		if (lc->drop_owner == owner)
+			break;
+	return lc;
+}
+
 /*
  * Another thread drives this carver now. The former owner may be freeing frags of the open pages
  * at this moment: its lock keeps it out while they change hands.
@@ -146,7 +205,7 @@ static __rte_noinline bool
 carver_pass(struct ppool_carver *c)
 {
 	struct ppool *p = c->pool;
-	struct ppool_lcore *former = c->owner == 0 ? NULL : p->lcore[c->owner - 1];
+	struct ppool_lcore *former = lists_of_owner(p, c->owner);
 	uint32_t owner = owner_of_carver(p);
 	unsigned int i;
 
@@ -156,6 +215,7 @@ carver_pass(struct ppool_carver *c)
 		if (c->lane[i].left != 0)
 			ppool_page_pass(&p->page[c->lane[i].page], owner);
 	c->owner = owner;
+	c->driver = (uint16_t)ppool_owner_id();
 	if (former != NULL)
 		ppool_unlock_visitor(&former->lock);
 	return true;
@@ -164,7 +224,7 @@ carver_pass(struct ppool_carver *c)
 static inline bool
 carver_enter(struct ppool_carver *c)
 {
-	return likely(c->owner == ppool_owner_id()) || carver_pass(c);
+	return likely(c->driver == ppool_owner_id()) || carver_pass(c);
 }
 
 /* Continue a page that another carver left behind. */
@@ -174,7 +234,8 @@ lane_adopt(struct ppool_carver *c, struct ppool_lane *l)
 	struct ppool *p = c->pool;
 	struct ppool_page *pg;
 
-	rte_spinlock_lock(&p->depot.lock);
+	if (!ppool_depot_enter(p))
+		return false;
 	pg = ppool_park_find(p, c->max_bytes + c->tail_bytes);
 	if (pg != NULL) {
 		l->page = (uint32_t)(pg - p->page);
@@ -185,7 +246,7 @@ lane_adopt(struct ppool_carver *c, struct ppool_lane *l)
 		ppool_unpark(p, pg);
 		ppool_page_adopt(pg, c->owner);
 	}
-	rte_spinlock_unlock(&p->depot.lock);
+	ppool_depot_leave(p);
 	return pg != NULL;
 }
 
@@ -224,6 +285,8 @@ lane_open(struct ppool_carver *c, struct ppool_lane *l)
 	if (unlikely(ppool_pages_get(p, &obj, 1) != 0))
 		return -ENOMEM;
 
+	if (unlikely(c->nb_reserve < c->max_reserve))
+		reserve_fill(c);
 	pages_prefetch(p);
 	ppool_debug_pages_out(p, &obj, 1, PPOOL_DEBUG_DATA);
 	pg = ppool_page_of(p, obj);
@@ -297,10 +360,10 @@ lane_abandon(struct ppool_carver *c, struct ppool_lane *l)
 	} else {
 		c->frags += l->frags;
 		c->bytes += ppool_lane_bytes(c, l);
-		rte_spinlock_lock(&p->depot.lock);
+		ppool_depot_wait(p);
 		ppool_park(p, pg, l->left + c->tail_bytes);
 		ppool_page_settle(pg, l->frags, 1);
-		rte_spinlock_unlock(&p->depot.lock);
+		ppool_depot_leave(p);
 	}
 	l->left = 0;
 }
@@ -328,35 +391,46 @@ ppool_carver_set_max_len(struct ppool_carver *c, uint32_t max_len)
 void
 ppool_carver_free(struct ppool_carver *c)
 {
+	struct ppool *p;
 	unsigned int i;
 
 	if (c == NULL)
 		return;
-	if (!carver_enter(c)) {
+	p = c->pool;
+	if (p != NULL && !carver_enter(c)) {
 		PPOOL_LOG(ERR,
-				"a carver of mempool %s is left behind: membarrier(2) is refused "
-				"to this process, free it where it was used",
-				c->pool->mp->name);
+				"a carver of mempool %s is left behind: its lcore's lists are out of "
+				"reach, as its process is stopped or membarrier(2) is refused to this "
+				"one; free it where it was used",
+				p->mp->name);
 		return;
 	}
-	ppool_debug_enter(c);
-	for (i = 0; i < c->nb_lanes; i++)
-		if (c->lane[i].left != 0)
-			lane_abandon(c, &c->lane[i]);
-	carver_unregister(c->pool, c);
-	ppool_reclaim(c->pool, true);
-	PPOOL_TSAN_RELEASE(&c->pool->depot.carvers);
+	if (p != NULL) {
+		ppool_debug_enter(c);
+		for (i = 0; i < c->nb_lanes; i++)
+			if (c->lane[i].left != 0)
+				lane_abandon(c, &c->lane[i]);
+		ppool_slots_return(p, c->reserve, c->nb_reserve);
+		carver_unregister(p, c);
+		ppool_reclaim(p, true);
+		PPOOL_TSAN_RELEASE(&p->depot.carvers);
+	}
 	rte_free(c);
 }
 
 unsigned int
 ppool_headers_get(struct ppool_carver *c, struct rte_mbuf **m, unsigned int n)
 {
+	unsigned int got = 0;
+
 	ppool_debug_enter(c);
 	c->now = 0;
-	n = carver_enter(c) ? ppool_slots_get(c->pool, m, n) : 0;
+	if (carver_enter(c))
+		got = ppool_slots_get(c->pool, m, n);
+	if (unlikely(got < n))
+		got += reserve_take(c, m + got, n - got);
 	ppool_debug_leave(c);
-	return n;
+	return got;
 }
 
 void
@@ -378,7 +452,7 @@ carve_page(struct ppool_carver *c, struct rte_mbuf **m, const uint32_t *len, uns
 	unsigned int i;
 
 	for (i = 0; i < n && l.left != 0; i++) {
-		if (unlikely(c->headroom + len[i] > c->max_bytes))
+		if (unlikely(len[i] > c->max_bytes - c->headroom))
 			break;
 		/* Even an empty frag is at least a byte. */
 		ppool_lane_cut(c, &l, m[i], RTE_MAX(len[i], 1u), 0);

@@ -28,6 +28,7 @@
  */
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -46,7 +47,14 @@ extern "C" {
 
 /** What the mbuf of a frag knows about its memory; m->shinfo points to its first member. */
 struct ppool_frag {
-	struct rte_mbuf_ext_shared_info shinfo; /**< what rte_mbuf needs of an external buffer */
+	__extension__ union {
+		struct rte_mbuf_ext_shared_info shinfo; /**< what rte_mbuf needs of it */
+		__extension__ struct {
+			uint8_t shinfo_used[offsetof(struct rte_mbuf_ext_shared_info, refcnt) +
+					sizeof(uint16_t)];
+			uint16_t owner; /**< who has taken this slot last; in the padding */
+		};
+	};
 	uint32_t page;        /**< index of the data page; of the next slot while idle */
 	uint32_t truesize;    /**< bytes of the data page that are this frag's; 0 while idle */
 	uint32_t header_page; /**< index of the header page this slot lies in */
@@ -72,13 +80,17 @@ struct ppool_carver {
 	uint16_t headroom;
 	uint64_t rearm[2]; /**< data_off, refcnt, nb_segs, port; ol_flags of every mbuf */
 	uint32_t nb_lanes;
-	uint32_t owner; /**< who drives this carver: lcore id + 1, 0 for other threads */
+	uint32_t owner;  /**< who drives it, where its lists protect what it drops; else 0 */
+	uint16_t driver; /**< who drives it */
+	uint16_t nb_reserve; /**< headers that it keeps for when none are to be had */
+	uint16_t max_reserve;
 	uint64_t frags; /**< frags cut from pages that are closed, since the carver was created */
 	uint64_t bytes; /**< truesize of these */
 	uint64_t pages; /**< pages opened, likewise */
 	uint32_t now; /**< when this burst opened a page, 0: not yet; reading the TSC takes long */
 	struct ppool *pool;
 	struct ppool_carver *next; /**< of the same pool */
+	struct rte_mbuf **reserve;
 	struct ppool_lane lane[] __rte_cache_aligned;
 };
 

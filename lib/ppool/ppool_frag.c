@@ -14,11 +14,12 @@
 
 /*
  * Drop the frags of 1 to PPOOL_BULK mbufs, those of one page in a row together. Pages that nobody
- * uses any more are left in pages. With self != 0, the lock of our lists is held.
+ * uses any more are left in pages. The slots are in the hands of me. With self != 0, me has the lock of
+ * its lists.
  */
 static inline unsigned int
-frags_drop(struct ppool *p, uint32_t self, struct rte_mbuf * const *m, unsigned int n, void **pages,
-		uint64_t *bytes)
+frags_drop(struct ppool *p, ppool_owner_t me, uint32_t self, struct rte_mbuf * const *m,
+		unsigned int n, void **pages, uint64_t *bytes)
 {
 	struct ppool_page *pg = &p->page[ppool_frag_of(p, m[0])->page];
 	struct ppool_uncharge uncharge;
@@ -53,6 +54,7 @@ frags_drop(struct ppool *p, uint32_t self, struct rte_mbuf * const *m, unsigned 
 			charged += frag->truesize + frag->slot_bytes;
 			frag->account = 0;
 		}
+		frag->owner = me;
 		frag->truesize = 0;
 	}
 	if (ppool_page_drop_as(pg, self, drop))
@@ -66,15 +68,15 @@ frags_drop(struct ppool *p, uint32_t self, struct rte_mbuf * const *m, unsigned 
 
 /* One bulk of frags: drop them, keep the headers, recycle the pages. */
 static inline void
-free_bulk(struct ppool *p, struct ppool_lcore *lc, struct rte_mbuf * const *m, unsigned int n)
+free_bulk(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
 {
+	struct ppool_lcore *lc = ppool_lcore_enter(p);
 	unsigned int nb_pages, nb_headers = n;
 	void *pages[PPOOL_BULK];
 	uint64_t bytes;
 
 	if (likely(lc != NULL)) {
-		ppool_lock_owner(&lc->lock);
-		nb_pages = frags_drop(p, ppool_owner_id(), m, n, pages, &bytes);
+		nb_pages = frags_drop(p, lc->owner, lc->drop_owner, m, n, pages, &bytes);
 		if (ppool_lcore_push_slots(lc, m, n))
 			nb_headers = 0;
 		if (nb_pages > 0) {
@@ -82,9 +84,9 @@ free_bulk(struct ppool *p, struct ppool_lcore *lc, struct rte_mbuf * const *m, u
 			if (ppool_lcore_push_pages(lc, pages, nb_pages))
 				nb_pages = 0;
 		}
-		ppool_unlock_owner(&lc->lock);
+		ppool_lcore_leave(lc);
 	} else {
-		nb_pages = frags_drop(p, 0, m, n, pages, &bytes);
+		nb_pages = frags_drop(p, (ppool_owner_t)ppool_owner_id(), 0, m, n, pages, &bytes);
 		PPOOL_STAT_ADD(p, lc, page_recycle, nb_pages);
 	}
 	if (unlikely(nb_headers > 0))
@@ -106,12 +108,11 @@ count_free(struct ppool_lcore *lc, uint32_t bytes)
 static __rte_noinline void
 free_any(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
 {
-	struct ppool_lcore *lc = ppool_lcore_get(p);
 	unsigned int k;
 
 	for (; n > 0; n -= k, m += k) {
 		k = RTE_MIN(n, PPOOL_BULK);
-		free_bulk(p, lc, m, k);
+		free_bulk(p, m, k);
 	}
 }
 
@@ -147,8 +148,9 @@ free_one(struct ppool *p, struct ppool_lcore *lc, struct rte_mbuf * const *m)
 	}
 	kept = ppool_lcore_push_slots(lc, m, 1);
 	if (likely(kept)) {
+		frag->owner = lc->owner;
 		frag->truesize = 0;
-		last = ppool_page_drop_as(pg, ppool_owner_id(), PPOOL_USER + bytes);
+		last = ppool_page_drop_as(pg, lc->drop_owner, PPOOL_USER + bytes);
 	}
 	ppool_tryunlock_owner(&lc->lock);
 	if (unlikely(!kept))

@@ -23,6 +23,8 @@
 #include <rte_common.h>
 #include <rte_cycles.h>
 
+#include "ppool_owner.h"
+
 /*
  * What is in use of a page: users << 32 | bytes, changed together by one atomic operation.
  *
@@ -52,10 +54,10 @@ enum ppool_kind {
 struct ppool_page {
 	uint64_t use;        /* users << 32 | bytes */
 	uint64_t owner_drop; /* dropped by owners while it is open; under their lock */
-	uint32_t owner;      /* ppool_owner_id() of the carver that has this page open, else 0 */
+	uint32_t owner;      /* of the carver that has this page open, else 0 */
 	uint8_t kind;        /* enum ppool_kind */
 	uint8_t parked;      /* its carver is gone and left open bytes; depot lock */
-	uint16_t opener;     /* of a data page: as owner was, also when it is closed */
+	ppool_owner_t holder; /* who opened a data page; of a tracked pool: who took it, 0: free */
 	uint32_t open;       /* bytes, at its end, that nobody had when it was opened or parked */
 	uint32_t idle;       /* of a header page: slots in the depot; depot lock */
 	uint32_t idle_first; /* the first of these, linked by ppool_frag.page */
@@ -129,7 +131,7 @@ static inline void
 ppool_page_open(struct ppool_page *pg, uint32_t owner, uint32_t now, uint32_t page_bytes)
 {
 	pg->kind = PPOOL_KIND_DATA;
-	pg->opener = (uint16_t)owner;
+	pg->holder = (ppool_owner_t)ppool_owner_id();
 	__atomic_store_n(&pg->opened, now, __ATOMIC_RELAXED);
 	__atomic_store_n(&pg->owner, owner, __ATOMIC_RELAXED);
 	__atomic_store_n(&pg->use, PPOOL_BIAS * PPOOL_USER + page_bytes, __ATOMIC_RELAXED);
@@ -142,25 +144,27 @@ ppool_page_mono(struct ppool_page *pg, uint32_t page_bytes)
 {
 	pg->kind = PPOOL_KIND_DATA;
 	pg->owner = 0;
-	pg->opener = 0;
+	pg->holder = (ppool_owner_t)ppool_owner_id();
 	pg->opened = 0;
 	__atomic_store_n(&pg->use, PPOOL_USER + page_bytes, __ATOMIC_RELAXED);
 }
 
-/* It is divided into slots, none of which is idle yet. */
+/* It is divided into slots, which are formatted. */
 static inline void
 ppool_page_split(struct ppool_page *pg)
 {
-	pg->kind = PPOOL_KIND_HEADER;
-	pg->idle = 0;
-	pg->idle_first = PPOOL_NONE;
+	__atomic_store_n(&pg->kind, PPOOL_KIND_HEADER, __ATOMIC_RELEASE);
 }
 
-/* Back to a free page: the caller was its last user. */
+/*
+ * Back to a free page: the caller was its last user. It belongs to nobody before it is in a list: if
+ * the process of the caller ends in between, it is found by that.
+ */
 static inline void
 ppool_page_retire(struct ppool_page *pg)
 {
-	pg->kind = PPOOL_KIND_WHOLE;
+	pg->holder = PPOOL_OWNER_NONE;
+	__atomic_store_n(&pg->kind, PPOOL_KIND_WHOLE, __ATOMIC_RELEASE);
 }
 
 /* Nothing was cut off an open page. */

@@ -81,3 +81,17 @@ ppool_park_release(struct ppool *p)
 	}
 	return n;
 }
+
+/* Make the list anew, from what the pages say of themselves. */
+void
+ppool_park_repair(struct ppool *p)
+{
+	struct ppool_depot *d = &p->depot;
+	uint32_t i;
+
+	d->parked_first = PPOOL_NONE;
+	d->nb_parked = 0;
+	for (i = 0; p->page != NULL && i < p->mp->size; i++)
+		if (p->page[i].kind == PPOOL_KIND_DATA && p->page[i].parked)
+			ppool_park(p, &p->page[i], p->page[i].open);
+}

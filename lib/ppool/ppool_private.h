@@ -52,11 +52,9 @@
 #include "ppool_carver.h"
 #include "ppool_debug.h"
 #include "ppool_lock.h"
+#include "ppool_log.h"
+#include "ppool_owner.h"
 #include "ppool_page.h"
-
-extern int ppool_logtype;
-#define PPOOL_LOG(level, fmt, ...) \
-	rte_log(RTE_LOG_##level, ppool_logtype, "PPOOL: " fmt "\n", ##__VA_ARGS__)
 
 /* Free pages one lcore keeps at hand. */
 #define PPOOL_LCORE_PAGES 1024u
@@ -78,6 +76,8 @@ struct ppool_lcore {
 	uint32_t nb_pages;
 	uint32_t max_pages;
 	uint32_t nb_headers;
+	ppool_owner_t owner;      /* constant */
+	ppool_owner_t drop_owner; /* owner where ppool_page_drop_as() may be told of it, else 0 */
 	int64_t whole;            /* ordinary objects handed out minus taken back here */
 	struct ppool_stats stats; /* written by the owner only */
 	uint32_t nb_spare;        /* pages in the magazine: PPOOL_MAGAZINE or 0 */
@@ -85,11 +85,12 @@ struct ppool_lcore {
 	void *pages[PPOOL_LCORE_PAGES] __rte_cache_aligned;
 	struct rte_mbuf *headers[PPOOL_LCORE_HEADERS];
 	void *magazine[PPOOL_MAGAZINE]; /* the first spare one, whoever has it now */
+	struct ppool_lcore *next;       /* of the same pool, constant */
 } __rte_cache_aligned;
 
 /* Header pages with idle slots, and pages of carvers that are gone. */
 struct ppool_depot {
-	rte_spinlock_t lock;
+	struct ppool_mutex lock;
 	uint32_t first;         /* header pages with slots in the depot */
 	uint32_t nb_idle;       /* slots in the depot */
 	uint32_t nb_idle_pages; /* header pages with all slots in the depot */
@@ -98,7 +99,9 @@ struct ppool_depot {
 	uint32_t nb_parked;
 	uint32_t nb_carvers;
 	struct ppool_carver *carvers;
-	uint64_t reclaim_mark; /* frags freed when the last reclaim found nothing */
+	uint64_t reclaim_mark; /* frags freed when reclaim is of use again */
+	uint32_t reclaim_step; /* how many more after one that found nothing */
+	struct rte_mbuf *limbo; /* slots put while the depot was stuck, linked by next; atomic */
 };
 
 struct ppool {
@@ -114,13 +117,19 @@ struct ppool {
 	uint64_t free_cb;     /* ppool_free_pinned() in the process that split the pool */
 	/* NULL until a frag is first charged */
 	struct ppool_accounts *accounts;
-	struct ppool_lcore *lcore[RTE_MAX_LCORE];
+	uint8_t tracked;  /* several processes use it: who takes a page is noted in it */
+	uint8_t foreign;  /* a process has used it that did not make it */
+	uint32_t creator; /* the process that made it */
 	struct ppool_debug *debug; /* NULL but in a debug build */
+	struct ppool_lcore *lists; /* of all owners; none is ever taken out */
+	struct ppool_lcore *lcore[PPOOL_OWNERS];
 
-	rte_spinlock_t create_lock __rte_cache_aligned;
-	rte_spinlock_t shared_lock;
+	struct ppool_mutex create_lock __rte_cache_aligned;
+	struct ppool_mutex shared_lock;
 	uint32_t nb_full;
 	uint32_t nb_loose;
+	uint32_t limbo;    /* pages put while the shared part was stuck, by ppool_page.next; atomic */
+	uint32_t nb_limbo; /* atomic */
 	void ***magazine;         /* for all pages, the full ones first */
 	void **loose;             /* free pages in no magazine, room for all */
 	int64_t whole;            /* as in ppool_lcore, for threads that are no lcore; atomic */
@@ -128,36 +137,47 @@ struct ppool {
 	struct ppool_depot depot __rte_cache_aligned;
 } __rte_cache_aligned;
 
-/* Who we are, as in ppool_page.owner: 0 where this thread is no lcore. */
-static inline uint32_t
-ppool_owner_id(void)
-{
-	return rte_lcore_id() + 1;
-}
+#define PPOOL_LCORE_FOREACH(p, lc) \
+	for (lc = __atomic_load_n(&(p)->lists, __ATOMIC_ACQUIRE); lc != NULL; lc = lc->next)
 
 /* ppool_freelist.c */
-struct ppool_lcore *ppool_lcore_create(struct ppool *p, unsigned int id);
+
+/* Make our lists where this thread is an lcore, else return NULL. */
+struct ppool_lcore *ppool_lcore_missing(struct ppool *p);
+/* A visitor is stopped in our lists: do without them. Returns NULL. */
+struct ppool_lcore *ppool_lcore_desert(struct ppool *p, struct ppool_lcore *lc);
 
 /* As ppool_lcore_get(), but NULL also where these lists are still to be made. */
 static inline struct ppool_lcore *
 ppool_lcore_existing(const struct ppool *p)
 {
-	unsigned int id = rte_lcore_id();
-
-	return likely(id < RTE_MAX_LCORE) ? p->lcore[id] : NULL;
+	return p->lcore[ppool_owner_id()];
 }
 
 /* Our own lists, or NULL where this thread is no lcore: then only the shared ones are used. */
 static inline struct ppool_lcore *
 ppool_lcore_get(struct ppool *p)
 {
-	unsigned int id = rte_lcore_id();
+	struct ppool_lcore *lc = ppool_lcore_existing(p);
 
-	if (unlikely(id >= RTE_MAX_LCORE))
-		return NULL;
-	if (unlikely(p->lcore[id] == NULL))
-		return ppool_lcore_create(p, id);
-	return p->lcore[id];
+	return likely(lc != NULL) ? lc : ppool_lcore_missing(p);
+}
+
+/* Our own lists, locked, or NULL. */
+static inline struct ppool_lcore *
+ppool_lcore_enter(struct ppool *p)
+{
+	struct ppool_lcore *lc = ppool_lcore_get(p);
+
+	if (unlikely(lc == NULL) || likely(ppool_lock_owner(&lc->lock)))
+		return lc;
+	return ppool_lcore_desert(p, lc);
+}
+
+static inline void
+ppool_lcore_leave(struct ppool_lcore *lc)
+{
+	ppool_unlock_owner(&lc->lock);
 }
 
 /* Add to a counter that is read without the lock or by others than the thread that may write it. */
@@ -230,11 +250,17 @@ ppool_lcore_push_slots(struct ppool_lcore *lc, struct rte_mbuf * const *m, unsig
 	if (unlikely(n > PPOOL_LCORE_HEADERS - old))
 		return false;
 	rte_memcpy(&lc->headers[old], m, n * sizeof(m[0]));
-	__atomic_store_n(&lc->nb_headers, old + n, __ATOMIC_RELAXED);
+	__atomic_store_n(&lc->nb_headers, old + n, __ATOMIC_RELEASE);
 	return true;
 }
 
-void ppool_slots_add_page(struct ppool *p, void *obj);
+/* Returns false where the depot is stuck. */
+bool ppool_slots_add_page(struct ppool *p, void *obj);
+/* Lock the depot. Returns false, without it, where a process was stopped inside. */
+bool ppool_depot_enter(struct ppool *p);
+/* The same for as long as it takes: set-up paths. */
+void ppool_depot_wait(struct ppool *p);
+void ppool_depot_leave(struct ppool *p);
 /* Take idle slots from the depot. Returns how many. */
 unsigned int ppool_depot_pop(struct ppool *p, struct rte_mbuf **m, unsigned int n);
 /* The same of one slot page. */
@@ -254,14 +280,16 @@ struct ppool_page *ppool_park_find(struct ppool *p, uint32_t bytes);
 void ppool_park(struct ppool *p, struct ppool_page *pg, uint32_t open);
 void ppool_unpark(struct ppool *p, struct ppool_page *pg);
 unsigned int ppool_park_release(struct ppool *p);
+void ppool_park_repair(struct ppool *p);
 
 /* ppool_supply.c */
 
 /* Take n free pages, wherever they are. All or none. */
 int ppool_pages_get(struct ppool *p, void **obj, unsigned int n);
+/* The same for rte_mempool, whose cache of this lcore is in the midst of a change. */
+int ppool_pages_get_whole(struct ppool *p, void **obj, unsigned int n);
 /* Take n idle slots, wherever they are. Returns how many. */
 unsigned int ppool_slots_get(struct ppool *p, struct rte_mbuf **m, unsigned int n);
-bool ppool_slots_reserve(struct ppool *p, unsigned int pages);
 /* Collect pages that are not free but that nobody uses. */
 bool ppool_reclaim(struct ppool *p, bool force);
 

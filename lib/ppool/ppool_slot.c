@@ -59,6 +59,7 @@ slot_format(const struct ppool *p, const struct ppool_page *pg, uint32_t i)
 	frag->shinfo.free_cb = ppool_free_pinned;
 	frag->shinfo.fcb_opaque = m;
 	rte_mbuf_ext_refcnt_set(&frag->shinfo, 1);
+	frag->owner = PPOOL_OWNER_NONE;
 	frag->header_page = (uint32_t)(pg - p->page);
 	frag->slot_bytes = slot_share(p, i + 1) - slot_share(p, i);
 }
@@ -89,13 +90,17 @@ depot_unlink(struct ppool *p, struct ppool_page *pg)
 		p->page[pg->next].prev = pg->prev;
 }
 
-/* Returns the header page that has one more idle slot now. */
+/*
+ * Returns the header page that has one more idle slot now. A slot that belongs to nobody is in the
+ * depot: depot_repair() goes by that.
+ */
 static struct ppool_page *
 depot_push(struct ppool *p, struct rte_mbuf *m)
 {
 	struct ppool_frag *frag = ppool_frag_of(p, m);
 	struct ppool_page *pg = &p->page[frag->header_page];
 
+	frag->owner = PPOOL_OWNER_NONE;
 	frag->page = pg->idle_first;
 	pg->idle_first = slot_index(p, pg, m);
 	if (pg->idle++ == 0)
@@ -110,6 +115,7 @@ depot_push(struct ppool *p, struct rte_mbuf *m)
 static unsigned int
 depot_pop_from(struct ppool *p, struct ppool_page *pg, struct rte_mbuf **m, unsigned int n)
 {
+	struct ppool_frag *frag;
 	unsigned int i;
 
 	n = RTE_MIN(n, pg->idle);
@@ -119,7 +125,9 @@ depot_pop_from(struct ppool *p, struct ppool_page *pg, struct rte_mbuf **m, unsi
 		p->depot.nb_idle_pages--;
 	for (i = 0; i < n; i++) {
 		m[i] = ppool_slot_at(p, pg, pg->idle_first);
-		pg->idle_first = ppool_frag_of(p, m[i])->page;
+		frag = ppool_frag_of(p, m[i]);
+		pg->idle_first = frag->page;
+		frag->owner = (ppool_owner_t)ppool_owner_id();
 	}
 	pg->idle -= n;
 	if (pg->idle == 0)
@@ -139,28 +147,121 @@ depot_pop(struct ppool *p, struct rte_mbuf **m, unsigned int n)
 	return got;
 }
 
-/* Turn a page into a header page. */
+/*
+ * Limbo: where slots are put while the depot is stuck. Whoever has the depot lock next takes all of
+ * them.
+ */
+
+static void
+limbo_push(struct ppool *p, struct rte_mbuf *m)
+{
+	struct rte_mbuf *first = __atomic_load_n(&p->depot.limbo, __ATOMIC_RELAXED);
+
+	ppool_frag_of(p, m)->owner = PPOOL_OWNER_LIMBO;
+	do {
+		m->next = first;
+	} while (!__atomic_compare_exchange_n(&p->depot.limbo, &first, m, true, __ATOMIC_RELEASE,
+			__ATOMIC_RELAXED));
+}
+
+static __rte_noinline void
+limbo_drain(struct ppool *p)
+{
+	struct rte_mbuf *m = __atomic_exchange_n(&p->depot.limbo, NULL, __ATOMIC_ACQUIRE), *next;
+
+	for (; m != NULL; m = next) {
+		next = m->next;
+		m->next = NULL;
+		depot_push(p, m);
+	}
+}
+
+/* Add a slot page with those of its slots that nobody has. */
 static void
 depot_add_page(struct ppool *p, struct ppool_page *pg)
 {
+	const struct ppool_frag *frag;
 	uint32_t i;
 
-	ppool_page_split(pg);
+	pg->idle = 0;
+	pg->idle_first = PPOOL_NONE;
 	for (i = p->layout.slots; i-- > 0;) {
-		slot_format(p, pg, i);
-		depot_push(p, ppool_slot_at(p, pg, i));
+		frag = ppool_frag_of(p, ppool_slot_at(p, pg, i));
+		if (frag->truesize == 0 && frag->owner == PPOOL_OWNER_NONE)
+			depot_push(p, ppool_slot_at(p, pg, i));
 	}
 	PPOOL_COUNT(p->depot.nb_header_pages, 1);
 }
 
+/* The process that held the depot lock has ended: make the lists anew, from the slots. */
+static __rte_noinline void
+depot_repair(struct ppool *p)
+{
+	struct ppool_depot *d = &p->depot;
+	uint32_t i;
+
+	d->first = PPOOL_NONE;
+	d->nb_idle = 0;
+	d->nb_idle_pages = 0;
+	d->nb_header_pages = 0;
+	for (i = 0; p->page != NULL && i < p->mp->size; i++)
+		if (p->page[i].kind == PPOOL_KIND_HEADER)
+			depot_add_page(p, &p->page[i]);
+	ppool_park_repair(p);
+}
+
+static void
+depot_settle(struct ppool *p, enum ppool_locked locked)
+{
+	if (unlikely(locked == PPOOL_TAKEN_OVER))
+		depot_repair(p);
+	if (unlikely(__atomic_load_n(&p->depot.limbo, __ATOMIC_RELAXED) != NULL))
+		limbo_drain(p);
+}
+
+bool
+ppool_depot_enter(struct ppool *p)
+{
+	enum ppool_locked locked = ppool_mutex_lock(&p->depot.lock);
+
+	if (unlikely(locked == PPOOL_STUCK))
+		return false;
+	depot_settle(p, locked);
+	return true;
+}
+
 void
+ppool_depot_wait(struct ppool *p)
+{
+	depot_settle(p, ppool_mutex_wait(&p->depot.lock));
+}
+
+void
+ppool_depot_leave(struct ppool *p)
+{
+	ppool_mutex_unlock(&p->depot.lock);
+}
+
+/*
+ * Formatted while nobody knows of it: neither is the depot locked for so long, nor is a page that a
+ * process leaves half done taken for a slot page.
+ */
+bool
 ppool_slots_add_page(struct ppool *p, void *obj)
 {
+	struct ppool_page *pg = ppool_page_of(p, obj);
+	uint32_t i;
+
+	for (i = 0; i < p->layout.slots; i++)
+		slot_format(p, pg, i);
+	if (!ppool_depot_enter(p))
+		return false;
 	ppool_debug_pages_out(p, &obj, 1, PPOOL_DEBUG_HEADER);
-	rte_spinlock_lock(&p->depot.lock);
-	depot_add_page(p, ppool_page_of(p, obj));
-	rte_spinlock_unlock(&p->depot.lock);
+	ppool_page_split(pg);
+	depot_add_page(p, pg);
+	ppool_depot_leave(p);
 	__atomic_fetch_add(&p->stats.header_page_get, 1, __ATOMIC_RELAXED);
+	return true;
 }
 
 /* Give a wholly idle header page back. */
@@ -200,18 +301,20 @@ ppool_depot_release(struct ppool *p, unsigned int keep)
 unsigned int
 ppool_depot_pop(struct ppool *p, struct rte_mbuf **m, unsigned int n)
 {
-	rte_spinlock_lock(&p->depot.lock);
+	if (!ppool_depot_enter(p))
+		return 0;
 	n = depot_pop(p, m, n);
-	rte_spinlock_unlock(&p->depot.lock);
+	ppool_depot_leave(p);
 	return n;
 }
 
 unsigned int
 ppool_depot_pop_from(struct ppool *p, uint32_t page, struct rte_mbuf **m, unsigned int n)
 {
-	rte_spinlock_lock(&p->depot.lock);
+	if (!ppool_depot_enter(p))
+		return 0;
 	n = depot_pop_from(p, &p->page[page], m, n);
-	rte_spinlock_unlock(&p->depot.lock);
+	ppool_depot_leave(p);
 	ppool_debug_headers_out(p, m, n);
 	return n;
 }
@@ -219,88 +322,107 @@ ppool_depot_pop_from(struct ppool *p, uint32_t page, struct rte_mbuf **m, unsign
 void
 ppool_depot_push(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
 {
-	struct ppool_depot *d = &p->depot;
 	struct ppool_page *pg;
 	unsigned int i;
 
-	rte_spinlock_lock(&d->lock);
+	if (unlikely(!ppool_depot_enter(p))) {
+		for (i = 0; i < n; i++)
+			limbo_push(p, m[i]);
+		return;
+	}
 	for (i = 0; i < n; i++) {
 		pg = depot_push(p, m[i]);
-		if (pg->idle == p->layout.slots &&
-				d->nb_idle_pages > d->nb_carvers + PPOOL_IDLE_PAGES)
+		if (pg->idle == p->layout.slots && p->depot.nb_idle_pages > PPOOL_IDLE_PAGES)
 			depot_page_home(p, pg);
 	}
-	rte_spinlock_unlock(&d->lock);
+	ppool_depot_leave(p);
 }
 
-/* Move the idle slots of an lcore to the depot. */
+/* Idle slots of an lcore */
+
+/* They are in our hands now. */
 static void
-lcore_slots_flush(struct ppool *p, struct ppool_lcore *lc, bool self)
+slots_mark(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
 {
-	struct rte_mbuf *m[PPOOL_LCORE_HEADERS];
+	while (n-- > 0)
+		ppool_frag_of(p, m[n])->owner = (ppool_owner_t)ppool_owner_id();
+}
+
+/* Take all idle slots of an lcore, ours or not. Returns how many. */
+static unsigned int
+lcore_slots_take(struct ppool *p, struct ppool_lcore *lc, struct rte_mbuf **m)
+{
 	unsigned int n;
 
-	if (__atomic_load_n(&lc->nb_headers, __ATOMIC_RELAXED) == 0)
-		return;
-	if (self)
-		ppool_lock_owner(&lc->lock);
-	else if (!ppool_lock_visitor(&lc->lock))
-		return;
+	if (__atomic_load_n(&lc->nb_headers, __ATOMIC_RELAXED) == 0 ||
+			!ppool_lock_visitor(&lc->lock))
+		return 0;
 	n = lc->nb_headers;
 	memcpy(m, lc->headers, n * sizeof(m[0]));
-	__atomic_store_n(&lc->nb_headers, 0, __ATOMIC_RELAXED);
-	if (self)
-		ppool_unlock_owner(&lc->lock);
-	else
-		ppool_unlock_visitor(&lc->lock);
-	ppool_depot_push(p, m, n);
+	slots_mark(p, m, n);
+	__atomic_store_n(&lc->nb_headers, 0, __ATOMIC_RELEASE);
+	ppool_unlock_visitor(&lc->lock);
+	return n;
 }
 
 void
 ppool_slots_flush_all(struct ppool *p)
 {
-	struct ppool_lcore *self = ppool_lcore_get(p);
-	unsigned int id;
+	struct rte_mbuf *m[PPOOL_LCORE_HEADERS];
+	struct ppool_lcore *lc;
+	unsigned int n;
 
-	for (id = 0; id < RTE_MAX_LCORE; id++)
-		if (p->lcore[id] != NULL)
-			lcore_slots_flush(p, p->lcore[id], p->lcore[id] == self);
+	PPOOL_LCORE_FOREACH(p, lc) {
+		n = lcore_slots_take(p, lc, m);
+		if (n > 0)
+			ppool_depot_push(p, m, n);
+	}
 }
 
-/* The lcore has no room: its coldest half goes to the depot, or the new ones if many. */
+/* Our lists are full: their coldest half goes to the depot. Our lock held. Returns how many. */
+static unsigned int
+lcore_slots_cool(struct ppool_lcore *lc, struct rte_mbuf **cold)
+{
+	unsigned int k = RTE_MIN(lc->nb_headers, PPOOL_HEADER_BATCH), rest = lc->nb_headers - k;
+
+	__atomic_store_n(&lc->nb_headers, 0, __ATOMIC_RELAXED);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	memcpy(cold, lc->headers, k * sizeof(cold[0]));
+	memmove(lc->headers, lc->headers + k, rest * sizeof(cold[0]));
+	__atomic_store_n(&lc->nb_headers, rest, __ATOMIC_RELEASE);
+	return k;
+}
+
+/* No room: the coldest half of those of the lcore goes to the depot, or the new ones if many. */
 static __rte_noinline void
-slots_put_slow(struct ppool *p, struct ppool_lcore *lc, struct rte_mbuf * const *m, unsigned int n)
+slots_put_slow(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
 {
 	struct rte_mbuf *cold[PPOOL_LCORE_HEADERS];
+	struct ppool_lcore *lc = n > PPOOL_HEADER_BATCH ? NULL : ppool_lcore_enter(p);
 	unsigned int k;
 
-	if (lc == NULL || n > PPOOL_HEADER_BATCH) {
+	if (lc == NULL) {
 		ppool_depot_push(p, m, n);
 		return;
 	}
-	ppool_lock_owner(&lc->lock);
-	k = RTE_MIN(lc->nb_headers, PPOOL_HEADER_BATCH);
-	memcpy(cold, lc->headers, k * sizeof(cold[0]));
-	memmove(lc->headers, lc->headers + k, (lc->nb_headers - k) * sizeof(cold[0]));
-	memcpy(&lc->headers[lc->nb_headers - k], m, n * sizeof(m[0]));
-	__atomic_store_n(&lc->nb_headers, lc->nb_headers - k + n, __ATOMIC_RELAXED);
-	ppool_unlock_owner(&lc->lock);
+	k = lcore_slots_cool(lc, cold);
+	ppool_lcore_push_slots(lc, m, n);
+	ppool_lcore_leave(lc);
 	ppool_depot_push(p, cold, k);
 }
 
 void
 ppool_slots_put(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
 {
-	struct ppool_lcore *lc = ppool_lcore_get(p);
+	struct ppool_lcore *lc = ppool_lcore_enter(p);
+	bool done = false;
 
 	if (likely(lc != NULL)) {
-		ppool_lock_owner(&lc->lock);
-		if (ppool_lcore_push_slots(lc, m, n))
-			n = 0;
-		ppool_unlock_owner(&lc->lock);
+		done = ppool_lcore_push_slots(lc, m, n);
+		ppool_lcore_leave(lc);
 	}
-	if (unlikely(n > 0))
-		slots_put_slow(p, lc, m, n);
+	if (unlikely(!done))
+		slots_put_slow(p, m, n);
 }
 
 /*
@@ -311,6 +433,7 @@ void
 ppool_slots_return(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
 {
 	ppool_debug_headers_in(p, m, n);
+	slots_mark(p, m, n);
 	ppool_slots_put(p, m, n);
 	__atomic_store_n(&p->depot.reclaim_mark, 0, __ATOMIC_RELAXED);
 }

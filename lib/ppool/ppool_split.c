@@ -217,10 +217,10 @@ ppool_frag_pool(struct rte_mempool *mp)
 		return NULL;
 	}
 	ppool_check_free_cb(p);
-	rte_spinlock_lock(&p->create_lock);
+	ppool_mutex_wait(&p->create_lock);
 	if (p->frag_mp == NULL)
 		err = pool_split(p);
-	rte_spinlock_unlock(&p->create_lock);
+	ppool_mutex_unlock(&p->create_lock);
 	rte_errno = err;
 	return err != 0 ? NULL : p->frag_mp;
 }

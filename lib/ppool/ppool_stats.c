@@ -39,19 +39,18 @@ ppool_stats_get(struct rte_mempool *mp, struct ppool_stats *stats)
 {
 	struct ppool *p = ppool_from_mempool(mp);
 	const struct ppool_carver *c;
-	unsigned int id;
+	const struct ppool_lcore *lc;
 
 	if (p == NULL)
 		return -ENOTSUP;
 	memset(stats, 0, sizeof(*stats));
-	rte_spinlock_lock(&p->depot.lock);
+	ppool_depot_wait(p);
 	stats_add(stats, &p->stats);
 	for (c = p->depot.carvers; c != NULL; c = c->next)
 		carver_stats_add(stats, c);
-	rte_spinlock_unlock(&p->depot.lock);
-	for (id = 0; id < RTE_MAX_LCORE; id++)
-		if (p->lcore[id] != NULL)
-			stats_add(stats, &p->lcore[id]->stats);
+	ppool_depot_leave(p);
+	PPOOL_LCORE_FOREACH(p, lc)
+		stats_add(stats, &lc->stats);
 	return 0;
 }
 

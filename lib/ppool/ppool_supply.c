@@ -12,23 +12,33 @@
 
 #include "ppool_freelist.h"
 
+/* After searches in vain, the next waits for so many more frees at most. */
+#define RECLAIM_STEP_MAX 32u
+
 static uint64_t
 frags_freed(const struct ppool *p)
 {
 	uint64_t n = __atomic_load_n(&p->stats.frag_free, __ATOMIC_RELAXED);
-	unsigned int id;
+	const struct ppool_lcore *lc;
 
-	for (id = 0; id < RTE_MAX_LCORE; id++)
-		if (p->lcore[id] != NULL)
-			n += __atomic_load_n(&p->lcore[id]->stats.frag_free, __ATOMIC_RELAXED);
+	PPOOL_LCORE_FOREACH(p, lc)
+		n += __atomic_load_n(&lc->stats.frag_free, __ATOMIC_RELAXED);
 	return n;
 }
 
+/* A search visits the lists of all lcores, which costs a system call each: one in vain is rare. */
+static void
+reclaim_note(struct ppool_depot *d, uint64_t freed, unsigned int found)
+{
+	d->reclaim_step = found > 0 ? 0 : RTE_MIN(2 * d->reclaim_step + 1, RECLAIM_STEP_MAX);
+	__atomic_store_n(&d->reclaim_mark, found > 0 ? 0 : freed + d->reclaim_step,
+			__ATOMIC_RELAXED);
+}
+
 /*
- * Collect pages that are not free but that nobody uses: idle header pages but for one for each
- * carver, which needs headers to deliver what it has received, and parked pages. Returns whether
- * there were any. Unless forced, fails cheaply while nothing is freed, as callers poll an
- * exhausted pool.
+ * Collect pages that are not free but that nobody uses: wholly idle slot pages, and parked pages.
+ * Returns whether there were any. Unless forced, fails cheaply while little is freed, as callers
+ * poll an exhausted pool.
  */
 bool
 ppool_reclaim(struct ppool *p, bool force)
@@ -38,18 +48,15 @@ ppool_reclaim(struct ppool *p, bool force)
 
 	if (p->frag_mp == NULL)
 		return false;
-	freed = frags_freed(p) + 1;
-	if (!force && __atomic_load_n(&p->depot.reclaim_mark, __ATOMIC_RELAXED) == freed)
+	freed = frags_freed(p);
+	if (!force && freed < __atomic_load_n(&p->depot.reclaim_mark, __ATOMIC_RELAXED))
 		return false;
 	ppool_slots_flush_all(p);
-	rte_spinlock_lock(&p->depot.lock);
-	/* Header pages in use serve the carvers, too. */
-	n = p->depot.nb_header_pages - p->depot.nb_idle_pages;
-	n = ppool_depot_release(p, p->depot.nb_carvers - RTE_MIN(n, p->depot.nb_carvers));
-	n += ppool_park_release(p);
-	if (n == 0)
-		__atomic_store_n(&p->depot.reclaim_mark, freed, __ATOMIC_RELAXED);
-	rte_spinlock_unlock(&p->depot.lock);
+	if (!ppool_depot_enter(p))
+		return false;
+	n = ppool_depot_release(p, 0) + ppool_park_release(p);
+	reclaim_note(&p->depot, freed, n);
+	ppool_depot_leave(p);
 	return n > 0;
 }
 
@@ -58,18 +65,39 @@ ppool_reclaim(struct ppool *p, bool force)
 static __rte_noinline int
 pages_get_slow(struct ppool *p, void **obj, unsigned int n)
 {
-	struct ppool_lcore *lc = ppool_lcore_get(p);
-
-	if (n <= p->mp->size && ppool_reclaim(p, false) && ppool_freelist_get(p, obj, n) == 0)
+	if (n <= p->mp->size && ppool_reclaim(p, n > PPOOL_BULK) &&
+			ppool_freelist_get(p, obj, n) == 0)
 		return 0;
-	PPOOL_STAT_ADD(p, lc, page_empty, 1);
+	PPOOL_STAT_ADD(p, ppool_lcore_get(p), page_empty, 1);
 	return -ENOBUFS;
+}
+
+int
+ppool_pages_get_whole(struct ppool *p, void **obj, unsigned int n)
+{
+	return likely(ppool_freelist_get(p, obj, n) == 0) ? 0 : pages_get_slow(p, obj, n);
+}
+
+/* Pages that rte_mempool keeps for this lcore. Returns whether there were any. */
+static bool
+cache_flush(struct ppool *p)
+{
+	struct rte_mempool_cache *cache = rte_mempool_default_cache(p->mp, rte_lcore_id());
+
+	if (cache == NULL || cache->len == 0)
+		return false;
+	rte_mempool_cache_flush(cache, p->mp);
+	return true;
 }
 
 int
 ppool_pages_get(struct ppool *p, void **obj, unsigned int n)
 {
-	return likely(ppool_freelist_get(p, obj, n) == 0) ? 0 : pages_get_slow(p, obj, n);
+	if (likely(ppool_freelist_get(p, obj, n) == 0))
+		return 0;
+	if (cache_flush(p) && ppool_freelist_get(p, obj, n) == 0)
+		return 0;
+	return pages_get_slow(p, obj, n);
 }
 
 /* Slots */
@@ -82,22 +110,15 @@ slots_grow(struct ppool *p)
 
 	if (ppool_pages_get(p, &obj, 1) != 0)
 		return false;
-	ppool_slots_add_page(p, obj);
-	return true;
-}
-
-bool
-ppool_slots_reserve(struct ppool *p, unsigned int pages)
-{
-	while (__atomic_load_n(&p->depot.nb_header_pages, __ATOMIC_RELAXED) < pages)
-		if (!slots_grow(p))
-			return false;
-	return true;
+	if (ppool_slots_add_page(p, obj))
+		return true;
+	ppool_freelist_put(p, &obj, 1);
+	return false;
 }
 
 /* The lcore has none: from the depot, from new pages, from other lcores. */
 static __rte_noinline unsigned int
-slots_get_slow(struct ppool *p, struct ppool_lcore *lc, struct rte_mbuf **m, unsigned int n)
+slots_get_slow(struct ppool *p, struct rte_mbuf **m, unsigned int n)
 {
 	struct rte_mbuf *later[PPOOL_HEADER_BATCH];
 	unsigned int got, k;
@@ -109,7 +130,8 @@ slots_get_slow(struct ppool *p, struct ppool_lcore *lc, struct rte_mbuf **m, uns
 		ppool_slots_flush_all(p);
 		got += ppool_depot_pop(p, m + got, n - got);
 	}
-	if (lc == NULL || __atomic_load_n(&p->depot.nb_idle, __ATOMIC_RELAXED) == 0)
+	if (ppool_lcore_get(p) == NULL ||
+			__atomic_load_n(&p->depot.nb_idle, __ATOMIC_RELAXED) == 0)
 		return got;
 	k = ppool_depot_pop(p, later, RTE_DIM(later));
 	ppool_slots_put(p, later, k);
@@ -119,18 +141,17 @@ slots_get_slow(struct ppool *p, struct ppool_lcore *lc, struct rte_mbuf **m, uns
 unsigned int
 ppool_slots_get(struct ppool *p, struct rte_mbuf **m, unsigned int n)
 {
-	struct ppool_lcore *lc = ppool_lcore_get(p);
+	struct ppool_lcore *lc = ppool_lcore_enter(p);
 	unsigned int k = 0;
 
 	if (likely(lc != NULL)) {
-		ppool_lock_owner(&lc->lock);
 		k = RTE_MIN(n, lc->nb_headers);
 		__atomic_store_n(&lc->nb_headers, lc->nb_headers - k, __ATOMIC_RELAXED);
 		rte_memcpy(m, &lc->headers[lc->nb_headers], k * sizeof(m[0]));
-		ppool_unlock_owner(&lc->lock);
+		ppool_lcore_leave(lc);
 	}
 	if (unlikely(k < n))
-		k += slots_get_slow(p, lc, m + k, n - k);
+		k += slots_get_slow(p, m + k, n - k);
 	ppool_debug_headers_out(p, m, k);
 	return k;
 }

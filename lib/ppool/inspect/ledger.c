@@ -52,15 +52,14 @@ count_free(struct audit *a)
 	const struct rte_mempool *mp = a->p->mp;
 	uint32_t cached = 0;
 	int64_t whole;
+	const struct ppool_lcore *lc;
 	unsigned int id;
 
 	whole = __atomic_load_n(&a->p->whole, __ATOMIC_RELAXED);
-	for (id = 0; id < RTE_MAX_LCORE; id++) {
-		if (a->p->lcore[id] != NULL)
-			whole += a->p->lcore[id]->whole;
-		if (mp->cache_size != 0)
-			cached += mp->local_cache[id].len;
-	}
+	PPOOL_LCORE_FOREACH(a->p, lc)
+		whole += lc->whole;
+	for (id = 0; mp->cache_size != 0 && id < RTE_MAX_LCORE; id++)
+		cached += mp->local_cache[id].len;
 	a->l->free = ppool_freelist_count(a->p) + cached;
 	a->l->whole = whole - cached;
 }
@@ -162,9 +161,11 @@ count_idle(struct audit *a)
 {
 	const struct ppool *p = a->p;
 	const struct ppool_page *pg;
+	const struct ppool_carver *c;
+	const struct ppool_lcore *lc;
 	const struct rte_mbuf *m;
-	unsigned int id, n;
 	uint32_t i, slot;
+	unsigned int n;
 
 	for (i = p->depot.first; i != PPOOL_NONE; i = pg->next) {
 		pg = &p->page[i];
@@ -174,23 +175,25 @@ count_idle(struct audit *a)
 			slot = ppool_frag_of(p, m)->page;
 		}
 	}
-	for (id = 0; id < RTE_MAX_LCORE; id++)
-		for (n = 0; p->lcore[id] != NULL && n < p->lcore[id]->nb_headers; n++)
-			count_idle_slot(a, p->lcore[id]->headers[n]);
+	PPOOL_LCORE_FOREACH(p, lc)
+		for (n = 0; n < lc->nb_headers; n++)
+			count_idle_slot(a, lc->headers[n]);
+	for (c = p->depot.carvers; c != NULL; c = c->next)
+		for (n = 0; n < c->nb_reserve; n++)
+			count_idle_slot(a, c->reserve[n]);
 }
 
 static void
 count_tables(struct audit *a)
 {
 	const struct ppool *p = a->p;
-	unsigned int id;
+	const struct ppool_lcore *lc;
 
 	a->l->table_bytes += sizeof(*p) + ppool_freelist_memory(p->mp->size);
 	if (p->page != NULL)
 		a->l->table_bytes += p->mp->size * sizeof(p->page[0]);
-	for (id = 0; id < RTE_MAX_LCORE; id++)
-		if (p->lcore[id] != NULL)
-			a->l->table_bytes += sizeof(*p->lcore[id]);
+	PPOOL_LCORE_FOREACH(p, lc)
+		a->l->table_bytes += sizeof(*lc);
 }
 
 static void
@@ -206,11 +209,11 @@ audit_run(struct audit *a)
 	count_tables(a);
 	if (p->frag_mp == NULL)
 		return;
-	rte_spinlock_lock(&p->depot.lock);
+	ppool_depot_wait(p);
 	count_pages(a);
 	count_carvers(a);
 	count_idle(a);
-	rte_spinlock_unlock(&p->depot.lock);
+	ppool_depot_leave(p);
 }
 
 int

@@ -37,6 +37,15 @@ page_rank(struct ppool_occupancy *s, const struct ppool_occupancy_page *page)
 	s->oldest[i] = *page;
 }
 
+/* -1: a thread that is no lcore. */
+static int64_t
+lcore_of(ppool_owner_t owner)
+{
+	uint32_t id = ppool_owner_lcore(owner);
+
+	return owner == PPOOL_OWNER_NONE || id >= RTE_MAX_LCORE ? -1 : (int64_t)id;
+}
+
 /* Whether a page is open is part of its use, so that both are of one moment. */
 static void
 page_look(const struct ppool *p, struct ppool_occupancy *s, uint32_t i)
@@ -68,7 +77,7 @@ page_look(const struct ppool *p, struct ppool_occupancy *s, uint32_t i)
 		return;
 	}
 	page.age_ms = ppool_page_age(pg);
-	page.lcore = (int64_t)pg->opener - 1;
+	page.lcore = lcore_of(pg->holder);
 	s->age[age_bin(page.age_ms)]++;
 	page_rank(s, &page);
 }
