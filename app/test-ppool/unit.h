@@ -49,10 +49,13 @@ struct unit_suite {
 
 extern const struct unit_suite suite_mempool, suite_frag, suite_carver, suite_ledger, suite_threads,
 		suite_secondary, suite_info, suite_create, suite_account, suite_port, suite_debug,
-		suite_compact;
+		suite_compact, suite_company;
 
 int unit_setup(void **state);
 int unit_teardown(void **state);
+
+/** A process is killed in this test, and what EAL had allocated for it remains. */
+void unit_forgive_heap(void);
 
 /** Skip the test where a condition for it does not hold, and say which. */
 #define unit_require(cond, why) \

@@ -2,14 +2,8 @@
  * Copyright(c) 2026 The ppfrag authors
  */
 
-#include <errno.h>
-#include <libgen.h>
-#include <limits.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/personality.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <rte_cycles.h>
@@ -20,6 +14,7 @@
 
 #include "app.h"
 #include "unit.h"
+#include "unit_child.h"
 
 /*
  * A secondary process uses a pool that the primary made: this program starts itself with
@@ -259,134 +254,6 @@ const struct command cmd_unit_secondary = {
 
 /* The primary's side */
 
-static bool
-eal_option_given(const char *name)
-{
-	size_t len = strlen(name);
-	unsigned int i;
-
-	for (i = 1; app_argv[i] != NULL && strcmp(app_argv[i], "--") != 0; i++)
-		if (strncmp(app_argv[i], name, len) == 0)
-			return true;
-	return false;
-}
-
-/* The shadow memory of AddressSanitizer lies where EAL puts its own in every process. */
-#if defined(__SANITIZE_ADDRESS__)
-#define UNIT_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define UNIT_ASAN 1
-#endif
-#endif
-
-static bool
-same_addresses_likely(void)
-{
-#ifdef UNIT_ASAN
-	return eal_option_given("--base-virtaddr");
-#else
-	return true;
-#endif
-}
-
-static bool
-secondary_possible(void)
-{
-	return rte_eal_has_hugepages() && !eal_option_given("--in-memory") &&
-			!eal_option_given("--no-shconf");
-}
-
-static void
-require_secondary(void)
-{
-	unit_require(secondary_possible(), "hugepages that processes can share");
-	unit_require(same_addresses_likely(),
-			"the EAL option --base-virtaddr=0x200000000000, because of "
-			"AddressSanitizer");
-}
-
-/* An lcore that the primary does not have, on a processor that we may use. */
-static void
-secondary_lcore(char *text, size_t size)
-{
-	unsigned int id = RTE_MAX_LCORE - 1, cpu = 0;
-	cpu_set_t set;
-
-	while (id > 0 && rte_lcore_is_enabled(id))
-		id--;
-	if (sched_getaffinity(0, sizeof(set), &set) == 0)
-		while (cpu + 1 < CPU_SETSIZE && !CPU_ISSET(cpu, &set))
-			cpu++;
-	snprintf(text, size, "--lcores=%u@%u", id, cpu);
-}
-
-/* Plugins must be loaded in the primary's order. */
-static unsigned int
-copy_plugins(char **argv, unsigned int n, unsigned int max)
-{
-	unsigned int i;
-
-	for (i = 1; app_argv[i] != NULL && strcmp(app_argv[i], "--") != 0 && n + 2 < max; i++) {
-		if (strncmp(app_argv[i], "-d", 2) != 0)
-			continue;
-		argv[n++] = app_argv[i];
-		if (app_argv[i][2] == '\0' && app_argv[i + 1] != NULL)
-			argv[n++] = app_argv[++i];
-	}
-	return n;
-}
-
-static void
-secondary_exec(enum deed deed, const char *pool, const char *in, const char *out)
-{
-	char prefix[256], lcores[32], dir[PATH_MAX];
-	char *argv[64];
-	unsigned int n = 0;
-
-	snprintf(dir, sizeof(dir), "%s", rte_eal_get_runtime_dir());
-	snprintf(prefix, sizeof(prefix), "--file-prefix=%s", basename(dir));
-	secondary_lcore(lcores, sizeof(lcores));
-	argv[n++] = app_argv[0];
-	argv[n++] = (char *)(uintptr_t) "--proc-type=secondary";
-	argv[n++] = prefix;
-	argv[n++] = lcores;
-	argv[n++] = (char *)(uintptr_t) "--no-pci";
-	argv[n++] = (char *)(uintptr_t) "--no-telemetry";
-	argv[n++] = (char *)(uintptr_t) "--log-level=lib.eal:warning";
-	n = copy_plugins(argv, n, RTE_DIM(argv) - 8);
-	argv[n++] = (char *)(uintptr_t) "--";
-	argv[n++] = (char *)(uintptr_t) "unit-secondary";
-	argv[n++] = (char *)(uintptr_t)deeds[deed];
-	argv[n++] = (char *)(uintptr_t)pool;
-	argv[n++] = (char *)(uintptr_t)in;
-	argv[n++] = (char *)(uintptr_t)out;
-	argv[n] = NULL;
-	execv("/proc/self/exe", argv);
-	fprintf(stderr, "unit secondary: cannot start itself: %s\n", strerror(errno));
-	_exit(127);
-}
-
-/* Wait, but not for ever. */
-static int
-secondary_wait(pid_t child)
-{
-	int status, ms;
-
-	for (ms = 0; ms < CHILD_SECONDS * 1000; ms += 10) {
-		if (waitpid(child, &status, WNOHANG) == child) {
-			if (WIFSIGNALED(status))
-				print_error("the secondary died of signal %d\n", WTERMSIG(status));
-			return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -1;
-		}
-		rte_delay_us_sleep(10000);
-	}
-	print_error("the secondary does not come to an end\n");
-	kill(child, SIGKILL);
-	waitpid(child, &status, 0);
-	return -1;
-}
-
 struct rings {
 	struct rte_ring *in, *out;
 };
@@ -413,20 +280,16 @@ free_rings(struct rings *r)
 static pid_t
 start_secondary(enum deed deed, struct rte_mempool *mp, struct rings *r)
 {
-	pid_t child;
+	const char * const args[] = { "unit-secondary", deeds[deed], mp->name, r->in->name,
+		r->out->name, NULL };
 
-	fflush(NULL);
-	child = fork();
-	if (child == 0)
-		secondary_exec(deed, mp->name, r->in->name, r->out->name);
-	assert_true(child > 0);
-	return child;
+	return unit_child_start(UNIT_SELF, unit_free_lcore(), args);
 }
 
 static int
 run_secondary(enum deed deed, struct rte_mempool *mp, struct rings *r)
 {
-	return secondary_wait(start_secondary(deed, mp, r));
+	return unit_child_wait(start_secondary(deed, mp, r));
 }
 
 static void
@@ -473,7 +336,7 @@ static void
 test_free_and_carve(void **state)
 {
 	(void)state;
-	require_secondary();
+	unit_require_secondary();
 	exchange(unit_pool(300, 2304, 0, 0));
 	exchange(unit_pool(300, 16384, 0, 0));
 }
@@ -490,7 +353,7 @@ test_memfd(void **state)
 	};
 
 	(void)state;
-	require_secondary();
+	unit_require_secondary();
 	conf.name = unit_name();
 	exchange(unit_register(ppool_create(&conf)));
 	conf.name = unit_name();
@@ -506,7 +369,7 @@ test_create_frag_pool(void **state)
 	struct rings r;
 
 	(void)state;
-	require_secondary();
+	unit_require_secondary();
 	mp = unit_pool(300, 4096, 0, 0);
 	r = make_rings();
 	assert_int_equal(run_secondary(DEED_CREATE_FRAG_POOL, mp, &r), 0);
@@ -536,7 +399,7 @@ test_last_clone(void **state)
 	unsigned int i;
 
 	(void)state;
-	require_secondary();
+	unit_require_secondary();
 	unit_require(addresses_fixed(), "libraries at fixed addresses: start it with setarch -R");
 	mp = unit_pool(300, 4096, 0, 0);
 	stock = unit_stock_pool(255, 128);
@@ -582,7 +445,7 @@ test_accounts(void **state)
 	unsigned int i;
 
 	(void)state;
-	require_secondary();
+	unit_require_secondary();
 	mp = unit_pool(300, 4096, 0, 0);
 	c = unit_carver(mp, 1500, 1);
 	ours = ppool_account_create(ACCOUNT_PRIMARY, PPOOL_ACCOUNT_UNLIMITED);
@@ -629,7 +492,7 @@ test_at_once(void **state)
 	pid_t child;
 
 	(void)state;
-	require_secondary();
+	unit_require_secondary();
 	s.mp = unit_pool(400, 16384, 0, 0);
 	assert_non_null(ppool_frag_pool(s.mp));
 	r = make_rings();
@@ -637,7 +500,7 @@ test_at_once(void **state)
 	child = start_secondary(DEED_STRESS, s.mp, &r);
 	wait_ready(r.out);
 	error = unit_stress(&s);
-	assert_int_equal(secondary_wait(child), 0);
+	assert_int_equal(unit_child_wait(child), 0);
 	rte_ring_free(r.out);
 	if (error != NULL)
 		fail_msg("%s", error);
@@ -654,7 +517,7 @@ test_double_free(void **state)
 
 	(void)state;
 	unit_require(unit_debug_build(), "a library built with -Dppool_debug=true");
-	require_secondary();
+	unit_require_secondary();
 	mp = unit_pool(64, 4096, 0, 0);
 	m = ppool_carve(unit_carver(mp, 1000, 1), 100);
 	assert_non_null(m);

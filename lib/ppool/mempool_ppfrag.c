@@ -88,6 +88,7 @@ ppfrag_free(struct rte_mempool *mp)
 		p->frag_mp = NULL;
 		return;
 	}
+	ppool_carvers_orphan(p);
 	if (p->frag_mp != NULL) {
 		live = ppool_frag_live(p);
 		if (live != 0)

@@ -39,22 +39,34 @@ max_len_check(const struct ppool *p, uint32_t headroom, uint32_t max_len)
 	return bytes > UINT16_MAX || bytes > p->layout.room_bytes ? -EMSGSIZE : 0;
 }
 
-static void
-carver_register(struct ppool *p, struct ppool_carver *c)
+void
+ppool_carvers_lock(struct ppool *p)
 {
-	ppool_depot_wait(p);
-	c->next = p->depot.carvers;
-	p->depot.carvers = c;
-	PPOOL_COUNT(p->depot.nb_carvers, 1);
-	ppool_depot_leave(p);
+	ppool_mutex_wait(&p->depot.carvers_lock);
+}
+
+void
+ppool_carvers_unlock(struct ppool *p)
+{
+	ppool_mutex_unlock(&p->depot.carvers_lock);
 }
 
 static void
-carver_unregister(struct ppool *p, struct ppool_carver *c)
+carver_register(struct ppool *p, struct ppool_carver *c)
+{
+	ppool_carvers_lock(p);
+	c->next = p->depot.carvers;
+	__atomic_store_n(&p->depot.carvers, c, __ATOMIC_RELEASE);
+	PPOOL_COUNT(p->depot.nb_carvers, 1);
+	ppool_carvers_unlock(p);
+}
+
+/* Take a carver out of the list, and keep what it has counted. The list is locked. */
+static void
+carver_unlink(struct ppool *p, struct ppool_carver *c)
 {
 	struct ppool_carver **link;
 
-	ppool_depot_wait(p);
 	for (link = &p->depot.carvers; *link != c; link = &(*link)->next)
 		;
 	*link = c->next;
@@ -62,7 +74,14 @@ carver_unregister(struct ppool *p, struct ppool_carver *c)
 	__atomic_fetch_add(&p->stats.frag_alloc, c->frags, __ATOMIC_RELAXED);
 	__atomic_fetch_add(&p->stats.frag_alloc_bytes, c->bytes, __ATOMIC_RELAXED);
 	__atomic_fetch_add(&p->stats.page_open, c->pages, __ATOMIC_RELAXED);
-	ppool_depot_leave(p);
+}
+
+static void
+carver_unregister(struct ppool *p, struct ppool_carver *c)
+{
+	ppool_carvers_lock(p);
+	carver_unlink(p, c);
+	ppool_carvers_unlock(p);
 }
 
 /*
@@ -180,7 +199,7 @@ ppool_carver_create(struct rte_mempool *mp, const struct ppool_carver_conf *conf
 struct rte_mempool *
 ppool_carver_frag_pool(const struct ppool_carver *c)
 {
-	return c->pool->frag_mp;
+	return c->pool == NULL ? NULL : c->pool->frag_mp;
 }
 
 /* The lists whose lock protects what was dropped as an owner, NULL where there are none. */
@@ -192,8 +211,8 @@ lists_of_owner(struct ppool *p, uint32_t owner)
 	if (owner == PPOOL_OWNER_NONE)
 		return NULL;
 	PPOOL_LCORE_FOREACH(p, lc)
-		if (lc->drop_owner == owner)
-			break;
+	if (lc->drop_owner == owner)
+		break;
 	return lc;
 }
 
@@ -205,9 +224,15 @@ static __rte_noinline bool
 carver_pass(struct ppool_carver *c)
 {
 	struct ppool *p = c->pool;
-	struct ppool_lcore *former = lists_of_owner(p, c->owner);
-	uint32_t owner = owner_of_carver(p);
+	struct ppool_lcore *former;
 	unsigned int i;
+	uint32_t owner;
+
+	/* The pool is gone. */
+	if (p == NULL)
+		return false;
+	former = lists_of_owner(p, c->owner);
+	owner = owner_of_carver(p);
 
 	if (former != NULL && !ppool_lock_visitor(&former->lock))
 		return false;
@@ -328,8 +353,11 @@ void
 ppool_lane_close(struct ppool_carver *c, struct ppool_lane *l)
 {
 	struct ppool *p = c->pool;
-	struct ppool_page *pg = &p->page[l->page];
+	struct ppool_page *pg;
 
+	if (unlikely(p == NULL))
+		return;
+	pg = &p->page[l->page];
 	ppool_debug_lane_close(c, l);
 	c->frags += l->frags;
 	c->bytes += pg->open;
@@ -343,7 +371,7 @@ lane_close_unused(struct ppool *p, struct ppool_page *pg)
 {
 	void *obj = pg->obj;
 
-	ppool_page_close_unused(pg);
+	ppool_page_close_unused(pg, (ppool_owner_t)ppool_owner_id());
 	ppool_debug_pages_in(p, &obj, 1, PPOOL_DEBUG_DATA);
 	ppool_freelist_put(p, &obj, 1);
 }
@@ -371,13 +399,14 @@ lane_abandon(struct ppool_carver *c, struct ppool_lane *l)
 int
 ppool_carver_set_max_len(struct ppool_carver *c, uint32_t max_len)
 {
-	int ret = max_len_check(c->pool, c->headroom, max_len);
 	unsigned int i;
+	int ret;
 
-	if (ret != 0)
-		return ret;
 	if (!carver_enter(c))
 		return -EPERM;
+	ret = max_len_check(c->pool, c->headroom, max_len);
+	if (ret != 0)
+		return ret;
 	ppool_debug_enter(c);
 	c->max_bytes = c->headroom + max_len;
 	/* A lane must hold the largest frag, or be closed. */
@@ -418,6 +447,49 @@ ppool_carver_free(struct ppool_carver *c)
 	rte_free(c);
 }
 
+/* What their lanes have left is counted as nobody's by ppool_recover_rest(), which calls. */
+unsigned int
+ppool_carvers_reap(struct ppool *p)
+{
+	struct ppool_carver *c, *next;
+	unsigned int n = 0;
+
+	ppool_carvers_lock(p);
+	for (c = p->depot.carvers; c != NULL; c = next) {
+		next = c->next;
+		if (!ppool_process_is_dead(ppool_owner_process(c->driver)))
+			continue;
+		carver_unlink(p, c);
+		ppool_slots_return(p, c->reserve, c->nb_reserve);
+		rte_free(c);
+		n++;
+	}
+	ppool_carvers_unlock(p);
+	return n;
+}
+
+void
+ppool_carvers_orphan(struct ppool *p)
+{
+	struct ppool_carver *c;
+	unsigned int i;
+
+	if (p->depot.carvers == NULL)
+		return;
+	PPOOL_LOG(ERR,
+			"mempool %s is freed before %u of its carvers are: close the ports that receive "
+			"into it, and call ppool_carver_free(), before rte_mempool_free()",
+			p->mp->name, p->depot.nb_carvers);
+	for (c = p->depot.carvers; c != NULL; c = c->next) {
+		for (i = 0; i < c->nb_lanes; i++)
+			c->lane[i].left = 0;
+		c->nb_reserve = 0;
+		c->max_reserve = 0;
+		c->driver = PPOOL_OWNER_NONE;
+		c->pool = NULL;
+	}
+}
+
 unsigned int
 ppool_headers_get(struct ppool_carver *c, struct rte_mbuf **m, unsigned int n)
 {
@@ -436,6 +508,8 @@ ppool_headers_get(struct ppool_carver *c, struct rte_mbuf **m, unsigned int n)
 void
 ppool_headers_put(struct ppool_carver *c, struct rte_mbuf **m, unsigned int n)
 {
+	if (c->pool == NULL)
+		return;
 	ppool_debug_enter(c);
 	ppool_slots_return(c->pool, m, n);
 	ppool_debug_leave(c);

@@ -502,8 +502,9 @@ ppool_debug_carver_bytes(unsigned int nb_lanes)
 static struct debug_carver *
 debug_of(const struct ppool_carver *c)
 {
-	return c->pool->debug == NULL ? NULL :
-					(struct debug_carver *)((uintptr_t)&c->lane[c->nb_lanes]);
+	return c->pool == NULL || c->pool->debug == NULL ?
+			NULL :
+			(struct debug_carver *)((uintptr_t)&c->lane[c->nb_lanes]);
 }
 
 void

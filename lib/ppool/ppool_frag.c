@@ -33,7 +33,7 @@ frags_drop(struct ppool *p, ppool_owner_t me, uint32_t self, struct rte_mbuf * c
 	for (i = 0; i < n; i++) {
 		frag = ppool_frag_of(p, m[i]);
 		if (pg != &p->page[frag->page]) {
-			if (ppool_page_drop_as(pg, self, drop))
+			if (ppool_page_drop_as(pg, me, self, drop))
 				pages[nb_pages++] = pg->obj;
 			sum += drop;
 			drop = 0;
@@ -57,7 +57,7 @@ frags_drop(struct ppool *p, ppool_owner_t me, uint32_t self, struct rte_mbuf * c
 		frag->owner = me;
 		frag->truesize = 0;
 	}
-	if (ppool_page_drop_as(pg, self, drop))
+	if (ppool_page_drop_as(pg, me, self, drop))
 		pages[nb_pages++] = pg->obj;
 	*bytes = PPOOL_BYTES(sum + drop);
 	ppool_debug_pages_in(p, pages, nb_pages, PPOOL_DEBUG_DATA);
@@ -81,7 +81,7 @@ free_bulk(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
 			nb_headers = 0;
 		if (nb_pages > 0) {
 			PPOOL_STAT_ADD(p, lc, page_recycle, nb_pages);
-			if (ppool_lcore_push_pages(lc, pages, nb_pages))
+			if (likely(!p->tracked) && ppool_lcore_push_pages(lc, pages, nb_pages))
 				nb_pages = 0;
 		}
 		ppool_lcore_leave(lc);
@@ -150,7 +150,7 @@ free_one(struct ppool *p, struct ppool_lcore *lc, struct rte_mbuf * const *m)
 	if (likely(kept)) {
 		frag->owner = lc->owner;
 		frag->truesize = 0;
-		last = ppool_page_drop_as(pg, lc->drop_owner, PPOOL_USER + bytes);
+		last = ppool_page_drop_as(pg, lc->owner, lc->drop_owner, PPOOL_USER + bytes);
 	}
 	ppool_tryunlock_owner(&lc->lock);
 	if (unlikely(!kept))

@@ -53,7 +53,7 @@ ppool_freelist_count(const struct ppool *p)
 	const struct ppool_lcore *lc;
 
 	PPOOL_LCORE_FOREACH(p, lc)
-		n += lcore_count(lc);
+	n += lcore_count(lc);
 	return n;
 }
 
@@ -178,7 +178,7 @@ magazine_places(const struct ppool *p, void * const *magazine)
 	for (i = 0; i < n; i++)
 		places += p->magazine[i] == magazine;
 	PPOOL_LCORE_FOREACH(p, lc)
-		places += lc->spare == magazine;
+	places += lc->spare == magazine;
 	return places;
 }
 
@@ -194,8 +194,8 @@ magazine_find_lost(const struct ppool *p)
 		if (magazine_places(p, memory + i * PPOOL_MAGAZINE) == 0)
 			return memory + i * PPOOL_MAGAZINE;
 	PPOOL_LCORE_FOREACH(p, lc)
-		if (magazine_places(p, lc->magazine) == 0)
-			return lc->magazine;
+	if (magazine_places(p, lc->magazine) == 0)
+		return lc->magazine;
 	return NULL;
 }
 
@@ -206,9 +206,9 @@ magazines_repair(struct ppool *p)
 	struct ppool_lcore *lc;
 
 	PPOOL_LCORE_FOREACH(p, lc)
-		if (ppool_process_is_dead(lc->lock.process) && lc->nb_spare == 0 &&
-				magazine_places(p, lc->spare) > 1)
-			lc->spare = magazine_find_lost(p);
+	if (ppool_process_is_dead(lc->lock.process) && lc->nb_spare == 0 &&
+			magazine_places(p, lc->spare) > 1)
+		lc->spare = magazine_find_lost(p);
 }
 
 /*
@@ -243,6 +243,7 @@ limbo_drain(struct ppool *p)
 	while (i != PPOOL_NONE) {
 		obj = p->page[i].obj;
 		i = p->page[i].next;
+		ppool_pages_mark(p, &obj, 1, PPOOL_OWNER_NONE);
 		loose_push(p, &obj, 1);
 		__atomic_fetch_sub(&p->nb_limbo, 1, __ATOMIC_RELAXED);
 	}
@@ -275,6 +276,18 @@ shared_leave(struct ppool *p)
 	ppool_mutex_unlock(&p->shared_lock);
 }
 
+/*
+ * A page of a tracked pool is marked as nobody's before it is in a list: no mark ever says that
+ * somebody holds what can be taken by others.
+ */
+static inline void
+pages_give_up(struct ppool *p, void * const *obj, unsigned int n)
+{
+	if (unlikely(p->tracked))
+		ppool_pages_mark(p, obj, n, PPOOL_OWNER_NONE);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
 /* Put to the loose pages, in any case. */
 static void
 shared_put(struct ppool *p, void * const *obj, unsigned int n)
@@ -287,6 +300,7 @@ shared_put(struct ppool *p, void * const *obj, unsigned int n)
 		/* Without a page table there is no limbo. */
 		shared_settle(p, ppool_mutex_wait(&p->shared_lock));
 	}
+	pages_give_up(p, obj, n);
 	loose_push(p, obj, n);
 	shared_leave(p);
 }
@@ -308,8 +322,8 @@ lcore_create(struct ppool *p, uint32_t owner)
 	lc->drop_owner = lc->owner;
 	/* The lock of lists that were deserted protects what was dropped as this owner. */
 	PPOOL_LCORE_FOREACH(p, other)
-		if (other->owner == owner)
-			lc->drop_owner = PPOOL_OWNER_NONE;
+	if (other->owner == owner)
+		lc->drop_owner = PPOOL_OWNER_NONE;
 	lc->next = __atomic_load_n(&p->lists, __ATOMIC_RELAXED);
 	while (!__atomic_compare_exchange_n(&p->lists, &lc->next, lc, true, __ATOMIC_RELEASE,
 			__ATOMIC_RELAXED))
@@ -340,27 +354,45 @@ lists_note_foreign(struct ppool *p)
 	ppool_freelist_track(p);
 }
 
+/* Lists of ours that we have deserted, and that nobody is in any more. */
+static struct ppool_lcore *
+lcore_return(struct ppool *p, uint32_t owner)
+{
+	struct ppool_lcore *lc;
+
+	PPOOL_LCORE_FOREACH(p, lc)
+	if (lc->owner == owner && __atomic_load_n(&lc->lock.visitor.holder, __ATOMIC_ACQUIRE) == 0)
+		break;
+	if (lc != NULL)
+		__atomic_store_n(&p->lcore[owner], lc, __ATOMIC_RELEASE);
+	return lc;
+}
+
 struct ppool_lcore *
 ppool_lcore_missing(struct ppool *p)
 {
+	struct ppool_lcore *lc;
+
 	/* A process that membarrier does not reach must stay out of biased locks. */
 	if (!ppool_process_join() || (p->biased && !ppool_lock_can_bias()))
 		return NULL;
 	lists_note_foreign(p);
 	if (rte_lcore_id() >= RTE_MAX_LCORE)
 		return NULL;
-	return p->lcore[ppool_owner_id()] != NULL ? p->lcore[ppool_owner_id()] :
-						    lcore_create(p, ppool_owner_id());
+	/* They were made for us, or this process had no number a moment ago. */
+	lc = ppool_lcore_existing(p);
+	if (lc == NULL)
+		lc = lcore_return(p, ppool_owner_id());
+	return lc != NULL ? lc : lcore_create(p, ppool_owner_id());
 }
 
 struct ppool_lcore *
 ppool_lcore_desert(struct ppool *p, struct ppool_lcore *lc)
 {
 	PPOOL_LOG(WARNING,
-			"mempool %s: process %u was stopped while it had the free lists of lcore %u: "
-			"lcore %u goes on with others",
-			p->mp->name, ppool_process_pid(lc->lock.visitor.holder), rte_lcore_id(),
-			rte_lcore_id());
+			"mempool %s: another process was stopped in the free lists of lcore %u, which "
+			"goes on with others",
+			p->mp->name, rte_lcore_id());
 	__atomic_store_n(&p->lcore[lc->owner], NULL, __ATOMIC_RELAXED);
 	return NULL;
 }
@@ -417,10 +449,11 @@ lcore_pop(struct ppool_lcore *lc, void **obj, unsigned int n)
 
 /* Put up to n pages to the others of an lcore. Its lock held. */
 static unsigned int
-lcore_push(struct ppool_lcore *lc, void * const *obj, unsigned int n)
+lcore_push(struct ppool *p, struct ppool_lcore *lc, void * const *obj, unsigned int n)
 {
 	/* A neighbour may have lowered max_pages below what is here. */
 	n = RTE_MIN(n, lc->max_pages - RTE_MIN(lc->max_pages, lc->nb_pages));
+	pages_give_up(p, obj, n);
 	ppool_lcore_push_pages(lc, obj, n);
 	return n;
 }
@@ -539,7 +572,8 @@ refill_neighbours(struct ppool *p, struct ppool_lcore *self, void **obj, unsigne
 		ppool_lcore_leave(self);
 	}
 	loose_provide(p, n);
-	PPOOL_LCORE_FOREACH(p, lc) {
+	PPOOL_LCORE_FOREACH(p, lc)
+	{
 		if (p->nb_loose >= n)
 			break;
 		if (lc != self)
@@ -581,16 +615,16 @@ ppool_freelist_get(struct ppool *p, void **obj, unsigned int n)
  * enough. Returns how many pages. Its lock held.
  */
 static unsigned int
-lcore_put(struct ppool_lcore *lc, void * const *obj, unsigned int n)
+lcore_put(struct ppool *p, struct ppool_lcore *lc, void * const *obj, unsigned int n)
 {
-	unsigned int k = lcore_push(lc, obj, n);
+	unsigned int k = lcore_push(p, lc, obj, n);
 
 	if (k == n || lc->nb_spare != 0 || lc->nb_pages != PPOOL_LCORE_PAGES)
 		return k;
 	count_set(&lc->nb_pages, PPOOL_LCORE_PAGES - PPOOL_MAGAZINE);
 	memcpy(lc->spare, lc->pages + lc->nb_pages, PPOOL_MAGAZINE * sizeof(*obj));
 	count_set(&lc->nb_spare, PPOOL_MAGAZINE);
-	return k + lcore_push(lc, obj + k, n - k);
+	return k + lcore_push(p, lc, obj + k, n - k);
 }
 
 /*
@@ -642,7 +676,7 @@ freelist_put_slow(struct ppool *p, void * const *obj, unsigned int n)
 		lc = lcore_make_room(p);
 		if (lc == NULL)
 			break;
-		k = lcore_put(lc, obj, n);
+		k = lcore_put(p, lc, obj, n);
 		ppool_lcore_leave(lc);
 	}
 	if (n > 0)
@@ -656,15 +690,11 @@ ppool_freelist_put(struct ppool *p, void * const *obj, unsigned int n)
 	unsigned int done = 0;
 
 	if (likely(lc != NULL)) {
-		if (unlikely(p->tracked))
-			ppool_pages_mark(p, obj, n, PPOOL_OWNER_NONE);
-		if (likely(ppool_lcore_push_pages(lc, obj, n)))
+		if (likely(!p->tracked && ppool_lcore_push_pages(lc, obj, n)))
 			done = n;
 		else
-			done = lcore_put(lc, obj, n);
+			done = lcore_put(p, lc, obj, n);
 		ppool_lcore_leave(lc);
-	} else if (unlikely(p->tracked)) {
-		ppool_pages_mark(p, obj, n, PPOOL_OWNER_NONE);
 	}
 	if (unlikely(done < n))
 		freelist_put_slow(p, obj + done, n - done);
@@ -719,7 +749,8 @@ ppool_freelist_each(struct ppool *p, void (*f)(struct ppool *p, void *obj, void 
 	pages_each(p, p->loose, p->nb_loose, f, arg);
 	for (i = 0; i < p->nb_full; i++)
 		pages_each(p, p->magazine[i], PPOOL_MAGAZINE, f, arg);
-	PPOOL_LCORE_FOREACH(p, lc) {
+	PPOOL_LCORE_FOREACH(p, lc)
+	{
 		pages_each(p, lc->pages, lc->nb_pages, f, arg);
 		pages_each(p, lc->spare, lc->nb_spare, f, arg);
 	}
@@ -765,7 +796,8 @@ ppool_freelist_inherit(struct ppool *p, uint32_t process)
 
 	if (!shared_enter(p))
 		return false;
-	PPOOL_LCORE_FOREACH(p, lc) {
+	PPOOL_LCORE_FOREACH(p, lc)
+	{
 		if (lc->lock.process != process)
 			continue;
 		if (ppool_lock_visitor(&lc->lock)) {

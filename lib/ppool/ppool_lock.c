@@ -17,11 +17,9 @@
 /* How often a waiting thread looks before it asks the kernel whether the other process is alive. */
 #define SPINS 4096u
 /* How long it then waits for one that is: longer than the kernel lets others run in its place. */
-#define PATIENCE_MS 30u
+#define PATIENCE_MS 100u
 /* How often one that waits for as long as it takes says so. */
 #define LOG_SECONDS 5u
-/* The holder of a mutex in a process without a number. It counts as alive. */
-#define NO_NUMBER UINT32_MAX
 
 /* membarrier */
 
@@ -49,8 +47,8 @@ static bool
 order_owner(const struct ppool_lock *lock)
 {
 	return membarrier(lock->process == ppool_process_self() ?
-					MEMBARRIER_CMD_PRIVATE_EXPEDITED :
-					MEMBARRIER_CMD_GLOBAL_EXPEDITED) == 0;
+					       MEMBARRIER_CMD_PRIVATE_EXPEDITED :
+					       MEMBARRIER_CMD_GLOBAL_EXPEDITED) == 0;
 }
 
 bool
@@ -61,17 +59,11 @@ ppool_lock_can_bias(void)
 
 /* Mutexes */
 
-static uint32_t
-self(void)
-{
-	return ppool_owner_base != 0 ? ppool_process_self() : NO_NUMBER;
-}
-
 static bool
 mutex_try(struct ppool_mutex *m, uint32_t from)
 {
-	if (!__atomic_compare_exchange_n(&m->holder, &from, self(), false, __ATOMIC_ACQUIRE,
-			    __ATOMIC_RELAXED))
+	if (!__atomic_compare_exchange_n(&m->holder, &from, ppool_process_as_holder(), false,
+			    __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
 		return false;
 	if (unlikely(m->stuck != 0))
 		__atomic_store_n(&m->stuck, 0, __ATOMIC_RELAXED);
@@ -121,7 +113,7 @@ mutex_try_hard(struct ppool_mutex *m)
 static bool
 holder_is_other(const struct ppool_mutex *m)
 {
-	return __atomic_load_n(&m->holder, __ATOMIC_RELAXED) != self();
+	return __atomic_load_n(&m->holder, __ATOMIC_RELAXED) != ppool_process_as_holder();
 }
 
 static __rte_noinline enum ppool_locked

@@ -70,12 +70,12 @@ enum ppool_locked ppool_mutex_wait(struct ppool_mutex *m);
 void ppool_mutex_unlock(struct ppool_mutex *m);
 
 struct ppool_lock {
-	uint32_t busy;    /* the owner is inside; written by the owner only */
-	uint32_t revoked; /* a visitor wants in or is inside */
+	uint32_t busy;              /* the owner is inside; written by the owner only */
+	uint32_t revoked;           /* a visitor wants in or is inside */
 	struct ppool_mutex visitor; /* serialises visitors; the whole lock when plain */
-	uint32_t plain;   /* constant */
-	uint32_t process; /* of the owner, constant */
-	uint32_t stuck;   /* a visitor has waited for the owner in vain */
+	uint32_t plain;             /* constant */
+	uint32_t process;           /* of the owner, constant */
+	uint32_t stuck;             /* a visitor has waited for the owner in vain */
 };
 
 /* Whether this process takes part in membarrier, so that its locks can be biased. */

@@ -33,7 +33,7 @@ struct process {
 struct table {
 	/* The file: where it was removed and made again, locks in it say nothing. */
 	uint64_t dev, ino;
-	struct process process[PPOOL_PROCESSES + 1];
+	struct process process[PPOOL_PROCESS_JOINING + 1];
 };
 
 uint32_t ppool_owner_base;
@@ -43,6 +43,8 @@ static struct table *table;
 static int file = -1;
 static rte_spinlock_t join_lock = RTE_SPINLOCK_INITIALIZER;
 static bool refused;
+/* This thread looks for a number, and uses pools to find one. */
+static __thread bool joining;
 static bool (*is_left_without)(uint32_t process);
 
 /*
@@ -89,7 +91,8 @@ file_is_ours(void)
 	if (table->dev == st.st_dev && table->ino == st.st_ino)
 		return true;
 	PPOOL_LOG(ERR,
-			"%s/" FILE_NAME " was removed while processes use it: this one uses no lists "
+			"%s/" FILE_NAME
+			" was removed while processes use it: this one uses no lists "
 			"of its own; restart all of them",
 			rte_eal_get_runtime_dir());
 	return false;
@@ -114,29 +117,57 @@ table_get(void)
 	return mz == NULL ? NULL : mz->addr;
 }
 
-/* Take the first number that nobody has. */
+static bool
+number_take(uint32_t i)
+{
+	if (file >= 0 && file_lock(F_SETLK, F_WRLCK, i) != 0)
+		return false;
+	table->process[i].pid = (uint32_t)getpid();
+	__atomic_store_n(&table->process[i].given, 1, __ATOMIC_RELEASE);
+	return true;
+}
+
+/* The first number that nobody has. */
 static uint32_t
-number_take(void)
+number_take_first(void)
 {
 	uint32_t i;
 
-	for (i = 1; i <= PPOOL_PROCESSES; i++) {
+	for (i = 1; i <= PPOOL_PROCESSES; i++)
+		if (!ppool_process_exists(i) && number_take(i))
+			return i;
+	return 0;
+}
+
+/* Numbers of processes that have ended, of which nothing is left. */
+static void
+numbers_sweep(void)
+{
+	uint32_t i;
+
+	for (i = 1; i <= PPOOL_PROCESSES; i++)
 		if (ppool_process_is_dead(i) && is_left_without != NULL && is_left_without(i))
 			ppool_process_forget(i);
-		if (ppool_process_exists(i))
-			continue;
-		if (file >= 0 && file_lock(F_SETLK, F_WRLCK, i) != 0)
-			continue;
-		table->process[i].pid = (uint32_t)getpid();
-		__atomic_store_n(&table->process[i].given, 1, __ATOMIC_RELEASE);
-		return i;
+}
+
+/* The table is locked: one process at a time is about to get a number. */
+static uint32_t
+number_get(void)
+{
+	uint32_t number = number_take_first();
+
+	if (number == 0 && number_take(PPOOL_PROCESS_JOINING)) {
+		numbers_sweep();
+		number = number_take_first();
+		file_lock(F_SETLK, F_UNLCK, PPOOL_PROCESS_JOINING);
 	}
-	PPOOL_LOG(ERR,
-			"%u processes own lists of page pools, which is as many as can: this one uses "
-			"the shared lists, which is slow. ppool_recover_process() in the primary "
-			"frees the numbers of processes that have ended",
-			PPOOL_PROCESSES);
-	return 0;
+	if (number == 0)
+		PPOOL_LOG(ERR,
+				"%u processes own lists of page pools, which is as many as can: this "
+				"one uses the shared lists, which is slow. ppool_recover_process() and "
+				"ppool_recover_rest() free the numbers of those that have ended",
+				PPOOL_PROCESSES);
+	return number;
 }
 
 bool
@@ -157,13 +188,13 @@ number_find(void)
 	if (table == NULL)
 		return 0;
 	if (ppool_process_is_alone())
-		return number_take();
+		return number_take_first();
 	if (file_open() != 0)
 		return 0;
 	if (file_lock(F_SETLKW, F_WRLCK, TABLE_BYTE) != 0)
 		return 0;
 	if (file_is_ours())
-		number = number_take();
+		number = number_get();
 	file_lock(F_SETLK, F_UNLCK, TABLE_BYTE);
 	return number;
 }
@@ -173,11 +204,13 @@ ppool_process_join(void)
 {
 	uint32_t number;
 
-	if (ppool_owner_base != 0)
-		return true;
+	if (ppool_owner_base != 0 || joining)
+		return ppool_owner_base != 0;
 	rte_spinlock_lock(&join_lock);
 	if (ppool_owner_base == 0 && !refused) {
+		joining = true;
 		number = number_find();
+		joining = false;
 		refused = number == 0;
 		__atomic_store_n(&ppool_owner_base, number * PPOOL_PROCESS_OWNERS,
 				__ATOMIC_RELEASE);
@@ -186,10 +219,18 @@ ppool_process_join(void)
 	return ppool_owner_base != 0;
 }
 
+uint32_t
+ppool_process_as_holder(void)
+{
+	if (likely(ppool_owner_base != 0))
+		return ppool_process_self();
+	return joining ? PPOOL_PROCESS_JOINING : PPOOL_PROCESS_UNKNOWN;
+}
+
 bool
 ppool_process_exists(uint32_t process)
 {
-	return process != 0 && process <= PPOOL_PROCESSES && table != NULL &&
+	return process != 0 && process <= PPOOL_PROCESS_JOINING && table != NULL &&
 			__atomic_load_n(&table->process[process].given, __ATOMIC_ACQUIRE) != 0;
 }
 

@@ -24,6 +24,9 @@
 
 /* Most processes that can own something at the same time; further ones use the shared lists. */
 #define PPOOL_PROCESSES 16u
+/* The holder of mutexes in a process that is about to get a number, and in one that has none. */
+#define PPOOL_PROCESS_JOINING (PPOOL_PROCESSES + 1)
+#define PPOOL_PROCESS_UNKNOWN UINT32_MAX
 /* Owners of one process: its lcores, and all its threads that are none. */
 #define PPOOL_PROCESS_OWNERS (RTE_MAX_LCORE + 1u)
 /* Places of a table by owner. No process has number 0. */
@@ -35,8 +38,6 @@ static_assert(PPOOL_OWNERS < UINT16_MAX, "an owner does not fit into ppool_owner
 
 /* Nobody: of a free page, of a slot in the depot. */
 #define PPOOL_OWNER_NONE 0u
-/* Nobody, and in limbo (of a slot). */
-#define PPOOL_OWNER_LIMBO UINT16_MAX
 
 /* This process's first owner, 0 as long as it owns nothing. */
 extern uint32_t ppool_owner_base;
@@ -73,6 +74,9 @@ ppool_owner_lcore(uint32_t owner)
  * left, or the file cannot be locked (logged once).
  */
 bool ppool_process_join(void);
+
+/* This process as the holder of a mutex. */
+uint32_t ppool_process_as_holder(void);
 
 /* Whether the kernel says that a process has ended. Never of this one. */
 bool ppool_process_is_dead(uint32_t process);

@@ -52,19 +52,19 @@ enum ppool_kind {
 
 /* One line of the page table. */
 struct ppool_page {
-	uint64_t use;        /* users << 32 | bytes */
-	uint64_t owner_drop; /* dropped by owners while it is open; under their lock */
-	uint32_t owner;      /* of the carver that has this page open, else 0 */
-	uint8_t kind;        /* enum ppool_kind */
-	uint8_t parked;      /* its carver is gone and left open bytes; depot lock */
+	uint64_t use;         /* users << 32 | bytes */
+	uint64_t owner_drop;  /* dropped by owners while it is open; under their lock */
+	uint32_t owner;       /* of the carver that has this page open, else 0 */
+	uint8_t kind;         /* enum ppool_kind */
+	uint8_t parked;       /* its carver is gone and left open bytes; depot lock */
 	ppool_owner_t holder; /* who opened a data page; of a tracked pool: who took it, 0: free */
-	uint32_t open;       /* bytes, at its end, that nobody had when it was opened or parked */
-	uint32_t idle;       /* of a header page: slots in the depot; depot lock */
-	uint32_t idle_first; /* the first of these, linked by ppool_frag.page */
-	uint32_t next, prev; /* in the depot's list, or in that of parked pages; depot lock */
-	uint32_t opened;     /* of a data page: ppool_coarse_time() then, 0: by no carver */
-	char *obj;           /* the element, constant */
-	rte_iova_t iova;     /* of obj, constant */
+	uint32_t open;        /* bytes, at its end, that nobody had when it was opened or parked */
+	uint32_t idle;        /* of a header page: slots in the depot; depot lock */
+	uint32_t idle_first;  /* the first of these, linked by ppool_frag.page */
+	uint32_t next, prev;  /* in the depot's list, or in that of parked pages; depot lock */
+	uint32_t opened;      /* of a data page: ppool_coarse_time() then, 0: by no carver */
+	char *obj;            /* the element, constant */
+	rte_iova_t iova;      /* of obj, constant */
 } __rte_cache_aligned;
 
 /* Time */
@@ -156,23 +156,20 @@ ppool_page_split(struct ppool_page *pg)
 	__atomic_store_n(&pg->kind, PPOOL_KIND_HEADER, __ATOMIC_RELEASE);
 }
 
-/*
- * Back to a free page: the caller was its last user. It belongs to nobody before it is in a list: if
- * the process of the caller ends in between, it is found by that.
- */
+/* Back to a free page: me was its last user, and has it in hand. */
 static inline void
-ppool_page_retire(struct ppool_page *pg)
+ppool_page_retire(struct ppool_page *pg, ppool_owner_t me)
 {
-	pg->holder = PPOOL_OWNER_NONE;
+	pg->holder = me;
 	__atomic_store_n(&pg->kind, PPOOL_KIND_WHOLE, __ATOMIC_RELEASE);
 }
 
 /* Nothing was cut off an open page. */
 static inline void
-ppool_page_close_unused(struct ppool_page *pg)
+ppool_page_close_unused(struct ppool_page *pg, ppool_owner_t me)
 {
 	__atomic_store_n(&pg->owner, 0, __ATOMIC_RELAXED);
-	ppool_page_retire(pg);
+	ppool_page_retire(pg, me);
 }
 
 /* Frags come and go */
@@ -245,11 +242,11 @@ ppool_page_pass(struct ppool_page *pg, uint32_t owner)
 }
 
 /*
- * Drop users and bytes of a page at once. Returns whether that was the last user: then the page
- * is the caller's.
+ * Drop users and bytes of a page at once. Returns whether that was the last user: then the page is
+ * in the hands of me, who calls.
  */
 static inline bool
-ppool_page_drop(struct ppool_page *pg, uint64_t drop)
+ppool_page_drop(struct ppool_page *pg, ppool_owner_t me, uint64_t drop)
 {
 	uint64_t use = ppool_page_use(pg);
 
@@ -259,7 +256,7 @@ ppool_page_drop(struct ppool_page *pg, uint64_t drop)
 		if (PPOOL_USERS(use) != PPOOL_USERS(drop))
 			return false;
 	}
-	ppool_page_retire(pg);
+	ppool_page_retire(pg, me);
 	return true;
 }
 
@@ -268,13 +265,13 @@ ppool_page_drop(struct ppool_page *pg, uint64_t drop)
  * addition does, as settle() takes it off. With self 0, always ppool_page_drop().
  */
 static inline bool
-ppool_page_drop_as(struct ppool_page *pg, uint32_t self, uint64_t drop)
+ppool_page_drop_as(struct ppool_page *pg, ppool_owner_t me, uint32_t self, uint64_t drop)
 {
 	if (self != 0 && __atomic_load_n(&pg->owner, __ATOMIC_RELAXED) == self) {
 		pg->owner_drop += drop;
 		return false;
 	}
-	return ppool_page_drop(pg, drop);
+	return ppool_page_drop(pg, me, drop);
 }
 
 #endif /* _PPOOL_PAGE_H_ */

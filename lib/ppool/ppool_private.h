@@ -12,8 +12,9 @@
  * From the bottom up; no file calls into one that stands above it in this list's last lines:
  *
  *   ppool_role.c           which mempool is which
+ *   ppool_owner.[ch]       who owns: processes and lcores, and which processes have ended
  *   ppool_page.h           the life of one page: its count and its state
- *   ppool_lock.[ch]        the lock of an owner's lists
+ *   ppool_lock.[ch]        locks of shared memory; the lock of an owner's lists
  *   ppool_freelist.[ch]    free pages: of the lcore, in magazines, loose
  *   ppool_slot.c           slot pages: idle slots of the lcore, then of the depot
  *   ppool_park.c           pages that carvers left behind
@@ -26,12 +27,13 @@
  *   ppool_account.c        what they are charged with
  *   ppool_compact.c        held frags and headers into fewer pages
  *   ppool_stats.c          counters
+ *   ppool_recover.c        who has what; taking it back from those who have ended
  *   ppool_debug.[ch]       checks of a debug build
  *   mempool_ppfrag.c       the mempool ops on top
  *   inspect/               ledger, occupancy, dump, telemetry: they read and change nothing
  *
  * Locks, in the order in which they may be taken inside each other:
- * depot -> shared -> one lcore's lock. An owner lets go of its own lock before any other.
+ * carvers -> depot -> shared -> one lcore's lock. An owner lets go of its own lock before any other.
  */
 
 #include <stdbool.h>
@@ -97,10 +99,11 @@ struct ppool_depot {
 	uint32_t nb_header_pages;
 	uint32_t parked_first;
 	uint32_t nb_parked;
+	struct ppool_mutex carvers_lock; /* no allocation takes it */
 	uint32_t nb_carvers;
 	struct ppool_carver *carvers;
-	uint64_t reclaim_mark; /* frags freed when reclaim is of use again */
-	uint32_t reclaim_step; /* how many more after one that found nothing */
+	uint64_t reclaim_mark;  /* frags freed when reclaim is of use again */
+	uint32_t reclaim_step;  /* how many more after one that found nothing */
 	struct rte_mbuf *limbo; /* slots put while the depot was stuck, linked by next; atomic */
 };
 
@@ -117,9 +120,9 @@ struct ppool {
 	uint64_t free_cb;     /* ppool_free_pinned() in the process that split the pool */
 	/* NULL until a frag is first charged */
 	struct ppool_accounts *accounts;
-	uint8_t tracked;  /* several processes use it: who takes a page is noted in it */
-	uint8_t foreign;  /* a process has used it that did not make it */
-	uint32_t creator; /* the process that made it */
+	uint8_t tracked;           /* several processes use it: who takes a page is noted in it */
+	uint8_t foreign;           /* a process has used it that did not make it */
+	uint32_t creator;          /* the process that made it */
 	struct ppool_debug *debug; /* NULL but in a debug build */
 	struct ppool_lcore *lists; /* of all owners; none is ever taken out */
 	struct ppool_lcore *lcore[PPOOL_OWNERS];
@@ -128,8 +131,8 @@ struct ppool {
 	struct ppool_mutex shared_lock;
 	uint32_t nb_full;
 	uint32_t nb_loose;
-	uint32_t limbo;    /* pages put while the shared part was stuck, by ppool_page.next; atomic */
-	uint32_t nb_limbo; /* atomic */
+	uint32_t limbo; /* pages put while the shared part was stuck, by ppool_page.next; atomic */
+	uint32_t nb_limbo;        /* atomic */
 	void ***magazine;         /* for all pages, the full ones first */
 	void **loose;             /* free pages in no magazine, room for all */
 	int64_t whole;            /* as in ppool_lcore, for threads that are no lcore; atomic */
@@ -239,6 +242,13 @@ ppool_is_frag_role(const struct rte_mempool *mp)
 	return ppool_of(mp)->frag_mp == mp;
 }
 
+/* Whether the mbufs of a mempool are slots, which have a record. */
+static inline bool
+ppool_is_slot_role(const struct rte_mempool *mp)
+{
+	return ppool_is_frag_role(mp);
+}
+
 /* ppool_slot.c */
 
 /* Put idle slots to those of an lcore whose lock is held. Returns false where there is no room. */
@@ -272,6 +282,10 @@ unsigned int ppool_depot_release(struct ppool *p, unsigned int keep);
 void ppool_slots_flush_all(struct ppool *p);
 /* Put idle slots to those of the lcore. */
 void ppool_slots_put(struct ppool *p, struct rte_mbuf * const *m, unsigned int n);
+/* Move what a process that has ended left with its lcores to the depot. */
+bool ppool_slots_inherit(struct ppool *p, uint32_t process);
+/* Make an mbuf what that of a slot without a frag has to be. */
+void ppool_slot_reset(const struct ppool *p, struct rte_mbuf *m);
 /* Give back slots that never had a frag. */
 void ppool_slots_return(struct ppool *p, struct rte_mbuf * const *m, unsigned int n);
 
@@ -343,7 +357,14 @@ void ppool_account_dump_pool(FILE *f, struct ppool *p);
 /* ppool_attach.c: whether the pages of a pool are mapped in this process */
 bool ppool_is_mapped(const struct ppool *p);
 
-/* ppool_carver.c: depot lock held */
+/* ppool_carver.c */
 uint32_t ppool_lane_bytes(const struct ppool_carver *c, const struct ppool_lane *l);
+/* The list of carvers stays as it is, and they stay allocated. */
+void ppool_carvers_lock(struct ppool *p);
+void ppool_carvers_unlock(struct ppool *p);
+/* Free the carvers of processes that have ended. Nobody uses the pool. Returns how many. */
+unsigned int ppool_carvers_reap(struct ppool *p);
+/* The pool is freed before its carvers are: they hand out nothing any more. */
+void ppool_carvers_orphan(struct ppool *p);
 
 #endif /* _PPOOL_PRIVATE_H_ */

@@ -41,12 +41,6 @@ slot_format(const struct ppool *p, const struct ppool_page *pg, uint32_t i)
 
 	/* What the application's initialiser put there, in the private area above all. */
 	memcpy((void *)m, model, sizeof(*m) + rte_pktmbuf_priv_size(p->mp));
-	m->pool = p->frag_mp;
-	m->next = NULL;
-	m->nb_segs = 1;
-	rte_mbuf_refcnt_set(m, 1);
-	m->ol_flags = RTE_MBUF_F_EXTERNAL;
-	m->shinfo = &frag->shinfo;
 
 	memset(hdr, 0, sizeof(*hdr));
 	hdr->mp = p->frag_mp;
@@ -58,8 +52,8 @@ slot_format(const struct ppool *p, const struct ppool_page *pg, uint32_t i)
 	memset(frag, 0, sizeof(*frag));
 	frag->shinfo.free_cb = ppool_free_pinned;
 	frag->shinfo.fcb_opaque = m;
-	rte_mbuf_ext_refcnt_set(&frag->shinfo, 1);
 	frag->owner = PPOOL_OWNER_NONE;
+	ppool_slot_reset(p, m);
 	frag->header_page = (uint32_t)(pg - p->page);
 	frag->slot_bytes = slot_share(p, i + 1) - slot_share(p, i);
 }
@@ -148,8 +142,8 @@ depot_pop(struct ppool *p, struct rte_mbuf **m, unsigned int n)
 }
 
 /*
- * Limbo: where slots are put while the depot is stuck. Whoever has the depot lock next takes all of
- * them.
+ * Limbo: where slots are put while the depot is stuck. They stay in the hands of the one who put
+ * them; whoever has the depot lock next takes all of them.
  */
 
 static void
@@ -157,7 +151,6 @@ limbo_push(struct ppool *p, struct rte_mbuf *m)
 {
 	struct rte_mbuf *first = __atomic_load_n(&p->depot.limbo, __ATOMIC_RELAXED);
 
-	ppool_frag_of(p, m)->owner = PPOOL_OWNER_LIMBO;
 	do {
 		m->next = first;
 	} while (!__atomic_compare_exchange_n(&p->depot.limbo, &first, m, true, __ATOMIC_RELEASE,
@@ -275,7 +268,7 @@ depot_page_home(struct ppool *p, struct ppool_page *pg)
 	d->nb_idle_pages--;
 	PPOOL_COUNT(d->nb_header_pages, -1);
 	PPOOL_COUNT(d->nb_idle, -pg->idle);
-	ppool_page_retire(pg);
+	ppool_page_retire(pg, (ppool_owner_t)ppool_owner_id());
 	ppool_debug_pages_in(p, &obj, 1, PPOOL_DEBUG_HEADER);
 	ppool_freelist_put(p, &obj, 1);
 	__atomic_fetch_add(&p->stats.header_page_put, 1, __ATOMIC_RELAXED);
@@ -372,7 +365,8 @@ ppool_slots_flush_all(struct ppool *p)
 	struct ppool_lcore *lc;
 	unsigned int n;
 
-	PPOOL_LCORE_FOREACH(p, lc) {
+	PPOOL_LCORE_FOREACH(p, lc)
+	{
 		n = lcore_slots_take(p, lc, m);
 		if (n > 0)
 			ppool_depot_push(p, m, n);
@@ -423,6 +417,39 @@ ppool_slots_put(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
 	}
 	if (unlikely(!done))
 		slots_put_slow(p, m, n);
+}
+
+bool
+ppool_slots_inherit(struct ppool *p, uint32_t process)
+{
+	struct rte_mbuf *m[PPOOL_LCORE_HEADERS];
+	struct ppool_lcore *lc;
+	unsigned int n;
+
+	PPOOL_LCORE_FOREACH(p, lc)
+	{
+		if (lc->lock.process != process)
+			continue;
+		n = lcore_slots_take(p, lc, m);
+		ppool_depot_push(p, m, n);
+		if (__atomic_load_n(&lc->nb_headers, __ATOMIC_RELAXED) != 0)
+			return false;
+	}
+	return true;
+}
+
+void
+ppool_slot_reset(const struct ppool *p, struct rte_mbuf *m)
+{
+	struct ppool_frag *frag = ppool_frag_of(p, m);
+
+	m->pool = p->frag_mp;
+	m->next = NULL;
+	m->nb_segs = 1;
+	rte_mbuf_refcnt_set(m, 1);
+	m->ol_flags = RTE_MBUF_F_EXTERNAL;
+	m->shinfo = &frag->shinfo;
+	rte_mbuf_ext_refcnt_set(&frag->shinfo, 1);
 }
 
 /*

@@ -44,13 +44,13 @@ ppool_stats_get(struct rte_mempool *mp, struct ppool_stats *stats)
 	if (p == NULL)
 		return -ENOTSUP;
 	memset(stats, 0, sizeof(*stats));
-	ppool_depot_wait(p);
+	ppool_carvers_lock(p);
 	stats_add(stats, &p->stats);
 	for (c = p->depot.carvers; c != NULL; c = c->next)
 		carver_stats_add(stats, c);
-	ppool_depot_leave(p);
+	ppool_carvers_unlock(p);
 	PPOOL_LCORE_FOREACH(p, lc)
-		stats_add(stats, &lc->stats);
+	stats_add(stats, &lc->stats);
 	return 0;
 }
 

@@ -22,7 +22,7 @@ frags_freed(const struct ppool *p)
 	const struct ppool_lcore *lc;
 
 	PPOOL_LCORE_FOREACH(p, lc)
-		n += __atomic_load_n(&lc->stats.frag_free, __ATOMIC_RELAXED);
+	n += __atomic_load_n(&lc->stats.frag_free, __ATOMIC_RELAXED);
 	return n;
 }
 
@@ -130,8 +130,7 @@ slots_get_slow(struct ppool *p, struct rte_mbuf **m, unsigned int n)
 		ppool_slots_flush_all(p);
 		got += ppool_depot_pop(p, m + got, n - got);
 	}
-	if (ppool_lcore_get(p) == NULL ||
-			__atomic_load_n(&p->depot.nb_idle, __ATOMIC_RELAXED) == 0)
+	if (ppool_lcore_get(p) == NULL || __atomic_load_n(&p->depot.nb_idle, __ATOMIC_RELAXED) == 0)
 		return got;
 	k = ppool_depot_pop(p, later, RTE_DIM(later));
 	ppool_slots_put(p, later, k);

@@ -57,7 +57,7 @@ count_free(struct audit *a)
 
 	whole = __atomic_load_n(&a->p->whole, __ATOMIC_RELAXED);
 	PPOOL_LCORE_FOREACH(a->p, lc)
-		whole += lc->whole;
+	whole += lc->whole;
 	for (id = 0; mp->cache_size != 0 && id < RTE_MAX_LCORE; id++)
 		cached += mp->local_cache[id].len;
 	a->l->free = ppool_freelist_count(a->p) + cached;
@@ -176,8 +176,8 @@ count_idle(struct audit *a)
 		}
 	}
 	PPOOL_LCORE_FOREACH(p, lc)
-		for (n = 0; n < lc->nb_headers; n++)
-			count_idle_slot(a, lc->headers[n]);
+	for (n = 0; n < lc->nb_headers; n++)
+		count_idle_slot(a, lc->headers[n]);
 	for (c = p->depot.carvers; c != NULL; c = c->next)
 		for (n = 0; n < c->nb_reserve; n++)
 			count_idle_slot(a, c->reserve[n]);
@@ -193,7 +193,7 @@ count_tables(struct audit *a)
 	if (p->page != NULL)
 		a->l->table_bytes += p->mp->size * sizeof(p->page[0]);
 	PPOOL_LCORE_FOREACH(p, lc)
-		a->l->table_bytes += sizeof(*lc);
+	a->l->table_bytes += sizeof(*lc);
 }
 
 static void

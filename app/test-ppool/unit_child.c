@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The ppfrag authors
+ */
+
+/* Secondary processes of the unit suites: started, waited for, ended. */
+
+#include <errno.h>
+#include <libgen.h>
+#include <limits.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <rte_cycles.h>
+#include <rte_eal.h>
+
+#include "app.h"
+#include "unit.h"
+#include "unit_child.h"
+
+#define CHILD_SECONDS 60
+#define ARGS_MAX 64
+
+static bool
+eal_option_given(const char *name)
+{
+	size_t len = strlen(name);
+	unsigned int i;
+
+	for (i = 1; app_argv[i] != NULL && strcmp(app_argv[i], "--") != 0; i++)
+		if (strncmp(app_argv[i], name, len) == 0)
+			return true;
+	return false;
+}
+
+/* The shadow memory of AddressSanitizer lies where EAL puts its own in every process. */
+#if defined(__SANITIZE_ADDRESS__)
+#define UNIT_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define UNIT_ASAN 1
+#endif
+#endif
+
+static bool
+same_addresses_likely(void)
+{
+#ifdef UNIT_ASAN
+	return eal_option_given("--base-virtaddr");
+#else
+	return true;
+#endif
+}
+
+static bool
+secondary_possible(void)
+{
+	return rte_eal_has_hugepages() && !eal_option_given("--in-memory") &&
+			!eal_option_given("--no-shconf");
+}
+
+void
+unit_require_secondary(void)
+{
+	unit_require(secondary_possible(), "hugepages that processes can share");
+	unit_require(same_addresses_likely(),
+			"the EAL option --base-virtaddr=0x200000000000, because of "
+			"AddressSanitizer");
+}
+
+/* On a processor that we may use. */
+static void
+lcores_option(char *text, size_t size, unsigned int id)
+{
+	unsigned int cpu = 0;
+	cpu_set_t set;
+
+	if (sched_getaffinity(0, sizeof(set), &set) == 0)
+		while (cpu + 1 < CPU_SETSIZE && !CPU_ISSET(cpu, &set))
+			cpu++;
+	snprintf(text, size, "--lcores=%u@%u", id, cpu);
+}
+
+unsigned int
+unit_free_lcore(void)
+{
+	unsigned int id = RTE_MAX_LCORE - 1;
+
+	while (id > 0 && rte_lcore_is_enabled(id))
+		id--;
+	return id;
+}
+
+/* Plugins must be loaded in the primary's order. */
+static unsigned int
+copy_plugins(char **argv, unsigned int n, unsigned int max)
+{
+	unsigned int i;
+
+	for (i = 1; app_argv[i] != NULL && strcmp(app_argv[i], "--") != 0 && n + 2 < max; i++) {
+		if (strncmp(app_argv[i], "-d", 2) != 0)
+			continue;
+		argv[n++] = app_argv[i];
+		if (app_argv[i][2] == '\0' && app_argv[i + 1] != NULL)
+			argv[n++] = app_argv[++i];
+	}
+	return n;
+}
+
+static void
+eal_exec(const char *program, unsigned int lcore, const char * const *args)
+{
+	char prefix[256], lcores[32], dir[PATH_MAX];
+	char *argv[ARGS_MAX];
+	unsigned int n = 0;
+
+	snprintf(dir, sizeof(dir), "%s", rte_eal_get_runtime_dir());
+	snprintf(prefix, sizeof(prefix), "--file-prefix=%s", basename(dir));
+	argv[n++] = app_argv[0];
+	argv[n++] = (char *)(uintptr_t) "--proc-type=secondary";
+	argv[n++] = prefix;
+	if (lcore != UNIT_LCORE_DEFAULT) {
+		lcores_option(lcores, sizeof(lcores), lcore);
+		argv[n++] = lcores;
+	}
+	argv[n++] = (char *)(uintptr_t) "--no-pci";
+	argv[n++] = (char *)(uintptr_t) "--no-telemetry";
+	argv[n++] = (char *)(uintptr_t) "--log-level=lib.eal:warning";
+	n = copy_plugins(argv, n, RTE_DIM(argv) - 16);
+	argv[n++] = (char *)(uintptr_t) "--";
+	for (; *args != NULL && n + 1 < RTE_DIM(argv); args++)
+		argv[n++] = (char *)(uintptr_t)*args;
+	argv[n] = NULL;
+	execvp(program, argv);
+	fprintf(stderr, "%s cannot be started: %s\n", program, strerror(errno));
+	_exit(127);
+}
+
+pid_t
+unit_child_start(const char *program, unsigned int lcore, const char * const *args)
+{
+	pid_t child;
+
+	fflush(NULL);
+	child = fork();
+	if (child == 0)
+		eal_exec(program, lcore, args);
+	assert_true(child > 0);
+	return child;
+}
+
+/* Wait, but not for ever. */
+int
+unit_child_wait(pid_t child)
+{
+	int status, ms;
+
+	for (ms = 0; ms < CHILD_SECONDS * 1000; ms += 10) {
+		if (waitpid(child, &status, WNOHANG) == child) {
+			if (WIFSIGNALED(status))
+				print_error("the secondary died of signal %d\n", WTERMSIG(status));
+			return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -1;
+		}
+		rte_delay_us_sleep(10000);
+	}
+	print_error("the secondary does not come to an end\n");
+	kill(child, SIGKILL);
+	waitpid(child, &status, 0);
+	return -1;
+}

@@ -1,0 +1,601 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The ppfrag authors
+ */
+
+/*
+ * Other processes beside a primary that works: on the same lcore number, looking on, stopped, killed
+ * at any moment. Every mbuf carries a pattern that is verified before it is freed; what a process
+ * held that was killed is taken back, and the ledger is exact.
+ */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <rte_cycles.h>
+#include <rte_dev.h>
+#include <rte_eal.h>
+#include <rte_launch.h>
+
+#include <ppool_create.h>
+#include <ppool_recover.h>
+
+#include "app.h"
+#include "unit.h"
+#include "unit_child.h"
+
+#define MINE_MAX 192u
+#define LEN_MIN 16u
+#define MAX_LEN 1500u
+#define ACCOUNT "unit_company"
+#define NULL_PORT "net_null9"
+/* How many steps the primary must come forward, and for how long it may take for that. */
+#define PROGRESS 2000u
+#define PROGRESS_SECONDS 30u
+
+/* What works: in the primary on a worker lcore, in the secondary on its only one. */
+struct busy {
+	struct rte_mempool *mp, *frag_mp;
+	struct rte_ring *to_other, *from_other; /* single producer, single consumer */
+	uint16_t account;                       /* what is passed to the other is charged to it */
+	bool primary;
+	struct ppool_carver *c;
+	uint64_t rng;
+	unsigned int n;
+	struct rte_mbuf *mine[MINE_MAX];
+	uint64_t steps; /* atomic */
+	uint32_t stop;  /* atomic */
+	const char *error;
+};
+
+/* Patterns: the tag travels in the data. */
+
+static void
+mbuf_sign(struct busy *b, struct rte_mbuf *m, uint16_t len)
+{
+	uint64_t tag = unit_random(&b->rng);
+	char *data = rte_pktmbuf_append(m, len);
+
+	if (data == NULL) {
+		b->error = "an mbuf without room";
+		return;
+	}
+	memcpy(data, &tag, sizeof(tag));
+	unit_fill(data + sizeof(tag), len - sizeof(tag), tag);
+	b->mine[b->n++] = m;
+}
+
+static void
+mbuf_verify(struct busy *b, const struct rte_mbuf *m)
+{
+	const char *data = rte_pktmbuf_mtod(m, const char *);
+	uint64_t tag;
+
+	memcpy(&tag, data, sizeof(tag));
+	if (m->data_len < LEN_MIN || m->data_len != m->pkt_len)
+		b->error = "a header was overwritten";
+	else if (!unit_filled(data + sizeof(tag), m->data_len - sizeof(tag), tag))
+		b->error = "a packet was overwritten";
+}
+
+/* Steps */
+
+static uint32_t
+len_random(struct busy *b)
+{
+	return unit_range(&b->rng, LEN_MIN, MAX_LEN);
+}
+
+static void
+step_carve(struct busy *b)
+{
+	unsigned int i, n = RTE_MIN(unit_range(&b->rng, 1, 32), MINE_MAX - b->n);
+	struct rte_mbuf *m[32];
+	uint32_t len[32];
+
+	for (i = 0; i < n; i++)
+		len[i] = len_random(b);
+	n = ppool_carve_burst(b->c, m, len, n);
+	for (i = 0; i < n; i++)
+		mbuf_sign(b, m[i], (uint16_t)len[i]);
+}
+
+static void
+step_alloc(struct busy *b, struct rte_mempool *mp)
+{
+	struct rte_mbuf *m = b->n == MINE_MAX ? NULL : rte_pktmbuf_alloc(mp);
+
+	if (m != NULL)
+		mbuf_sign(b, m, (uint16_t)len_random(b));
+}
+
+static void
+step_free(struct busy *b, unsigned int n)
+{
+	unsigned int i;
+
+	n = RTE_MIN(n, b->n);
+	unit_shuffle((void **)b->mine, b->n, &b->rng);
+	for (i = b->n - n; i < b->n; i++)
+		mbuf_verify(b, b->mine[i]);
+	b->n -= n;
+	if (unit_range(&b->rng, 0, 1) == 0)
+		rte_pktmbuf_free_bulk(b->mine + b->n, n);
+	else
+		for (i = 0; i < n; i++)
+			rte_pktmbuf_free(b->mine[b->n + i]);
+}
+
+/* Frags only: a page that the other process has cannot be charged to its account. */
+static void
+step_pass(struct busy *b)
+{
+	struct rte_mbuf *m;
+
+	if (b->n == 0 || b->mine[b->n - 1]->pool != b->frag_mp)
+		return;
+	m = b->mine[b->n - 1];
+	/* Before it is out of our hands: it is the other's from then on. */
+	if (b->primary && ppool_account_of(m) != b->account &&
+			ppool_account_charge(b->account, &m, 1) != 1)
+		return;
+	if (rte_ring_sp_enqueue(b->to_other, m) == 0)
+		b->n--;
+}
+
+static void
+step_receive(struct busy *b)
+{
+	struct rte_mbuf *m[8];
+	unsigned int i, n = RTE_MIN(8u, MINE_MAX - b->n);
+
+	n = rte_ring_sc_dequeue_burst(b->from_other, (void **)m, n, NULL);
+	ppool_claim(m, n);
+	for (i = 0; i < n; i++)
+		b->mine[b->n++] = m[i];
+}
+
+static void
+step_charge(struct busy *b)
+{
+	unsigned int n = RTE_MIN(8u, b->n);
+
+	/* What belongs to no other account; pages of the pool are foreign to accounts. */
+	if (!b->primary && n > 0 && b->mine[b->n - 1]->pool == b->frag_mp)
+		ppool_account_charge(b->account, &b->mine[b->n - 1], 1);
+}
+
+static void
+busy_step(struct busy *b)
+{
+	switch (unit_range(&b->rng, 0, 9)) {
+	case 0:
+	case 1:
+		step_carve(b);
+		break;
+	case 2:
+		step_alloc(b, b->mp);
+		break;
+	case 3:
+		step_alloc(b, b->frag_mp);
+		break;
+	case 4:
+		step_free(b, 1);
+		break;
+	case 5:
+		step_free(b, unit_range(&b->rng, 1, 32));
+		break;
+	case 6:
+		step_pass(b);
+		break;
+	case 7:
+		step_receive(b);
+		break;
+	case 8:
+		step_charge(b);
+		break;
+	default:
+		/* Everything, so that pages come back. */
+		if (unit_range(&b->rng, 0, 15) == 0)
+			step_free(b, MINE_MAX);
+		break;
+	}
+	__atomic_store_n(&b->steps, b->steps + 1, __ATOMIC_RELAXED);
+}
+
+static struct ppool_carver *
+carver_new(struct rte_mempool *mp)
+{
+	const struct ppool_carver_conf conf = {
+		.max_len = MAX_LEN,
+		.headroom = RTE_PKTMBUF_HEADROOM,
+		.nb_lanes = 4,
+		.port = RTE_MBUF_PORT_INVALID,
+		.socket_id = SOCKET_ID_ANY,
+	};
+
+	return ppool_carver_create(mp, &conf);
+}
+
+/* Work until told to stop, then leave nothing. */
+static int
+busy_run(void *arg)
+{
+	struct busy *b = arg;
+
+	b->c = carver_new(b->mp);
+	while (b->c != NULL && b->error == NULL && __atomic_load_n(&b->stop, __ATOMIC_RELAXED) == 0)
+		busy_step(b);
+	step_free(b, MINE_MAX);
+	ppool_carver_free(b->c);
+	return 0;
+}
+
+/* The secondary's side */
+
+static int
+company_work(struct rte_mempool *mp, char **args)
+{
+	struct busy b = {
+		.mp = mp,
+		.frag_mp = ppool_frag_pool(mp),
+		.from_other = rte_ring_lookup(args[2]),
+		.to_other = rte_ring_lookup(args[3]),
+		.account = ppool_account_lookup(ACCOUNT),
+		.rng = rte_rdtsc(),
+	};
+
+	if (b.from_other == NULL || b.to_other == NULL || b.frag_mp == NULL) {
+		fprintf(stderr, "unit-company: no rings or no frag pool\n");
+		return EXIT_FAILURE;
+	}
+	busy_run(&b);
+	fprintf(stderr, "unit-company: %s\n", b.error != NULL ? b.error : "no carver");
+	return EXIT_FAILURE;
+}
+
+/* As tools do that show mempools. */
+static int
+company_look(struct rte_mempool *mp)
+{
+	struct rte_mempool *frag_mp = ppool_frag_pool(mp);
+	volatile unsigned int sum = 0;
+
+	for (;;) {
+		sum += rte_mempool_avail_count(mp);
+		sum += rte_mempool_in_use_count(frag_mp);
+	}
+	return (int)sum;
+}
+
+static int
+company_run(char **args)
+{
+	struct rte_mempool *mp = rte_mempool_lookup(args[1]);
+
+	if (mp == NULL || ppool_attach(mp) != 0) {
+		fprintf(stderr, "unit-company: no pool %s\n", args[1]);
+		return EXIT_FAILURE;
+	}
+	return strcmp(args[0], "look") == 0 ? company_look(mp) : company_work(mp, args);
+}
+
+static const struct opt company_opts[] = { { .name = NULL } };
+
+const struct command cmd_unit_company = {
+	.name = "unit-company",
+	.synopsis = "work|look POOL RING RING",
+	.help = "the secondary process of the unit suite 'company'",
+	.opts = company_opts,
+	.max_args = 4,
+	.hidden = true,
+	.run = company_run,
+};
+
+/* The primary's side */
+
+static unsigned int
+scaled(unsigned int n, unsigned int many)
+{
+	return getenv("PPFRAG_LONG") != NULL ? many : n;
+}
+
+static bool
+waits_for_steps(const struct busy *b)
+{
+	uint64_t from = __atomic_load_n(&b->steps, __ATOMIC_RELAXED);
+	unsigned int ms;
+
+	for (ms = 0; ms < PROGRESS_SECONDS * 1000; ms++) {
+		if (__atomic_load_n(&b->steps, __ATOMIC_RELAXED) - from >= PROGRESS)
+			return true;
+		rte_delay_us_sleep(1000);
+	}
+	return false;
+}
+
+/* The first worker lcore. */
+static unsigned int
+worker_lcore(void)
+{
+	return rte_get_next_lcore(-1, 1, 0);
+}
+
+static void
+busy_start(struct busy *b)
+{
+	assert_int_equal(rte_eal_remote_launch(busy_run, b, worker_lcore()), 0);
+}
+
+static void
+busy_stop(struct busy *b)
+{
+	__atomic_store_n(&b->stop, 1, __ATOMIC_RELAXED);
+	rte_eal_wait_lcore(worker_lcore());
+	if (b->error != NULL)
+		fail_msg("primary: %s", b->error);
+}
+
+static struct rte_ring *
+ring_new(void)
+{
+	struct rte_ring *r = rte_ring_create(unit_name(), 256, SOCKET_ID_ANY,
+			RING_F_SP_ENQ | RING_F_SC_DEQ);
+
+	assert_non_null(r);
+	return r;
+}
+
+/* Free what one of two processes has put into a ring and the other has not taken out. */
+static void
+ring_end(struct rte_ring *r)
+{
+	struct rte_mbuf *m;
+
+	while (rte_ring_sc_dequeue(r, (void **)&m) == 0) {
+		ppool_claim(&m, 1);
+		rte_pktmbuf_free(m);
+	}
+	rte_ring_free(r);
+}
+
+/* Everything of every process that has ended. Returns how many there were. */
+static unsigned int
+recover_all(struct rte_mempool *mp, struct ppool_recovered *r)
+{
+	struct ppool_owner_info info[64];
+	int i, n = ppool_owners_get(mp, info, RTE_DIM(info));
+	unsigned int dead = 0;
+
+	assert_in_range(n, 0, RTE_DIM(info));
+	for (i = 0; i < n; i++) {
+		if (!info[i].dead)
+			continue;
+		dead++;
+		/* Both owners of a process are gone with the first. */
+		assert_in_range(-ppool_recover_process(mp, (uint32_t)info[i].process, r), 0,
+				ENOENT);
+	}
+	return dead;
+}
+
+struct round {
+	struct rte_mempool *mp;
+	unsigned int lcore; /* of the secondary */
+	bool stop;          /* it before it is killed */
+	struct ppool_recovered recovered;
+	uint64_t *rng;
+};
+
+/* Let a secondary work beside the primary, end it at a random moment, take back what it had. */
+static void
+round_run(struct round *round)
+{
+	struct busy b = {
+		.mp = round->mp,
+		.frag_mp = ppool_frag_pool(round->mp),
+		.to_other = ring_new(),
+		.from_other = ring_new(),
+		.account = ppool_account_create(ACCOUNT, PPOOL_ACCOUNT_UNLIMITED),
+		.primary = true,
+		.rng = unit_random(round->rng),
+	};
+	const char * const args[] = { "unit-company", "work", round->mp->name, b.to_other->name,
+		b.from_other->name, NULL };
+	pid_t child = unit_child_start(UNIT_SELF, round->lcore, args);
+	unsigned int ms;
+
+	busy_start(&b);
+	for (ms = 0; ms < PROGRESS_SECONDS * 1000 && rte_ring_empty(b.from_other); ms++)
+		rte_delay_us_sleep(1000);
+	rte_delay_us_sleep(unit_range(round->rng, 0, 20000));
+	if (round->stop) {
+		assert_int_equal(kill(child, SIGSTOP), 0);
+		assert_true(waits_for_steps(&b));
+		assert_int_equal(kill(child, SIGCONT), 0);
+		assert_true(waits_for_steps(&b));
+	}
+	assert_int_equal(kill(child, SIGKILL), 0);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	assert_true(waits_for_steps(&b));
+	/* While the primary works. */
+	recover_all(round->mp, &round->recovered);
+	assert_true(waits_for_steps(&b));
+	busy_stop(&b);
+	ring_end(b.to_other);
+	ring_end(b.from_other);
+	assert_int_equal(ppool_recover_account(b.account, &round->recovered), 0);
+	assert_int_equal(ppool_recover_rest(round->mp, &round->recovered), 0);
+	assert_int_equal(unit_ledger(round->mp).frags, 0);
+	assert_true(unit_pool_whole(round->mp));
+	assert_int_equal(ppool_account_free(b.account), 0);
+}
+
+static void
+rounds_run(struct round *round, unsigned int n)
+{
+	uint64_t rng = unit_seed;
+	unsigned int i;
+
+	unit_require_secondary();
+	unit_require(unit_workers() >= 1, "two lcores");
+	unit_require(!unit_debug_build(), "a release build: a debug build panics at what is lost");
+	unit_forgive_heap();
+	round->rng = &rng;
+	for (i = 0; i < n; i++)
+		round_run(round);
+	print_message("taken back: %" PRIu64 " frags, %" PRIu64 " pages, %" PRIu64
+		      " headers, %" PRIu64 " carvers\n",
+			round->recovered.frags, round->recovered.pages, round->recovered.headers,
+			round->recovered.carvers);
+	/* It would not be a test of taking back otherwise. */
+	assert_true(round->recovered.frags > 0 && round->recovered.pages > 0 &&
+			round->recovered.carvers > 0);
+}
+
+/* The secondary has the number of the primary's lcore that works. */
+static void
+test_kill(void **state)
+{
+	struct round round = { .lcore = worker_lcore() };
+
+	(void)state;
+	round.mp = unit_pool(200, 16384, 0, 0);
+	rounds_run(&round, scaled(6, 100));
+}
+
+/* Small pages and few of them: lists of others are visited all the time. */
+static void
+test_kill_short(void **state)
+{
+	struct round round = { .lcore = worker_lcore() };
+
+	(void)state;
+	round.mp = unit_pool(160, 2304, 0, 0);
+	rounds_run(&round, scaled(5, 50));
+}
+
+/* rte_mempool's caches go by the number of the lcore: with one, it has to be another. */
+static void
+test_kill_cached(void **state)
+{
+	struct round round = { .lcore = unit_free_lcore() };
+
+	(void)state;
+	round.mp = unit_pool(400, 4096, 32, 0);
+	rounds_run(&round, scaled(5, 50));
+}
+
+static void
+test_stop(void **state)
+{
+	struct round round = { .lcore = worker_lcore(), .stop = true };
+
+	(void)state;
+	round.mp = unit_pool(160, 2304, 0, 0);
+	rounds_run(&round, scaled(4, 20));
+}
+
+/* Somebody looks on while lcore 0 works: another thread starts who does. */
+
+struct look {
+	struct busy busy;
+	const char *failed;
+	void (*run)(struct look *l);
+};
+
+static void *
+look_thread(void *arg)
+{
+	struct look *l = arg;
+
+	l->run(l);
+	__atomic_store_n(&l->busy.stop, 1, __ATOMIC_RELAXED);
+	return NULL;
+}
+
+static void
+look_run(void (*run)(struct look *l))
+{
+	struct look l = { .busy = { .primary = true, .rng = unit_seed }, .run = run };
+	struct busy *b = &l.busy;
+	pthread_t thread;
+
+	b->mp = unit_pool(200, 4096, 0, 0);
+	b->frag_mp = ppool_frag_pool(b->mp);
+	b->to_other = ring_new();
+	b->from_other = ring_new();
+	assert_int_equal(pthread_create(&thread, NULL, look_thread, &l), 0);
+	busy_run(b);
+	pthread_join(thread, NULL);
+	ring_end(b->to_other);
+	ring_end(b->from_other);
+	if (b->error != NULL || l.failed != NULL)
+		fail_msg("%s", b->error != NULL ? b->error : l.failed);
+	/* Who only looks has nothing to take back. */
+	assert_int_equal(recover_all(b->mp, NULL), 0);
+}
+
+static void
+look_count(struct look *l)
+{
+	pid_t child = unit_child_start(UNIT_SELF, 0,
+			(const char * const[]){ "unit-company", "look", l->busy.mp->name, NULL });
+
+	rte_delay_us_sleep(scaled(2, 300) * 1000000);
+	if (waitpid(child, NULL, WNOHANG) != 0)
+		l->failed = "who looks has ended by itself";
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+}
+
+static void
+test_look(void **state)
+{
+	(void)state;
+	unit_require_secondary();
+	unit_forgive_heap();
+	look_run(look_count);
+}
+
+/* The stock tool, which knows nothing of us. */
+static void
+look_proc_info(struct look *l)
+{
+	unsigned int i;
+	char show[64];
+
+	snprintf(show, sizeof(show), "--show-mempool=%s", l->busy.mp->name);
+	for (i = 0; i < scaled(3, 300) && l->failed == NULL; i++)
+		if (unit_child_wait(unit_child_start("dpdk-proc-info", UNIT_LCORE_DEFAULT,
+				    (const char * const[]){ show, NULL })) != 0)
+			l->failed = "dpdk-proc-info fails";
+}
+
+static void
+test_proc_info(void **state)
+{
+	(void)state;
+	unit_require_secondary();
+	unit_require(system("command -v dpdk-proc-info > /dev/null") == 0, "dpdk-proc-info");
+	unit_forgive_heap();
+	/* It ends at once where there is no port. */
+	assert_int_equal(rte_eal_hotplug_add("vdev", NULL_PORT, ""), 0);
+	look_run(look_proc_info);
+	rte_eal_hotplug_remove("vdev", NULL_PORT);
+}
+
+static const struct CMUnitTest tests[] = {
+	UNIT_TEST(test_look),
+	UNIT_TEST(test_proc_info),
+	UNIT_TEST(test_kill),
+	UNIT_TEST(test_kill_short),
+	UNIT_TEST(test_kill_cached),
+	UNIT_TEST(test_stop),
+};
+
+UNIT_SUITE(company, "other processes on the same lcore, looking on, stopped, killed", tests);

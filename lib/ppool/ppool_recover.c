@@ -1,0 +1,648 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The ppfrag authors
+ */
+
+/*
+ * Who has what, and taking it back from those who have ended. What a page or a slot says of its owner
+ * is all there is to go by.
+ */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_malloc.h>
+
+#include "ppool_account_table.h"
+#include "ppool_freelist.h"
+#include "ppool_private.h"
+#include "ppool_recover.h"
+
+/* Slots */
+
+typedef void slot_cb_t(struct ppool *p, struct rte_mbuf *m, void *arg);
+
+static void
+page_slots_each(struct ppool *p, const struct ppool_page *pg, slot_cb_t *f, void *arg)
+{
+	uint32_t i;
+
+	for (i = 0; i < p->layout.slots; i++)
+		f(p, ppool_slot_at(p, pg, i), arg);
+}
+
+/* A header page stays one while a slot of it is in use. */
+static void
+slots_each(struct ppool *p, slot_cb_t *f, void *arg)
+{
+	uint32_t i;
+
+	for (i = 0; p->page != NULL && i < p->mp->size; i++)
+		if (__atomic_load_n(&p->page[i].kind, __ATOMIC_ACQUIRE) == PPOOL_KIND_HEADER)
+			page_slots_each(p, &p->page[i], f, arg);
+}
+
+/* Listing */
+
+struct listing {
+	struct ppool_owner_info owner[PPOOL_OWNERS];
+};
+
+static void
+slot_list(struct ppool *p, struct rte_mbuf *m, void *arg)
+{
+	const struct ppool_frag *frag = ppool_frag_of(p, m);
+	uint32_t truesize = __atomic_load_n(&frag->truesize, __ATOMIC_RELAXED);
+	ppool_owner_t owner = __atomic_load_n(&frag->owner, __ATOMIC_RELAXED);
+	struct listing *l = arg;
+	struct ppool_owner_info *info;
+
+	if (owner == PPOOL_OWNER_NONE || owner >= PPOOL_OWNERS)
+		return;
+	info = &l->owner[owner];
+	if (truesize == 0) {
+		info->idle_headers++;
+		return;
+	}
+	info->frags++;
+	info->bytes += truesize + frag->slot_bytes;
+	if (frag->account == PPOOL_ACCOUNT_NONE)
+		info->uncharged += truesize + frag->slot_bytes;
+}
+
+static void
+pages_list(const struct ppool *p, struct listing *l)
+{
+	const struct ppool_page *pg;
+	uint32_t i;
+
+	for (i = 0; p->tracked && i < p->mp->size; i++) {
+		pg = &p->page[i];
+		if (pg->kind == PPOOL_KIND_WHOLE && pg->holder != PPOOL_OWNER_NONE &&
+				pg->holder < PPOOL_OWNERS)
+			l->owner[pg->holder].pages++;
+	}
+}
+
+static void
+lists_list(struct ppool *p, struct listing *l)
+{
+	const struct ppool_lcore *lc;
+
+	PPOOL_LCORE_FOREACH(p, lc)
+	l->owner[lc->owner].free_pages += lc->nb_pages + lc->nb_spare;
+}
+
+static void
+carvers_list(struct ppool *p, struct listing *l)
+{
+	const struct ppool_carver *c;
+
+	ppool_carvers_lock(p);
+	for (c = p->depot.carvers; c != NULL; c = c->next)
+		if (c->driver < PPOOL_OWNERS)
+			l->owner[c->driver].carvers++;
+	ppool_carvers_unlock(p);
+}
+
+static bool
+owner_has_something(const struct ppool_owner_info *info)
+{
+	return (info->carvers | info->frags | info->pages | info->free_pages |
+			       info->idle_headers) != 0;
+}
+
+static unsigned int
+listing_copy(struct listing *l, struct ppool_owner_info *info, unsigned int n)
+{
+	unsigned int i, found = 0;
+	uint32_t lcore;
+
+	for (i = 1; i < PPOOL_OWNERS; i++) {
+		if (!owner_has_something(&l->owner[i]))
+			continue;
+		if (found < n) {
+			info[found] = l->owner[i];
+			lcore = ppool_owner_lcore(i);
+			info[found].lcore = lcore == RTE_MAX_LCORE ? -1 : (int32_t)lcore;
+			info[found].process = ppool_owner_process(i);
+			info[found].pid = ppool_process_pid(ppool_owner_process(i));
+			info[found].dead = ppool_process_is_dead(ppool_owner_process(i));
+		}
+		found++;
+	}
+	return found;
+}
+
+int
+ppool_owners_get(struct rte_mempool *mp, struct ppool_owner_info *info, unsigned int n)
+{
+	struct ppool *p = ppool_from_mempool(mp);
+	struct listing *l;
+	unsigned int found;
+
+	if (p == NULL)
+		return -ENOTSUP;
+	l = calloc(1, sizeof(*l));
+	if (l == NULL)
+		return -ENOMEM;
+	slots_each(p, slot_list, l);
+	pages_list(p, l);
+	lists_list(p, l);
+	carvers_list(p, l);
+	found = listing_copy(l, info, n);
+	free(l);
+	return (int)found;
+}
+
+/* Claims */
+
+static void
+mbuf_claim(struct rte_mbuf *m, ppool_owner_t me)
+{
+	struct ppool *p = ppool_from_mempool(m->pool);
+
+	if (p == NULL)
+		return;
+	if (ppool_is_slot_role(m->pool))
+		ppool_frag_of(p, m)->owner = me;
+	else if (p->tracked)
+		ppool_page_of(p, m)->holder = me;
+}
+
+void
+ppool_claim(struct rte_mbuf * const *m, unsigned int n)
+{
+	ppool_owner_t me;
+	struct rte_mbuf *seg;
+	unsigned int i;
+
+	ppool_process_join();
+	me = (ppool_owner_t)ppool_owner_id();
+	for (i = 0; i < n; i++)
+		for (seg = m[i]; seg != NULL; seg = seg->next)
+			mbuf_claim(seg, me);
+}
+
+/* Frags: collected, then freed some at a time as their process would have */
+
+struct harvest {
+	uint32_t process; /* of this process, charged to no account; or */
+	uint16_t account; /* charged to this one */
+	struct ppool_recovered *r;
+	struct rte_mbuf *m[PPOOL_BULK];
+	unsigned int n;
+};
+
+static void
+harvest_free(struct ppool *p, struct harvest *h)
+{
+	if (h->n > 0)
+		ppool_frag_free_bulk(p, h->m, h->n);
+	h->r->frags += h->n;
+	h->n = 0;
+}
+
+static void
+slot_harvest(struct ppool *p, struct rte_mbuf *m, void *arg)
+{
+	const struct ppool_frag *frag = ppool_frag_of(p, m);
+	struct harvest *h = arg;
+
+	if (frag->truesize == 0 || frag->account != h->account)
+		return;
+	if (h->process != 0 && ppool_owner_process(frag->owner) != h->process)
+		return;
+	/* Who has a clone drops the last reference, and with it the frag. */
+	if (rte_mbuf_ext_refcnt_read(&frag->shinfo) > 1) {
+		h->r->shared++;
+		return;
+	}
+	ppool_slot_reset(p, m);
+	h->r->bytes += frag->truesize + frag->slot_bytes;
+	h->m[h->n++] = m;
+	if (h->n == RTE_DIM(h->m))
+		harvest_free(p, h);
+}
+
+static void
+frags_take_back(struct ppool *p, uint32_t process, uint16_t account, struct ppool_recovered *r)
+{
+	struct harvest h = { .process = process, .account = account, .r = r };
+
+	slots_each(p, slot_harvest, &h);
+	harvest_free(p, &h);
+}
+
+/* Whole pages */
+
+/*
+ * What rte_mempool has cached for lcores that only processes have used that ended. A cache belongs
+ * to a number of an lcore: where a process is alive that uses it, it is left alone.
+ */
+
+static bool
+lcore_is_orphan(struct ppool *p, unsigned int id, uint32_t process)
+{
+	const struct ppool_lcore *lc;
+	bool theirs = false;
+
+	PPOOL_LCORE_FOREACH(p, lc)
+	{
+		if (ppool_owner_lcore(lc->owner) != id)
+			continue;
+		if (!ppool_process_is_dead(lc->lock.process))
+			return false;
+		theirs |= lc->lock.process == process;
+	}
+	return theirs;
+}
+
+static void
+cache_take_back(struct ppool *p, unsigned int id, uint32_t process)
+{
+	struct rte_mempool_cache *cache = rte_mempool_default_cache(p->mp, id);
+	uint32_t i, n;
+
+	if (cache == NULL || !lcore_is_orphan(p, id, process))
+		return;
+	n = cache->len;
+	cache->len = 0;
+	for (i = 0; p->tracked && i < RTE_MIN(n, (uint32_t)RTE_DIM(cache->objs)); i++)
+		ppool_page_of(p, cache->objs[i])->holder =
+				(ppool_owner_t)(process * PPOOL_PROCESS_OWNERS + RTE_MAX_LCORE);
+}
+
+static void
+pages_take_back(struct ppool *p, uint32_t process, struct ppool_recovered *r)
+{
+	struct ppool_page *pg;
+	unsigned int id;
+	uint32_t i;
+	void *obj;
+
+	for (id = 0; id < RTE_MAX_LCORE; id++)
+		cache_take_back(p, id, process);
+	for (i = 0; p->tracked && i < p->mp->size; i++) {
+		pg = &p->page[i];
+		if (pg->kind != PPOOL_KIND_WHOLE || ppool_owner_process(pg->holder) != process)
+			continue;
+		obj = pg->obj;
+		rte_mempool_ops_enqueue_bulk(p->mp, &obj, 1);
+		r->pages++;
+	}
+}
+
+/* Locks are taken over by who takes them. Returns false where another process is stopped inside. */
+static bool
+locks_take_over(struct ppool *p)
+{
+	ppool_mutex_wait(&p->create_lock);
+	ppool_mutex_unlock(&p->create_lock);
+	if (!ppool_depot_enter(p))
+		return false;
+	ppool_depot_leave(p);
+	return true;
+}
+
+/* The number of a process can be given away when no pool has anything of it. */
+
+struct remains {
+	uint32_t process;
+	bool found;
+};
+
+static void
+slot_look_for(struct ppool *p, struct rte_mbuf *m, void *arg)
+{
+	const struct ppool_frag *frag = ppool_frag_of(p, m);
+	struct remains *remains = arg;
+
+	remains->found |= ppool_owner_process(frag->owner) == remains->process;
+}
+
+static void
+pool_look_for(struct rte_mempool *mp, void *arg)
+{
+	struct ppool *p = ppool_from_mempool(mp);
+	struct remains *remains = arg;
+	const struct ppool_carver *c;
+	uint32_t i;
+
+	if (p == NULL || p->mp != mp || remains->found)
+		return;
+	/* Where its pages cannot be read, or its locks not be had, something may be left. */
+	if (!ppool_is_mapped(p) || !locks_take_over(p) ||
+			!ppool_freelist_inherit(p, remains->process)) {
+		remains->found = true;
+		return;
+	}
+	ppool_slots_inherit(p, remains->process);
+	ppool_carvers_lock(p);
+	for (c = p->depot.carvers; c != NULL; c = c->next)
+		remains->found |= ppool_owner_process(c->driver) == remains->process;
+	ppool_carvers_unlock(p);
+	for (i = 0; p->tracked && i < p->mp->size; i++)
+		remains->found |= p->page[i].kind != PPOOL_KIND_HEADER &&
+				ppool_owner_process(p->page[i].holder) == remains->process;
+	slots_each(p, slot_look_for, remains);
+}
+
+static bool
+nothing_is_left(uint32_t process)
+{
+	struct remains remains = { .process = process };
+
+	rte_mempool_walk(pool_look_for, &remains);
+	return !remains.found;
+}
+
+/* A process */
+
+int
+ppool_recover_process(struct rte_mempool *mp, uint32_t process, struct ppool_recovered *r)
+{
+	struct ppool *p = ppool_from_mempool(mp);
+	struct ppool_recovered none;
+
+	if (p == NULL)
+		return -ENOTSUP;
+	if (!ppool_process_join() || !ppool_process_exists(process))
+		return -ENOENT;
+	if (!ppool_process_is_dead(process))
+		return -EBUSY;
+	if (!locks_take_over(p) || !ppool_freelist_inherit(p, process))
+		return -EAGAIN;
+	ppool_slots_inherit(p, process);
+	if (r == NULL)
+		r = memset(&none, 0, sizeof(none));
+	frags_take_back(p, process, PPOOL_ACCOUNT_NONE, r);
+	pages_take_back(p, process, r);
+	if (nothing_is_left(process))
+		ppool_process_forget(process);
+	return 0;
+}
+
+/* An account */
+
+static void
+pool_recover_account(struct rte_mempool *mp, void *arg)
+{
+	const struct harvest *h = arg;
+	struct ppool *p = ppool_from_mempool(mp);
+
+	if (p != NULL && p->mp == mp && ppool_is_mapped(p))
+		frags_take_back(p, 0, h->account, h->r);
+}
+
+int
+ppool_recover_account(uint16_t id, struct ppool_recovered *r)
+{
+	struct ppool_account *a = ppool_account_get(id);
+	struct ppool_recovered none = { .frags = 0 };
+	struct harvest h = { .account = id, .r = r != NULL ? r : &none };
+
+	if (!ppool_account_exists(a))
+		return -ENOENT;
+	ppool_process_join();
+	rte_mempool_walk(pool_recover_account, &h);
+	/* Who ended in the midst of charging had marked more, or less, than it took. */
+	if (h.r->shared == 0) {
+		__atomic_store_n(&a->used, 0, __ATOMIC_RELAXED);
+		__atomic_store_n(&a->foreign, 0, __ATOMIC_RELAXED);
+	}
+	return 0;
+}
+
+/* The rest: everything is counted anew from slots, lanes and lists */
+
+struct page_sum {
+	uint64_t users;
+	uint64_t bytes;
+	bool listed; /* a free page in a list */
+	bool lane;   /* a carver fills it */
+};
+
+struct recount {
+	struct page_sum *page;
+	uint8_t *slot_listed; /* by page and slot */
+	uint64_t frags;
+	uint64_t bytes;
+	struct ppool_recovered *r;
+};
+
+static uint8_t *
+slot_flag(const struct ppool *p, struct recount *rc, const struct rte_mbuf *m)
+{
+	uint32_t page = ppool_frag_of(p, m)->header_page;
+	size_t first = RTE_PTR_DIFF(m, p->page[page].obj) - p->first_slot;
+
+	return &rc->slot_listed[(size_t)page * p->layout.slots + first / p->layout.slot_bytes];
+}
+
+static void
+slots_note_listed(const struct ppool *p, struct recount *rc, struct rte_mbuf * const *m,
+		unsigned int n)
+{
+	while (n-- > 0)
+		*slot_flag(p, rc, m[n]) = 1;
+}
+
+static void
+depot_note_listed(const struct ppool *p, struct recount *rc)
+{
+	const struct ppool_page *pg;
+	uint32_t i, n, slot;
+
+	for (i = p->depot.first; i != PPOOL_NONE; i = pg->next) {
+		pg = &p->page[i];
+		slot = pg->idle_first;
+		for (n = 0; n < pg->idle; n++) {
+			rc->slot_listed[(size_t)i * p->layout.slots + slot] = 1;
+			slot = ppool_frag_of(p, ppool_slot_at(p, pg, slot))->page;
+		}
+	}
+}
+
+static void
+page_note_listed(struct ppool *p, void *obj, void *arg)
+{
+	struct recount *rc = arg;
+
+	rc->page[*ppool_index_of(obj)].listed = true;
+	RTE_SET_USED(p);
+}
+
+static void
+carver_note(const struct ppool *p, struct recount *rc, const struct ppool_carver *c)
+{
+	const struct ppool_lane *l;
+	struct page_sum *sum;
+
+	slots_note_listed(p, rc, c->reserve, c->nb_reserve);
+	for (l = c->lane; l < c->lane + c->nb_lanes; l++) {
+		if (l->left == 0)
+			continue;
+		sum = &rc->page[l->page];
+		sum->lane = true;
+		sum->users += PPOOL_BIAS - l->frags;
+		sum->bytes += l->left + l->unbilled + c->tail_bytes;
+	}
+}
+
+static void
+slot_count(struct ppool *p, struct rte_mbuf *m, void *arg)
+{
+	const struct ppool_frag *frag = ppool_frag_of(p, m);
+	struct recount *rc = arg;
+
+	if (frag->truesize == 0 || frag->page >= p->mp->size)
+		return;
+	rc->frags++;
+	rc->bytes += frag->truesize;
+	rc->page[frag->page].users++;
+	rc->page[frag->page].bytes += frag->truesize;
+}
+
+/* An idle slot in no list, of one who has ended, or lost by one. */
+static void
+slot_relist(struct ppool *p, struct rte_mbuf *m, void *arg)
+{
+	const struct ppool_frag *frag = ppool_frag_of(p, m);
+	struct recount *rc = arg;
+
+	if (frag->truesize != 0 || *slot_flag(p, rc, m) != 0)
+		return;
+	if (frag->owner != PPOOL_OWNER_NONE &&
+			!ppool_process_is_dead(ppool_owner_process(frag->owner)))
+		return;
+	ppool_slot_reset(p, m);
+	ppool_depot_push(p, &m, 1);
+	rc->r->headers++;
+}
+
+/* Returns whether the page is nobody's. */
+static bool
+data_page_count(struct ppool_page *pg, const struct page_sum *sum)
+{
+	uint64_t users = sum->users + (pg->parked ? 1 : 0);
+	uint64_t bytes = sum->bytes + (pg->parked ? pg->open : 0);
+
+	if (!sum->lane) {
+		pg->owner = 0;
+		pg->owner_drop = 0;
+	}
+	/* An owner that is alive takes off what it has dropped when it settles. */
+	__atomic_store_n(&pg->use, users * PPOOL_USER + bytes + pg->owner_drop, __ATOMIC_RELEASE);
+	return users == 0;
+}
+
+static void
+pages_count(struct ppool *p, struct recount *rc)
+{
+	ppool_owner_t me = (ppool_owner_t)ppool_owner_id();
+	struct ppool_page *pg;
+	uint32_t i, holder;
+	void *obj;
+
+	for (i = 0; i < p->mp->size; i++) {
+		pg = &p->page[i];
+		obj = pg->obj;
+		if (pg->kind == PPOOL_KIND_DATA && data_page_count(pg, &rc->page[i]))
+			ppool_page_retire(pg, me);
+		else if (pg->kind != PPOOL_KIND_WHOLE || rc->page[i].listed || !p->tracked)
+			continue;
+		holder = ppool_owner_process(pg->holder);
+		if (pg->holder != me && holder != 0 && !ppool_process_is_dead(holder))
+			continue;
+		ppool_freelist_put(p, &obj, 1);
+		rc->r->pages++;
+	}
+}
+
+/* Ordinary objects that are out, as the free lists have it. */
+static void
+whole_count(struct ppool *p)
+{
+	const struct ppool_lcore *lc;
+	int64_t counted = __atomic_load_n(&p->whole, __ATOMIC_RELAXED), out = 0;
+	uint32_t i;
+
+	PPOOL_LCORE_FOREACH(p, lc)
+	counted += lc->whole;
+	for (i = 0; i < p->mp->size; i++)
+		out += p->page[i].kind == PPOOL_KIND_WHOLE;
+	out -= ppool_freelist_count(p);
+	__atomic_fetch_add(&p->whole, out - counted, __ATOMIC_RELAXED);
+}
+
+static void
+stats_count(struct ppool *p, const struct recount *rc)
+{
+	struct ppool_stats s;
+
+	ppool_stats_get(p->mp, &s);
+	p->stats.frag_alloc += rc->frags - (s.frag_alloc - s.frag_free);
+	p->stats.frag_alloc_bytes += rc->bytes - (s.frag_alloc_bytes - s.frag_free_bytes);
+}
+
+static void
+lists_note(struct ppool *p, struct recount *rc)
+{
+	const struct ppool_carver *c;
+	const struct ppool_lcore *lc;
+
+	depot_note_listed(p, rc);
+	PPOOL_LCORE_FOREACH(p, lc)
+	slots_note_listed(p, rc, lc->headers, lc->nb_headers);
+	for (c = p->depot.carvers; c != NULL; c = c->next)
+		carver_note(p, rc, c);
+	ppool_freelist_each(p, page_note_listed, rc);
+}
+
+static void
+recount_run(struct ppool *p, struct recount *rc)
+{
+	rc->r->carvers += ppool_carvers_reap(p);
+	lists_note(p, rc);
+	slots_each(p, slot_count, rc);
+	slots_each(p, slot_relist, rc);
+	pages_count(p, rc);
+	whole_count(p);
+	stats_count(p, rc);
+}
+
+int
+ppool_recover_rest(struct rte_mempool *mp, struct ppool_recovered *r)
+{
+	struct ppool *p = ppool_from_mempool(mp);
+	struct ppool_recovered none = { .frags = 0 };
+	struct recount rc = { .r = r != NULL ? r : &none };
+	uint32_t process;
+	int ret = -ENOMEM;
+
+	if (p == NULL)
+		return -ENOTSUP;
+	if (p->page == NULL)
+		return 0;
+	ppool_process_join();
+	if (!locks_take_over(p))
+		return -EAGAIN;
+	rc.page = calloc(p->mp->size, sizeof(rc.page[0]));
+	rc.slot_listed = calloc(p->mp->size, p->layout.slots);
+	if (rc.page != NULL && rc.slot_listed != NULL) {
+		recount_run(p, &rc);
+		for (process = 1; process <= PPOOL_PROCESSES; process++)
+			if (ppool_process_is_dead(process) && nothing_is_left(process))
+				ppool_process_forget(process);
+		ret = 0;
+	}
+	free(rc.page);
+	free(rc.slot_listed);
+	return ret;
+}
+
+RTE_INIT(ppool_recover_init)
+{
+	ppool_process_set_check(nothing_is_left);
+}
