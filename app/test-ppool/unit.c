@@ -77,8 +77,8 @@ unit_register(struct rte_mempool *mp)
 	return NULL;
 }
 
-static void
-unregister(struct rte_mempool *mp)
+void
+unit_unregister(struct rte_mempool *mp)
 {
 	unsigned int i;
 
@@ -231,7 +231,7 @@ unit_pool_free(struct rte_mempool *mp)
 {
 	bool ok;
 
-	unregister(mp);
+	unit_unregister(mp);
 	ok = unit_pool_whole(mp);
 	rte_mempool_free(mp);
 	assert_true(ok);

@@ -142,6 +142,9 @@ struct rte_mempool *unit_stock_pool(unsigned int n, uint16_t room);
 /** Register a pool that a test made itself. */
 struct rte_mempool *unit_register(struct rte_mempool *mp);
 
+/** The test frees a pool itself, without checks. */
+void unit_unregister(struct rte_mempool *mp);
+
 /** Free a registered pool before the teardown does, with the same checks. */
 void unit_pool_free(struct rte_mempool *mp);
 

@@ -650,6 +650,134 @@ test_reserve_when_empty(void **state)
 	unit_ledger(mp);
 }
 
+/* Others have taken all headers and pages, but what a carver has reserved can be delivered. */
+static void
+test_reserve_when_taken(void **state)
+{
+	struct rte_mempool *mp = unit_pool(40, 2176, 0, 0);
+	struct ppool_layout layout = layout_of(mp);
+	struct ppool_carver *other = unit_carver(mp, 64, 1);
+	struct ppool_carver *c = unit_carver(mp, 1518, 4);
+	struct rte_mbuf *m[1024], *received[4];
+	struct ppool_buf buf;
+	unsigned int n;
+	uint16_t lane;
+
+	(void)state;
+	for (lane = 0; lane < 4; lane++)
+		assert_int_equal(ppool_reserve(c, lane, &buf), 0);
+	assert_true(40 * layout.slots < RTE_DIM(m));
+	n = ppool_headers_get(other, m, RTE_DIM(m));
+	assert_int_equal(rte_mempool_avail_count(mp), 0);
+	assert_int_equal(ppool_headers_get(c, received, 4), 4);
+	for (lane = 0; lane < 4; lane++)
+		ppool_commit(c, lane, received[lane], 1518);
+	ppool_headers_put(other, m, n);
+	unit_assert_charged(mp, received, 4);
+	free_all(received, 4);
+}
+
+/* Lengths whose sum with a headroom does not fit into 32 bits. */
+static void
+test_absurd_lengths(void **state)
+{
+	struct rte_mempool *mp = unit_pool(30, 16384, 0, 0);
+	const uint32_t len[] = { 1519, 65535, 65536, UINT32_MAX - RTE_PKTMBUF_HEADROOM,
+		UINT32_MAX - RTE_PKTMBUF_HEADROOM + 1, UINT32_MAX - 20, UINT32_MAX };
+	struct ppool_carver *c = unit_carver(mp, 1518, 1);
+	struct rte_mbuf *m[2];
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < RTE_DIM(len); i++) {
+		const uint32_t both[2] = { 1518, len[i] };
+
+		assert_null(ppool_carve(c, len[i]));
+		assert_int_equal(ppool_carve_bulk(c, m, both, 2), -ENOMEM);
+		assert_int_equal(ppool_carve_burst(c, m, both, 2), 1);
+		rte_pktmbuf_free(m[0]);
+		assert_int_equal(ppool_carver_set_max_len(c, len[i] == 1519 ? 65536 : len[i]),
+				-EMSGSIZE);
+	}
+	assert_int_equal(unit_ledger(mp).frags, 0);
+}
+
+/* Pages that rte_mempool has cached for this lcore are free. */
+static void
+test_cached_pages(void **state)
+{
+	struct rte_mempool *mp = unit_pool(300, 2176, 128, 0);
+	struct ppool_carver *c = unit_carver(mp, 1518, 1);
+	struct rte_mbuf *m[300];
+	struct ppool_ledger l;
+	unsigned int n = 0;
+	void *obj[128];
+
+	(void)state;
+	assert_int_equal(rte_mempool_get_bulk(mp, obj, RTE_DIM(obj)), 0);
+	rte_mempool_put_bulk(mp, obj, RTE_DIM(obj));
+	while (n < RTE_DIM(m) && (m[n] = ppool_carve(c, 1518)) != NULL)
+		n++;
+	/* One frag a page. */
+	l = unit_ledger(mp);
+	assert_int_equal(n, l.data);
+	assert_true(l.free <= 1);
+	free_all(m, n);
+}
+
+/* Searches for pages cost system calls: few where frees give back no page. */
+static void
+test_search_seldom(void **state)
+{
+	struct rte_mempool *mp = unit_pool(30, 16384, 0, 0);
+	struct ppool_carver *c = unit_carver(mp, 64, 1), *hungry = unit_carver(mp, 1518, 1);
+	struct rte_mbuf *m[MAX_FRAGS];
+	unsigned int n = 0, i;
+	uint64_t before;
+
+	(void)state;
+	while (n < RTE_DIM(m) && (m[n] = ppool_carve(c, 64)) != NULL)
+		n++;
+	before = unit_stats(mp).search;
+	/* Every other one: no page becomes empty. */
+	for (i = 0; i < n; i += 2) {
+		rte_pktmbuf_free(m[i]);
+		assert_null(ppool_carve(hungry, 1518));
+	}
+	assert_in_range(unit_stats(mp).search - before, 1, n / 2 / 8);
+	for (i = 1; i < n; i += 2)
+		rte_pktmbuf_free(m[i]);
+}
+
+/* The pool is freed before its carver: an error that is logged, and no crash. */
+static void
+test_pool_freed_first(void **state)
+{
+	struct rte_mempool *mp = rte_pktmbuf_pool_create_by_ops(unit_name(), 30, 0, 0, 4096,
+			SOCKET_ID_ANY, PPOOL_OPS_NAME);
+	const struct ppool_carver_conf conf = {
+		.max_len = 1000,
+		.headroom = RTE_PKTMBUF_HEADROOM,
+		.nb_lanes = 2,
+		.socket_id = SOCKET_ID_ANY,
+	};
+	struct ppool_carver *c = ppool_carver_create(mp, &conf);
+	struct ppool_buf buf;
+	struct rte_mbuf *m;
+
+	(void)state;
+	assert_non_null(c);
+	assert_int_equal(ppool_reserve(c, 1, &buf), 0);
+	rte_mempool_free(mp);
+	assert_null(ppool_carver_frag_pool(c));
+	assert_null(ppool_carve(c, 10));
+	assert_int_equal(ppool_headers_get(c, &m, 1), 0);
+	assert_int_equal(ppool_reserve(c, 0, &buf), -ENOMEM);
+	assert_int_equal(ppool_reserve(c, 1, &buf), -ENOMEM);
+	assert_int_equal(ppool_carver_set_max_len(c, 100), -EPERM);
+	ppool_carver_free(c);
+}
+
 static void
 test_headers(void **state)
 {
@@ -944,6 +1072,11 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(test_lanes),
 	UNIT_TEST(test_commit_whole_buffer),
 	UNIT_TEST(test_reserve_when_empty),
+	UNIT_TEST(test_reserve_when_taken),
+	UNIT_TEST(test_absurd_lengths),
+	UNIT_TEST(test_cached_pages),
+	UNIT_TEST(test_search_seldom),
+	UNIT_TEST(test_pool_freed_first),
 	UNIT_TEST(test_headers),
 	UNIT_TEST(test_free_with_live_frags),
 	UNIT_TEST(test_free_reserved),

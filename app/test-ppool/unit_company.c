@@ -227,8 +227,11 @@ busy_run(void *arg)
 {
 	struct busy *b = arg;
 
-	b->c = carver_new(b->mp);
-	while (b->c != NULL && b->error == NULL && __atomic_load_n(&b->stop, __ATOMIC_RELAXED) == 0)
+	/* The other process may have all there is. */
+	while ((b->c = carver_new(b->mp)) == NULL &&
+			__atomic_load_n(&b->stop, __ATOMIC_RELAXED) == 0)
+		rte_delay_us_sleep(1000);
+	while (b->error == NULL && __atomic_load_n(&b->stop, __ATOMIC_RELAXED) == 0)
 		busy_step(b);
 	step_free(b, MINE_MAX);
 	ppool_carver_free(b->c);
@@ -254,7 +257,7 @@ company_work(struct rte_mempool *mp, char **args)
 		return EXIT_FAILURE;
 	}
 	busy_run(&b);
-	fprintf(stderr, "unit-company: %s\n", b.error != NULL ? b.error : "no carver");
+	fprintf(stderr, "unit-company: %s\n", b.error);
 	return EXIT_FAILURE;
 }
 

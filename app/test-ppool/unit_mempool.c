@@ -730,6 +730,32 @@ test_churn_bulks(void **state)
 }
 
 /* The teardown compares the heaps. */
+/* Far more often than there are objects: counted out, not written behind the lists. */
+static void
+test_put_too_often(void **state)
+{
+	struct rte_mempool *mp = unit_mempool(&(struct unit_pool_conf){ .n = 64, .elt_size = 64 });
+	void *obj[64], *twice[9];
+	unsigned int i;
+
+	(void)state;
+	unit_require(!unit_debug_build(), "a release build: a debug build panics");
+	assert_int_equal(rte_mempool_get(mp, &twice[0]), 0);
+	for (i = 1; i < RTE_DIM(twice); i++)
+		twice[i] = twice[0];
+	for (i = 0; i < 1000; i++)
+		rte_mempool_put_bulk(mp, twice, RTE_DIM(twice));
+	assert_int_equal(rte_mempool_avail_count(mp), 64);
+	/* What is in the lists is objects of the pool. */
+	for (i = 0; i < 64; i++) {
+		assert_int_equal(rte_mempool_get(mp, &obj[i]), 0);
+		assert_ptr_equal(rte_mempool_from_obj(obj[i]), mp);
+	}
+	/* It has lost its balance for good. */
+	unit_unregister(mp);
+	rte_mempool_free(mp);
+}
+
 static void
 test_create_and_free(void **state)
 {
@@ -766,6 +792,7 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(test_non_eal_thread),
 	UNIT_TEST(test_churn),
 	UNIT_TEST(test_churn_bulks),
+	UNIT_TEST(test_put_too_often),
 	UNIT_TEST(test_create_and_free),
 };
 

@@ -185,7 +185,8 @@ ppfrag_get_count(const struct rte_mempool *mp)
 		return mp->size - (unsigned int)ppool_frag_live(p);
 	/* Pages that would come back if they were asked for count as free. */
 	ppool_reclaim(p, true);
-	return ppool_freelist_count(p);
+	/* More have been put than there are, where one was put twice. */
+	return RTE_MIN(ppool_freelist_count(p), mp->size);
 }
 
 /* A frag pool lists the memory of its page pool, but its objects lie in header pages. */

@@ -163,6 +163,7 @@ int ppool_check(struct rte_mempool *mp, FILE *f);
 	X(refill_shared, "refills of an lcore's free list from the shared one") \
 	X(refill_neighbour, "refills of an lcore's free list from another lcore's") \
 	X(flush_shared, "batches of free pages an lcore moved to the shared list") \
+	X(search, "searches of all lists for idle slots, a system call for each other list") \
 	X(frag_move, "frags whose data compaction moved to another page; in frag_alloc, too") \
 	X(header_move, "mbufs that compaction moved to another header page")
 

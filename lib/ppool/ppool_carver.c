@@ -512,6 +512,7 @@ ppool_headers_put(struct ppool_carver *c, struct rte_mbuf **m, unsigned int n)
 		return;
 	ppool_debug_enter(c);
 	ppool_slots_return(c->pool, m, n);
+	ppool_reclaim_soon(c->pool);
 	ppool_debug_leave(c);
 }
 
@@ -560,12 +561,16 @@ unsigned int
 ppool_carve_burst(struct ppool_carver *c, struct rte_mbuf **m, const uint32_t *len, unsigned int n)
 {
 	unsigned int got, done;
+	uint64_t grown;
 
+	if (unlikely(c->pool == NULL))
+		return 0;
 	ppool_debug_enter(c);
+	grown = ppool_slots_grown(c->pool);
 	got = ppool_headers_get(c, m, n);
 	done = carve(c, m, len, got);
 	if (unlikely(done < got))
-		ppool_slots_return(c->pool, m + done, got - done);
+		ppool_slots_give_back(c->pool, m + done, got - done, grown);
 	ppool_debug_leave(c);
 	return done;
 }

@@ -501,6 +501,8 @@ compact_headers(struct job *j)
 		return ret;
 	choose_shelves(j);
 	move_headers(j);
+	/* The pages that they have left may be what the other step needs. */
+	ppool_reclaim_soon(j->p);
 	free(j->shelf);
 	return 0;
 }

@@ -195,12 +195,13 @@ static int
 mono_frag_bulk(struct ppool *p, struct rte_mbuf **m, unsigned int n)
 {
 	struct ppool_lcore *lc = ppool_lcore_get(p);
+	uint64_t grown = ppool_slots_grown(p);
 	void *pages[PPOOL_BULK];
 	unsigned int i;
 
 	i = ppool_slots_get(p, m, n);
 	if (i < n || ppool_pages_get(p, pages, n) != 0) {
-		ppool_slots_return(p, m, i);
+		ppool_slots_give_back(p, m, i, grown);
 		return -ENOBUFS;
 	}
 	ppool_debug_pages_out(p, pages, n, PPOOL_DEBUG_DATA);

@@ -636,7 +636,10 @@ lcore_flush(struct ppool *p, struct ppool_lcore *lc)
 {
 	uint32_t half, n;
 
-	if (lc->nb_spare != 0) {
+	if (lc->nb_spare != 0 && unlikely(p->nb_full == magazines_needed(p->mp->size))) {
+		loose_refuse(p, lc->nb_spare);
+		count_set(&lc->nb_spare, 0);
+	} else if (lc->nb_spare != 0) {
 		trade_full(p, lc);
 	} else {
 		half = RTE_MIN(lc->nb_pages, lc->max_pages / 2);

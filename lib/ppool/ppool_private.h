@@ -9,7 +9,7 @@
  * The inside of a page pool. All of it lies in EAL memory and is used by every process: no
  * function pointers, no process-local addresses.
  *
- * From the bottom up; no file calls into one that stands above it in this list's last lines:
+ * From the bottom up; no file calls into one that stands further down in this list:
  *
  *   ppool_role.c           which mempool is which
  *   ppool_owner.[ch]       who owns: processes and lcores, and which processes have ended
@@ -306,6 +306,20 @@ int ppool_pages_get_whole(struct ppool *p, void **obj, unsigned int n);
 unsigned int ppool_slots_get(struct ppool *p, struct rte_mbuf **m, unsigned int n);
 /* Collect pages that are not free but that nobody uses. */
 bool ppool_reclaim(struct ppool *p, bool force);
+/* The next search need not wait for frees. */
+void ppool_reclaim_soon(struct ppool *p);
+/*
+ * Give back slots for which there was no memory. The pages that were taken for slots since grown was
+ * ppool_slots_grown() may be what is missing.
+ */
+void ppool_slots_give_back(struct ppool *p, struct rte_mbuf * const *m, unsigned int n,
+		uint64_t grown);
+
+static inline uint64_t
+ppool_slots_grown(const struct ppool *p)
+{
+	return __atomic_load_n(&p->stats.header_page_get, __ATOMIC_RELAXED);
+}
 
 /* ppool_pinned.c */
 void ppool_free_pinned(void *addr, void *opaque);

@@ -3,8 +3,8 @@
  */
 
 /*
- * Who has what, and taking it back from those who have ended. What a page or a slot says of its owner
- * is all there is to go by.
+ * Who has what, and taking it back from processes that have ended. What a page or a slot says of
+ * its owner is all there is to go by.
  */
 
 #include <errno.h>

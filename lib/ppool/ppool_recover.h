@@ -9,10 +9,10 @@
  * @file
  * Who holds what of a page pool, and taking back what a process held that has ended.
  *
- * An owner is a process and an lcore of it, or all its threads that are no lcore. A process that ends,
- * however it ends, takes nothing with it that other processes need: its locks are taken over, and its
- * free pages and idle headers are found by who looks for some. What it had in use stays in use until
- * it is taken back:
+ * An owner is a process and an lcore of it, or all its threads that are no lcore. A process that
+ * ends, however it ends, takes nothing with it that other processes need: its locks are taken over,
+ * and its free pages and idle headers are found by those that look for some. What it had in use
+ * stays in use until it is taken back:
  *
  *     ppool_owners_get()        lists owners, and which of them have ended
  *     ppool_recover_process()   takes back the frags and pages that a process had, at any time
@@ -21,8 +21,8 @@
  *                               brings the counters in line; while nobody else uses the pool
  *
  * A frag or a page belongs to the owner that allocated it. One that another process takes over
- * belongs to that process when it says so, by ppool_claim() or by charging it to an account; mempool
- * caches do not say who has what they pass on, so that a pool with a cache needs this, too.
+ * belongs to that process when it says so, by ppool_claim() or by charging it to an account.
+ * Mempool caches do not say who has what they pass on, so that a pool with a cache needs this, too.
  */
 
 #include <stdbool.h>
@@ -116,8 +116,8 @@ int ppool_recover_account(uint16_t account, struct ppool_recovered *r);
 
 /**
  * Take back what ppool_recover_process() cannot while others work: carvers of processes that have
- * ended, pages and headers that these had in hand; count the users of every page anew, and bring the
- * counters in line with what there is. Call ppool_recover_process() before. The ledger balances
+ * ended, pages and headers that these had in hand. Count the users of every page anew, and bring
+ * the counters in line with what there is. Call ppool_recover_process() before. The ledger balances
  * afterwards, see ppool_check().
  *
  * No other call on the pool may be under way, in any process. Walks everything.

@@ -452,15 +452,10 @@ ppool_slot_reset(const struct ppool *p, struct rte_mbuf *m)
 	rte_mbuf_ext_refcnt_set(&frag->shinfo, 1);
 }
 
-/*
- * Give back headers that never had a frag. The pages they lie in may be what an exhausted pool
- * lacks, though no frag was freed.
- */
 void
 ppool_slots_return(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
 {
 	ppool_debug_headers_in(p, m, n);
 	slots_mark(p, m, n);
 	ppool_slots_put(p, m, n);
-	__atomic_store_n(&p->depot.reclaim_mark, 0, __ATOMIC_RELAXED);
 }

@@ -51,6 +51,7 @@ ppool_reclaim(struct ppool *p, bool force)
 	freed = frags_freed(p);
 	if (!force && freed < __atomic_load_n(&p->depot.reclaim_mark, __ATOMIC_RELAXED))
 		return false;
+	PPOOL_STAT_ADD(p, ppool_lcore_get(p), search, 1);
 	ppool_slots_flush_all(p);
 	if (!ppool_depot_enter(p))
 		return false;
@@ -58,6 +59,12 @@ ppool_reclaim(struct ppool *p, bool force)
 	reclaim_note(&p->depot, freed, n);
 	ppool_depot_leave(p);
 	return n > 0;
+}
+
+void
+ppool_reclaim_soon(struct ppool *p)
+{
+	__atomic_store_n(&p->depot.reclaim_mark, 0, __ATOMIC_RELAXED);
 }
 
 /* Pages */
@@ -153,4 +160,12 @@ ppool_slots_get(struct ppool *p, struct rte_mbuf **m, unsigned int n)
 		k += slots_get_slow(p, m + k, n - k);
 	ppool_debug_headers_out(p, m, k);
 	return k;
+}
+
+void
+ppool_slots_give_back(struct ppool *p, struct rte_mbuf * const *m, unsigned int n, uint64_t grown)
+{
+	ppool_slots_return(p, m, n);
+	if (ppool_slots_grown(p) != grown)
+		ppool_reclaim_soon(p);
 }
