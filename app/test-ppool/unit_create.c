@@ -18,7 +18,7 @@
 #include <rte_memory.h>
 
 #include <ppool_create.h>
-#include <ppool_size.h>
+#include <ppool_sizing.h>
 
 #include "pool.h"
 #include "unit.h"

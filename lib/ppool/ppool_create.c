@@ -19,7 +19,7 @@
 #include "ppool_create.h"
 #include "ppool_memory.h"
 #include "ppool_private.h"
-#include "ppool_size.h"
+#include "ppool_sizing.h"
 
 /* OS pages whose place is asked for at a time. */
 #define PLACE_BATCH 512u

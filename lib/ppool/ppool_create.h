@@ -12,7 +12,7 @@
  * Any packet mbuf pool with ops ppfrag is a page pool. ppool_create() makes one where more is
  * wanted than rte_pktmbuf_pool_create() offers: pages larger than 64 KB, the NUMA node of a port,
  * a check of where the memory really is, memory that can be shared with one peer, and a message
- * that says what to do when hugepages are short. ppool_size.h tells how many pages are needed.
+ * that says what to do when hugepages are short. ppool_sizing.h tells how many pages are needed.
  */
 
 #include <stddef.h>

@@ -26,7 +26,7 @@
 #include <rte_mempool.h>
 
 #include "ppool_private.h"
-#include "ppool_size.h"
+#include "ppool_sizing.h"
 
 /* Packets an lcore is working on. */
 #define BURST 32u

@@ -2,8 +2,8 @@
  * Copyright(c) 2026 The ppfrag authors
  */
 
-#ifndef _PPOOL_SIZE_H_
-#define _PPOOL_SIZE_H_
+#ifndef _PPOOL_SIZING_H_
+#define _PPOOL_SIZING_H_
 
 /**
  * @file
@@ -112,4 +112,4 @@ uint32_t ppool_size_fit(uint64_t len, uint32_t pages, uint32_t priv_size);
 }
 #endif
 
-#endif /* _PPOOL_SIZE_H_ */
+#endif /* _PPOOL_SIZING_H_ */
