@@ -2,8 +2,8 @@
  * Copyright(c) 2026 The ppfrag authors
  */
 
-#ifndef _PPOOL_MEMORY_H_
-#define _PPOOL_MEMORY_H_
+#ifndef _PPOOL_BACKING_H_
+#define _PPOOL_BACKING_H_
 
 /* Memory that pages lie in: hugepages of the host, and memfds of a pool's own. Not installed. */
 
@@ -15,7 +15,7 @@
 
 #define PPOOL_SMALL_PAGE 4096u
 
-/* ppool_hugepages.c */
+/* hugepages.c */
 
 /**
  * The smallest hugepages that the host has or may get, 0 where it has none.
@@ -36,7 +36,7 @@ uint64_t ppool_hugepages_free(size_t len, int socket_id);
  */
 void ppool_hugepages_short(const char *name, size_t len, int socket_id, uint64_t need);
 
-/* ppool_memfd.c */
+/* region.c */
 
 /** A memfd that holds the pages of one pool, mapped and registered with EAL. */
 struct ppool_region;
@@ -61,9 +61,9 @@ struct ppool_region *ppool_region_create(const char *name, size_t len, size_t os
  */
 int ppool_region_populate(struct ppool_region *r, struct rte_mempool *mp);
 
-/* ppool_attach.c */
+/* secondary.c */
 
 /** In the primary process: let secondary processes attach to pools in a memfd. */
 void ppool_attach_serve(void);
 
-#endif /* _PPOOL_MEMORY_H_ */
+#endif /* _PPOOL_BACKING_H_ */

@@ -21,7 +21,7 @@
 #include <rte_string_fns.h>
 
 #include "ppool_create.h"
-#include "ppool_memory.h"
+#include "backing.h"
 #include "ppool_private.h"
 
 #define ACTION "ppool_memfd"

@@ -27,7 +27,7 @@
 #include <rte_memory.h>
 
 #include "ppool_create.h"
-#include "ppool_memory.h"
+#include "backing.h"
 #include "ppool_private.h"
 
 /* As many nodes as the kernel may know of. */

@@ -17,7 +17,7 @@
 #include <rte_memory.h>
 
 #include "ppool_create.h"
-#include "ppool_memory.h"
+#include "backing.h"
 #include "ppool_private.h"
 #include "ppool_sizing.h"
 

@@ -14,7 +14,7 @@
 #include <rte_lcore.h>
 #include <rte_memory.h>
 
-#include "ppool_memory.h"
+#include "backing.h"
 #include "ppool_private.h"
 
 #define SYSFS_HUGEPAGES "/sys/kernel/mm/hugepages"
