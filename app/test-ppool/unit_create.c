@@ -228,7 +228,7 @@ test_bytes(void **state)
 {
 	static const uint32_t sizes[] = { 2176, 16384, 65280, 65535, 1 << 20 };
 	struct ppool_create_conf conf;
-	struct ppool_memory memory;
+	struct ppool_placement placement;
 	struct rte_mempool *mp;
 	uint64_t unit = rte_eal_has_hugepages() ? RTE_PGSIZE_2M : RTE_PGSIZE_4K, least;
 	struct ppool_layout l;
@@ -240,8 +240,8 @@ test_bytes(void **state)
 			conf = conf_of(0, sizes[i], backings[k]);
 			conf.bytes = 8 * MIB;
 			mp = create(&conf);
-			ppool_memory_get(mp, &memory);
-			assert_in_range(memory.bytes, 1, 8 * MIB);
+			ppool_placement_get(mp, &placement);
+			assert_in_range(placement.bytes, 1, 8 * MIB);
 			assert_int_equal(ppool_layout_get(mp, &l), 0);
 			/* Without what is lost at the end of each OS page, and at the start. */
 			least = 8 * MIB / RTE_ALIGN_CEIL(l.page_bytes, unit) - 1;
@@ -342,7 +342,7 @@ test_memfd(void **state)
 	struct ppool_create_conf conf = conf_of(100, 16384, PPOOL_BACKING_MEMFD);
 	struct rte_mempool *mp = create(&conf);
 	const struct rte_memseg_list *msl;
-	struct ppool_memory memory;
+	struct ppool_placement placement;
 	struct ppool_memfd memfd, again;
 	struct stat st;
 
@@ -352,15 +352,15 @@ test_memfd(void **state)
 	assert_int_equal(again.fd, memfd.fd);
 
 	/* The file is the pages' memory and nothing else, known to EAL, of a fixed size. */
-	ppool_memory_get(mp, &memory);
-	assert_int_equal(memory.os_pages * memory.os_page_len, memfd.len);
+	ppool_placement_get(mp, &placement);
+	assert_int_equal(placement.os_pages * placement.os_page_len, memfd.len);
 	assert_int_equal(fstat(memfd.fd, &st), 0);
 	assert_int_equal(st.st_size, memfd.offset + memfd.len);
-	assert_int_equal(st.st_blksize, memory.os_page_len);
+	assert_int_equal(st.st_blksize, placement.os_page_len);
 	msl = rte_mem_virt2memseg_list(memfd.addr);
 	assert_non_null(msl);
 	assert_true(msl->external);
-	assert_int_equal(msl->page_sz, memory.os_page_len);
+	assert_int_equal(msl->page_sz, placement.os_page_len);
 	assert_int_equal(ftruncate(memfd.fd, 0), -1);
 	assert_int_equal(errno, EPERM);
 	assert_iovas(mp);
@@ -378,7 +378,7 @@ test_memfd_small_pages(void **state)
 {
 	struct ppool_create_conf conf = conf_of(100, 16384, PPOOL_BACKING_MEMFD);
 	struct rte_mempool *mp;
-	struct ppool_memory memory;
+	struct ppool_placement placement;
 
 	(void)state;
 	conf.hugepage_size = 4096;
@@ -387,9 +387,9 @@ test_memfd_small_pages(void **state)
 		return;
 	}
 	mp = create(&conf);
-	ppool_memory_get(mp, &memory);
-	assert_int_equal(memory.os_page_len, 4096);
-	assert_int_equal(memory.unknown, 0);
+	ppool_placement_get(mp, &placement);
+	assert_int_equal(placement.os_page_len, 4096);
+	assert_int_equal(placement.unknown, 0);
 	exercise(mp);
 }
 
@@ -430,27 +430,27 @@ test_memfd_many(void **state)
 static void
 check_placement(struct rte_mempool *mp, int node)
 {
-	struct ppool_memory memory;
+	struct ppool_placement placement;
 
-	ppool_memory_get(mp, &memory);
-	unit_require(memory.unknown == 0, "a kernel that says where memory is");
-	assert_int_equal(memory.socket_id, node);
-	assert_int_equal(memory.on_node[node], memory.os_pages);
-	assert_int_equal(memory.elsewhere, 0);
-	assert_in_range(memory.os_pages * memory.os_page_len, memory.bytes,
-			memory.bytes + 2 * memory.chunks * memory.os_page_len);
+	ppool_placement_get(mp, &placement);
+	unit_require(placement.unknown == 0, "a kernel that says where memory is");
+	assert_int_equal(placement.socket_id, node);
+	assert_int_equal(placement.on_node[node], placement.os_pages);
+	assert_int_equal(placement.elsewhere, 0);
+	assert_in_range(placement.os_pages * placement.os_page_len, placement.bytes,
+			placement.bytes + 2 * placement.chunks * placement.os_page_len);
 
 	/* A pool that had been meant to be on another node. */
 	mp->socket_id = node + 1;
-	ppool_memory_get(mp, &memory);
+	ppool_placement_get(mp, &placement);
 	mp->socket_id = node;
-	assert_int_equal(memory.elsewhere, memory.os_pages);
-	assert_int_equal(memory.on_node[node], memory.os_pages);
+	assert_int_equal(placement.elsewhere, placement.os_pages);
+	assert_int_equal(placement.on_node[node], placement.os_pages);
 }
 
 /* The last node, as the first one may be what is had without asking. */
 static void
-placement(enum ppool_backing backing)
+check_backing(enum ppool_backing backing)
 {
 	struct ppool_create_conf conf = conf_of(100, 16384, backing);
 	struct rte_mempool *mp;
@@ -467,14 +467,14 @@ test_placement_eal(void **state)
 {
 	(void)state;
 	unit_require(rte_eal_has_hugepages(), "hugepages: other memory of EAL has no node");
-	placement(PPOOL_BACKING_EAL);
+	check_backing(PPOOL_BACKING_EAL);
 }
 
 static void
 test_placement_memfd(void **state)
 {
 	(void)state;
-	placement(PPOOL_BACKING_MEMFD);
+	check_backing(PPOOL_BACKING_MEMFD);
 }
 
 /* Any mempool can be asked for, also one without memory. */
@@ -483,15 +483,15 @@ test_placement_of_others(void **state)
 {
 	struct unit_pool_conf empty = { .n = 16, .elt_size = 64, .empty = true };
 	struct rte_mempool *mp = unit_stock_pool(511, 2176);
-	struct ppool_memory memory;
+	struct ppool_placement placement;
 
 	(void)state;
-	ppool_memory_get(mp, &memory);
-	assert_in_range(memory.bytes, 511 * 2176, 512 * 4096);
-	assert_int_not_equal(memory.os_pages, 0);
-	assert_int_equal(memory.elsewhere, 0);
-	ppool_memory_get(unit_mempool(&empty), &memory);
-	assert_int_equal(memory.bytes + memory.chunks + memory.os_pages, 0);
+	ppool_placement_get(mp, &placement);
+	assert_in_range(placement.bytes, 511 * 2176, 512 * 4096);
+	assert_int_not_equal(placement.os_pages, 0);
+	assert_int_equal(placement.elsewhere, 0);
+	ppool_placement_get(unit_mempool(&empty), &placement);
+	assert_int_equal(placement.bytes + placement.chunks + placement.os_pages, 0);
 }
 
 static int

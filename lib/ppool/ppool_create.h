@@ -73,7 +73,7 @@ struct ppool_create_conf {
  *
  * With #PPOOL_SOCKET_OF_PORT and a memfd, the memory is mapped for DMA of that port as by
  * ppool_dma_map(). The log says where the memory is, and warns where it is on another NUMA node
- * than asked for; ppool_memory_get() tells the same.
+ * than asked for; ppool_placement_get() tells the same.
  *
  * Everything is released by rte_mempool_free().
  *
@@ -150,7 +150,7 @@ int ppool_dma_map(struct rte_mempool *mp, uint16_t port_id);
 int ppool_dma_unmap(struct rte_mempool *mp, uint16_t port_id);
 
 /** Where the memory of the objects of a mempool is. */
-struct ppool_memory {
+struct ppool_placement {
 	uint64_t bytes;       /**< of all chunks */
 	uint32_t chunks;      /**< areas of contiguous IOVA */
 	int socket_id;        /**< NUMA node asked for, or SOCKET_ID_ANY */
@@ -164,7 +164,7 @@ struct ppool_memory {
 /**
  * Ask the kernel where the memory of a mempool is. Any mempool, any ops; not on a fast path.
  */
-void ppool_memory_get(struct rte_mempool *mp, struct ppool_memory *memory);
+void ppool_placement_get(struct rte_mempool *mp, struct ppool_placement *placement);
 
 #ifdef __cplusplus
 }

@@ -4,9 +4,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <numaif.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <rte_common.h>
 #include <rte_eal.h>
@@ -20,9 +18,6 @@
 #include "backing.h"
 #include "ppool_private.h"
 #include "ppool_sizing.h"
-
-/* OS pages whose place is asked for at a time. */
-#define PLACE_BATCH 512u
 
 /* A configuration without open questions. */
 struct plan {
@@ -429,124 +424,49 @@ fill(const struct plan *plan, struct rte_mempool *mp)
 	return map_for_port(plan, mp);
 }
 
-/* Where the memory is */
-
-struct place {
-	struct ppool_memory *memory;
-	uintptr_t end; /* of the OS page last counted */
-	unsigned int n;
-	void *addr[PLACE_BATCH];
-};
-
-static void
-place_batch(struct place *place)
-{
-	struct ppool_memory *memory = place->memory;
-	int node[PLACE_BATCH];
-	unsigned int i;
-	bool told;
-
-	told = move_pages(0, place->n, place->addr, NULL, node, 0) == 0;
-	for (i = 0; i < place->n; i++) {
-		if (!told || node[i] < 0 || node[i] >= RTE_MAX_NUMA_NODES) {
-			memory->unknown++;
-			continue;
-		}
-		memory->on_node[node[i]]++;
-		if (memory->socket_id != SOCKET_ID_ANY && node[i] != memory->socket_id)
-			memory->elsewhere++;
-	}
-	memory->os_pages += place->n;
-	place->n = 0;
-}
-
-static size_t
-os_page_of(const void *addr)
-{
-	const struct rte_memseg_list *msl = rte_mem_virt2memseg_list(addr);
-
-	return msl == NULL ? (size_t)sysconf(_SC_PAGESIZE) : msl->page_sz;
-}
-
-static void
-place_chunk(struct rte_mempool *mp, void *arg, struct rte_mempool_memhdr *chunk, unsigned int idx)
-{
-	uintptr_t addr = (uintptr_t)chunk->addr, end = addr + chunk->len;
-	size_t os_page = os_page_of(chunk->addr);
-	struct place *place = arg;
-
-	RTE_SET_USED(mp);
-	RTE_SET_USED(idx);
-	place->memory->bytes += chunk->len;
-	place->memory->chunks++;
-	place->memory->os_page_len = RTE_MIN(place->memory->os_page_len, os_page);
-	addr = RTE_ALIGN_FLOOR(addr, os_page);
-	/* Chunks may meet in an OS page. */
-	if (addr + os_page == place->end)
-		addr = place->end;
-	for (; addr < end; addr += os_page) {
-		place->addr[place->n++] = (void *)addr;
-		if (place->n == PLACE_BATCH)
-			place_batch(place);
-	}
-	place->end = addr;
-}
-
-void
-ppool_memory_get(struct rte_mempool *mp, struct ppool_memory *memory)
-{
-	struct place place = { .memory = memory };
-
-	memset(memory, 0, sizeof(*memory));
-	memory->socket_id = mp->socket_id;
-	memory->os_page_len = SIZE_MAX;
-	rte_mempool_mem_iter(mp, place_chunk, &place);
-	place_batch(&place);
-	if (memory->chunks == 0)
-		memory->os_page_len = 0;
-}
+/* The report */
 
 /* "node 0: 12, node 1: 3" */
 static void
-nodes_text(const struct ppool_memory *memory, char *text, size_t room)
+nodes_text(const struct ppool_placement *placement, char *text, size_t room)
 {
 	size_t used = 0;
 	int i;
 
 	text[0] = '\0';
 	for (i = 0; i < RTE_MAX_NUMA_NODES; i++)
-		if (memory->on_node[i] != 0 && used < room)
+		if (placement->on_node[i] != 0 && used < room)
 			used += (size_t)snprintf(text + used, room - used, "%snode %d: %" PRIu64,
-					used == 0 ? "" : ", ", i, memory->on_node[i]);
-	if (memory->unknown != 0 && used < room)
+					used == 0 ? "" : ", ", i, placement->on_node[i]);
+	if (placement->unknown != 0 && used < room)
 		snprintf(text + used, room - used, "%sunknown: %" PRIu64, used == 0 ? "" : ", ",
-				memory->unknown);
+				placement->unknown);
 }
 
 static void
 report(const struct plan *plan, struct rte_mempool *mp)
 {
-	struct ppool_memory memory;
+	struct ppool_placement placement;
 	char nodes[256];
 
-	ppool_memory_get(mp, &memory);
-	nodes_text(&memory, nodes, sizeof(nodes));
+	ppool_placement_get(mp, &placement);
+	nodes_text(&placement, nodes, sizeof(nodes));
 	PPOOL_LOG(INFO,
 			"mempool %s: %u pages of %u bytes in %" PRIu64 " OS pages of %" PRIu64 " KB"
 			"%s "
 			"(%"
 			"s)",
-			mp->name, mp->size, plan->page_bytes, memory.os_pages,
-			memory.os_page_len >> 10,
+			mp->name, mp->size, plan->page_bytes, placement.os_pages,
+			placement.os_page_len >> 10,
 			plan->conf->backing == PPOOL_BACKING_MEMFD ? " of a memfd" : "", nodes);
-	if (memory.elsewhere != 0)
+	if (placement.elsewhere != 0)
 		PPOOL_LOG(WARNING,
 				"mempool %s: %" PRIu64 " of its %" PRIu64 " OS pages are not on "
 				"NUMA node %d (%s): "
 				"accesses to them are "
 				"slower",
-				mp->name, memory.elsewhere, memory.os_pages, memory.socket_id,
-				nodes);
+				mp->name, placement.elsewhere, placement.os_pages,
+				placement.socket_id, nodes);
 }
 
 struct rte_mempool *
