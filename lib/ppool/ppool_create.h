@@ -146,7 +146,13 @@ int ppool_detach(struct rte_mempool *mp);
  */
 int ppool_dma_map(struct rte_mempool *mp, uint16_t port_id);
 
-/** Undo ppool_dma_map(), before the port's device is removed. @return as there. */
+/**
+ * Undo ppool_dma_map(), before the port's device is removed.
+ *
+ * @return
+ *   0, also where nothing was mapped for the port; -ENODEV where there is no such port; or the
+ *   negative errno that rte_dev_dma_unmap() left.
+ */
 int ppool_dma_unmap(struct rte_mempool *mp, uint16_t port_id);
 
 /** Where the memory of the objects of a mempool is. */

@@ -3,7 +3,7 @@
  */
 
 /*
- * Sizes of pools, from the rules by which carvers cut pages.
+ * What a pool for a load needs, from the rules by which carvers cut pages. Creates nothing.
  *
  * A page is cut from the front in units of PPOOL_FRAG_ALIGN until what is left cannot hold the
  * largest frame. Packets of a mix arrive independently of each other, so that the units that are
@@ -34,7 +34,7 @@
 #define MALLOC_OVERHEAD 128u
 /* Largest page that is estimated: the time it takes grows with the square. */
 #define PAGE_MAX (UINT32_C(1) << 20)
-/* As much more memory as the best, in percent, may a larger page take. */
+/* A larger page is chosen if it needs at most this many percent more memory than the best. */
 #define LARGER_PERCENT 2u
 
 /* Frames may be this much longer than the MTU: Ethernet header, two VLAN tags. */
@@ -392,9 +392,7 @@ check_mix(const struct ppool_size_conf *conf)
 	for (i = 0; i < conf->nb_mix; i++) {
 		sum += conf->mix[i].weight;
 		if (conf->mix[i].len == 0 || conf->mix[i].len > max_len(conf)) {
-			PPOOL_LOG(ERR,
-					"a packet of %u bytes is not possible with an MTU of %u: "
-					"frames are 1 to %u bytes",
+			PPOOL_LOG(ERR, "a packet of %u bytes is not possible with an MTU of %u: frames are 1 to %u bytes",
 					conf->mix[i].len, conf->mtu, max_len(conf));
 			return -EINVAL;
 		}
@@ -415,9 +413,7 @@ check_conf(const struct ppool_size_conf *conf)
 		return -EINVAL;
 	}
 	if (conf->mtu > UINT16_MAX || conf->headroom + max_len(conf) > UINT16_MAX) {
-		PPOOL_LOG(ERR,
-				"MTU %u with a headroom of %u: frames do not fit into the 65535 "
-				"bytes of an mbuf",
+		PPOOL_LOG(ERR, "MTU %u with a headroom of %u: frames do not fit into the 65535 bytes of an mbuf",
 				conf->mtu, conf->headroom);
 		return -EMSGSIZE;
 	}
@@ -459,10 +455,7 @@ estimate(const struct ppool_size_conf *conf, uint32_t page_size, struct ppool_si
 	if (ret != 0)
 		return ret;
 	if (conf->headroom + max_len(conf) > layout.room_bytes) {
-		PPOOL_LOG(ERR,
-				"frames of up to %u bytes behind a headroom of %u do not fit into "
-				"a page of %u: choose a page_size of at least %u, better several "
-				"times as much",
+		PPOOL_LOG(ERR, "frames of up to %u bytes behind a headroom of %u do not fit into a page of %u: choose a page_size of at least %u, better several times as much",
 				max_len(conf), conf->headroom, page_size,
 				page_size + conf->headroom + max_len(conf) - layout.room_bytes);
 		return -EMSGSIZE;
@@ -515,9 +508,7 @@ choose(const struct ppool_size_conf *conf, struct ppool_size *size)
 		*size = each[i];
 		return 0;
 	}
-	PPOOL_LOG(ERR,
-			"no page takes a frame of %u bytes with these headers: lower the MTU or "
-			"priv_size",
+	PPOOL_LOG(ERR, "no page takes a frame of %u bytes with these headers: lower the MTU or priv_size",
 			max_len(conf));
 	return -EMSGSIZE;
 }

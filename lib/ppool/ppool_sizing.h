@@ -64,7 +64,7 @@ struct ppool_size {
 	uint64_t table_bytes;    /**< outside the pages: page table, lists, mempools, carvers */
 	uint64_t bytes;          /**< all memory, if it is in hugepages of 2 MB */
 	double bytes_per_packet; /**< all memory, by packets held */
-	double packets_per_mib;  /**< likewise */
+	double packets_per_mib;  /**< packets held, by MiB of all memory */
 	uint64_t fixed_bytes; /**< what a pool of mbufs that fit the MTU would take for the same */
 };
 

@@ -2,6 +2,11 @@
  * Copyright(c) 2026 The ppfrag authors
  */
 
+/*
+ * Creating a page pool: from a configuration to a plan without open questions, from that to a
+ * populated mempool. How a memfd is made and where memory is stands elsewhere.
+ */
+
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -19,7 +24,7 @@
 #include "ppool_private.h"
 #include "ppool_sizing.h"
 
-/* A configuration without open questions. */
+/* What a configuration amounts to. */
 struct plan {
 	const struct ppool_create_conf *conf;
 	uint32_t pages;
@@ -55,9 +60,7 @@ plan_socket(struct plan *plan)
 	plan->socket_id = conf->socket_id;
 	if (conf->socket_id == PPOOL_SOCKET_OF_PORT) {
 		if (!rte_eth_dev_is_valid_port(conf->port_id)) {
-			PPOOL_LOG(ERR,
-					"mempool %s: there is no port %u whose NUMA node it could "
-					"have",
+			PPOOL_LOG(ERR, "mempool %s: there is no port %u whose NUMA node it could have",
 					conf->name, conf->port_id);
 			return -EINVAL;
 		}
@@ -65,9 +68,7 @@ plan_socket(struct plan *plan)
 	}
 	if (plan->socket_id == SOCKET_ID_ANY || node_exists(plan->socket_id))
 		return 0;
-	PPOOL_LOG(ERR,
-			"mempool %s: EAL has no memory on NUMA node %d, it knows %u nodes: choose "
-			"one of them or SOCKET_ID_ANY",
+	PPOOL_LOG(ERR, "mempool %s: EAL has no memory on NUMA node %d, it knows %u nodes: choose one of them or SOCKET_ID_ANY",
 			conf->name, plan->socket_id, rte_socket_count());
 	return -EINVAL;
 }
@@ -97,7 +98,7 @@ plan_page(struct plan *plan)
 }
 
 static int
-find_smallest(const struct rte_memseg_list *msl, void *arg)
+smallest_page_find(const struct rte_memseg_list *msl, void *arg)
 {
 	size_t *smallest = arg;
 
@@ -107,11 +108,11 @@ find_smallest(const struct rte_memseg_list *msl, void *arg)
 }
 
 static size_t
-eal_page(void)
+eal_smallest_page(void)
 {
 	size_t smallest = SIZE_MAX;
 
-	rte_memseg_list_walk(find_smallest, &smallest);
+	rte_memseg_list_walk(smallest_page_find, &smallest);
 	return smallest;
 }
 
@@ -133,37 +134,31 @@ plan_memfd_page(struct plan *plan)
 	if (plan->os_page == PPOOL_SMALL_PAGE) {
 		if (rte_eal_iova_mode() == RTE_IOVA_VA)
 			return 0;
-		PPOOL_LOG(ERR,
-				"mempool %s: 4 KB pages have no lasting physical address: use "
-				"hugepages or --iova-mode=va",
+		PPOOL_LOG(ERR, "mempool %s: 4 KB pages have no lasting physical address: use hugepages or --iova-mode=va",
 				conf->name);
 		return -ENOTSUP;
 	}
 	if (ppool_hugepage_known(plan->os_page))
 		return 0;
-	PPOOL_LOG(ERR,
-			"mempool %s: this host has no hugepages of %zu bytes, see "
-			"/sys/kernel/mm/hugepages",
+	PPOOL_LOG(ERR, "mempool %s: this host has no hugepages of %zu bytes, see /sys/kernel/mm/hugepages",
 			conf->name, plan->os_page);
 	return -EINVAL;
 }
 
-/* Where EAL has memory of 2 MB pages, no object crosses a boundary of these. */
+/* rte_mempool never lets an object cross a hugepage boundary; account for the waste. */
 static int
 plan_unit(struct plan *plan)
 {
 	int ret;
 
-	plan->os_page = eal_page();
+	plan->os_page = eal_smallest_page();
 	plan->unit = rte_eal_has_hugepages() ? plan->os_page : RTE_PGSIZE_4K;
 	plan->stride = RTE_ALIGN_CEIL(plan->page_bytes, plan->unit);
 	plan->slack = plan->page_bytes;
 	if (plan->conf->backing != PPOOL_BACKING_MEMFD)
 		return 0;
 	if (rte_eal_process_type() != RTE_PROC_PRIMARY) {
-		PPOOL_LOG(ERR,
-				"mempool %s: only the primary process can have pools in a memfd; "
-				"use memory of EAL",
+		PPOOL_LOG(ERR, "mempool %s: only the primary process can have pools in a memfd; use memory of EAL",
 				plan->conf->name);
 		return -E_RTE_SECONDARY;
 	}
@@ -171,7 +166,7 @@ plan_unit(struct plan *plan)
 	/* Nor does one cross OS pages that may not be neighbours. */
 	if (ret == 0 && rte_eal_iova_mode() != RTE_IOVA_VA)
 		plan->unit = RTE_MIN(plan->unit, plan->os_page);
-	/* Here nobody rounds up. */
+	/* In a memfd, objects larger than a unit are laid out back to back. */
 	plan->stride = plan->page_bytes;
 	if (plan->unit <= plan->os_page)
 		plan->slack = 0;
@@ -179,7 +174,7 @@ plan_unit(struct plan *plan)
 }
 
 static uint64_t
-pages_in(const struct plan *plan, uint64_t bytes)
+plan_pages_in(const struct plan *plan, uint64_t bytes)
 {
 	uint64_t whole;
 
@@ -191,7 +186,7 @@ pages_in(const struct plan *plan, uint64_t bytes)
 }
 
 static uint64_t
-bytes_of(const struct plan *plan, uint64_t pages)
+plan_bytes_of(const struct plan *plan, uint64_t pages)
 {
 	uint64_t in_unit;
 
@@ -208,17 +203,16 @@ plan_pages(struct plan *plan)
 	uint64_t pages = conf->pages;
 
 	if (pages == 0)
-		pages = pages_in(plan, conf->bytes);
+		pages = plan_pages_in(plan, conf->bytes);
 	if (pages == 0 || pages > UINT32_MAX) {
 		PPOOL_LOG(ERR,
-				"mempool %s: %" PRIu64 " bytes make %" PRIu64 " pages of %u bytes; "
-				"a pool has from 1 "
-				"to %u",
+				"mempool %s: %" PRIu64 " bytes make %" PRIu64
+				" pages of %u bytes; a pool has from 1 to %u",
 				conf->name, conf->bytes, pages, plan->page_bytes, UINT32_MAX);
 		return -EINVAL;
 	}
 	plan->pages = (uint32_t)pages;
-	plan->len = RTE_ALIGN_CEIL(bytes_of(plan, pages), plan->os_page);
+	plan->len = RTE_ALIGN_CEIL(plan_bytes_of(plan, pages), plan->os_page);
 	return 0;
 }
 
@@ -241,7 +235,7 @@ plan_make(struct plan *plan, const struct ppool_create_conf *conf)
 
 /* A packet mbuf pool with ops ppfrag and no memory yet. */
 static struct rte_mempool *
-create_empty(const struct plan *plan)
+pool_create_empty(const struct plan *plan)
 {
 	const struct ppool_create_conf *conf = plan->conf;
 	struct rte_pktmbuf_pool_private priv;
@@ -261,9 +255,8 @@ create_empty(const struct plan *plan)
 	ret = rte_mempool_set_ops_byname(mp, PPOOL_OPS_NAME, NULL);
 	if (ret != 0) {
 		PPOOL_LOG(ERR,
-				"mempool %s: no ops " PPOOL_OPS_NAME ": there are more mempool "
-				"drivers than DPDK has room "
-				"for",
+				"mempool %s: no ops " PPOOL_OPS_NAME
+				": there are more mempool drivers than DPDK has room for",
 				conf->name);
 		rte_mempool_free(mp);
 		rte_errno = -ret;
@@ -301,7 +294,7 @@ struct hugepages {
 };
 
 static int
-add_hugepages(const struct rte_memseg_list *msl, void *arg)
+hugepages_add(const struct rte_memseg_list *msl, void *arg)
 {
 	struct hugepages *h = arg;
 	unsigned int i;
@@ -323,15 +316,15 @@ hugepages_free(int socket_id)
 	struct hugepages h = { .socket_id = socket_id };
 
 	if (rte_eal_has_hugepages())
-		rte_memseg_list_walk(add_hugepages, &h);
+		rte_memseg_list_walk(hugepages_add, &h);
 	return h.bytes;
 }
 
 /* Of the pool's memory, what EAL's heaps do not have. */
 static uint64_t
-missing_in_heaps(const struct plan *plan)
+heap_missing(const struct plan *plan)
 {
-	uint64_t need = bytes_of(plan, plan->pages), have = heap_free(plan->socket_id);
+	uint64_t need = plan_bytes_of(plan, plan->pages), have = heap_free(plan->socket_id);
 
 	/* Tables are of the same order, and needed as well. */
 	need += plan->pages * sizeof(struct ppool_page) + ppool_pages_memory(plan->pages);
@@ -339,9 +332,9 @@ missing_in_heaps(const struct plan *plan)
 }
 
 static void
-eal_short(const struct plan *plan)
+heap_explain(const struct plan *plan)
 {
-	uint64_t missing = missing_in_heaps(plan);
+	uint64_t missing = heap_missing(plan);
 
 	if (rte_eal_has_hugepages())
 		ppool_hugepages_short(plan->conf->name, plan->os_page, plan->socket_id,
@@ -349,29 +342,28 @@ eal_short(const struct plan *plan)
 						UINT64_C(1)));
 	else
 		PPOOL_LOG(ERR,
-				"mempool %s: without hugepages EAL has only the memory it was "
-				"started with, %" PRIu64 " MB are missing: raise its option -m by "
-				"so much",
+				"mempool %s: without hugepages EAL has only the memory it was started with, %" PRIu64
+				" MB are missing: raise its option -m by so much",
 				plan->conf->name, (missing >> 20) + 1);
 }
 
 static int
-populate_eal(const struct plan *plan, struct rte_mempool *mp)
+pool_populate_eal(const struct plan *plan, struct rte_mempool *mp)
 {
 	int ret = -ENOMEM;
 
 	/* EAL would take all there is, page by page, before it gave up. */
-	if (missing_in_heaps(plan) <= hugepages_free(plan->socket_id))
+	if (heap_missing(plan) <= hugepages_free(plan->socket_id))
 		ret = rte_mempool_populate_default(mp);
 	if (ret == -ENOMEM)
-		eal_short(plan);
+		heap_explain(plan);
 	else if (ret < 0)
 		PPOOL_LOG(ERR, "mempool %s cannot be populated: %s", mp->name, rte_strerror(-ret));
 	return ret < 0 ? ret : 0;
 }
 
 static int
-populate_memfd(const struct plan *plan, struct rte_mempool *mp)
+pool_populate_memfd(const struct plan *plan, struct rte_mempool *mp)
 {
 	struct ppool_region *r;
 	int ret;
@@ -384,16 +376,13 @@ populate_memfd(const struct plan *plan, struct rte_mempool *mp)
 	if (ret == (int)mp->size)
 		return 0;
 	if (ret >= 0)
-		PPOOL_LOG(ERR,
-				"mempool %s: pages of %u bytes find no contiguous physical memory: "
-				"choose a smaller page_size, a larger hugepage_size or "
-				"--iova-mode=va",
+		PPOOL_LOG(ERR, "mempool %s: pages of %u bytes find no contiguous physical memory: choose a smaller page_size, a larger hugepage_size or --iova-mode=va",
 				mp->name, plan->page_bytes);
 	return ret < 0 ? ret : -ENOMEM;
 }
 
 static int
-map_for_port(const struct plan *plan, struct rte_mempool *mp)
+pool_map_for_port(const struct plan *plan, struct rte_mempool *mp)
 {
 	int ret;
 
@@ -407,12 +396,12 @@ map_for_port(const struct plan *plan, struct rte_mempool *mp)
 }
 
 static int
-fill(const struct plan *plan, struct rte_mempool *mp)
+pool_fill(const struct plan *plan, struct rte_mempool *mp)
 {
 	int ret;
 
-	ret = plan->conf->backing == PPOOL_BACKING_MEMFD ? populate_memfd(plan, mp) :
-							   populate_eal(plan, mp);
+	ret = plan->conf->backing == PPOOL_BACKING_MEMFD ? pool_populate_memfd(plan, mp) :
+							   pool_populate_eal(plan, mp);
 	if (ret != 0)
 		return ret;
 	rte_mempool_obj_iter(mp, rte_pktmbuf_init, NULL);
@@ -421,7 +410,7 @@ fill(const struct plan *plan, struct rte_mempool *mp)
 		PPOOL_LOG(ERR, "mempool %s cannot be split: %s", mp->name, rte_strerror(-ret));
 		return ret;
 	}
-	return map_for_port(plan, mp);
+	return pool_map_for_port(plan, mp);
 }
 
 /* The report */
@@ -444,7 +433,7 @@ nodes_text(const struct ppool_placement *placement, char *text, size_t room)
 }
 
 static void
-report(const struct plan *plan, struct rte_mempool *mp)
+pool_report(const struct plan *plan, struct rte_mempool *mp)
 {
 	struct ppool_placement placement;
 	char nodes[256];
@@ -452,19 +441,15 @@ report(const struct plan *plan, struct rte_mempool *mp)
 	ppool_placement_get(mp, &placement);
 	nodes_text(&placement, nodes, sizeof(nodes));
 	PPOOL_LOG(INFO,
-			"mempool %s: %u pages of %u bytes in %" PRIu64 " OS pages of %" PRIu64 " KB"
-			"%s "
-			"(%"
-			"s)",
+			"mempool %s: %u pages of %u bytes in %" PRIu64 " OS pages of %" PRIu64
+			" KB%s (%s)",
 			mp->name, mp->size, plan->page_bytes, placement.os_pages,
 			placement.os_page_len >> 10,
 			plan->conf->backing == PPOOL_BACKING_MEMFD ? " of a memfd" : "", nodes);
 	if (placement.elsewhere != 0)
 		PPOOL_LOG(WARNING,
-				"mempool %s: %" PRIu64 " of its %" PRIu64 " OS pages are not on "
-				"NUMA node %d (%s): "
-				"accesses to them are "
-				"slower",
+				"mempool %s: %" PRIu64 " of its %" PRIu64
+				" OS pages are not on NUMA node %d (%s): accesses to them are slower",
 				mp->name, placement.elsewhere, placement.os_pages,
 				placement.socket_id, nodes);
 }
@@ -481,15 +466,15 @@ ppool_create(const struct ppool_create_conf *conf)
 		rte_errno = -ret;
 		return NULL;
 	}
-	mp = create_empty(&plan);
+	mp = pool_create_empty(&plan);
 	if (mp == NULL)
 		return NULL;
-	ret = fill(&plan, mp);
+	ret = pool_fill(&plan, mp);
 	if (ret != 0) {
 		rte_mempool_free(mp);
 		rte_errno = -ret;
 		return NULL;
 	}
-	report(&plan, mp);
+	pool_report(&plan, mp);
 	return mp;
 }

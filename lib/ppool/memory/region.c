@@ -47,24 +47,24 @@ struct ppool_region {
 };
 
 static size_t
-nb_os_pages(const struct ppool_region *r)
+region_os_pages(const struct ppool_region *r)
 {
 	return r->len / r->os_page;
 }
 
 /* OS pages from the i-th on that are contiguous in IOVA. */
 static size_t
-run_length(const struct ppool_region *r, size_t i)
+region_run_length(const struct ppool_region *r, size_t i)
 {
 	size_t k = 1;
 
-	while (i + k < nb_os_pages(r) && r->iova[i + k] == r->iova[i] + k * r->os_page)
+	while (i + k < region_os_pages(r) && r->iova[i + k] == r->iova[i] + k * r->os_page)
 		k++;
 	return k;
 }
 
 static int
-map_run(struct rte_device *dev, const struct ppool_region *r, size_t i, size_t k, bool map)
+region_map_run(struct rte_device *dev, const struct ppool_region *r, size_t i, size_t k, bool map)
 {
 	void *addr = RTE_PTR_ADD(r->addr, i * r->os_page);
 	size_t len = k * r->os_page;
@@ -75,18 +75,18 @@ map_run(struct rte_device *dev, const struct ppool_region *r, size_t i, size_t k
 
 /* Map or unmap all of a region, or its first nb OS pages. */
 static int
-map_runs(struct rte_device *dev, const struct ppool_region *r, size_t nb, bool map)
+region_map_runs(struct rte_device *dev, const struct ppool_region *r, size_t nb, bool map)
 {
 	size_t i, k;
 	int err;
 
 	for (i = 0; i < nb; i += k) {
-		k = run_length(r, i);
-		if (map_run(dev, r, i, k, map) == 0)
+		k = region_run_length(r, i);
+		if (region_map_run(dev, r, i, k, map) == 0)
 			continue;
 		err = rte_errno;
 		if (map)
-			map_runs(dev, r, i, false);
+			region_map_runs(dev, r, i, false);
 		return -err;
 	}
 	return 0;
@@ -102,7 +102,7 @@ set_dma(struct ppool_region *r, uint16_t port_id, bool map)
 		return -ENODEV;
 	if (r->dma[port_id] == map)
 		return 0;
-	ret = map_runs(info.device, r, nb_os_pages(r), map);
+	ret = region_map_runs(info.device, r, region_os_pages(r), map);
 	/* A device without DMA, or one that takes any physical address. */
 	if (ret == -ENOTSUP)
 		return 0;
@@ -129,7 +129,7 @@ region_free(struct ppool_region *r)
 }
 
 static void
-free_chunk(struct rte_mempool_memhdr *chunk, void *opaque)
+chunk_free(struct rte_mempool_memhdr *chunk, void *opaque)
 {
 	RTE_SET_USED(chunk);
 	region_free(opaque);
@@ -146,7 +146,7 @@ memfd_flags(size_t os_page)
 
 /* A file whose size nobody can change: a peer that shrank it would make us fail. */
 static int
-open_file(struct ppool_region *r)
+region_open_file(struct ppool_region *r)
 {
 	r->fd = memfd_create(r->name, memfd_flags(r->os_page));
 	if (r->fd < 0 || ftruncate(r->fd, (off_t)r->len) != 0 ||
@@ -156,7 +156,7 @@ open_file(struct ppool_region *r)
 }
 
 static int
-find_end(const struct rte_memseg_list *msl, void *arg)
+eal_end_find(const struct rte_memseg_list *msl, void *arg)
 {
 	uintptr_t *end = arg;
 
@@ -167,11 +167,11 @@ find_end(const struct rte_memseg_list *msl, void *arg)
 
 /* Near the memory of EAL, whose addresses it has chosen such that an IOMMU reaches them. */
 static void *
-address_hint(const struct ppool_region *r)
+eal_end(const struct ppool_region *r)
 {
 	uintptr_t end = 0;
 
-	rte_memseg_list_walk(find_end, &end);
+	rte_memseg_list_walk(eal_end_find, &end);
 	return (void *)RTE_ALIGN_CEIL(end, r->os_page);
 }
 
@@ -212,7 +212,7 @@ policy_enter(const struct ppool_region *r, struct policy *old)
 
 /* Unlike an access, this fails where memory is short. */
 static int
-allocate_file(const struct ppool_region *r)
+region_allocate(const struct ppool_region *r)
 {
 	struct policy old;
 	bool entered = policy_enter(r, &old);
@@ -226,15 +226,15 @@ allocate_file(const struct ppool_region *r)
 
 /* Map the file and get all its memory. */
 static int
-map_file(struct ppool_region *r)
+region_map_file(struct ppool_region *r)
 {
 	size_t i;
 	int ret;
 
-	r->addr = mmap(address_hint(r), r->len, PROT_READ | PROT_WRITE, MAP_SHARED, r->fd, 0);
+	r->addr = mmap(eal_end(r), r->len, PROT_READ | PROT_WRITE, MAP_SHARED, r->fd, 0);
 	if (r->addr == MAP_FAILED)
 		return -errno;
-	ret = allocate_file(r);
+	ret = region_allocate(r);
 	if (ret != 0)
 		return ret;
 	for (i = 0; i < r->len; i += r->os_page)
@@ -243,29 +243,27 @@ map_file(struct ppool_region *r)
 }
 
 static int
-get_memory(struct ppool_region *r)
+region_get_memory(struct ppool_region *r)
 {
-	int ret = open_file(r);
+	int ret = region_open_file(r);
 
-	return ret != 0 ? ret : map_file(r);
+	return ret != 0 ? ret : region_map_file(r);
 }
 
 static int
-register_memory(struct ppool_region *r)
+region_register(struct ppool_region *r)
 {
 	size_t i;
 
-	for (i = 0; i < nb_os_pages(r); i++) {
+	for (i = 0; i < region_os_pages(r); i++) {
 		r->iova[i] = rte_mem_virt2iova(RTE_PTR_ADD(r->addr, i * r->os_page));
 		if (r->iova[i] == RTE_BAD_IOVA) {
-			PPOOL_LOG(ERR,
-					"mempool %s: the physical addresses of its memory cannot "
-					"be read: start as root, or with --iova-mode=va",
+			PPOOL_LOG(ERR, "mempool %s: the physical addresses of its memory cannot be read: start as root, or with --iova-mode=va",
 					r->name);
 			return -EPERM;
 		}
 	}
-	if (rte_extmem_register(r->addr, r->len, r->iova, nb_os_pages(r), r->os_page) != 0) {
+	if (rte_extmem_register(r->addr, r->len, r->iova, region_os_pages(r), r->os_page) != 0) {
 		PPOOL_LOG(ERR, "mempool %s: EAL does not register its memory: %s", r->name,
 				rte_strerror(rte_errno));
 		return -rte_errno;
@@ -275,9 +273,9 @@ register_memory(struct ppool_region *r)
 }
 
 static int
-explain(const char *name, size_t len, size_t os_page, int socket_id, int err)
+region_explain(const char *name, size_t len, size_t os_page, int socket_id, int err)
 {
-	/* Hugepages that are short show as either. */
+	/* A lack of hugepages is reported as ENOMEM or ENOSPC. */
 	if (os_page != PPOOL_SMALL_PAGE && (err == ENOMEM || err == ENOSPC)) {
 		ppool_hugepages_short(name, os_page, socket_id, len / os_page);
 		return ENOMEM;
@@ -303,14 +301,14 @@ ppool_region_create(const char *name, size_t len, size_t os_page, int socket_id)
 	r->len = len;
 	r->os_page = os_page;
 	r->socket_id = socket_id;
-	ret = get_memory(r);
+	ret = region_get_memory(r);
 	if (ret != 0) {
-		/* First, as what was got in vain would be missing in the count. */
+		/* Free the region before counting free hugepages: it still holds some. */
 		region_free(r);
-		rte_errno = explain(name, len, os_page, socket_id, -ret);
+		rte_errno = region_explain(name, len, os_page, socket_id, -ret);
 		return NULL;
 	}
-	ret = register_memory(r);
+	ret = region_register(r);
 	if (ret != 0) {
 		region_free(r);
 		rte_errno = -ret;
@@ -325,10 +323,10 @@ ppool_region_populate(struct ppool_region *r, struct rte_mempool *mp)
 	size_t i, k;
 	int ret = 0;
 
-	for (i = 0; i < nb_os_pages(r) && mp->populated_size < mp->size; i += k) {
-		k = run_length(r, i);
+	for (i = 0; i < region_os_pages(r) && mp->populated_size < mp->size; i += k) {
+		k = region_run_length(r, i);
 		ret = rte_mempool_populate_iova(mp, RTE_PTR_ADD(r->addr, i * r->os_page),
-				r->iova[i], k * r->os_page, r->owned ? NULL : free_chunk, r);
+				r->iova[i], k * r->os_page, r->owned ? NULL : chunk_free, r);
 		if (ret < 0)
 			break;
 		if (ret > 0)
@@ -349,7 +347,7 @@ region_of(const struct rte_mempool *mp)
 	if (p == NULL || rte_eal_process_type() != RTE_PROC_PRIMARY)
 		return NULL;
 	chunk = STAILQ_FIRST(&p->mp->mem_list);
-	return chunk != NULL && chunk->free_cb == free_chunk ? chunk->opaque : NULL;
+	return chunk != NULL && chunk->free_cb == chunk_free ? chunk->opaque : NULL;
 }
 
 int

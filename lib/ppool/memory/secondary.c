@@ -179,9 +179,9 @@ attach_new(const struct rte_mempool *mp)
 	if (ret != 0) {
 		PPOOL_LOG(ERR, "mempool %s: its memfd cannot be mapped here: %s%s", mp->name,
 				rte_strerror(-ret),
-				ret == -EEXIST ? "; start the primary with another "
-						 "--base-virtaddr" :
-						 "");
+				ret == -EEXIST ?
+						"; start the primary with another --base-virtaddr" :
+						"");
 		free(a);
 		return ret;
 	}
