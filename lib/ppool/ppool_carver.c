@@ -223,7 +223,7 @@ adopt(struct ppool_carver *c, struct ppool_lane *l)
 		l->page = i;
 		l->left = pg->open - c->tail_bytes;
 		l->addr = pg->obj + p->mp->elt_size - l->left;
-		l->iova = pg->iova + p->mp->elt_size - l->left;
+		l->iova = ppool_page_iova(pg, p->mp->elt_size - l->left);
 		l->unbilled = 0;
 		unpark(p, pg);
 		__atomic_store_n(&pg->owner, c->owner, __ATOMIC_RELAXED);
@@ -280,7 +280,7 @@ lane_open(struct ppool_carver *c, struct ppool_lane *l)
 			__ATOMIC_RELAXED);
 	lead = p->layout.lead_bytes - p->mp->header_size;
 	l->addr = pg->obj + lead;
-	l->iova = pg->iova + lead;
+	l->iova = ppool_page_iova(pg, lead);
 	l->left = p->layout.room_bytes;
 	l->unbilled = p->layout.lead_bytes;
 	l->page = (uint32_t)(pg - p->page);

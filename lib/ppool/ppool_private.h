@@ -329,6 +329,13 @@ ppool_page_of(const struct ppool *p, void *obj)
 	return &p->page[*ppool_index_of(obj)];
 }
 
+/* The IOVA of a byte of a page, RTE_BAD_IOVA where the page has none. */
+static inline rte_iova_t
+ppool_page_iova(const struct ppool_page *pg, size_t offset)
+{
+	return pg->iova == RTE_BAD_IOVA ? RTE_BAD_IOVA : pg->iova + offset;
+}
+
 /* The pool behind a page pool or a frag pool, NULL where mp is neither. */
 struct ppool *ppool_from_mempool(const struct rte_mempool *mp);
 
