@@ -252,6 +252,87 @@ test_bytes(void **state)
 		}
 }
 
+/* Memory without IOVA */
+
+/* Of packet mbufs, without memory. */
+static struct rte_mempool *
+empty_pool(unsigned int n, uint32_t room, unsigned int flags)
+{
+	struct rte_mempool *mp = unit_register(rte_mempool_create_empty(unit_name(), n,
+			sizeof(struct rte_mbuf) + room, 0, sizeof(struct rte_pktmbuf_pool_private),
+			SOCKET_ID_ANY, flags));
+
+	assert_int_equal(rte_mempool_set_ops_byname(mp, PPOOL_OPS_NAME, NULL), 0);
+	rte_pktmbuf_pool_init(mp, NULL);
+	return mp;
+}
+
+static struct rte_mempool *
+pool_without_iova(unsigned int n, uint32_t room)
+{
+	struct rte_mempool *mp = empty_pool(n, room, RTE_MEMPOOL_F_NO_IOVA_CONTIG);
+
+	assert_int_equal(rte_mempool_populate_default(mp), n);
+	rte_mempool_obj_iter(mp, rte_pktmbuf_init, NULL);
+	return mp;
+}
+
+static void
+assert_no_iova(struct rte_mbuf * const *m, unsigned int n)
+{
+	unsigned int i;
+
+	for (i = 0; i < n; i++) {
+		assert_int_equal(rte_mbuf_iova_get(m[i]), RTE_BAD_IOVA);
+		assert_int_equal(rte_mempool_virt2iova(m[i]), RTE_BAD_IOVA);
+	}
+	rte_pktmbuf_free_bulk((struct rte_mbuf **)(uintptr_t)m, n);
+}
+
+/* One lane, from the first frag of a page to the last, as a device fills it. */
+static void
+receive_without_iova(struct ppool_carver *c, unsigned int n)
+{
+	struct rte_mbuf *m[16];
+	struct ppool_buf buf;
+	unsigned int i;
+
+	assert_in_range(n, 1, RTE_DIM(m));
+	assert_int_equal(ppool_headers_get(c, m, n), n);
+	for (i = 0; i < n; i++) {
+		assert_int_equal(ppool_reserve(c, 0, &buf), 0);
+		assert_int_equal(buf.iova, RTE_BAD_IOVA);
+		ppool_commit(c, 0, m[i], 300);
+	}
+	assert_no_iova(m, n);
+}
+
+/* Whatever is cut off a page that has no IOVA has none. */
+static void
+test_no_iova(void **state)
+{
+	static const uint32_t lens[] = { 1, 300, 1500, 700 };
+	struct rte_mempool *mp = pool_without_iova(40, 8192);
+	struct rte_mbuf *m[4];
+	struct ppool_carver *c;
+
+	(void)state;
+	assert_int_equal(rte_pktmbuf_alloc_bulk(mp, m, 1), 0);
+	assert_int_equal(rte_mempool_virt2iova(m[0]), RTE_BAD_IOVA);
+	rte_pktmbuf_free(m[0]);
+	assert_int_equal(rte_pktmbuf_alloc_bulk(ppool_frag_pool(mp), m, 4), 0);
+	assert_no_iova(m, 4);
+	c = unit_carver(mp, 1500, 1);
+	receive_without_iova(c, 16);
+	receive_without_iova(c, 3);
+	assert_int_equal(ppool_carve_bulk(c, m, lens, 4), 0);
+	/* The page begun is left to the next carver. */
+	unit_carver_free(c);
+	c = unit_carver(mp, 1500, 1);
+	receive_without_iova(c, 1);
+	assert_no_iova(m, 4);
+}
+
 static void
 test_bad_conf(void **state)
 {
@@ -1000,6 +1081,7 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(test_default_page_size),
 	UNIT_TEST(test_priv_and_cache),
 	UNIT_TEST(test_bytes),
+	UNIT_TEST(test_no_iova),
 	UNIT_TEST(test_bad_conf),
 	UNIT_TEST(test_name_in_use),
 	UNIT_TEST(test_memfd),
