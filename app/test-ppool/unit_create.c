@@ -307,6 +307,37 @@ receive_without_iova(struct ppool_carver *c, unsigned int n)
 	assert_no_iova(m, n);
 }
 
+/* A page whose frags its count cannot hold: memory that nobody touches is enough to see it. */
+static int
+layout_of_one(uint32_t room)
+{
+	struct rte_mempool *mp = empty_pool(1, room, RTE_MEMPOOL_F_NO_IOVA_CONTIG);
+	size_t len = (size_t)room + 4096;
+	struct ppool_layout layout;
+	void *addr;
+	int ret;
+
+	addr = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+			-1, 0);
+	assert_ptr_not_equal(addr, MAP_FAILED);
+	assert_int_equal(rte_mempool_populate_iova(mp, addr, RTE_BAD_IOVA, len, NULL, NULL), 1);
+	rte_mempool_obj_iter(mp, rte_pktmbuf_init, NULL);
+	ret = ppool_layout_get(mp, &layout);
+	if (ret == 0)
+		assert_int_equal(layout.room_bytes, room);
+	unit_pool_free(mp);
+	munmap(addr, len);
+	return ret;
+}
+
+static void
+test_largest_page(void **state)
+{
+	(void)state;
+	assert_int_equal(layout_of_one(PPOOL_PAGE_SIZE_MAX), 0);
+	assert_int_equal(layout_of_one(PPOOL_PAGE_SIZE_MAX + 8), -EINVAL);
+}
+
 /* Whatever is cut off a page that has no IOVA has none. */
 static void
 test_no_iova(void **state)
@@ -774,6 +805,7 @@ test_size_errors(void **state)
 	static const struct ppool_size_mix none[] = { { 64, 0 } }, empty[] = { { 0, 1 } };
 	struct ppool_size_conf good = size_conf(2176, 256, 1000), conf = good;
 	struct ppool_size size;
+	uint32_t none_fits;
 
 	(void)state;
 	assert_int_equal(estimate(&conf, &size), 0);
@@ -791,6 +823,11 @@ test_size_errors(void **state)
 	assert_int_equal(estimate(&conf, &size), -EMSGSIZE);
 	conf.mtu = UINT16_MAX;
 	assert_int_equal(estimate(&conf, &size), -EMSGSIZE);
+	conf = good;
+	conf.headroom = UINT32_MAX - 1000;
+	assert_int_equal(estimate(&conf, &size), -EMSGSIZE);
+	assert_int_equal(ppool_size_candidates(&conf, &none_fits, 1), 0);
+	assert_int_equal(ppool_size_fit(2 * MIB, 1, UINT32_MAX - 100), 0);
 	conf = good;
 	conf.page_size = 64;
 	assert_int_equal(estimate(&conf, &size), -EINVAL);
@@ -1081,6 +1118,7 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(test_default_page_size),
 	UNIT_TEST(test_priv_and_cache),
 	UNIT_TEST(test_bytes),
+	UNIT_TEST(test_largest_page),
 	UNIT_TEST(test_no_iova),
 	UNIT_TEST(test_bad_conf),
 	UNIT_TEST(test_name_in_use),

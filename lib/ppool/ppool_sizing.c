@@ -94,12 +94,16 @@ layout_get(uint32_t page_size, uint32_t priv_size, struct ppool_layout *layout)
 	return ret;
 }
 
+/* UINT32_MAX where a mempool cannot have such objects. */
 static uint32_t
 object_bytes(uint32_t page_size, uint32_t priv_size)
 {
+	uint64_t elt_size = sizeof(struct rte_mbuf) + (uint64_t)priv_size + page_size;
 	struct rte_mempool_objsz size;
 
-	return rte_mempool_calc_obj_size(sizeof(struct rte_mbuf) + priv_size + page_size, 0, &size);
+	if (elt_size > INT32_MAX)
+		return UINT32_MAX;
+	return rte_mempool_calc_obj_size((uint32_t)elt_size, 0, &size);
 }
 
 uint32_t
@@ -412,7 +416,7 @@ check_conf(const struct ppool_size_conf *conf)
 		PPOOL_LOG(ERR, "ports, queues, rx_desc, lcores, one_in and mtu are at least 1");
 		return -EINVAL;
 	}
-	if (conf->mtu > UINT16_MAX || conf->headroom + max_len(conf) > UINT16_MAX) {
+	if (conf->mtu > UINT16_MAX || (uint64_t)conf->headroom + max_len(conf) > UINT16_MAX) {
 		PPOOL_LOG(ERR, "MTU %u with a headroom of %u: frames do not fit into the 65535 bytes of an mbuf",
 				conf->mtu, conf->headroom);
 		return -EMSGSIZE;
@@ -468,7 +472,8 @@ estimate(const struct ppool_size_conf *conf, uint32_t page_size, struct ppool_si
 unsigned int
 ppool_size_candidates(const struct ppool_size_conf *conf, uint32_t *page_size, unsigned int n)
 {
-	uint32_t frame = RTE_ALIGN_CEIL(conf->headroom + max_len(conf), PPOOL_FRAG_ALIGN);
+	uint64_t frame = RTE_ALIGN_CEIL((uint64_t)conf->headroom + conf->mtu + L2_LEN,
+			PPOOL_FRAG_ALIGN);
 	unsigned int i, k = 0;
 	uint32_t fit;
 
