@@ -138,20 +138,29 @@ int ppool_detach(struct rte_mempool *mp);
 
 /**
  * Let a port access the memory of a pool by DMA. Pools in memory of EAL need no such call. To be
- * called before the port uses the pool; undone when the pool is freed.
+ * called before the port uses the pool; undone by ppool_dma_unmap(), when the port is closed, and
+ * when the pool is freed. Ports whose devices belong to VFIO share one mapping: it is undone with
+ * the last of them.
+ *
+ * Thread safety: any thread.
  *
  * @return
- *   0, also where the port needs no mapping; -ENODEV where there is no such port; or the negative
- *   errno that rte_dev_dma_map() left.
+ *   0, also where the port needs no mapping, or a negative errno, logged:
+ *   - ENODEV: there is no such port
+ *   - E_RTE_SECONDARY: the pool is in a memfd, and this is not the process that created it
+ *   - what rte_dev_dma_map() left in rte_errno; EIO where it left nothing, as the IOMMU of a
+ *     device that cannot reach these addresses
  */
 int ppool_dma_map(struct rte_mempool *mp, uint16_t port_id);
 
 /**
- * Undo ppool_dma_map(), before the port's device is removed.
+ * Undo ppool_dma_map(): this port does not use the pool any more.
+ *
+ * Thread safety: any thread.
  *
  * @return
- *   0, also where nothing was mapped for the port; -ENODEV where there is no such port; or the
- *   negative errno that rte_dev_dma_unmap() left.
+ *   0, also where nothing is mapped for the port or other ports need the mapping; or a negative
+ *   errno: ENODEV, or what rte_dev_dma_unmap() left, EIO where it left nothing.
  */
 int ppool_dma_unmap(struct rte_mempool *mp, uint16_t port_id);
 

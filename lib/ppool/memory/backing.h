@@ -36,6 +36,47 @@ uint64_t ppool_hugepages_free(size_t len, int socket_id);
  */
 void ppool_hugepages_short(const char *name, size_t len, int socket_id, uint64_t need);
 
+/* secondary.c */
+
+struct ppool;
+
+/** Whether this is a secondary process and the pool's pages lie in a memfd of the primary. */
+bool ppool_needs_attach(const struct ppool *p);
+
+/* dma.c */
+
+/** Memory that is contiguous in IOVA. */
+struct ppool_range {
+	void *addr;
+	rte_iova_t iova;
+	size_t len;
+};
+
+/** Which ports reach some ranges by DMA. */
+struct ppool_dma;
+
+/**
+ * @param range
+ *   Registered with EAL, kept until ppool_dma_free().
+ * @return
+ *   NULL where there is no memory for it.
+ */
+struct ppool_dma *ppool_dma_create(const struct ppool_range *range, size_t nb_ranges);
+
+/** Undo what is mapped. Nothing happens where d is NULL. */
+void ppool_dma_free(struct ppool_dma *d);
+
+/**
+ * Let a port access the ranges, until ppool_dma_leave() or until it is closed.
+ *
+ * @return
+ *   0, also where the port needs no mapping, or a negative errno.
+ */
+int ppool_dma_enter(struct ppool_dma *d, uint16_t port_id);
+
+/** What a port no longer needs is unmapped, unless other ports use the same mapping. */
+int ppool_dma_leave(struct ppool_dma *d, uint16_t port_id);
+
 /* region.c */
 
 /** A memfd that holds the pages of one pool, mapped and registered with EAL. */

@@ -384,15 +384,9 @@ pool_populate_memfd(const struct plan *plan, struct rte_mempool *mp)
 static int
 pool_map_for_port(const struct plan *plan, struct rte_mempool *mp)
 {
-	int ret;
-
 	if (plan->conf->socket_id != PPOOL_SOCKET_OF_PORT)
 		return 0;
-	ret = ppool_dma_map(mp, plan->conf->port_id);
-	if (ret != 0)
-		PPOOL_LOG(ERR, "mempool %s cannot be mapped for DMA of port %u: %s", mp->name,
-				plan->conf->port_id, rte_strerror(-ret));
-	return ret;
+	return ppool_dma_map(mp, plan->conf->port_id);
 }
 
 static int

@@ -7,9 +7,6 @@
  * The first chunk of the mempool owns the region; its free callback releases everything.
  */
 
-/* rte_dev_dma_map() is not part of the stable ABI of every DPDK. */
-#define ALLOW_EXPERIMENTAL_API
-
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/memfd.h>
@@ -20,7 +17,6 @@
 #include <unistd.h>
 
 #include <rte_common.h>
-#include <rte_dev.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
@@ -40,84 +36,17 @@ struct ppool_region {
 	size_t os_page;
 	int fd;
 	int socket_id;
-	bool registered;            /* with EAL */
-	bool owned;                 /* by the mempool */
-	bool dma[RTE_MAX_ETHPORTS]; /* mapped for this port */
-	rte_iova_t iova[];          /* by OS page */
+	bool registered; /* with EAL */
+	bool owned;      /* by the mempool */
+	struct ppool_dma *dma;
+	size_t nb_ranges;
+	struct ppool_range range[]; /* at most one for each OS page */
 };
-
-static size_t
-region_os_pages(const struct ppool_region *r)
-{
-	return r->len / r->os_page;
-}
-
-/* OS pages from the i-th on that are contiguous in IOVA. */
-static size_t
-region_run_length(const struct ppool_region *r, size_t i)
-{
-	size_t k = 1;
-
-	while (i + k < region_os_pages(r) && r->iova[i + k] == r->iova[i] + k * r->os_page)
-		k++;
-	return k;
-}
-
-static int
-region_map_run(struct rte_device *dev, const struct ppool_region *r, size_t i, size_t k, bool map)
-{
-	void *addr = RTE_PTR_ADD(r->addr, i * r->os_page);
-	size_t len = k * r->os_page;
-
-	return map ? rte_dev_dma_map(dev, addr, r->iova[i], len) :
-		     rte_dev_dma_unmap(dev, addr, r->iova[i], len);
-}
-
-/* Map or unmap all of a region, or its first nb OS pages. */
-static int
-region_map_runs(struct rte_device *dev, const struct ppool_region *r, size_t nb, bool map)
-{
-	size_t i, k;
-	int err;
-
-	for (i = 0; i < nb; i += k) {
-		k = region_run_length(r, i);
-		if (region_map_run(dev, r, i, k, map) == 0)
-			continue;
-		err = rte_errno;
-		if (map)
-			region_map_runs(dev, r, i, false);
-		return -err;
-	}
-	return 0;
-}
-
-static int
-set_dma(struct ppool_region *r, uint16_t port_id, bool map)
-{
-	struct rte_eth_dev_info info;
-	int ret;
-
-	if (rte_eth_dev_info_get(port_id, &info) != 0)
-		return -ENODEV;
-	if (r->dma[port_id] == map)
-		return 0;
-	ret = region_map_runs(info.device, r, region_os_pages(r), map);
-	/* A device without DMA, or one that takes any physical address. */
-	if (ret == -ENOTSUP)
-		return 0;
-	if (ret == 0)
-		r->dma[port_id] = map;
-	return ret;
-}
 
 static void
 region_free(struct ppool_region *r)
 {
-	uint16_t port_id;
-
-	RTE_ETH_FOREACH_DEV(port_id)
-		set_dma(r, port_id, false);
+	ppool_dma_free(r->dma);
 	if (r->registered && rte_extmem_unregister(r->addr, r->len) != 0)
 		PPOOL_LOG(ERR, "EAL does not let go of the memory at %p: %s", r->addr,
 				rte_strerror(rte_errno));
@@ -250,26 +179,75 @@ region_get_memory(struct ppool_region *r)
 	return ret != 0 ? ret : region_map_file(r);
 }
 
+/* Append an OS page to the ranges, each of which is contiguous in IOVA. */
+static void
+region_add_page(struct ppool_region *r, void *addr, rte_iova_t iova)
+{
+	struct ppool_range *last = &r->range[r->nb_ranges];
+
+	if (r->nb_ranges > 0 && last[-1].iova + last[-1].len == iova) {
+		last[-1].len += r->os_page;
+		return;
+	}
+	last->addr = addr;
+	last->iova = iova;
+	last->len = r->os_page;
+	r->nb_ranges++;
+}
+
+/* The IOVA of all OS pages, to be freed; NULL with rte_errno, logged. */
+static rte_iova_t *
+region_addresses(struct ppool_region *r)
+{
+	rte_iova_t *iova = calloc(r->len / r->os_page, sizeof(*iova));
+	void *addr = r->addr;
+	size_t i;
+
+	for (i = 0; iova != NULL && i < r->len / r->os_page; i++) {
+		iova[i] = rte_mem_virt2iova(addr);
+		if (iova[i] == RTE_BAD_IOVA) {
+			PPOOL_LOG(ERR, "mempool %s: the physical addresses of its memory cannot be read: start as root, or with --iova-mode=va",
+					r->name);
+			free(iova);
+			rte_errno = EPERM;
+			return NULL;
+		}
+		region_add_page(r, addr, iova[i]);
+		addr = RTE_PTR_ADD(addr, r->os_page);
+	}
+	if (iova == NULL)
+		rte_errno = ENOMEM;
+	return iova;
+}
+
 static int
 region_register(struct ppool_region *r)
 {
-	size_t i;
+	rte_iova_t *iova = region_addresses(r);
+	int ret = 0;
 
-	for (i = 0; i < region_os_pages(r); i++) {
-		r->iova[i] = rte_mem_virt2iova(RTE_PTR_ADD(r->addr, i * r->os_page));
-		if (r->iova[i] == RTE_BAD_IOVA) {
-			PPOOL_LOG(ERR, "mempool %s: the physical addresses of its memory cannot be read: start as root, or with --iova-mode=va",
-					r->name);
-			return -EPERM;
-		}
-	}
-	if (rte_extmem_register(r->addr, r->len, r->iova, region_os_pages(r), r->os_page) != 0) {
+	if (iova == NULL)
+		return -rte_errno;
+	if (rte_extmem_register(r->addr, r->len, iova, r->len / r->os_page, r->os_page) != 0) {
+		ret = -rte_errno;
 		PPOOL_LOG(ERR, "mempool %s: EAL does not register its memory: %s", r->name,
 				rte_strerror(rte_errno));
-		return -rte_errno;
 	}
-	r->registered = true;
-	return 0;
+	free(iova);
+	r->registered = ret == 0;
+	return ret;
+}
+
+/* Make the memory known: to EAL, and to what maps it for ports. */
+static int
+region_announce(struct ppool_region *r)
+{
+	int ret = region_register(r);
+
+	if (ret != 0)
+		return ret;
+	r->dma = ppool_dma_create(r->range, r->nb_ranges);
+	return r->dma == NULL ? -ENOMEM : 0;
 }
 
 static int
@@ -291,7 +269,7 @@ ppool_region_create(const char *name, size_t len, size_t os_page, int socket_id)
 	struct ppool_region *r;
 	int ret;
 
-	r = calloc(1, sizeof(*r) + len / os_page * sizeof(r->iova[0]));
+	r = calloc(1, sizeof(*r) + len / os_page * sizeof(r->range[0]));
 	if (r == NULL) {
 		rte_errno = ENOMEM;
 		return NULL;
@@ -308,7 +286,7 @@ ppool_region_create(const char *name, size_t len, size_t os_page, int socket_id)
 		rte_errno = region_explain(name, len, os_page, socket_id, -ret);
 		return NULL;
 	}
-	ret = region_register(r);
+	ret = region_announce(r);
 	if (ret != 0) {
 		region_free(r);
 		rte_errno = -ret;
@@ -320,13 +298,12 @@ ppool_region_create(const char *name, size_t len, size_t os_page, int socket_id)
 int
 ppool_region_populate(struct ppool_region *r, struct rte_mempool *mp)
 {
-	size_t i, k;
+	size_t i;
 	int ret = 0;
 
-	for (i = 0; i < region_os_pages(r) && mp->populated_size < mp->size; i += k) {
-		k = region_run_length(r, i);
-		ret = rte_mempool_populate_iova(mp, RTE_PTR_ADD(r->addr, i * r->os_page),
-				r->iova[i], k * r->os_page, r->owned ? NULL : chunk_free, r);
+	for (i = 0; i < r->nb_ranges && mp->populated_size < mp->size; i++) {
+		ret = rte_mempool_populate_iova(mp, r->range[i].addr, r->range[i].iova,
+				r->range[i].len, r->owned ? NULL : chunk_free, r);
 		if (ret < 0)
 			break;
 		if (ret > 0)
@@ -365,23 +342,34 @@ ppool_memfd(struct rte_mempool *mp, struct ppool_memfd *memfd)
 }
 
 static int
-change_dma(struct rte_mempool *mp, uint16_t port_id, bool map)
+region_map_dma(const struct rte_mempool *mp, uint16_t port_id)
 {
-	struct ppool_region *r = region_of(mp);
+	const struct ppool_region *r = region_of(mp);
 
+	if (ppool_needs_attach(ppool_from_mempool(mp)))
+		return -E_RTE_SECONDARY;
 	if (!rte_eth_dev_is_valid_port(port_id))
 		return -ENODEV;
-	return r == NULL ? 0 : set_dma(r, port_id, map);
+	return r == NULL ? 0 : ppool_dma_enter(r->dma, port_id);
 }
 
 int
 ppool_dma_map(struct rte_mempool *mp, uint16_t port_id)
 {
-	return change_dma(mp, port_id, true);
+	int ret = region_map_dma(mp, port_id);
+
+	if (ret != 0)
+		PPOOL_LOG(ERR, "mempool %s cannot be mapped for DMA of port %u: %s; memory of EAL (PPOOL_BACKING_EAL) needs no such mapping",
+				mp->name, port_id, rte_strerror(-ret));
+	return ret;
 }
 
 int
 ppool_dma_unmap(struct rte_mempool *mp, uint16_t port_id)
 {
-	return change_dma(mp, port_id, false);
+	const struct ppool_region *r = region_of(mp);
+
+	if (!rte_eth_dev_is_valid_port(port_id))
+		return -ENODEV;
+	return r == NULL ? 0 : ppool_dma_leave(r->dma, port_id);
 }

@@ -189,12 +189,14 @@ attach_new(const struct rte_mempool *mp)
 	return 0;
 }
 
-static bool
-is_external(const struct rte_mempool *mp)
+bool
+ppool_needs_attach(const struct ppool *p)
 {
-	const struct rte_mempool_memhdr *chunk = STAILQ_FIRST(&mp->mem_list);
+	const struct rte_mempool_memhdr *chunk = NULL;
 	const struct rte_memseg_list *msl = NULL;
 
+	if (p != NULL && rte_eal_process_type() != RTE_PROC_PRIMARY)
+		chunk = STAILQ_FIRST(&p->mp->mem_list);
 	if (chunk != NULL)
 		msl = rte_mem_virt2memseg_list(chunk->addr);
 	return msl != NULL && msl->external;
@@ -205,7 +207,7 @@ ppool_is_mapped(const struct ppool *p)
 {
 	bool mapped;
 
-	if (rte_eal_process_type() == RTE_PROC_PRIMARY || !is_external(p->mp))
+	if (!ppool_needs_attach(p))
 		return true;
 	rte_spinlock_lock(&attached_lock);
 	mapped = find_attached(p->mp) != NULL;
@@ -221,7 +223,7 @@ ppool_attach(struct rte_mempool *mp)
 
 	if (p == NULL)
 		return -ENOTSUP;
-	if (rte_eal_process_type() == RTE_PROC_PRIMARY || !is_external(p->mp))
+	if (!ppool_needs_attach(p))
 		return 0;
 	rte_spinlock_lock(&attached_lock);
 	if (find_attached(p->mp) == NULL)
