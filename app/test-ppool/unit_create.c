@@ -537,6 +537,64 @@ test_memfd_many(void **state)
 		exercise(mp[i]);
 }
 
+/* Addresses that an IOMMU of this many bits reaches, where they are the IOVA. */
+#define IOMMU_BITS 39
+
+static int
+eal_end_find(const struct rte_memseg_list *msl, void *arg)
+{
+	uint64_t *end = arg;
+
+	if (!msl->external)
+		*end = RTE_MAX(*end, (uintptr_t)msl->base_va + msl->len);
+	return 0;
+}
+
+static void
+require_low_eal(void)
+{
+	uint64_t end = 0;
+
+	rte_memseg_list_walk(eal_end_find, &end);
+	unit_require(end + 8 * (uint64_t)RTE_PGSIZE_1G < UINT64_C(1) << IOMMU_BITS,
+			"memory of EAL at low addresses");
+}
+
+static void *
+low_pool(struct rte_mempool **mp)
+{
+	struct ppool_create_conf conf = conf_of(40, 65280, PPOOL_BACKING_MEMFD);
+	struct ppool_memfd memfd;
+
+	*mp = create(&conf);
+	assert_int_equal(ppool_memfd(*mp, &memfd), 0);
+	assert_in_range((uintptr_t)memfd.addr + memfd.len, 1, UINT64_C(1) << IOMMU_BITS);
+	/* Or else EAL's heap could not grow any more. */
+	if (rte_eal_iova_mode() == RTE_IOVA_VA)
+		assert_int_equal(rte_mem_check_dma_mask(IOMMU_BITS), 0);
+	return memfd.addr;
+}
+
+/* Wherever something else lies: pools, and whatever else was mapped. */
+static void
+test_memfd_low(void **state)
+{
+	struct rte_mempool *mp[3];
+	unsigned int i;
+	void *addr;
+
+	(void)state;
+	require_low_eal();
+	for (i = 0; i < RTE_DIM(mp); i++)
+		addr = low_pool(&mp[i]);
+	unit_pool_free(mp[2]);
+	assert_ptr_equal(mmap(addr, 4096, PROT_NONE,
+					 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0),
+			addr);
+	assert_ptr_not_equal(low_pool(&mp[2]), addr);
+	munmap(addr, 4096);
+}
+
 /* NUMA nodes */
 
 static void
@@ -1126,6 +1184,7 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(test_memfd_small_pages),
 	UNIT_TEST(test_memfd_not_of_eal),
 	UNIT_TEST(test_memfd_many),
+	UNIT_TEST(test_memfd_low),
 	UNIT_TEST(test_placement_eal),
 	UNIT_TEST(test_placement_memfd),
 	UNIT_TEST(test_placement_of_others),

@@ -9,8 +9,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/memfd.h>
 #include <numaif.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -28,6 +30,9 @@
 
 /* As many nodes as the kernel may know of. */
 #define NODE_BITS 1024u
+
+/* How often a gap between addresses is looked for, as other threads map memory, too. */
+#define MAP_TRIES 8u
 
 struct ppool_region {
 	const char *name; /* of the mempool; while it is created */
@@ -87,21 +92,58 @@ region_open_file(struct ppool_region *r)
 static int
 eal_end_find(const struct rte_memseg_list *msl, void *arg)
 {
-	uintptr_t *end = arg;
+	uint64_t *end = arg;
 
 	if (!msl->external)
 		*end = RTE_MAX(*end, (uintptr_t)msl->base_va + msl->len);
 	return 0;
 }
 
-/* Near the memory of EAL, whose addresses it has chosen such that an IOMMU reaches them. */
-static void *
-eal_end(const struct ppool_region *r)
+/* The first address from `at` on that len bytes are free behind. 0: nobody knows. */
+static uint64_t
+gap_find(uint64_t at, size_t len, size_t align)
 {
-	uintptr_t end = 0;
+	FILE *f = fopen("/proc/self/maps", "r");
+	uint64_t start, end;
+
+	if (f == NULL)
+		return 0;
+	at = RTE_ALIGN_CEIL(at, align);
+	while (fscanf(f, "%" SCNx64 "-%" SCNx64 "%*[^\n]", &start, &end) == 2 && start < at + len)
+		if (end > at)
+			at = RTE_ALIGN_CEIL(end, align);
+	fclose(f);
+	return at + len <= UINTPTR_MAX ? at : 0;
+}
+
+/*
+ * As low as can be behind the memory of EAL, whose addresses it has chosen such that an IOMMU
+ * reaches them: where the kernel is asked, it takes addresses at the top. Right behind it EAL maps
+ * tables and PCI resources.
+ */
+static void *
+region_map_low(const struct ppool_region *r)
+{
+	unsigned int tries = MAP_TRIES;
+	uint64_t end = 0, hint;
+	void *addr;
 
 	rte_memseg_list_walk(eal_end_find, &end);
-	return (void *)RTE_ALIGN_CEIL(end, r->os_page);
+	while (tries-- > 0) {
+		hint = gap_find(end + RTE_PGSIZE_1G, r->len, r->os_page);
+		if (hint == 0)
+			break;
+		addr = mmap((void *)(uintptr_t)hint, r->len, PROT_READ | PROT_WRITE,
+				MAP_SHARED | MAP_FIXED_NOREPLACE, r->fd, 0);
+		if (addr == (void *)(uintptr_t)hint)
+			return addr;
+		/* Another thread was faster. */
+		if (addr != MAP_FAILED)
+			munmap(addr, r->len);
+		else if (errno != EEXIST)
+			break;
+	}
+	return mmap(NULL, r->len, PROT_READ | PROT_WRITE, MAP_SHARED, r->fd, 0);
 }
 
 /* Where the memory that this thread causes to be allocated comes from. */
@@ -160,7 +202,7 @@ region_map_file(struct ppool_region *r)
 	size_t i;
 	int ret;
 
-	r->addr = mmap(eal_end(r), r->len, PROT_READ | PROT_WRITE, MAP_SHARED, r->fd, 0);
+	r->addr = region_map_low(r);
 	if (r->addr == MAP_FAILED)
 		return -errno;
 	ret = region_allocate(r);
