@@ -778,6 +778,30 @@ test_short_of_eal_memory(void **state)
 		assert_fails(&conf, ENOMEM, "raise its option -m");
 }
 
+/* Memory enough, but not in one piece for each page: the remedy is the same for both backings. */
+static void
+test_short_of_contiguous_memory(void **state)
+{
+	struct ppool_create_conf conf;
+	struct rte_mempool *mp;
+	unsigned int i;
+
+	(void)state;
+	unit_require(rte_eal_has_hugepages() && rte_eal_iova_mode() == RTE_IOVA_PA,
+			"hugepages and the EAL option --iova-mode=pa");
+	unit_require(free_hugepages_2m() >= 250, "free hugepages of 2 MB");
+	for (i = 0; i < RTE_DIM(backings); i++) {
+		conf = conf_of(2, 100 * MIB, backings[i]);
+		mp = ppool_create(&conf);
+		if (mp != NULL)
+			unit_register(mp);
+		unit_require(mp == NULL, "physical memory that is not contiguous by chance");
+		assert_fails(&conf, ENOMEM,
+				"find no contiguous physical memory: choose a smaller page_size, larger hugepages");
+		assert_fails(&conf, ENOMEM, "--iova-mode=va");
+	}
+}
+
 /* Sizes */
 
 static const struct ppool_size_mix small[] = { { 64, 1 } };
@@ -1191,6 +1215,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test_setup_teardown(test_node_of_port, port_setup, port_teardown),
 	UNIT_TEST(test_short_of_hugepages),
 	UNIT_TEST(test_short_of_eal_memory),
+	UNIT_TEST(test_short_of_contiguous_memory),
 	UNIT_TEST(test_size_fit),
 	UNIT_TEST(test_size_errors),
 	UNIT_TEST(test_size_candidates),

@@ -347,19 +347,42 @@ heap_explain(const struct plan *plan)
 				plan->conf->name, (missing >> 20) + 1);
 }
 
+/* There is memory enough, but not in one piece for each page. */
+static int
+contiguity_explain(const struct plan *plan)
+{
+	PPOOL_LOG(ERR, "mempool %s: pages of %u bytes find no contiguous physical memory: choose a smaller page_size, larger hugepages%s or --iova-mode=va",
+			plan->conf->name, plan->page_bytes,
+			plan->conf->backing == PPOOL_BACKING_MEMFD ? " (hugepage_size)" :
+								     " for EAL");
+	return -ENOMEM;
+}
+
+static int
+populate_explain(const struct plan *plan, int ret)
+{
+	if (rte_eal_iova_mode() != RTE_IOVA_VA && plan->page_bytes > plan->os_page)
+		return contiguity_explain(plan);
+	if (ret == -ENOMEM)
+		heap_explain(plan);
+	else
+		PPOOL_LOG(ERR, "mempool %s cannot be populated: %s", plan->conf->name,
+				rte_strerror(-ret));
+	return ret;
+}
+
 static int
 pool_populate_eal(const struct plan *plan, struct rte_mempool *mp)
 {
-	int ret = -ENOMEM;
+	int ret;
 
 	/* EAL would take all there is, page by page, before it gave up. */
-	if (heap_missing(plan) <= hugepages_free(plan->socket_id))
-		ret = rte_mempool_populate_default(mp);
-	if (ret == -ENOMEM)
+	if (heap_missing(plan) > hugepages_free(plan->socket_id)) {
 		heap_explain(plan);
-	else if (ret < 0)
-		PPOOL_LOG(ERR, "mempool %s cannot be populated: %s", mp->name, rte_strerror(-ret));
-	return ret < 0 ? ret : 0;
+		return -ENOMEM;
+	}
+	ret = rte_mempool_populate_default(mp);
+	return ret < 0 ? populate_explain(plan, ret) : 0;
 }
 
 static int
@@ -373,12 +396,9 @@ pool_populate_memfd(const struct plan *plan, struct rte_mempool *mp)
 	if (r == NULL)
 		return -rte_errno;
 	ret = ppool_region_populate(r, mp);
-	if (ret == (int)mp->size)
-		return 0;
-	if (ret >= 0)
-		PPOOL_LOG(ERR, "mempool %s: pages of %u bytes find no contiguous physical memory: choose a smaller page_size, a larger hugepage_size or --iova-mode=va",
-				mp->name, plan->page_bytes);
-	return ret < 0 ? ret : -ENOMEM;
+	if (ret >= 0 && ret != (int)mp->size)
+		return contiguity_explain(plan);
+	return ret < 0 ? ret : 0;
 }
 
 static int
