@@ -114,7 +114,9 @@ int ppool_memfd(struct rte_mempool *mp, struct ppool_memfd *memfd);
 
 /**
  * Map the memory of a pool in a secondary process, which can use it like any other pool then.
- * Asks the primary process, which must not free the pool meanwhile; may wait for some seconds.
+ * Asks the primary process, which must not free the pool before ppool_detach(): where it does, its
+ * log names the processes that are attached, and the memory stays until they detach or end. May
+ * wait for some seconds.
  * Pools in memory of EAL need no such call, nor does the primary: it does nothing there.
  *
  * @param mp
@@ -131,6 +133,9 @@ int ppool_attach(struct rte_mempool *mp);
  * Undo ppool_attach(), before the primary frees the pool. Nothing of the pool may be used here
  * any more. Nothing happens where it is not attached.
  *
+ * @param mp
+ *   A page pool or its frag pool; where the primary has freed it already, the page pool that
+ *   ppool_attach() was called for.
  * @return
  *   0, or -ENOTSUP where mp is no pool of ours.
  */

@@ -13,6 +13,8 @@
 
 #include <rte_mempool.h>
 
+#include "ppool_create.h"
+
 #define PPOOL_SMALL_PAGE 4096u
 
 /* hugepages.c */
@@ -35,13 +37,6 @@ uint64_t ppool_hugepages_free(size_t len, int socket_id);
  *   Hugepages that are needed on top of those in use.
  */
 void ppool_hugepages_short(const char *name, size_t len, int socket_id, uint64_t need);
-
-/* secondary.c */
-
-struct ppool;
-
-/** Whether this is a secondary process and the pool's pages lie in a memfd of the primary. */
-bool ppool_needs_attach(const struct ppool *p);
 
 /* dma.c */
 
@@ -102,7 +97,32 @@ struct ppool_region *ppool_region_create(const char *name, size_t len, size_t os
  */
 int ppool_region_populate(struct ppool_region *r, struct rte_mempool *mp);
 
+/** A process that is attached to a memfd, as it calls itself. */
+struct ppool_peer {
+	int pid; /* in its own namespace */
+	char name[16];
+};
+
+/**
+ * Share the memfd of a pool with another process, which is named where the pool is freed too
+ * early.
+ *
+ * @param memfd
+ *   Its fd is the caller's to close.
+ * @return
+ *   0, or a negative errno: ENOENT where there is no such pool.
+ */
+int ppool_region_share(const char *name, const struct ppool_peer *peer, struct ppool_memfd *memfd);
+
+/** A process has detached from the memfd at an address. */
+void ppool_region_unshare(const void *addr, const struct ppool_peer *peer);
+
 /* secondary.c */
+
+struct ppool;
+
+/** Whether this is a secondary process and the pool's pages lie in a memfd of the primary. */
+bool ppool_needs_attach(const struct ppool *p);
 
 /** In the primary process: let secondary processes attach to pools in a memfd. */
 void ppool_attach_serve(void);

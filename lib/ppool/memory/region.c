@@ -12,10 +12,13 @@
 #include <inttypes.h>
 #include <linux/memfd.h>
 #include <numaif.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/queue.h>
 #include <unistd.h>
 
 #include <rte_common.h>
@@ -23,6 +26,7 @@
 #include <rte_errno.h>
 #include <rte_ethdev.h>
 #include <rte_memory.h>
+#include <rte_string_fns.h>
 
 #include "ppool_create.h"
 #include "backing.h"
@@ -34,27 +38,47 @@
 /* How often a gap between addresses is looked for, as other threads map memory, too. */
 #define MAP_TRIES 8u
 
+struct peer {
+	LIST_ENTRY(peer) next;
+	struct ppool_peer id;
+};
+
 struct ppool_region {
-	const char *name; /* of the mempool; while it is created */
+	LIST_ENTRY(ppool_region) next;
+	char name[RTE_MEMPOOL_NAMESIZE]; /* of the mempool */
 	void *addr;
 	size_t len;
 	size_t os_page;
 	int fd;
 	int socket_id;
-	bool registered; /* with EAL */
-	bool owned;      /* by the mempool */
+	bool owned;    /* by the mempool */
+	bool orphaned; /* its mempool is freed */
+	LIST_HEAD(, peer) peers;
 	struct ppool_dma *dma;
 	size_t nb_ranges;
 	struct ppool_range range[]; /* at most one for each OS page */
 };
 
+/* All that EAL knows. The lock is for what other processes cause. */
+static LIST_HEAD(, ppool_region) regions = LIST_HEAD_INITIALIZER(regions);
+static pthread_mutex_t regions_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* The end of a region */
+
+static void
+peer_remove(struct peer *peer)
+{
+	LIST_REMOVE(peer, next);
+	free(peer);
+}
+
+/* EAL does not know of it, or not yet. */
 static void
 region_free(struct ppool_region *r)
 {
+	while (!LIST_EMPTY(&r->peers))
+		peer_remove(LIST_FIRST(&r->peers));
 	ppool_dma_free(r->dma);
-	if (r->registered && rte_extmem_unregister(r->addr, r->len) != 0)
-		PPOOL_LOG(ERR, "EAL does not let go of the memory at %p: %s", r->addr,
-				rte_strerror(rte_errno));
 	if (r->addr != MAP_FAILED)
 		munmap(r->addr, r->len);
 	if (r->fd >= 0)
@@ -62,11 +86,77 @@ region_free(struct ppool_region *r)
 	free(r);
 }
 
+/*
+ * Lock held. All or nothing: EAL does not let go of memory that another process has attached to.
+ * It asks the kernel, which knows of processes that were killed.
+ */
+static int
+region_release(struct ppool_region *r)
+{
+	ppool_dma_free(r->dma);
+	r->dma = NULL;
+	if (rte_extmem_unregister(r->addr, r->len) != 0)
+		return -rte_errno;
+	LIST_REMOVE(r, next);
+	region_free(r);
+	return 0;
+}
+
+/* "12 (dpdk-proc-info), 34 (collector)", without those that are known to have died. */
+static void
+peers_text(const struct ppool_region *r, char *text, size_t room)
+{
+	const struct peer *peer;
+	size_t used = 0;
+
+	strlcpy(text, "unknown", room);
+	LIST_FOREACH(peer, &r->peers, next)
+	{
+		if (used < room && (kill(peer->id.pid, 0) == 0 || errno != ESRCH))
+			used += (size_t)snprintf(text + used, room - used, "%s%d (%s)",
+					used == 0 ? "" : ", ", peer->id.pid, peer->id.name);
+	}
+}
+
+/* The mempool goes. Where the memory cannot go with it, it stays as it is. */
+static void
+region_orphan(struct ppool_region *r)
+{
+	char name[RTE_MEMPOOL_NAMESIZE], peers[256];
+	int ret;
+
+	pthread_mutex_lock(&regions_lock);
+	strlcpy(name, r->name, sizeof(name));
+	peers_text(r, peers, sizeof(peers));
+	r->orphaned = true;
+	ret = region_release(r);
+	pthread_mutex_unlock(&regions_lock);
+	if (ret == -EBUSY)
+		PPOOL_LOG(ERR, "mempool %s is freed while other processes are attached to it: %s; its memfd stays until they call ppool_detach() or end",
+				name, peers);
+	else if (ret != 0)
+		PPOOL_LOG(ERR, "mempool %s is freed, but EAL does not let go of its memory: %s",
+				name, rte_strerror(-ret));
+}
+
+/* Lock held. Processes that were attached may have gone. */
+static void
+regions_sweep(void)
+{
+	struct ppool_region *r, *next;
+
+	for (r = LIST_FIRST(&regions); r != NULL; r = next) {
+		next = LIST_NEXT(r, next);
+		if (r->orphaned)
+			region_release(r);
+	}
+}
+
 static void
 chunk_free(struct rte_mempool_memhdr *chunk, void *opaque)
 {
 	RTE_SET_USED(chunk);
-	region_free(opaque);
+	region_orphan(opaque);
 }
 
 static unsigned int
@@ -263,33 +353,32 @@ region_addresses(struct ppool_region *r)
 }
 
 static int
-region_register(struct ppool_region *r)
+region_register(struct ppool_region *r, rte_iova_t *iova)
 {
-	rte_iova_t *iova = region_addresses(r);
-	int ret = 0;
-
-	if (iova == NULL)
-		return -rte_errno;
 	if (rte_extmem_register(r->addr, r->len, iova, r->len / r->os_page, r->os_page) != 0) {
-		ret = -rte_errno;
 		PPOOL_LOG(ERR, "mempool %s: EAL does not register its memory: %s", r->name,
 				rte_strerror(rte_errno));
+		return -rte_errno;
 	}
-	free(iova);
-	r->registered = ret == 0;
-	return ret;
+	pthread_mutex_lock(&regions_lock);
+	LIST_INSERT_HEAD(&regions, r, next);
+	pthread_mutex_unlock(&regions_lock);
+	return 0;
 }
 
-/* Make the memory known: to EAL, and to what maps it for ports. */
+/* Make the memory known: to EAL, to what maps it for ports, to other processes. */
 static int
 region_announce(struct ppool_region *r)
 {
-	int ret = region_register(r);
+	rte_iova_t *iova = region_addresses(r);
+	int ret;
 
-	if (ret != 0)
-		return ret;
+	if (iova == NULL)
+		return -rte_errno;
 	r->dma = ppool_dma_create(r->range, r->nb_ranges);
-	return r->dma == NULL ? -ENOMEM : 0;
+	ret = r->dma == NULL ? -ENOMEM : region_register(r, iova);
+	free(iova);
+	return ret;
 }
 
 static int
@@ -311,12 +400,16 @@ ppool_region_create(const char *name, size_t len, size_t os_page, int socket_id)
 	struct ppool_region *r;
 	int ret;
 
+	pthread_mutex_lock(&regions_lock);
+	regions_sweep();
+	pthread_mutex_unlock(&regions_lock);
 	r = calloc(1, sizeof(*r) + len / os_page * sizeof(r->range[0]));
 	if (r == NULL) {
 		rte_errno = ENOMEM;
 		return NULL;
 	}
-	r->name = name;
+	strlcpy(r->name, name, sizeof(r->name));
+	r->fd = -1;
 	r->addr = MAP_FAILED;
 	r->len = len;
 	r->os_page = os_page;
@@ -352,7 +445,7 @@ ppool_region_populate(struct ppool_region *r, struct rte_mempool *mp)
 			r->owned = true;
 	}
 	if (!r->owned)
-		region_free(r);
+		region_orphan(r);
 	return ret < 0 ? ret : (int)mp->populated_size;
 }
 
@@ -383,6 +476,88 @@ ppool_memfd(struct rte_mempool *mp, struct ppool_memfd *memfd)
 	return 0;
 }
 
+/* Other processes */
+
+static int
+peer_add(struct ppool_region *r, const struct ppool_peer *id)
+{
+	struct peer *peer = malloc(sizeof(*peer));
+
+	if (peer == NULL)
+		return -ENOMEM;
+	peer->id = *id;
+	LIST_INSERT_HEAD(&r->peers, peer, next);
+	return 0;
+}
+
+/* Lock held. */
+static int
+region_share(struct ppool_region *r, const struct ppool_peer *peer, struct ppool_memfd *memfd)
+{
+	int fd = fcntl(r->fd, F_DUPFD_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -errno;
+	if (peer_add(r, peer) != 0) {
+		close(fd);
+		return -ENOMEM;
+	}
+	memfd->fd = fd;
+	memfd->offset = 0;
+	memfd->addr = r->addr;
+	memfd->len = r->len;
+	return 0;
+}
+
+int
+ppool_region_share(const char *name, const struct ppool_peer *peer, struct ppool_memfd *memfd)
+{
+	struct ppool_region *r;
+	int ret = -ENOENT;
+
+	pthread_mutex_lock(&regions_lock);
+	LIST_FOREACH(r, &regions, next)
+	{
+		if (r->orphaned || strcmp(r->name, name) != 0)
+			continue;
+		ret = region_share(r, peer, memfd);
+		break;
+	}
+	pthread_mutex_unlock(&regions_lock);
+	return ret;
+}
+
+static void
+region_unshare(struct ppool_region *r, const struct ppool_peer *id)
+{
+	struct peer *peer;
+
+	LIST_FOREACH(peer, &r->peers, next)
+	{
+		if (peer->id.pid != id->pid)
+			continue;
+		peer_remove(peer);
+		return;
+	}
+}
+
+void
+ppool_region_unshare(const void *addr, const struct ppool_peer *peer)
+{
+	struct ppool_region *r;
+
+	pthread_mutex_lock(&regions_lock);
+	LIST_FOREACH(r, &regions, next)
+	{
+		if (r->addr == addr)
+			region_unshare(r, peer);
+	}
+	regions_sweep();
+	pthread_mutex_unlock(&regions_lock);
+}
+
+/* DMA */
+
 static int
 region_map_dma(const struct rte_mempool *mp, uint16_t port_id)
 {
@@ -395,14 +570,26 @@ region_map_dma(const struct rte_mempool *mp, uint16_t port_id)
 	return r == NULL ? 0 : ppool_dma_enter(r->dma, port_id);
 }
 
+static const char *
+dma_remedy(int ret)
+{
+	switch (ret) {
+	case -ENODEV:
+		return "it is not the id of a port";
+	case -E_RTE_SECONDARY:
+		return "let the primary process do it";
+	}
+	return "memory of EAL (PPOOL_BACKING_EAL) needs no such mapping";
+}
+
 int
 ppool_dma_map(struct rte_mempool *mp, uint16_t port_id)
 {
 	int ret = region_map_dma(mp, port_id);
 
 	if (ret != 0)
-		PPOOL_LOG(ERR, "mempool %s cannot be mapped for DMA of port %u: %s; memory of EAL (PPOOL_BACKING_EAL) needs no such mapping",
-				mp->name, port_id, rte_strerror(-ret));
+		PPOOL_LOG(ERR, "mempool %s cannot be mapped for DMA of port %u: %s; %s", mp->name,
+				port_id, rte_strerror(-ret), dma_remedy(ret));
 	return ret;
 }
 

@@ -27,9 +27,11 @@
 #define ACTION "ppool_memfd"
 #define ANSWER_SECONDS 5
 
-/* The parameters of question and answer. */
-struct question {
-	char name[RTE_MEMPOOL_NAMESIZE];
+/* What a secondary asks for or tells. */
+struct request {
+	struct ppool_peer peer;
+	void *detached;                  /* NULL: it wants to attach */
+	char name[RTE_MEMPOOL_NAMESIZE]; /* of the pool */
 };
 
 struct answer {
@@ -42,22 +44,15 @@ struct answer {
 /* The primary's side */
 
 static int
-answer_question(const struct rte_mp_msg *msg, const void *peer)
+request_answer(const struct request *request, const void *peer)
 {
-	struct answer answer = { .err = EINVAL };
-	struct rte_mp_msg reply = { .len_param = sizeof(answer) };
-	struct rte_mempool *mp = NULL;
+	struct rte_mp_msg reply = { .len_param = sizeof(struct answer) };
+	struct answer answer = { .err = 0 };
 	struct ppool_memfd memfd;
-	struct question question;
+	int ret;
 
-	if (msg->len_param == sizeof(question)) {
-		memcpy(&question, msg->param, sizeof(question));
-		question.name[sizeof(question.name) - 1] = '\0';
-		mp = rte_mempool_lookup(question.name);
-		answer.err = ENOENT;
-	}
-	if (mp != NULL && ppool_memfd(mp, &memfd) == 0) {
-		answer.err = 0;
+	answer.err = -ppool_region_share(request->name, &request->peer, &memfd);
+	if (answer.err == 0) {
 		answer.offset = memfd.offset;
 		answer.addr = memfd.addr;
 		answer.len = memfd.len;
@@ -65,13 +60,32 @@ answer_question(const struct rte_mp_msg *msg, const void *peer)
 	}
 	strlcpy(reply.name, ACTION, sizeof(reply.name));
 	memcpy(reply.param, &answer, sizeof(answer));
-	return rte_mp_reply(&reply, peer);
+	ret = rte_mp_reply(&reply, peer);
+	if (answer.err == 0)
+		close(memfd.fd);
+	return ret;
+}
+
+static int
+request_handle(const struct rte_mp_msg *msg, const void *peer)
+{
+	struct request request;
+
+	if (msg->len_param != sizeof(request))
+		return -EINVAL;
+	memcpy(&request, msg->param, sizeof(request));
+	request.name[sizeof(request.name) - 1] = '\0';
+	request.peer.name[sizeof(request.peer.name) - 1] = '\0';
+	if (request.detached == NULL)
+		return request_answer(&request, peer);
+	ppool_region_unshare(request.detached, &request.peer);
+	return 0;
 }
 
 void
 ppool_attach_serve(void)
 {
-	if (rte_mp_action_register(ACTION, answer_question) == 0 || rte_errno == EEXIST)
+	if (rte_mp_action_register(ACTION, request_handle) == 0 || rte_errno == EEXIST)
 		return;
 	/* With --in-memory there are no secondary processes. */
 	if (rte_errno != ENOTSUP)
@@ -92,29 +106,67 @@ struct attached {
 static LIST_HEAD(, attached) attached_list = LIST_HEAD_INITIALIZER(attached_list);
 static rte_spinlock_t attached_lock = RTE_SPINLOCK_INITIALIZER;
 
+/* Where the pages of a pool are in the primary, NULL where they need not be attached. */
+static void *
+pool_base(const struct ppool *p)
+{
+	const struct rte_mempool_memhdr *chunk = NULL;
+	const struct rte_memseg_list *msl = NULL;
+
+	if (p != NULL && rte_eal_process_type() != RTE_PROC_PRIMARY)
+		chunk = STAILQ_FIRST(&p->mp->mem_list);
+	if (chunk != NULL)
+		msl = rte_mem_virt2memseg_list(chunk->addr);
+	return msl != NULL && msl->external ? msl->base_va : NULL;
+}
+
+/* Lock held. */
 static struct attached *
-find_attached(const struct rte_mempool *mp)
+attached_find(const struct rte_mempool *mp)
 {
 	struct attached *a;
 
 	LIST_FOREACH(a, &attached_list, next)
-	if (a->mp == mp)
-		break;
+	{
+		if (a->mp == mp)
+			break;
+	}
 	return a;
+}
+
+static void
+request_init(struct rte_mp_msg *msg, const char *name, void *detached)
+{
+	struct request request = { .detached = detached };
+
+	request.peer.pid = getpid();
+	strlcpy(request.peer.name, program_invocation_short_name, sizeof(request.peer.name));
+	strlcpy(request.name, name, sizeof(request.name));
+	memset(msg, 0, sizeof(*msg));
+	strlcpy(msg->name, ACTION, sizeof(msg->name));
+	memcpy(msg->param, &request, sizeof(request));
+	msg->len_param = sizeof(request);
+}
+
+/* Without an answer: where the primary is gone, there is nobody to be told. */
+static void
+tell_primary(void *detached)
+{
+	struct rte_mp_msg msg;
+
+	request_init(&msg, "", detached);
+	rte_mp_sendmsg(&msg);
 }
 
 static int
 ask_primary(const struct rte_mempool *mp, struct answer *answer, int *fd)
 {
 	const struct timespec timeout = { .tv_sec = ANSWER_SECONDS };
-	struct rte_mp_msg msg = { .len_param = sizeof(struct question) };
-	struct question question = { .name = "" };
 	struct rte_mp_reply reply;
+	struct rte_mp_msg msg;
 	int ret = -ETIMEDOUT;
 
-	strlcpy(msg.name, ACTION, sizeof(msg.name));
-	strlcpy(question.name, mp->name, sizeof(question.name));
-	memcpy(msg.param, &question, sizeof(question));
+	request_init(&msg, mp->name, NULL);
 	if (rte_mp_request_sync(&msg, &reply, &timeout) != 0)
 		return -rte_errno;
 	if (reply.nb_received == 1 && reply.msgs[0].len_param == sizeof(*answer)) {
@@ -131,21 +183,21 @@ ask_primary(const struct rte_mempool *mp, struct answer *answer, int *fd)
 
 /* At the same address as in the primary, as pointers into it are in shared memory. */
 static int
-map_there(const struct answer *answer, int fd)
+answer_map(const struct answer *answer, int fd)
 {
 	void *addr = mmap(answer->addr, answer->len, PROT_READ | PROT_WRITE,
 			MAP_SHARED | MAP_FIXED_NOREPLACE, fd, (off_t)answer->offset);
 
-	if (addr == answer->addr)
-		return 0;
 	if (addr == MAP_FAILED)
 		return -errno;
+	if (addr == answer->addr && rte_extmem_attach(addr, answer->len) == 0)
+		return 0;
 	munmap(addr, answer->len);
-	return -EEXIST;
+	return addr == answer->addr ? -rte_errno : -EEXIST;
 }
 
 static int
-attach(struct attached *a)
+attached_map(struct attached *a)
 {
 	struct answer answer;
 	int fd = -1, ret;
@@ -153,21 +205,18 @@ attach(struct attached *a)
 	ret = ask_primary(a->mp, &answer, &fd);
 	if (ret != 0)
 		return ret;
-	ret = map_there(&answer, fd);
+	ret = answer_map(&answer, fd);
 	close(fd);
 	if (ret != 0)
-		return ret;
+		tell_primary(answer.addr);
 	a->addr = answer.addr;
 	a->len = answer.len;
-	if (rte_extmem_attach(a->addr, a->len) == 0)
-		return 0;
-	ret = -rte_errno;
-	munmap(a->addr, a->len);
 	return ret;
 }
 
+/* Lock held. */
 static int
-attach_new(const struct rte_mempool *mp)
+attached_add(const struct rte_mempool *mp)
 {
 	struct attached *a = calloc(1, sizeof(*a));
 	int ret;
@@ -175,7 +224,7 @@ attach_new(const struct rte_mempool *mp)
 	if (a == NULL)
 		return -ENOMEM;
 	a->mp = mp;
-	ret = attach(a);
+	ret = attached_map(a);
 	if (ret != 0) {
 		PPOOL_LOG(ERR, "mempool %s: its memfd cannot be mapped here: %s%s", mp->name,
 				rte_strerror(-ret),
@@ -189,28 +238,37 @@ attach_new(const struct rte_mempool *mp)
 	return 0;
 }
 
+/* Lock held. The pool may be freed. */
+static void
+attached_remove(struct attached *a)
+{
+	LIST_REMOVE(a, next);
+	if (rte_extmem_detach(a->addr, a->len) != 0)
+		PPOOL_LOG(ERR, "EAL does not let go of the memory at %p: %s", a->addr,
+				rte_strerror(rte_errno));
+	munmap(a->addr, a->len);
+	tell_primary(a->addr);
+	free(a);
+}
+
 bool
 ppool_needs_attach(const struct ppool *p)
 {
-	const struct rte_mempool_memhdr *chunk = NULL;
-	const struct rte_memseg_list *msl = NULL;
-
-	if (p != NULL && rte_eal_process_type() != RTE_PROC_PRIMARY)
-		chunk = STAILQ_FIRST(&p->mp->mem_list);
-	if (chunk != NULL)
-		msl = rte_mem_virt2memseg_list(chunk->addr);
-	return msl != NULL && msl->external;
+	return pool_base(p) != NULL;
 }
 
 bool
 ppool_is_mapped(const struct ppool *p)
 {
+	void *base = pool_base(p);
+	const struct attached *a;
 	bool mapped;
 
-	if (!ppool_needs_attach(p))
+	if (base == NULL)
 		return true;
 	rte_spinlock_lock(&attached_lock);
-	mapped = find_attached(p->mp) != NULL;
+	a = attached_find(p->mp);
+	mapped = a != NULL && a->addr == base;
 	rte_spinlock_unlock(&attached_lock);
 	return mapped;
 }
@@ -219,38 +277,42 @@ int
 ppool_attach(struct rte_mempool *mp)
 {
 	const struct ppool *p = ppool_from_mempool(mp);
+	void *base = pool_base(p);
+	struct attached *a;
 	int ret = 0;
 
 	if (p == NULL)
 		return -ENOTSUP;
-	if (!ppool_needs_attach(p))
+	if (base == NULL)
 		return 0;
 	rte_spinlock_lock(&attached_lock);
-	if (find_attached(p->mp) == NULL)
-		ret = attach_new(p->mp);
+	a = attached_find(p->mp);
+	/* A pool that was at this place before has been freed. */
+	if (a != NULL && a->addr != base) {
+		attached_remove(a);
+		a = NULL;
+	}
+	if (a == NULL)
+		ret = attached_add(p->mp);
 	rte_spinlock_unlock(&attached_lock);
 	return ret;
 }
 
+/* A pool that the primary has freed is known by its address only. */
 int
 ppool_detach(struct rte_mempool *mp)
 {
-	const struct ppool *p = ppool_from_mempool(mp);
+	const struct ppool *p = NULL;
 	struct attached *a;
 
-	if (p == NULL)
-		return -ENOTSUP;
 	rte_spinlock_lock(&attached_lock);
-	a = find_attached(p->mp);
-	if (a != NULL)
-		LIST_REMOVE(a, next);
-	rte_spinlock_unlock(&attached_lock);
+	a = attached_find(mp);
 	if (a == NULL)
-		return 0;
-	if (rte_extmem_detach(a->addr, a->len) != 0)
-		PPOOL_LOG(ERR, "mempool %s: EAL does not let go of its memory: %s", mp->name,
-				rte_strerror(rte_errno));
-	munmap(a->addr, a->len);
-	free(a);
-	return 0;
+		p = ppool_from_mempool(mp);
+	if (p != NULL)
+		a = attached_find(p->mp);
+	if (a != NULL)
+		attached_remove(a);
+	rte_spinlock_unlock(&attached_lock);
+	return a == NULL && p == NULL ? -ENOTSUP : 0;
 }
