@@ -72,6 +72,32 @@ int ppool_dma_enter(struct ppool_dma *d, uint16_t port_id);
 /** What a port no longer needs is unmapped, unless other ports use the same mapping. */
 int ppool_dma_leave(struct ppool_dma *d, uint16_t port_id);
 
+/* memfd.c */
+
+/** A memfd that is mapped. */
+struct ppool_file {
+	size_t len;
+	size_t os_page; /* of which len is a multiple */
+	int fd;
+	void *addr;
+};
+
+/**
+ * Create the memfd and get all its memory.
+ *
+ * @param f
+ *   len and os_page are given.
+ * @param name
+ *   Of the mempool, for messages.
+ * @param socket_id
+ *   NUMA node or SOCKET_ID_ANY.
+ * @return
+ *   0, or a negative errno, which is in rte_errno as well, logged.
+ */
+int ppool_file_open(struct ppool_file *f, const char *name, int socket_id);
+
+void ppool_file_close(struct ppool_file *f);
+
 /* region.c */
 
 /** A memfd that holds the pages of one pool, mapped and registered with EAL. */

@@ -165,7 +165,7 @@ port_destroyed(uint16_t port_id, enum rte_eth_event_type event, void *arg, void 
 	RTE_SET_USED(ret_param);
 	pthread_mutex_lock(&dma_lock);
 	LIST_FOREACH(d, &dma_list, next)
-	dma_leave(d, port_id);
+		dma_leave(d, port_id);
 	pthread_mutex_unlock(&dma_lock);
 	return 0;
 }

@@ -3,21 +3,17 @@
  */
 
 /*
- * Memory of a pool's own: a memfd, bound to a NUMA node, registered with EAL as external memory.
- * The first chunk of the mempool owns the region; its free callback releases everything.
+ * A memfd as the memory of a pool: EAL and other processes know it, until the pool is freed and
+ * nobody is attached any more. The first chunk of the mempool owns the region.
  */
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
-#include <linux/memfd.h>
-#include <numaif.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/queue.h>
 #include <unistd.h>
 
@@ -32,12 +28,6 @@
 #include "backing.h"
 #include "ppool_private.h"
 
-/* As many nodes as the kernel may know of. */
-#define NODE_BITS 1024u
-
-/* How often a gap between addresses is looked for, as other threads map memory, too. */
-#define MAP_TRIES 8u
-
 struct peer {
 	LIST_ENTRY(peer) next;
 	struct ppool_peer id;
@@ -46,11 +36,7 @@ struct peer {
 struct ppool_region {
 	LIST_ENTRY(ppool_region) next;
 	char name[RTE_MEMPOOL_NAMESIZE]; /* of the mempool */
-	void *addr;
-	size_t len;
-	size_t os_page;
-	int fd;
-	int socket_id;
+	struct ppool_file file;
 	bool owned;    /* by the mempool */
 	bool orphaned; /* its mempool is freed */
 	LIST_HEAD(, peer) peers;
@@ -79,10 +65,7 @@ region_free(struct ppool_region *r)
 	while (!LIST_EMPTY(&r->peers))
 		peer_remove(LIST_FIRST(&r->peers));
 	ppool_dma_free(r->dma);
-	if (r->addr != MAP_FAILED)
-		munmap(r->addr, r->len);
-	if (r->fd >= 0)
-		close(r->fd);
+	ppool_file_close(&r->file);
 	free(r);
 }
 
@@ -95,7 +78,7 @@ region_release(struct ppool_region *r)
 {
 	ppool_dma_free(r->dma);
 	r->dma = NULL;
-	if (rte_extmem_unregister(r->addr, r->len) != 0)
+	if (rte_extmem_unregister(r->file.addr, r->file.len) != 0)
 		return -rte_errno;
 	LIST_REMOVE(r, next);
 	region_free(r);
@@ -110,8 +93,7 @@ peers_text(const struct ppool_region *r, char *text, size_t room)
 	size_t used = 0;
 
 	strlcpy(text, "unknown", room);
-	LIST_FOREACH(peer, &r->peers, next)
-	{
+	LIST_FOREACH(peer, &r->peers, next) {
 		if (used < room && (kill(peer->id.pid, 0) == 0 || errno != ESRCH))
 			used += (size_t)snprintf(text + used, room - used, "%s%d (%s)",
 					used == 0 ? "" : ", ", peer->id.pid, peer->id.name);
@@ -159,158 +141,6 @@ chunk_free(struct rte_mempool_memhdr *chunk, void *opaque)
 	region_orphan(opaque);
 }
 
-static unsigned int
-memfd_flags(size_t os_page)
-{
-	if (os_page == PPOOL_SMALL_PAGE)
-		return MFD_CLOEXEC | MFD_ALLOW_SEALING;
-	return MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_HUGETLB |
-			(unsigned int)__builtin_ctzl(os_page) << MFD_HUGE_SHIFT;
-}
-
-/* A file whose size nobody can change: a peer that shrank it would make us fail. */
-static int
-region_open_file(struct ppool_region *r)
-{
-	r->fd = memfd_create(r->name, memfd_flags(r->os_page));
-	if (r->fd < 0 || ftruncate(r->fd, (off_t)r->len) != 0 ||
-			fcntl(r->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
-		return -errno;
-	return 0;
-}
-
-static int
-eal_end_find(const struct rte_memseg_list *msl, void *arg)
-{
-	uint64_t *end = arg;
-
-	if (!msl->external)
-		*end = RTE_MAX(*end, (uintptr_t)msl->base_va + msl->len);
-	return 0;
-}
-
-/* The first address from `at` on that len bytes are free behind. 0: nobody knows. */
-static uint64_t
-gap_find(uint64_t at, size_t len, size_t align)
-{
-	FILE *f = fopen("/proc/self/maps", "r");
-	uint64_t start, end;
-
-	if (f == NULL)
-		return 0;
-	at = RTE_ALIGN_CEIL(at, align);
-	while (fscanf(f, "%" SCNx64 "-%" SCNx64 "%*[^\n]", &start, &end) == 2 && start < at + len)
-		if (end > at)
-			at = RTE_ALIGN_CEIL(end, align);
-	fclose(f);
-	return at + len <= UINTPTR_MAX ? at : 0;
-}
-
-/*
- * As low as can be behind the memory of EAL, whose addresses it has chosen such that an IOMMU
- * reaches them: where the kernel is asked, it takes addresses at the top. Right behind it EAL maps
- * tables and PCI resources.
- */
-static void *
-region_map_low(const struct ppool_region *r)
-{
-	unsigned int tries = MAP_TRIES;
-	uint64_t end = 0, hint;
-	void *addr;
-
-	rte_memseg_list_walk(eal_end_find, &end);
-	while (tries-- > 0) {
-		hint = gap_find(end + RTE_PGSIZE_1G, r->len, r->os_page);
-		if (hint == 0)
-			break;
-		addr = mmap((void *)(uintptr_t)hint, r->len, PROT_READ | PROT_WRITE,
-				MAP_SHARED | MAP_FIXED_NOREPLACE, r->fd, 0);
-		if (addr == (void *)(uintptr_t)hint)
-			return addr;
-		/* Another thread was faster. */
-		if (addr != MAP_FAILED)
-			munmap(addr, r->len);
-		else if (errno != EEXIST)
-			break;
-	}
-	return mmap(NULL, r->len, PROT_READ | PROT_WRITE, MAP_SHARED, r->fd, 0);
-}
-
-/* Where the memory that this thread causes to be allocated comes from. */
-struct policy {
-	int mode;
-	unsigned long node[NODE_BITS / (8 * sizeof(long))];
-};
-
-static int
-policy_set(const struct policy *p)
-{
-	return (int)set_mempolicy(p->mode, p->node, NODE_BITS);
-}
-
-/*
- * Hugepages from one node only, small ones preferably. It is the policy of the thread that counts,
- * as the kernel has none for a file of hugepages and fallocate() looks at no mapping. Returns
- * whether there is an old policy to go back to.
- */
-static bool
-policy_enter(const struct ppool_region *r, struct policy *old)
-{
-	const unsigned int bits = 8 * sizeof(old->node[0]);
-	struct policy p = {
-		.mode = r->os_page == PPOOL_SMALL_PAGE ? MPOL_PREFERRED : MPOL_BIND,
-	};
-
-	if (r->socket_id < 0)
-		return false;
-	p.node[r->socket_id / bits] = 1UL << (r->socket_id % bits);
-	if (get_mempolicy(&old->mode, old->node, NODE_BITS, NULL, 0) == 0 && policy_set(&p) == 0)
-		return true;
-	PPOOL_LOG(WARNING, "mempool %s: memory cannot be bound to NUMA node %d: %s", r->name,
-			r->socket_id, strerror(errno));
-	return false;
-}
-
-/* Unlike an access, this fails where memory is short. */
-static int
-region_allocate(const struct ppool_region *r)
-{
-	struct policy old;
-	bool entered = policy_enter(r, &old);
-	int ret = fallocate(r->fd, 0, 0, (off_t)r->len) == 0 ? 0 : -errno;
-
-	if (entered && policy_set(&old) != 0)
-		PPOOL_LOG(WARNING, "this thread remains bound to NUMA node %d: %s", r->socket_id,
-				strerror(errno));
-	return ret;
-}
-
-/* Map the file and get all its memory. */
-static int
-region_map_file(struct ppool_region *r)
-{
-	size_t i;
-	int ret;
-
-	r->addr = region_map_low(r);
-	if (r->addr == MAP_FAILED)
-		return -errno;
-	ret = region_allocate(r);
-	if (ret != 0)
-		return ret;
-	for (i = 0; i < r->len; i += r->os_page)
-		*(volatile char *)RTE_PTR_ADD(r->addr, i);
-	return 0;
-}
-
-static int
-region_get_memory(struct ppool_region *r)
-{
-	int ret = region_open_file(r);
-
-	return ret != 0 ? ret : region_map_file(r);
-}
-
 /* Append an OS page to the ranges, each of which is contiguous in IOVA. */
 static void
 region_add_page(struct ppool_region *r, void *addr, rte_iova_t iova)
@@ -318,12 +148,12 @@ region_add_page(struct ppool_region *r, void *addr, rte_iova_t iova)
 	struct ppool_range *last = &r->range[r->nb_ranges];
 
 	if (r->nb_ranges > 0 && last[-1].iova + last[-1].len == iova) {
-		last[-1].len += r->os_page;
+		last[-1].len += r->file.os_page;
 		return;
 	}
 	last->addr = addr;
 	last->iova = iova;
-	last->len = r->os_page;
+	last->len = r->file.os_page;
 	r->nb_ranges++;
 }
 
@@ -331,11 +161,11 @@ region_add_page(struct ppool_region *r, void *addr, rte_iova_t iova)
 static rte_iova_t *
 region_addresses(struct ppool_region *r)
 {
-	rte_iova_t *iova = calloc(r->len / r->os_page, sizeof(*iova));
-	void *addr = r->addr;
+	rte_iova_t *iova = calloc(r->file.len / r->file.os_page, sizeof(*iova));
+	void *addr = r->file.addr;
 	size_t i;
 
-	for (i = 0; iova != NULL && i < r->len / r->os_page; i++) {
+	for (i = 0; iova != NULL && i < r->file.len / r->file.os_page; i++) {
 		iova[i] = rte_mem_virt2iova(addr);
 		if (iova[i] == RTE_BAD_IOVA) {
 			PPOOL_LOG(ERR, "mempool %s: the physical addresses of its memory cannot be read: start as root, or with --iova-mode=va",
@@ -345,7 +175,7 @@ region_addresses(struct ppool_region *r)
 			return NULL;
 		}
 		region_add_page(r, addr, iova[i]);
-		addr = RTE_PTR_ADD(addr, r->os_page);
+		addr = RTE_PTR_ADD(addr, r->file.os_page);
 	}
 	if (iova == NULL)
 		rte_errno = ENOMEM;
@@ -355,7 +185,8 @@ region_addresses(struct ppool_region *r)
 static int
 region_register(struct ppool_region *r, rte_iova_t *iova)
 {
-	if (rte_extmem_register(r->addr, r->len, iova, r->len / r->os_page, r->os_page) != 0) {
+	if (rte_extmem_register(r->file.addr, r->file.len, iova, r->file.len / r->file.os_page,
+			    r->file.os_page) != 0) {
 		PPOOL_LOG(ERR, "mempool %s: EAL does not register its memory: %s", r->name,
 				rte_strerror(rte_errno));
 		return -rte_errno;
@@ -381,53 +212,43 @@ region_announce(struct ppool_region *r)
 	return ret;
 }
 
-static int
-region_explain(const char *name, size_t len, size_t os_page, int socket_id, int err)
+static struct ppool_region *
+region_open(const char *name, const struct ppool_file *file, int socket_id)
 {
-	/* A lack of hugepages is reported as ENOMEM or ENOSPC. */
-	if (os_page != PPOOL_SMALL_PAGE && (err == ENOMEM || err == ENOSPC)) {
-		ppool_hugepages_short(name, os_page, socket_id, len / os_page);
-		return ENOMEM;
+	size_t nb_os_pages = file->len / file->os_page;
+	struct ppool_region *r = calloc(1, sizeof(*r) + nb_os_pages * sizeof(r->range[0]));
+
+	if (r == NULL) {
+		rte_errno = ENOMEM;
+		return NULL;
 	}
-	PPOOL_LOG(ERR, "mempool %s: no memfd of %zu bytes in pages of %zu: %s", name, len, os_page,
-			rte_strerror(err));
-	return err;
+	strlcpy(r->name, name, sizeof(r->name));
+	r->file = *file;
+	if (ppool_file_open(&r->file, name, socket_id) == 0)
+		return r;
+	free(r);
+	return NULL;
 }
 
 struct ppool_region *
 ppool_region_create(const char *name, size_t len, size_t os_page, int socket_id)
 {
+	const struct ppool_file file = { .len = len, .os_page = os_page };
 	struct ppool_region *r;
 	int ret;
 
 	pthread_mutex_lock(&regions_lock);
 	regions_sweep();
 	pthread_mutex_unlock(&regions_lock);
-	r = calloc(1, sizeof(*r) + len / os_page * sizeof(r->range[0]));
-	if (r == NULL) {
-		rte_errno = ENOMEM;
+	r = region_open(name, &file, socket_id);
+	if (r == NULL)
 		return NULL;
-	}
-	strlcpy(r->name, name, sizeof(r->name));
-	r->fd = -1;
-	r->addr = MAP_FAILED;
-	r->len = len;
-	r->os_page = os_page;
-	r->socket_id = socket_id;
-	ret = region_get_memory(r);
-	if (ret != 0) {
-		/* Free the region before counting free hugepages: it still holds some. */
-		region_free(r);
-		rte_errno = region_explain(name, len, os_page, socket_id, -ret);
-		return NULL;
-	}
 	ret = region_announce(r);
-	if (ret != 0) {
-		region_free(r);
-		rte_errno = -ret;
-		return NULL;
-	}
-	return r;
+	if (ret == 0)
+		return r;
+	region_free(r);
+	rte_errno = -ret;
+	return NULL;
 }
 
 int
@@ -469,10 +290,10 @@ ppool_memfd(struct rte_mempool *mp, struct ppool_memfd *memfd)
 
 	if (r == NULL)
 		return -ENOTSUP;
-	memfd->fd = r->fd;
+	memfd->fd = r->file.fd;
 	memfd->offset = 0;
-	memfd->addr = r->addr;
-	memfd->len = r->len;
+	memfd->addr = r->file.addr;
+	memfd->len = r->file.len;
 	return 0;
 }
 
@@ -494,7 +315,7 @@ peer_add(struct ppool_region *r, const struct ppool_peer *id)
 static int
 region_share(struct ppool_region *r, const struct ppool_peer *peer, struct ppool_memfd *memfd)
 {
-	int fd = fcntl(r->fd, F_DUPFD_CLOEXEC, 0);
+	int fd = fcntl(r->file.fd, F_DUPFD_CLOEXEC, 0);
 
 	if (fd < 0)
 		return -errno;
@@ -504,8 +325,8 @@ region_share(struct ppool_region *r, const struct ppool_peer *peer, struct ppool
 	}
 	memfd->fd = fd;
 	memfd->offset = 0;
-	memfd->addr = r->addr;
-	memfd->len = r->len;
+	memfd->addr = r->file.addr;
+	memfd->len = r->file.len;
 	return 0;
 }
 
@@ -516,8 +337,7 @@ ppool_region_share(const char *name, const struct ppool_peer *peer, struct ppool
 	int ret = -ENOENT;
 
 	pthread_mutex_lock(&regions_lock);
-	LIST_FOREACH(r, &regions, next)
-	{
+	LIST_FOREACH(r, &regions, next) {
 		if (r->orphaned || strcmp(r->name, name) != 0)
 			continue;
 		ret = region_share(r, peer, memfd);
@@ -532,8 +352,7 @@ region_unshare(struct ppool_region *r, const struct ppool_peer *id)
 {
 	struct peer *peer;
 
-	LIST_FOREACH(peer, &r->peers, next)
-	{
+	LIST_FOREACH(peer, &r->peers, next) {
 		if (peer->id.pid != id->pid)
 			continue;
 		peer_remove(peer);
@@ -547,9 +366,8 @@ ppool_region_unshare(const void *addr, const struct ppool_peer *peer)
 	struct ppool_region *r;
 
 	pthread_mutex_lock(&regions_lock);
-	LIST_FOREACH(r, &regions, next)
-	{
-		if (r->addr == addr)
+	LIST_FOREACH(r, &regions, next) {
+		if (r->file.addr == addr)
 			region_unshare(r, peer);
 	}
 	regions_sweep();

@@ -126,8 +126,7 @@ attached_find(const struct rte_mempool *mp)
 {
 	struct attached *a;
 
-	LIST_FOREACH(a, &attached_list, next)
-	{
+	LIST_FOREACH(a, &attached_list, next) {
 		if (a->mp == mp)
 			break;
 	}
