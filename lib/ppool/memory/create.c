@@ -233,25 +233,51 @@ plan_make(struct plan *plan, const struct ppool_create_conf *conf)
 
 /* The pool */
 
+static void
+empty_explain(const struct ppool_create_conf *conf, uint32_t pages, int err)
+{
+	switch (err) {
+	case EINVAL:
+		PPOOL_LOG(ERR, "mempool %s: cache_size %u is too large for %u pages", conf->name,
+				conf->cache_size, pages);
+		return;
+	case EEXIST:
+		PPOOL_LOG(ERR, "mempool %s: there is a mempool of this name: choose another",
+				conf->name);
+		return;
+	case ENAMETOOLONG:
+		PPOOL_LOG(ERR, "mempool %s: a name has at most %zu characters", conf->name,
+				(size_t)RTE_MEMPOOL_NAMESIZE - 1);
+		return;
+	}
+	PPOOL_LOG(ERR, "mempool %s cannot be created: %s", conf->name, rte_strerror(err));
+}
+
+static void
+pool_init_private(const struct plan *plan, struct rte_mempool *mp)
+{
+	struct rte_pktmbuf_pool_private priv;
+
+	memset(&priv, 0, sizeof(priv));
+	priv.mbuf_data_room_size = (uint16_t)RTE_MIN(plan->page_size, (uint32_t)UINT16_MAX);
+	priv.mbuf_priv_size = plan->conf->priv_size;
+	rte_pktmbuf_pool_init(mp, &priv);
+}
+
 /* A packet mbuf pool with ops ppfrag and no memory yet. */
 static struct rte_mempool *
 pool_create_empty(const struct plan *plan)
 {
 	const struct ppool_create_conf *conf = plan->conf;
-	struct rte_pktmbuf_pool_private priv;
 	struct rte_mempool *mp;
 	int ret;
 
 	mp = rte_mempool_create_empty(conf->name, plan->pages, plan->elt_size, conf->cache_size,
-			sizeof(priv), plan->socket_id, 0);
-	if (mp == NULL && rte_errno == EINVAL)
-		PPOOL_LOG(ERR, "mempool %s: cache_size %u is too large for %u pages", conf->name,
-				conf->cache_size, plan->pages);
-	else if (mp == NULL)
-		PPOOL_LOG(ERR, "mempool %s cannot be created: %s", conf->name,
-				rte_strerror(rte_errno));
-	if (mp == NULL)
+			sizeof(struct rte_pktmbuf_pool_private), plan->socket_id, 0);
+	if (mp == NULL) {
+		empty_explain(conf, plan->pages, rte_errno);
 		return NULL;
+	}
 	ret = rte_mempool_set_ops_byname(mp, PPOOL_OPS_NAME, NULL);
 	if (ret != 0) {
 		PPOOL_LOG(ERR,
@@ -262,10 +288,7 @@ pool_create_empty(const struct plan *plan)
 		rte_errno = -ret;
 		return NULL;
 	}
-	memset(&priv, 0, sizeof(priv));
-	priv.mbuf_data_room_size = (uint16_t)RTE_MIN(plan->page_size, (uint32_t)UINT16_MAX);
-	priv.mbuf_priv_size = conf->priv_size;
-	rte_pktmbuf_pool_init(mp, &priv);
+	pool_init_private(plan, mp);
 	return mp;
 }
 

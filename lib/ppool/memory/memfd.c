@@ -56,7 +56,7 @@ eal_end_find(const struct rte_memseg_list *msl, void *arg)
 	uint64_t *end = arg;
 
 	if (!msl->external)
-		*end = RTE_MAX(*end, (uintptr_t)msl->base_va + msl->len);
+		*end = RTE_MAX(*end, (uint64_t)(uintptr_t)msl->base_va + msl->len);
 	return 0;
 }
 

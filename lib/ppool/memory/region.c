@@ -185,11 +185,14 @@ region_addresses(struct ppool_region *r)
 static int
 region_register(struct ppool_region *r, rte_iova_t *iova)
 {
+	int ret;
+
 	if (rte_extmem_register(r->file.addr, r->file.len, iova, r->file.len / r->file.os_page,
 			    r->file.os_page) != 0) {
-		PPOOL_LOG(ERR, "mempool %s: EAL does not register its memory: %s", r->name,
-				rte_strerror(rte_errno));
-		return -rte_errno;
+		ret = -rte_errno;
+		PPOOL_LOG(ERR, "mempool %s: EAL does not register its memory: %s; memory of EAL (PPOOL_BACKING_EAL) is registered already",
+				r->name, rte_strerror(-ret));
+		return ret;
 	}
 	pthread_mutex_lock(&regions_lock);
 	LIST_INSERT_HEAD(&regions, r, next);
@@ -283,6 +286,15 @@ region_of(const struct rte_mempool *mp)
 	return chunk != NULL && chunk->free_cb == chunk_free ? chunk->opaque : NULL;
 }
 
+static void
+region_describe(const struct ppool_region *r, struct ppool_memfd *memfd)
+{
+	memfd->fd = r->file.fd;
+	memfd->offset = 0;
+	memfd->addr = r->file.addr;
+	memfd->len = r->file.len;
+}
+
 int
 ppool_memfd(struct rte_mempool *mp, struct ppool_memfd *memfd)
 {
@@ -290,10 +302,7 @@ ppool_memfd(struct rte_mempool *mp, struct ppool_memfd *memfd)
 
 	if (r == NULL)
 		return -ENOTSUP;
-	memfd->fd = r->file.fd;
-	memfd->offset = 0;
-	memfd->addr = r->file.addr;
-	memfd->len = r->file.len;
+	region_describe(r, memfd);
 	return 0;
 }
 
@@ -323,10 +332,8 @@ region_share(struct ppool_region *r, const struct ppool_peer *peer, struct ppool
 		close(fd);
 		return -ENOMEM;
 	}
+	region_describe(r, memfd);
 	memfd->fd = fd;
-	memfd->offset = 0;
-	memfd->addr = r->file.addr;
-	memfd->len = r->file.len;
 	return 0;
 }
 
