@@ -125,12 +125,17 @@ region_orphan(struct ppool_region *r)
 static void
 regions_sweep(void)
 {
+	char name[RTE_MEMPOOL_NAMESIZE];
 	struct ppool_region *r, *next;
 
 	for (r = LIST_FIRST(&regions); r != NULL; r = next) {
 		next = LIST_NEXT(r, next);
-		if (r->orphaned)
-			region_release(r);
+		if (!r->orphaned)
+			continue;
+		strlcpy(name, r->name, sizeof(name));
+		if (region_release(r) == 0)
+			PPOOL_LOG(INFO, "mempool %s, freed before: its memfd is released now",
+					name);
 	}
 }
 

@@ -8,6 +8,7 @@
  */
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -104,7 +105,8 @@ struct attached {
 };
 
 static LIST_HEAD(, attached) attached_list = LIST_HEAD_INITIALIZER(attached_list);
-static rte_spinlock_t attached_lock = RTE_SPINLOCK_INITIALIZER;
+/* Held while the primary is asked, which may take seconds. */
+static pthread_mutex_t attached_lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* Where the pages of a pool are in the primary, NULL where they need not be attached. */
 static void *
@@ -265,10 +267,10 @@ ppool_is_mapped(const struct ppool *p)
 
 	if (base == NULL)
 		return true;
-	rte_spinlock_lock(&attached_lock);
+	pthread_mutex_lock(&attached_lock);
 	a = attached_find(p->mp);
 	mapped = a != NULL && a->addr == base;
-	rte_spinlock_unlock(&attached_lock);
+	pthread_mutex_unlock(&attached_lock);
 	return mapped;
 }
 
@@ -284,7 +286,7 @@ ppool_attach(struct rte_mempool *mp)
 		return -ENOTSUP;
 	if (base == NULL)
 		return 0;
-	rte_spinlock_lock(&attached_lock);
+	pthread_mutex_lock(&attached_lock);
 	a = attached_find(p->mp);
 	/* A pool that was at this place before has been freed. */
 	if (a != NULL && a->addr != base) {
@@ -293,7 +295,7 @@ ppool_attach(struct rte_mempool *mp)
 	}
 	if (a == NULL)
 		ret = attached_add(p->mp);
-	rte_spinlock_unlock(&attached_lock);
+	pthread_mutex_unlock(&attached_lock);
 	return ret;
 }
 
@@ -304,7 +306,7 @@ ppool_detach(struct rte_mempool *mp)
 	const struct ppool *p = NULL;
 	struct attached *a;
 
-	rte_spinlock_lock(&attached_lock);
+	pthread_mutex_lock(&attached_lock);
 	a = attached_find(mp);
 	if (a == NULL)
 		p = ppool_from_mempool(mp);
@@ -312,6 +314,6 @@ ppool_detach(struct rte_mempool *mp)
 		a = attached_find(p->mp);
 	if (a != NULL)
 		attached_remove(a);
-	rte_spinlock_unlock(&attached_lock);
+	pthread_mutex_unlock(&attached_lock);
 	return a == NULL && p == NULL ? -ENOTSUP : 0;
 }
