@@ -17,7 +17,7 @@
 
 #include <ppool_carver.h>
 #include <ppool_create.h>
-#include <ppool_size.h>
+#include <ppool_sizing.h>
 
 #define NB_PAGES 64u
 #define NB_FRAGS 200u

@@ -10,7 +10,7 @@
 #include <rte_mbuf.h>
 #include <rte_memory.h>
 
-#include <ppool_size.h>
+#include <ppool_sizing.h>
 
 #include "app.h"
 #include "json.h"
@@ -243,7 +243,7 @@ size_help(FILE *f)
 	fprintf(f,
 			"\nNeeds no EAL options: dpdk-test-ppool -- size ...\n"
 			"imix is 64:7,570:4,1518:1. The numbers are the peak of a steady load, see"
-			" ppool_size.h.\n");
+			" ppool_sizing.h.\n");
 }
 
 const struct command cmd_size = {

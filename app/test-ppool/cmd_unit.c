@@ -22,6 +22,7 @@ static const struct unit_suite * const suites[] = {
 	&suite_secondary,
 	&suite_info,
 	&suite_create,
+	&suite_dma,
 	&suite_account,
 	&suite_port,
 	&suite_debug,

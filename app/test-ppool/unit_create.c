@@ -18,7 +18,7 @@
 #include <rte_memory.h>
 
 #include <ppool_create.h>
-#include <ppool_size.h>
+#include <ppool_sizing.h>
 
 #include "pool.h"
 #include "unit.h"
@@ -228,7 +228,7 @@ test_bytes(void **state)
 {
 	static const uint32_t sizes[] = { 2176, 16384, 65280, 65535, 1 << 20 };
 	struct ppool_create_conf conf;
-	struct ppool_memory memory;
+	struct ppool_placement placement;
 	struct rte_mempool *mp;
 	uint64_t unit = rte_eal_has_hugepages() ? RTE_PGSIZE_2M : RTE_PGSIZE_4K, least;
 	struct ppool_layout l;
@@ -240,8 +240,8 @@ test_bytes(void **state)
 			conf = conf_of(0, sizes[i], backings[k]);
 			conf.bytes = 8 * MIB;
 			mp = create(&conf);
-			ppool_memory_get(mp, &memory);
-			assert_in_range(memory.bytes, 1, 8 * MIB);
+			ppool_placement_get(mp, &placement);
+			assert_in_range(placement.bytes, 1, 8 * MIB);
 			assert_int_equal(ppool_layout_get(mp, &l), 0);
 			/* Without what is lost at the end of each OS page, and at the start. */
 			least = 8 * MIB / RTE_ALIGN_CEIL(l.page_bytes, unit) - 1;
@@ -250,6 +250,118 @@ test_bytes(void **state)
 			assert_in_range(mp->size, least, 8 * MIB / l.page_bytes);
 			unit_pool_free(mp);
 		}
+}
+
+/* Memory without IOVA */
+
+/* Of packet mbufs, without memory. */
+static struct rte_mempool *
+empty_pool(unsigned int n, uint32_t room, unsigned int flags)
+{
+	struct rte_mempool *mp = unit_register(rte_mempool_create_empty(unit_name(), n,
+			sizeof(struct rte_mbuf) + room, 0, sizeof(struct rte_pktmbuf_pool_private),
+			SOCKET_ID_ANY, flags));
+
+	assert_int_equal(rte_mempool_set_ops_byname(mp, PPOOL_OPS_NAME, NULL), 0);
+	rte_pktmbuf_pool_init(mp, NULL);
+	return mp;
+}
+
+static struct rte_mempool *
+pool_without_iova(unsigned int n, uint32_t room)
+{
+	struct rte_mempool *mp = empty_pool(n, room, RTE_MEMPOOL_F_NO_IOVA_CONTIG);
+
+	assert_int_equal(rte_mempool_populate_default(mp), n);
+	rte_mempool_obj_iter(mp, rte_pktmbuf_init, NULL);
+	return mp;
+}
+
+static void
+assert_no_iova(struct rte_mbuf * const *m, unsigned int n)
+{
+	unsigned int i;
+
+	for (i = 0; i < n; i++) {
+		assert_int_equal(rte_mbuf_iova_get(m[i]), RTE_BAD_IOVA);
+		assert_int_equal(rte_mempool_virt2iova(m[i]), RTE_BAD_IOVA);
+	}
+	rte_pktmbuf_free_bulk((struct rte_mbuf **)(uintptr_t)m, n);
+}
+
+/* One lane, from the first frag of a page to the last, as a device fills it. */
+static void
+receive_without_iova(struct ppool_carver *c, unsigned int n)
+{
+	struct rte_mbuf *m[16];
+	struct ppool_buf buf;
+	unsigned int i;
+
+	assert_in_range(n, 1, RTE_DIM(m));
+	assert_int_equal(ppool_headers_get(c, m, n), n);
+	for (i = 0; i < n; i++) {
+		assert_int_equal(ppool_reserve(c, 0, &buf), 0);
+		assert_int_equal(buf.iova, RTE_BAD_IOVA);
+		ppool_commit(c, 0, m[i], 300);
+	}
+	assert_no_iova(m, n);
+}
+
+/* A page whose frags its count cannot hold: memory that nobody touches is enough to see it. */
+static int
+layout_of_one(uint32_t room)
+{
+	struct rte_mempool *mp = empty_pool(1, room, RTE_MEMPOOL_F_NO_IOVA_CONTIG);
+	size_t len = (size_t)room + 4096;
+	struct ppool_layout layout;
+	void *addr;
+	int ret;
+
+	addr = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+			-1, 0);
+	unit_require(addr != MAP_FAILED, "512 MB of free addresses");
+	assert_int_equal(rte_mempool_populate_iova(mp, addr, RTE_BAD_IOVA, len, NULL, NULL), 1);
+	rte_mempool_obj_iter(mp, rte_pktmbuf_init, NULL);
+	ret = ppool_layout_get(mp, &layout);
+	if (ret == 0)
+		assert_int_equal(layout.room_bytes, room);
+	unit_pool_free(mp);
+	munmap(addr, len);
+	return ret;
+}
+
+static void
+test_largest_page(void **state)
+{
+	(void)state;
+	assert_int_equal(layout_of_one(PPOOL_PAGE_SIZE_MAX), 0);
+	assert_int_equal(layout_of_one(PPOOL_PAGE_SIZE_MAX + 8), -EINVAL);
+}
+
+/* Whatever is cut off a page that has no IOVA has none. */
+static void
+test_no_iova(void **state)
+{
+	static const uint32_t lens[] = { 1, 300, 1500, 700 };
+	struct rte_mempool *mp = pool_without_iova(40, 8192);
+	struct rte_mbuf *m[4];
+	struct ppool_carver *c;
+
+	(void)state;
+	assert_int_equal(rte_pktmbuf_alloc_bulk(mp, m, 1), 0);
+	assert_int_equal(rte_mempool_virt2iova(m[0]), RTE_BAD_IOVA);
+	rte_pktmbuf_free(m[0]);
+	assert_int_equal(rte_pktmbuf_alloc_bulk(ppool_frag_pool(mp), m, 4), 0);
+	assert_no_iova(m, 4);
+	c = unit_carver(mp, 1500, 1);
+	receive_without_iova(c, 16);
+	receive_without_iova(c, 3);
+	assert_int_equal(ppool_carve_bulk(c, m, lens, 4), 0);
+	/* The page begun is left to the next carver. */
+	unit_carver_free(c);
+	c = unit_carver(mp, 1500, 1);
+	receive_without_iova(c, 1);
+	assert_no_iova(m, 4);
 }
 
 static void
@@ -283,7 +395,7 @@ test_bad_conf(void **state)
 	assert_fails(&conf, EINVAL, "there is no port 31");
 	conf = good;
 	conf.name = "a_name_that_is_longer_than_mempools_may_have";
-	assert_fails(&conf, ENAMETOOLONG, "name");
+	assert_fails(&conf, ENAMETOOLONG, "a name has at most 25 characters");
 	conf = good;
 	conf.backing = PPOOL_BACKING_MEMFD;
 	conf.hugepage_size = 12345;
@@ -297,9 +409,9 @@ test_name_in_use(void **state)
 
 	(void)state;
 	create(&conf);
-	assert_fails(&conf, EEXIST, conf.name);
+	assert_fails(&conf, EEXIST, "choose another");
 	conf.backing = PPOOL_BACKING_MEMFD;
-	assert_fails(&conf, EEXIST, conf.name);
+	assert_fails(&conf, EEXIST, "choose another");
 }
 
 /* A memfd of a pool's own */
@@ -342,7 +454,7 @@ test_memfd(void **state)
 	struct ppool_create_conf conf = conf_of(100, 16384, PPOOL_BACKING_MEMFD);
 	struct rte_mempool *mp = create(&conf);
 	const struct rte_memseg_list *msl;
-	struct ppool_memory memory;
+	struct ppool_placement placement;
 	struct ppool_memfd memfd, again;
 	struct stat st;
 
@@ -352,15 +464,15 @@ test_memfd(void **state)
 	assert_int_equal(again.fd, memfd.fd);
 
 	/* The file is the pages' memory and nothing else, known to EAL, of a fixed size. */
-	ppool_memory_get(mp, &memory);
-	assert_int_equal(memory.os_pages * memory.os_page_len, memfd.len);
+	ppool_placement_get(mp, &placement);
+	assert_int_equal(placement.os_pages * placement.os_page_len, memfd.len);
 	assert_int_equal(fstat(memfd.fd, &st), 0);
 	assert_int_equal(st.st_size, memfd.offset + memfd.len);
-	assert_int_equal(st.st_blksize, memory.os_page_len);
+	assert_int_equal(st.st_blksize, placement.os_page_len);
 	msl = rte_mem_virt2memseg_list(memfd.addr);
 	assert_non_null(msl);
 	assert_true(msl->external);
-	assert_int_equal(msl->page_sz, memory.os_page_len);
+	assert_int_equal(msl->page_sz, placement.os_page_len);
 	assert_int_equal(ftruncate(memfd.fd, 0), -1);
 	assert_int_equal(errno, EPERM);
 	assert_iovas(mp);
@@ -378,7 +490,7 @@ test_memfd_small_pages(void **state)
 {
 	struct ppool_create_conf conf = conf_of(100, 16384, PPOOL_BACKING_MEMFD);
 	struct rte_mempool *mp;
-	struct ppool_memory memory;
+	struct ppool_placement placement;
 
 	(void)state;
 	conf.hugepage_size = 4096;
@@ -387,9 +499,9 @@ test_memfd_small_pages(void **state)
 		return;
 	}
 	mp = create(&conf);
-	ppool_memory_get(mp, &memory);
-	assert_int_equal(memory.os_page_len, 4096);
-	assert_int_equal(memory.unknown, 0);
+	ppool_placement_get(mp, &placement);
+	assert_int_equal(placement.os_page_len, 4096);
+	assert_int_equal(placement.unknown, 0);
 	exercise(mp);
 }
 
@@ -425,32 +537,90 @@ test_memfd_many(void **state)
 		exercise(mp[i]);
 }
 
+/* Addresses that an IOMMU of this many bits reaches, where they are the IOVA. */
+#define IOMMU_BITS 39
+
+static int
+eal_end_find(const struct rte_memseg_list *msl, void *arg)
+{
+	uint64_t *end = arg;
+
+	if (!msl->external)
+		*end = RTE_MAX(*end, (uint64_t)(uintptr_t)msl->base_va + msl->len);
+	return 0;
+}
+
+static void
+require_low_eal(void)
+{
+	uint64_t end = 0;
+
+	rte_memseg_list_walk(eal_end_find, &end);
+	unit_require(end + 8 * (uint64_t)RTE_PGSIZE_1G < UINT64_C(1) << IOMMU_BITS,
+			"memory of EAL at low addresses");
+}
+
+static void *
+low_pool(struct rte_mempool **mp)
+{
+	struct ppool_create_conf conf = conf_of(40, 65280, PPOOL_BACKING_MEMFD);
+	struct ppool_memfd memfd;
+
+	*mp = create(&conf);
+	assert_int_equal(ppool_memfd(*mp, &memfd), 0);
+	assert_in_range((uintptr_t)memfd.addr + memfd.len, 1, UINT64_C(1) << IOMMU_BITS);
+	/* Or else EAL's heap could not grow any more. */
+	if (rte_eal_iova_mode() == RTE_IOVA_VA)
+		assert_int_equal(rte_mem_check_dma_mask(IOMMU_BITS), 0);
+	return memfd.addr;
+}
+
+/* Wherever something else lies: pools, and whatever else was mapped. */
+static void
+test_memfd_low(void **state)
+{
+	struct rte_mempool *mp[3];
+	unsigned int i;
+	void *addr;
+
+	(void)state;
+	require_low_eal();
+	for (i = 0; i < RTE_DIM(mp); i++)
+		addr = low_pool(&mp[i]);
+	unit_pool_free(mp[2]);
+	assert_ptr_equal(mmap(addr, 4096, PROT_NONE,
+					 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0),
+			addr);
+	assert_ptr_not_equal(low_pool(&mp[2]), addr);
+	munmap(addr, 4096);
+}
+
 /* NUMA nodes */
 
 static void
 check_placement(struct rte_mempool *mp, int node)
 {
-	struct ppool_memory memory;
+	struct ppool_placement placement;
 
-	ppool_memory_get(mp, &memory);
-	unit_require(memory.unknown == 0, "a kernel that says where memory is");
-	assert_int_equal(memory.socket_id, node);
-	assert_int_equal(memory.on_node[node], memory.os_pages);
-	assert_int_equal(memory.elsewhere, 0);
-	assert_in_range(memory.os_pages * memory.os_page_len, memory.bytes,
-			memory.bytes + 2 * memory.chunks * memory.os_page_len);
+	ppool_placement_get(mp, &placement);
+	unit_require(placement.unknown == 0, "a kernel that says where memory is");
+	assert_int_equal(placement.socket_id, node);
+	assert_int_equal(placement.on_node[node], placement.os_pages);
+	assert_int_equal(placement.elsewhere, 0);
+	assert_in_range(placement.os_pages * placement.os_page_len, placement.bytes,
+			placement.bytes + 2 * placement.chunks * placement.os_page_len);
 
 	/* A pool that had been meant to be on another node. */
 	mp->socket_id = node + 1;
-	ppool_memory_get(mp, &memory);
+	ppool_placement_get(mp, &placement);
 	mp->socket_id = node;
-	assert_int_equal(memory.elsewhere, memory.os_pages);
-	assert_int_equal(memory.on_node[node], memory.os_pages);
+	assert_int_equal(placement.elsewhere, placement.os_pages);
+	assert_int_equal(placement.on_node[node], placement.os_pages);
 }
 
 /* The last node, as the first one may be what is had without asking. */
 static void
-placement(enum ppool_backing backing)
+check_backing(enum ppool_backing backing)
 {
 	struct ppool_create_conf conf = conf_of(100, 16384, backing);
 	struct rte_mempool *mp;
@@ -467,14 +637,14 @@ test_placement_eal(void **state)
 {
 	(void)state;
 	unit_require(rte_eal_has_hugepages(), "hugepages: other memory of EAL has no node");
-	placement(PPOOL_BACKING_EAL);
+	check_backing(PPOOL_BACKING_EAL);
 }
 
 static void
 test_placement_memfd(void **state)
 {
 	(void)state;
-	placement(PPOOL_BACKING_MEMFD);
+	check_backing(PPOOL_BACKING_MEMFD);
 }
 
 /* Any mempool can be asked for, also one without memory. */
@@ -483,15 +653,15 @@ test_placement_of_others(void **state)
 {
 	struct unit_pool_conf empty = { .n = 16, .elt_size = 64, .empty = true };
 	struct rte_mempool *mp = unit_stock_pool(511, 2176);
-	struct ppool_memory memory;
+	struct ppool_placement placement;
 
 	(void)state;
-	ppool_memory_get(mp, &memory);
-	assert_in_range(memory.bytes, 511 * 2176, 512 * 4096);
-	assert_int_not_equal(memory.os_pages, 0);
-	assert_int_equal(memory.elsewhere, 0);
-	ppool_memory_get(unit_mempool(&empty), &memory);
-	assert_int_equal(memory.bytes + memory.chunks + memory.os_pages, 0);
+	ppool_placement_get(mp, &placement);
+	assert_in_range(placement.bytes, 511 * 2176, 512 * 4096);
+	assert_int_not_equal(placement.os_pages, 0);
+	assert_int_equal(placement.elsewhere, 0);
+	ppool_placement_get(unit_mempool(&empty), &placement);
+	assert_int_equal(placement.bytes + placement.chunks + placement.os_pages, 0);
 }
 
 static int
@@ -608,6 +778,30 @@ test_short_of_eal_memory(void **state)
 		assert_fails(&conf, ENOMEM, "raise its option -m");
 }
 
+/* Memory enough, but not in one piece for each page: the remedy is the same for both backings. */
+static void
+test_short_of_contiguous_memory(void **state)
+{
+	struct ppool_create_conf conf;
+	struct rte_mempool *mp;
+	unsigned int i;
+
+	(void)state;
+	unit_require(rte_eal_has_hugepages() && rte_eal_iova_mode() == RTE_IOVA_PA,
+			"hugepages and the EAL option --iova-mode=pa");
+	unit_require(free_hugepages_2m() >= 250, "free hugepages of 2 MB");
+	for (i = 0; i < RTE_DIM(backings); i++) {
+		conf = conf_of(2, 100 * MIB, backings[i]);
+		mp = ppool_create(&conf);
+		if (mp != NULL)
+			unit_register(mp);
+		unit_require(mp == NULL, "physical memory that is not contiguous by chance");
+		assert_fails(&conf, ENOMEM,
+				"find no contiguous physical memory: choose a smaller page_size, larger hugepages");
+		assert_fails(&conf, ENOMEM, "--iova-mode=va");
+	}
+}
+
 /* Sizes */
 
 static const struct ppool_size_mix small[] = { { 64, 1 } };
@@ -693,6 +887,7 @@ test_size_errors(void **state)
 	static const struct ppool_size_mix none[] = { { 64, 0 } }, empty[] = { { 0, 1 } };
 	struct ppool_size_conf good = size_conf(2176, 256, 1000), conf = good;
 	struct ppool_size size;
+	uint32_t none_fits;
 
 	(void)state;
 	assert_int_equal(estimate(&conf, &size), 0);
@@ -710,6 +905,11 @@ test_size_errors(void **state)
 	assert_int_equal(estimate(&conf, &size), -EMSGSIZE);
 	conf.mtu = UINT16_MAX;
 	assert_int_equal(estimate(&conf, &size), -EMSGSIZE);
+	conf = good;
+	conf.headroom = UINT32_MAX - 1000;
+	assert_int_equal(estimate(&conf, &size), -EMSGSIZE);
+	assert_int_equal(ppool_size_candidates(&conf, &none_fits, 1), 0);
+	assert_int_equal(ppool_size_fit(2 * MIB, 1, UINT32_MAX - 100), 0);
 	conf = good;
 	conf.page_size = 64;
 	assert_int_equal(estimate(&conf, &size), -EINVAL);
@@ -1000,18 +1200,22 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(test_default_page_size),
 	UNIT_TEST(test_priv_and_cache),
 	UNIT_TEST(test_bytes),
+	UNIT_TEST(test_largest_page),
+	UNIT_TEST(test_no_iova),
 	UNIT_TEST(test_bad_conf),
 	UNIT_TEST(test_name_in_use),
 	UNIT_TEST(test_memfd),
 	UNIT_TEST(test_memfd_small_pages),
 	UNIT_TEST(test_memfd_not_of_eal),
 	UNIT_TEST(test_memfd_many),
+	UNIT_TEST(test_memfd_low),
 	UNIT_TEST(test_placement_eal),
 	UNIT_TEST(test_placement_memfd),
 	UNIT_TEST(test_placement_of_others),
 	cmocka_unit_test_setup_teardown(test_node_of_port, port_setup, port_teardown),
 	UNIT_TEST(test_short_of_hugepages),
 	UNIT_TEST(test_short_of_eal_memory),
+	UNIT_TEST(test_short_of_contiguous_memory),
 	UNIT_TEST(test_size_fit),
 	UNIT_TEST(test_size_errors),
 	UNIT_TEST(test_size_candidates),

@@ -3,11 +3,14 @@
  */
 
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/personality.h>
 #include <unistd.h>
 
 #include <rte_cycles.h>
 #include <rte_eal.h>
+#include <rte_log.h>
+#include <rte_memory.h>
 #include <rte_ring.h>
 
 #include <ppool_create.h>
@@ -37,6 +40,8 @@ enum deed {
 	DEED_ACCOUNTS,         /* free what the primary has charged, charge, pass back */
 	DEED_STRESS,           /* work at the same time as the primary */
 	DEED_DOUBLE_FREE,      /* free an mbuf that the primary has freed */
+	DEED_STAY,             /* remain attached until the primary says so */
+	DEED_LEAVE,            /* the same, but end without detaching */
 };
 
 static const char * const deeds[] = {
@@ -46,6 +51,8 @@ static const char * const deeds[] = {
 	[DEED_ACCOUNTS] = "accounts",
 	[DEED_STRESS] = "stress",
 	[DEED_DOUBLE_FREE] = "double-free",
+	[DEED_STAY] = "stay",
+	[DEED_LEAVE] = "leave",
 };
 
 /* The secondary's side. Each step returns 0, or says what is wrong. */
@@ -186,6 +193,36 @@ secondary_double_free(struct rte_ring *in)
 	return 0;
 }
 
+static bool
+wait_token(struct rte_ring *r, void **token)
+{
+	int ms;
+
+	for (ms = 0; ms < CHILD_SECONDS * 1000; ms++) {
+		if (rte_ring_dequeue(r, token) == 0)
+			return true;
+		rte_delay_us_sleep(1000);
+	}
+	return false;
+}
+
+/* The primary frees the mbuf and then the pool: what was in it stays. */
+static int
+secondary_stay(struct rte_mempool *mp, struct rte_ring *in, struct rte_ring *out)
+{
+	char *buf;
+	void *m;
+
+	CHECK(rte_ring_dequeue(in, &m) == 0);
+	CHECK(ppool_dma_map(mp, 0) == -E_RTE_SECONDARY); /* logged */
+	buf = ((struct rte_mbuf *)m)->buf_addr;
+	CHECK(unit_filled(buf, LEN, 1));
+	CHECK(rte_ring_enqueue(out, m) == 0);
+	CHECK(wait_token(in, &m));
+	CHECK(unit_filled(buf, LEN, 1));
+	return 0;
+}
+
 static int
 secondary_do(enum deed deed, struct rte_mempool *mp, struct rte_ring *in, struct rte_ring *out)
 {
@@ -207,6 +244,9 @@ secondary_do(enum deed deed, struct rte_mempool *mp, struct rte_ring *in, struct
 		return secondary_stress(mp, in, out);
 	case DEED_DOUBLE_FREE:
 		return secondary_double_free(in);
+	case DEED_STAY:
+	case DEED_LEAVE:
+		return secondary_stay(mp, in, out);
 	}
 	return -1;
 }
@@ -235,7 +275,8 @@ secondary_run(char **args)
 	for (i = 0; i < RTE_DIM(deeds); i++)
 		if (strcmp(deeds[i], args[0]) == 0)
 			ret = secondary_do(i, mp, in, out);
-	if (ppool_detach(mp) != 0)
+	/* Also where the primary has freed it. */
+	if (strcmp(args[0], deeds[DEED_LEAVE]) != 0 && ppool_detach(mp) != 0)
 		ret = -1;
 	return ret == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
@@ -361,6 +402,147 @@ test_memfd(void **state)
 	exchange(unit_register(ppool_create(&conf)));
 }
 
+/* A pool that is freed too early */
+
+static struct rte_mempool *
+memfd_pool(const char *name)
+{
+	struct ppool_create_conf conf = {
+		.name = name,
+		.pages = 64,
+		.page_size = 16384,
+		.socket_id = SOCKET_ID_ANY,
+		.backing = PPOOL_BACKING_MEMFD,
+	};
+
+	return unit_register(ppool_create(&conf));
+}
+
+/* Frees the pool. Returns what was logged, to be freed. */
+static char *
+free_logged(struct rte_mempool *mp)
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&text, &len);
+
+	assert_non_null(f);
+	rte_openlog_stream(f);
+	unit_pool_free(mp);
+	rte_openlog_stream(NULL);
+	fclose(f);
+	return text;
+}
+
+/* Frees a pool that a secondary is attached to. Returns where its memory still is. */
+static void *
+free_early(const char *name, struct rings *r, enum deed deed, pid_t *child)
+{
+	struct rte_mempool *mp = memfd_pool(name);
+	struct rte_mbuf *m = rte_pktmbuf_alloc(mp);
+	struct ppool_memfd memfd;
+	char *text, peer[64];
+	void *token;
+
+	assert_non_null(m);
+	unit_fill(m->buf_addr, LEN, 1);
+	assert_int_equal(ppool_memfd(mp, &memfd), 0);
+	assert_int_equal(rte_ring_enqueue(r->in, m), 0);
+	*child = start_secondary(deed, mp, r);
+	assert_true(wait_token(r->out, &token));
+	rte_pktmbuf_free(m);
+	text = free_logged(mp);
+	snprintf(peer, sizeof(peer), " attached to it: %d (", *child);
+	if (strstr(text, peer) == NULL || strstr(text, name) == NULL)
+		fail_msg("no process %d or no pool %s in the log: %s", *child, name, text);
+	free(text);
+	return memfd.addr;
+}
+
+static void
+assert_kept(void *addr)
+{
+	assert_non_null(rte_mem_virt2memseg_list(addr));
+	assert_int_equal(msync(addr, 1, MS_ASYNC), 0);
+}
+
+static void
+assert_released(void *addr)
+{
+	assert_null(rte_mem_virt2memseg_list(addr));
+	assert_int_equal(msync(addr, 1, MS_ASYNC), -1);
+}
+
+/* Nothing of its memory is lost until the secondary detaches, then all of it goes. */
+static void
+test_freed_while_attached(void **state)
+{
+	char name[RTE_MEMPOOL_NAMESIZE];
+	struct rings r;
+	pid_t child;
+	void *addr;
+	int ms;
+
+	(void)state;
+	unit_require_secondary();
+	snprintf(name, sizeof(name), "%s", unit_name());
+	r = make_rings();
+	addr = free_early(name, &r, DEED_STAY, &child);
+	assert_kept(addr);
+	/* The name can be used again. */
+	exchange(memfd_pool(name));
+	assert_kept(addr);
+	assert_int_equal(rte_ring_enqueue(r.in, addr), 0);
+	assert_int_equal(unit_child_wait(child), 0);
+	/* A thread of EAL is told. */
+	for (ms = 0; ms < 10000 && rte_mem_virt2memseg_list(addr) != NULL; ms += 10)
+		rte_delay_us_sleep(10000);
+	assert_released(addr);
+	free_rings(&r);
+}
+
+static int
+external_count(const struct rte_memseg_list *msl, void *arg)
+{
+	*(unsigned int *)arg += msl->external;
+	return 0;
+}
+
+/* Memory that EAL knows besides its own. */
+static unsigned int
+external_areas(void)
+{
+	unsigned int n = 0;
+
+	rte_memseg_list_walk(external_count, &n);
+	return n;
+}
+
+/* A process that ends tells nobody: the memory goes when the next pool is made. */
+static void
+test_freed_and_left(void **state)
+{
+	char name[RTE_MEMPOOL_NAMESIZE];
+	unsigned int before = external_areas();
+	struct rings r;
+	pid_t child;
+	void *addr;
+
+	(void)state;
+	unit_require_secondary();
+	snprintf(name, sizeof(name), "%s", unit_name());
+	r = make_rings();
+	addr = free_early(name, &r, DEED_LEAVE, &child);
+	unit_pool_free(memfd_pool(name));
+	assert_kept(addr);
+	assert_int_equal(rte_ring_enqueue(r.in, addr), 0);
+	assert_int_equal(unit_child_wait(child), 0);
+	assert_int_equal(external_areas(), before + 1);
+	memfd_pool(name);
+	assert_int_equal(external_areas(), before + 1);
+	free_rings(&r);
+}
+
 /* The secondary makes the frag pool; the primary uses it when the secondary is gone. */
 static void
 test_create_frag_pool(void **state)
@@ -471,17 +653,6 @@ test_accounts(void **state)
 	free_rings(&r);
 }
 
-/* Wait until the secondary works, unless it does not come so far. */
-static void
-wait_ready(struct rte_ring *ready)
-{
-	void *token;
-	int ms;
-
-	for (ms = 0; ms < CHILD_SECONDS * 1000 && rte_ring_dequeue(ready, &token) != 0; ms++)
-		rte_delay_us_sleep(1000);
-}
-
 /* Lcores and other threads of both processes at the same time, which pass mbufs to each other. */
 static void
 test_at_once(void **state)
@@ -490,6 +661,7 @@ test_at_once(void **state)
 	const char *error;
 	struct rings r;
 	pid_t child;
+	void *token;
 
 	(void)state;
 	unit_require_secondary();
@@ -498,7 +670,8 @@ test_at_once(void **state)
 	r = make_rings();
 	s.ring = r.in;
 	child = start_secondary(DEED_STRESS, s.mp, &r);
-	wait_ready(r.out);
+	/* Unless it does not come so far. */
+	wait_token(r.out, &token);
 	error = unit_stress(&s);
 	assert_int_equal(unit_child_wait(child), 0);
 	rte_ring_free(r.out);
@@ -531,6 +704,8 @@ test_double_free(void **state)
 static const struct CMUnitTest tests[] = {
 	UNIT_TEST(test_free_and_carve),
 	UNIT_TEST(test_memfd),
+	UNIT_TEST(test_freed_while_attached),
+	UNIT_TEST(test_freed_and_left),
 	UNIT_TEST(test_create_frag_pool),
 	UNIT_TEST(test_last_clone),
 	UNIT_TEST(test_accounts),

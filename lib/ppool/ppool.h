@@ -60,8 +60,8 @@ bool ppool_is_frag_pool(const struct rte_mempool *mp);
  * @return
  *   The frag pool, or NULL with rte_errno:
  *   - ENOTSUP: other ops, not a packet mbuf pool, or RTE_MEMPOOL_F_NO_CACHE_ALIGN
- *   - EINVAL: not fully populated, its elements are too small for a header slot and a frag, or its
- *     private areas too large for header slots
+ *   - EINVAL: not fully populated, its elements are too small for a header slot and a frag or
+ *     larger than 512 MB, or its private areas too large for header slots
  *   - ENOMEM, ENOSPC: no memory for the page table
  */
 struct rte_mempool *ppool_frag_pool(struct rte_mempool *mp);

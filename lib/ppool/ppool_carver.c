@@ -266,7 +266,7 @@ lane_adopt(struct ppool_carver *c, struct ppool_lane *l)
 		l->page = (uint32_t)(pg - p->page);
 		l->left = pg->open - c->tail_bytes;
 		l->addr = pg->obj + p->mp->elt_size - l->left;
-		l->iova = pg->iova + p->mp->elt_size - l->left;
+		l->iova = ppool_page_iova(pg, p->mp->elt_size - l->left);
 		l->unbilled = 0;
 		ppool_unpark(p, pg);
 		ppool_page_adopt(pg, c->owner);
@@ -320,7 +320,7 @@ lane_open(struct ppool_carver *c, struct ppool_lane *l)
 	ppool_page_open(pg, c->owner, c->now, p->layout.page_bytes);
 	lead = p->layout.lead_bytes - p->mp->header_size;
 	l->addr = pg->obj + lead;
-	l->iova = pg->iova + lead;
+	l->iova = ppool_page_iova(pg, lead);
 	l->left = p->layout.room_bytes;
 	l->unbilled = p->layout.lead_bytes;
 	l->page = (uint32_t)(pg - p->page);

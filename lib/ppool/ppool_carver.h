@@ -255,7 +255,7 @@ ppool_lane_cut(const struct ppool_carver *c, struct ppool_lane *l, struct rte_mb
 	truesize = bytes + l->unbilled;
 	l->unbilled = 0;
 	addr[0] += bytes;
-	addr[1] += bytes;
+	addr[1] += addr[1] == RTE_BAD_IOVA ? 0 : bytes;
 	memcpy(&l->addr, addr, sizeof(addr));
 	l->left -= bytes;
 	l->frags++;

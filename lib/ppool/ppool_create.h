@@ -12,7 +12,7 @@
  * Any packet mbuf pool with ops ppfrag is a page pool. ppool_create() makes one where more is
  * wanted than rte_pktmbuf_pool_create() offers: pages larger than 64 KB, the NUMA node of a port,
  * a check of where the memory really is, memory that can be shared with one peer, and a message
- * that says what to do when hugepages are short. ppool_size.h tells how many pages are needed.
+ * that says what to do when hugepages are short. ppool_sizing.h tells how many pages are needed.
  */
 
 #include <stddef.h>
@@ -73,7 +73,7 @@ struct ppool_create_conf {
  *
  * With #PPOOL_SOCKET_OF_PORT and a memfd, the memory is mapped for DMA of that port as by
  * ppool_dma_map(). The log says where the memory is, and warns where it is on another NUMA node
- * than asked for; ppool_memory_get() tells the same.
+ * than asked for; ppool_placement_get() tells the same.
  *
  * Everything is released by rte_mempool_free().
  *
@@ -114,7 +114,9 @@ int ppool_memfd(struct rte_mempool *mp, struct ppool_memfd *memfd);
 
 /**
  * Map the memory of a pool in a secondary process, which can use it like any other pool then.
- * Asks the primary process, which must not free the pool meanwhile; may wait for some seconds.
+ * Asks the primary process, which must not free the pool before ppool_detach(): where it does, its
+ * log names the processes that are attached, and the memory stays until they detach or end. May
+ * wait for some seconds.
  * Pools in memory of EAL need no such call, nor does the primary: it does nothing there.
  *
  * @param mp
@@ -131,6 +133,9 @@ int ppool_attach(struct rte_mempool *mp);
  * Undo ppool_attach(), before the primary frees the pool. Nothing of the pool may be used here
  * any more. Nothing happens where it is not attached.
  *
+ * @param mp
+ *   A page pool or its frag pool; where the primary has freed it already, the page pool that
+ *   ppool_attach() was called for.
  * @return
  *   0, or -ENOTSUP where mp is no pool of ours.
  */
@@ -138,19 +143,34 @@ int ppool_detach(struct rte_mempool *mp);
 
 /**
  * Let a port access the memory of a pool by DMA. Pools in memory of EAL need no such call. To be
- * called before the port uses the pool; undone when the pool is freed.
+ * called before the port uses the pool; undone by ppool_dma_unmap(), when the port is closed, and
+ * when the pool is freed. Ports whose devices belong to VFIO share one mapping: it is undone with
+ * the last of them.
+ *
+ * Thread safety: any thread.
  *
  * @return
- *   0, also where the port needs no mapping; -ENODEV where there is no such port; or the negative
- *   errno that rte_dev_dma_map() left.
+ *   0, also where the port needs no mapping, or a negative errno, logged:
+ *   - ENODEV: there is no such port
+ *   - E_RTE_SECONDARY: the pool is in a memfd, and this is not the process that created it
+ *   - what rte_dev_dma_map() left in rte_errno; EIO where it left nothing, as the IOMMU of a
+ *     device that cannot reach these addresses
  */
 int ppool_dma_map(struct rte_mempool *mp, uint16_t port_id);
 
-/** Undo ppool_dma_map(), before the port's device is removed. @return as there. */
+/**
+ * Undo ppool_dma_map(): this port does not use the pool any more.
+ *
+ * Thread safety: any thread.
+ *
+ * @return
+ *   0, also where nothing is mapped for the port or other ports need the mapping; or a negative
+ *   errno: ENODEV, or what rte_dev_dma_unmap() left, EIO where it left nothing.
+ */
 int ppool_dma_unmap(struct rte_mempool *mp, uint16_t port_id);
 
 /** Where the memory of the objects of a mempool is. */
-struct ppool_memory {
+struct ppool_placement {
 	uint64_t bytes;       /**< of all chunks */
 	uint32_t chunks;      /**< areas of contiguous IOVA */
 	int socket_id;        /**< NUMA node asked for, or SOCKET_ID_ANY */
@@ -164,7 +184,7 @@ struct ppool_memory {
 /**
  * Ask the kernel where the memory of a mempool is. Any mempool, any ops; not on a fast path.
  */
-void ppool_memory_get(struct rte_mempool *mp, struct ppool_memory *memory);
+void ppool_placement_get(struct rte_mempool *mp, struct ppool_placement *placement);
 
 #ifdef __cplusplus
 }

@@ -185,7 +185,7 @@ mono_frag(struct ppool *p, struct rte_mbuf *m, void *obj)
 	frag->page = (uint32_t)(pg - p->page);
 	frag->truesize = p->layout.page_bytes;
 	m->buf_addr = pg->obj + lead;
-	m->buf_iova = pg->iova + lead;
+	m->buf_iova = ppool_page_iova(pg, lead);
 	m->buf_len = RTE_MIN(p->layout.room_bytes, (uint32_t)UINT16_MAX);
 	m->ol_flags = RTE_MBUF_F_EXTERNAL;
 }

@@ -115,6 +115,13 @@ ppool_page_net_use(const struct ppool_page *pg)
 	return ppool_page_use(pg) - __atomic_load_n(&pg->owner_drop, __ATOMIC_RELAXED);
 }
 
+/* The IOVA of a byte of a page, RTE_BAD_IOVA where the page has none. */
+static inline rte_iova_t
+ppool_page_iova(const struct ppool_page *pg, size_t offset)
+{
+	return pg->iova == RTE_BAD_IOVA ? RTE_BAD_IOVA : pg->iova + offset;
+}
+
 static inline void
 ppool_page_init(struct ppool_page *pg, void *obj, rte_iova_t iova)
 {

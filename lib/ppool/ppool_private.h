@@ -368,7 +368,7 @@ typedef void ppool_account_cb_t(uint16_t account, const struct ppool_account_sta
 int ppool_accounts_each(ppool_account_cb_t *cb, void *arg);
 void ppool_account_dump_pool(FILE *f, struct ppool *p);
 
-/* ppool_attach.c: whether the pages of a pool are mapped in this process */
+/* memory/secondary.c: whether the pages of a pool are mapped in this process */
 bool ppool_is_mapped(const struct ppool *p);
 
 /* ppool_carver.c */

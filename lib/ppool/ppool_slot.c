@@ -44,7 +44,7 @@ slot_format(const struct ppool *p, const struct ppool_page *pg, uint32_t i)
 
 	memset(hdr, 0, sizeof(*hdr));
 	hdr->mp = p->frag_mp;
-	hdr->iova = pg->iova == RTE_BAD_IOVA ? RTE_BAD_IOVA : pg->iova + RTE_PTR_DIFF(m, pg->obj);
+	hdr->iova = ppool_page_iova(pg, RTE_PTR_DIFF(m, pg->obj));
 #ifdef RTE_LIBRTE_MEMPOOL_DEBUG
 	hdr->cookie = RTE_MEMPOOL_HEADER_COOKIE2;
 #endif

@@ -11,6 +11,7 @@
 #include <rte_errno.h>
 #include <rte_malloc.h>
 
+#include "ppool_create.h"
 #include "ppool_private.h"
 
 /* From the element to the first byte that frags may use: the application's mbuf stays intact. */
@@ -80,6 +81,11 @@ ppool_layout_init(struct ppool *p)
 				"elements of mempool %s are too small to split: %u bytes, at least "
 				"%u are needed",
 				mp->name, mp->elt_size, RTE_MAX(last, lead + PPOOL_FRAG_ALIGN));
+		return -EINVAL;
+	}
+	if (mp->elt_size - lead > PPOOL_PAGE_SIZE_MAX) {
+		PPOOL_LOG(ERR, "elements of mempool %s are too large to split: a page counts the frags of at most %u bytes, %u would be left for them",
+				mp->name, PPOOL_PAGE_SIZE_MAX, mp->elt_size - lead);
 		return -EINVAL;
 	}
 

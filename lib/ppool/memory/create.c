@@ -2,11 +2,14 @@
  * Copyright(c) 2026 The ppfrag authors
  */
 
+/*
+ * Creating a page pool: from a configuration to a plan without open questions, from that to a
+ * populated mempool. How a memfd is made and where memory is stands elsewhere.
+ */
+
 #include <errno.h>
 #include <inttypes.h>
-#include <numaif.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <rte_common.h>
 #include <rte_eal.h>
@@ -17,15 +20,12 @@
 #include <rte_memory.h>
 
 #include "ppool_create.h"
-#include "ppool_memory.h"
+#include "backing.h"
 #include "ppool_freelist.h"
 #include "ppool_private.h"
-#include "ppool_size.h"
+#include "ppool_sizing.h"
 
-/* OS pages whose place is asked for at a time. */
-#define PLACE_BATCH 512u
-
-/* A configuration without open questions. */
+/* What a configuration amounts to. */
 struct plan {
 	const struct ppool_create_conf *conf;
 	uint32_t pages;
@@ -61,9 +61,7 @@ plan_socket(struct plan *plan)
 	plan->socket_id = conf->socket_id;
 	if (conf->socket_id == PPOOL_SOCKET_OF_PORT) {
 		if (!rte_eth_dev_is_valid_port(conf->port_id)) {
-			PPOOL_LOG(ERR,
-					"mempool %s: there is no port %u whose NUMA node it could "
-					"have",
+			PPOOL_LOG(ERR, "mempool %s: there is no port %u whose NUMA node it could have",
 					conf->name, conf->port_id);
 			return -EINVAL;
 		}
@@ -71,9 +69,7 @@ plan_socket(struct plan *plan)
 	}
 	if (plan->socket_id == SOCKET_ID_ANY || node_exists(plan->socket_id))
 		return 0;
-	PPOOL_LOG(ERR,
-			"mempool %s: EAL has no memory on NUMA node %d, it knows %u nodes: choose "
-			"one of them or SOCKET_ID_ANY",
+	PPOOL_LOG(ERR, "mempool %s: EAL has no memory on NUMA node %d, it knows %u nodes: choose one of them or SOCKET_ID_ANY",
 			conf->name, plan->socket_id, rte_socket_count());
 	return -EINVAL;
 }
@@ -103,7 +99,7 @@ plan_page(struct plan *plan)
 }
 
 static int
-find_smallest(const struct rte_memseg_list *msl, void *arg)
+smallest_page_find(const struct rte_memseg_list *msl, void *arg)
 {
 	size_t *smallest = arg;
 
@@ -113,11 +109,11 @@ find_smallest(const struct rte_memseg_list *msl, void *arg)
 }
 
 static size_t
-eal_page(void)
+eal_smallest_page(void)
 {
 	size_t smallest = SIZE_MAX;
 
-	rte_memseg_list_walk(find_smallest, &smallest);
+	rte_memseg_list_walk(smallest_page_find, &smallest);
 	return smallest;
 }
 
@@ -139,37 +135,31 @@ plan_memfd_page(struct plan *plan)
 	if (plan->os_page == PPOOL_SMALL_PAGE) {
 		if (rte_eal_iova_mode() == RTE_IOVA_VA)
 			return 0;
-		PPOOL_LOG(ERR,
-				"mempool %s: 4 KB pages have no lasting physical address: use "
-				"hugepages or --iova-mode=va",
+		PPOOL_LOG(ERR, "mempool %s: 4 KB pages have no lasting physical address: use hugepages or --iova-mode=va",
 				conf->name);
 		return -ENOTSUP;
 	}
 	if (ppool_hugepage_known(plan->os_page))
 		return 0;
-	PPOOL_LOG(ERR,
-			"mempool %s: this host has no hugepages of %zu bytes, see "
-			"/sys/kernel/mm/hugepages",
+	PPOOL_LOG(ERR, "mempool %s: this host has no hugepages of %zu bytes, see /sys/kernel/mm/hugepages",
 			conf->name, plan->os_page);
 	return -EINVAL;
 }
 
-/* Where EAL has memory of 2 MB pages, no object crosses a boundary of these. */
+/* rte_mempool never lets an object cross a hugepage boundary; account for the waste. */
 static int
 plan_unit(struct plan *plan)
 {
 	int ret;
 
-	plan->os_page = eal_page();
+	plan->os_page = eal_smallest_page();
 	plan->unit = rte_eal_has_hugepages() ? plan->os_page : RTE_PGSIZE_4K;
 	plan->stride = RTE_ALIGN_CEIL(plan->page_bytes, plan->unit);
 	plan->slack = plan->page_bytes;
 	if (plan->conf->backing != PPOOL_BACKING_MEMFD)
 		return 0;
 	if (rte_eal_process_type() != RTE_PROC_PRIMARY) {
-		PPOOL_LOG(ERR,
-				"mempool %s: only the primary process can have pools in a memfd; "
-				"use memory of EAL",
+		PPOOL_LOG(ERR, "mempool %s: only the primary process can have pools in a memfd; use memory of EAL",
 				plan->conf->name);
 		return -E_RTE_SECONDARY;
 	}
@@ -177,7 +167,7 @@ plan_unit(struct plan *plan)
 	/* Nor does one cross OS pages that may not be neighbours. */
 	if (ret == 0 && rte_eal_iova_mode() != RTE_IOVA_VA)
 		plan->unit = RTE_MIN(plan->unit, plan->os_page);
-	/* Here nobody rounds up. */
+	/* In a memfd, objects larger than a unit are laid out back to back. */
 	plan->stride = plan->page_bytes;
 	if (plan->unit <= plan->os_page)
 		plan->slack = 0;
@@ -185,7 +175,7 @@ plan_unit(struct plan *plan)
 }
 
 static uint64_t
-pages_in(const struct plan *plan, uint64_t bytes)
+plan_pages_in(const struct plan *plan, uint64_t bytes)
 {
 	uint64_t whole;
 
@@ -197,7 +187,7 @@ pages_in(const struct plan *plan, uint64_t bytes)
 }
 
 static uint64_t
-bytes_of(const struct plan *plan, uint64_t pages)
+plan_bytes_of(const struct plan *plan, uint64_t pages)
 {
 	uint64_t in_unit;
 
@@ -214,17 +204,16 @@ plan_pages(struct plan *plan)
 	uint64_t pages = conf->pages;
 
 	if (pages == 0)
-		pages = pages_in(plan, conf->bytes);
+		pages = plan_pages_in(plan, conf->bytes);
 	if (pages == 0 || pages > UINT32_MAX) {
 		PPOOL_LOG(ERR,
-				"mempool %s: %" PRIu64 " bytes make %" PRIu64 " pages of %u bytes; "
-				"a pool has from 1 "
-				"to %u",
+				"mempool %s: %" PRIu64 " bytes make %" PRIu64
+				" pages of %u bytes; a pool has from 1 to %u",
 				conf->name, conf->bytes, pages, plan->page_bytes, UINT32_MAX);
 		return -EINVAL;
 	}
 	plan->pages = (uint32_t)pages;
-	plan->len = RTE_ALIGN_CEIL(bytes_of(plan, pages), plan->os_page);
+	plan->len = RTE_ALIGN_CEIL(plan_bytes_of(plan, pages), plan->os_page);
 	return 0;
 }
 
@@ -245,40 +234,62 @@ plan_make(struct plan *plan, const struct ppool_create_conf *conf)
 
 /* The pool */
 
+static void
+empty_explain(const struct ppool_create_conf *conf, uint32_t pages, int err)
+{
+	switch (err) {
+	case EINVAL:
+		PPOOL_LOG(ERR, "mempool %s: cache_size %u is too large for %u pages", conf->name,
+				conf->cache_size, pages);
+		return;
+	case EEXIST:
+		PPOOL_LOG(ERR, "mempool %s: there is a mempool of this name: choose another",
+				conf->name);
+		return;
+	case ENAMETOOLONG:
+		PPOOL_LOG(ERR, "mempool %s: a name has at most %zu characters", conf->name,
+				(size_t)RTE_MEMPOOL_NAMESIZE - 1);
+		return;
+	}
+	PPOOL_LOG(ERR, "mempool %s cannot be created: %s", conf->name, rte_strerror(err));
+}
+
+static void
+pool_init_private(const struct plan *plan, struct rte_mempool *mp)
+{
+	struct rte_pktmbuf_pool_private priv;
+
+	memset(&priv, 0, sizeof(priv));
+	priv.mbuf_data_room_size = (uint16_t)RTE_MIN(plan->page_size, (uint32_t)UINT16_MAX);
+	priv.mbuf_priv_size = plan->conf->priv_size;
+	rte_pktmbuf_pool_init(mp, &priv);
+}
+
 /* A packet mbuf pool with ops ppfrag and no memory yet. */
 static struct rte_mempool *
-create_empty(const struct plan *plan)
+pool_create_empty(const struct plan *plan)
 {
 	const struct ppool_create_conf *conf = plan->conf;
-	struct rte_pktmbuf_pool_private priv;
 	struct rte_mempool *mp;
 	int ret;
 
 	mp = rte_mempool_create_empty(conf->name, plan->pages, plan->elt_size, conf->cache_size,
-			sizeof(priv), plan->socket_id, 0);
-	if (mp == NULL && rte_errno == EINVAL)
-		PPOOL_LOG(ERR, "mempool %s: cache_size %u is too large for %u pages", conf->name,
-				conf->cache_size, plan->pages);
-	else if (mp == NULL)
-		PPOOL_LOG(ERR, "mempool %s cannot be created: %s", conf->name,
-				rte_strerror(rte_errno));
-	if (mp == NULL)
+			sizeof(struct rte_pktmbuf_pool_private), plan->socket_id, 0);
+	if (mp == NULL) {
+		empty_explain(conf, plan->pages, rte_errno);
 		return NULL;
+	}
 	ret = rte_mempool_set_ops_byname(mp, PPOOL_OPS_NAME, NULL);
 	if (ret != 0) {
 		PPOOL_LOG(ERR,
-				"mempool %s: no ops " PPOOL_OPS_NAME ": there are more mempool "
-				"drivers than DPDK has room "
-				"for",
+				"mempool %s: no ops " PPOOL_OPS_NAME
+				": there are more mempool drivers than DPDK has room for",
 				conf->name);
 		rte_mempool_free(mp);
 		rte_errno = -ret;
 		return NULL;
 	}
-	memset(&priv, 0, sizeof(priv));
-	priv.mbuf_data_room_size = (uint16_t)RTE_MIN(plan->page_size, (uint32_t)UINT16_MAX);
-	priv.mbuf_priv_size = conf->priv_size;
-	rte_pktmbuf_pool_init(mp, &priv);
+	pool_init_private(plan, mp);
 	return mp;
 }
 
@@ -307,7 +318,7 @@ struct hugepages {
 };
 
 static int
-add_hugepages(const struct rte_memseg_list *msl, void *arg)
+hugepages_add(const struct rte_memseg_list *msl, void *arg)
 {
 	struct hugepages *h = arg;
 	unsigned int i;
@@ -329,15 +340,15 @@ hugepages_free(int socket_id)
 	struct hugepages h = { .socket_id = socket_id };
 
 	if (rte_eal_has_hugepages())
-		rte_memseg_list_walk(add_hugepages, &h);
+		rte_memseg_list_walk(hugepages_add, &h);
 	return h.bytes;
 }
 
 /* Of the pool's memory, what EAL's heaps do not have. */
 static uint64_t
-missing_in_heaps(const struct plan *plan)
+heap_missing(const struct plan *plan)
 {
-	uint64_t need = bytes_of(plan, plan->pages), have = heap_free(plan->socket_id);
+	uint64_t need = plan_bytes_of(plan, plan->pages), have = heap_free(plan->socket_id);
 
 	/* Tables are of the same order, and needed as well. */
 	need += plan->pages * sizeof(struct ppool_page) + ppool_freelist_memory(plan->pages);
@@ -345,9 +356,9 @@ missing_in_heaps(const struct plan *plan)
 }
 
 static void
-eal_short(const struct plan *plan)
+heap_explain(const struct plan *plan)
 {
-	uint64_t missing = missing_in_heaps(plan);
+	uint64_t missing = heap_missing(plan);
 
 	if (rte_eal_has_hugepages())
 		ppool_hugepages_short(plan->conf->name, plan->os_page, plan->socket_id,
@@ -355,29 +366,51 @@ eal_short(const struct plan *plan)
 						UINT64_C(1)));
 	else
 		PPOOL_LOG(ERR,
-				"mempool %s: without hugepages EAL has only the memory it was "
-				"started with, %" PRIu64 " MB are missing: raise its option -m by "
-				"so much",
+				"mempool %s: without hugepages EAL has only the memory it was started with, %" PRIu64
+				" MB are missing: raise its option -m by so much",
 				plan->conf->name, (missing >> 20) + 1);
 }
 
+/* There is memory enough, but not in one piece for each page. */
 static int
-populate_eal(const struct plan *plan, struct rte_mempool *mp)
+contiguity_explain(const struct plan *plan)
 {
-	int ret = -ENOMEM;
-
-	/* EAL would take all there is, page by page, before it gave up. */
-	if (missing_in_heaps(plan) <= hugepages_free(plan->socket_id))
-		ret = rte_mempool_populate_default(mp);
-	if (ret == -ENOMEM)
-		eal_short(plan);
-	else if (ret < 0)
-		PPOOL_LOG(ERR, "mempool %s cannot be populated: %s", mp->name, rte_strerror(-ret));
-	return ret < 0 ? ret : 0;
+	PPOOL_LOG(ERR, "mempool %s: pages of %u bytes find no contiguous physical memory: choose a smaller page_size, larger hugepages%s or --iova-mode=va",
+			plan->conf->name, plan->page_bytes,
+			plan->conf->backing == PPOOL_BACKING_MEMFD ? " (hugepage_size)" :
+								     " for EAL");
+	return -ENOMEM;
 }
 
 static int
-populate_memfd(const struct plan *plan, struct rte_mempool *mp)
+populate_explain(const struct plan *plan, int ret)
+{
+	if (rte_eal_iova_mode() != RTE_IOVA_VA && plan->page_bytes > plan->os_page)
+		return contiguity_explain(plan);
+	if (ret == -ENOMEM)
+		heap_explain(plan);
+	else
+		PPOOL_LOG(ERR, "mempool %s cannot be populated: %s", plan->conf->name,
+				rte_strerror(-ret));
+	return ret;
+}
+
+static int
+pool_populate_eal(const struct plan *plan, struct rte_mempool *mp)
+{
+	int ret;
+
+	/* EAL would take all there is, page by page, before it gave up. */
+	if (heap_missing(plan) > hugepages_free(plan->socket_id)) {
+		heap_explain(plan);
+		return -ENOMEM;
+	}
+	ret = rte_mempool_populate_default(mp);
+	return ret < 0 ? populate_explain(plan, ret) : 0;
+}
+
+static int
+pool_populate_memfd(const struct plan *plan, struct rte_mempool *mp)
 {
 	struct ppool_region *r;
 	int ret;
@@ -387,38 +420,26 @@ populate_memfd(const struct plan *plan, struct rte_mempool *mp)
 	if (r == NULL)
 		return -rte_errno;
 	ret = ppool_region_populate(r, mp);
-	if (ret == (int)mp->size)
-		return 0;
-	if (ret >= 0)
-		PPOOL_LOG(ERR,
-				"mempool %s: pages of %u bytes find no contiguous physical memory: "
-				"choose a smaller page_size, a larger hugepage_size or "
-				"--iova-mode=va",
-				mp->name, plan->page_bytes);
-	return ret < 0 ? ret : -ENOMEM;
+	if (ret >= 0 && ret != (int)mp->size)
+		return contiguity_explain(plan);
+	return ret < 0 ? ret : 0;
 }
 
 static int
-map_for_port(const struct plan *plan, struct rte_mempool *mp)
+pool_map_for_port(const struct plan *plan, struct rte_mempool *mp)
 {
-	int ret;
-
 	if (plan->conf->socket_id != PPOOL_SOCKET_OF_PORT)
 		return 0;
-	ret = ppool_dma_map(mp, plan->conf->port_id);
-	if (ret != 0)
-		PPOOL_LOG(ERR, "mempool %s cannot be mapped for DMA of port %u: %s", mp->name,
-				plan->conf->port_id, rte_strerror(-ret));
-	return ret;
+	return ppool_dma_map(mp, plan->conf->port_id);
 }
 
 static int
-fill(const struct plan *plan, struct rte_mempool *mp)
+pool_fill(const struct plan *plan, struct rte_mempool *mp)
 {
 	int ret;
 
-	ret = plan->conf->backing == PPOOL_BACKING_MEMFD ? populate_memfd(plan, mp) :
-							   populate_eal(plan, mp);
+	ret = plan->conf->backing == PPOOL_BACKING_MEMFD ? pool_populate_memfd(plan, mp) :
+							   pool_populate_eal(plan, mp);
 	if (ret != 0)
 		return ret;
 	rte_mempool_obj_iter(mp, rte_pktmbuf_init, NULL);
@@ -427,127 +448,48 @@ fill(const struct plan *plan, struct rte_mempool *mp)
 		PPOOL_LOG(ERR, "mempool %s cannot be split: %s", mp->name, rte_strerror(-ret));
 		return ret;
 	}
-	return map_for_port(plan, mp);
+	return pool_map_for_port(plan, mp);
 }
 
-/* Where the memory is */
-
-struct place {
-	struct ppool_memory *memory;
-	uintptr_t end; /* of the OS page last counted */
-	unsigned int n;
-	void *addr[PLACE_BATCH];
-};
-
-static void
-place_batch(struct place *place)
-{
-	struct ppool_memory *memory = place->memory;
-	int node[PLACE_BATCH];
-	unsigned int i;
-	bool told;
-
-	told = move_pages(0, place->n, place->addr, NULL, node, 0) == 0;
-	for (i = 0; i < place->n; i++) {
-		if (!told || node[i] < 0 || node[i] >= RTE_MAX_NUMA_NODES) {
-			memory->unknown++;
-			continue;
-		}
-		memory->on_node[node[i]]++;
-		if (memory->socket_id != SOCKET_ID_ANY && node[i] != memory->socket_id)
-			memory->elsewhere++;
-	}
-	memory->os_pages += place->n;
-	place->n = 0;
-}
-
-static size_t
-os_page_of(const void *addr)
-{
-	const struct rte_memseg_list *msl = rte_mem_virt2memseg_list(addr);
-
-	return msl == NULL ? (size_t)sysconf(_SC_PAGESIZE) : msl->page_sz;
-}
-
-static void
-place_chunk(struct rte_mempool *mp, void *arg, struct rte_mempool_memhdr *chunk, unsigned int idx)
-{
-	uintptr_t addr = (uintptr_t)chunk->addr, end = addr + chunk->len;
-	size_t os_page = os_page_of(chunk->addr);
-	struct place *place = arg;
-
-	RTE_SET_USED(mp);
-	RTE_SET_USED(idx);
-	place->memory->bytes += chunk->len;
-	place->memory->chunks++;
-	place->memory->os_page_len = RTE_MIN(place->memory->os_page_len, os_page);
-	addr = RTE_ALIGN_FLOOR(addr, os_page);
-	/* Chunks may meet in an OS page. */
-	if (addr + os_page == place->end)
-		addr = place->end;
-	for (; addr < end; addr += os_page) {
-		place->addr[place->n++] = (void *)addr;
-		if (place->n == PLACE_BATCH)
-			place_batch(place);
-	}
-	place->end = addr;
-}
-
-void
-ppool_memory_get(struct rte_mempool *mp, struct ppool_memory *memory)
-{
-	struct place place = { .memory = memory };
-
-	memset(memory, 0, sizeof(*memory));
-	memory->socket_id = mp->socket_id;
-	memory->os_page_len = SIZE_MAX;
-	rte_mempool_mem_iter(mp, place_chunk, &place);
-	place_batch(&place);
-	if (memory->chunks == 0)
-		memory->os_page_len = 0;
-}
+/* The report */
 
 /* "node 0: 12, node 1: 3" */
 static void
-nodes_text(const struct ppool_memory *memory, char *text, size_t room)
+nodes_text(const struct ppool_placement *placement, char *text, size_t room)
 {
 	size_t used = 0;
 	int i;
 
 	text[0] = '\0';
 	for (i = 0; i < RTE_MAX_NUMA_NODES; i++)
-		if (memory->on_node[i] != 0 && used < room)
+		if (placement->on_node[i] != 0 && used < room)
 			used += (size_t)snprintf(text + used, room - used, "%snode %d: %" PRIu64,
-					used == 0 ? "" : ", ", i, memory->on_node[i]);
-	if (memory->unknown != 0 && used < room)
+					used == 0 ? "" : ", ", i, placement->on_node[i]);
+	if (placement->unknown != 0 && used < room)
 		snprintf(text + used, room - used, "%sunknown: %" PRIu64, used == 0 ? "" : ", ",
-				memory->unknown);
+				placement->unknown);
 }
 
 static void
-report(const struct plan *plan, struct rte_mempool *mp)
+pool_report(const struct plan *plan, struct rte_mempool *mp)
 {
-	struct ppool_memory memory;
+	struct ppool_placement placement;
 	char nodes[256];
 
-	ppool_memory_get(mp, &memory);
-	nodes_text(&memory, nodes, sizeof(nodes));
+	ppool_placement_get(mp, &placement);
+	nodes_text(&placement, nodes, sizeof(nodes));
 	PPOOL_LOG(INFO,
-			"mempool %s: %u pages of %u bytes in %" PRIu64 " OS pages of %" PRIu64 " KB"
-			"%s "
-			"(%"
-			"s)",
-			mp->name, mp->size, plan->page_bytes, memory.os_pages,
-			memory.os_page_len >> 10,
+			"mempool %s: %u pages of %u bytes in %" PRIu64 " OS pages of %" PRIu64
+			" KB%s (%s)",
+			mp->name, mp->size, plan->page_bytes, placement.os_pages,
+			placement.os_page_len >> 10,
 			plan->conf->backing == PPOOL_BACKING_MEMFD ? " of a memfd" : "", nodes);
-	if (memory.elsewhere != 0)
+	if (placement.elsewhere != 0)
 		PPOOL_LOG(WARNING,
-				"mempool %s: %" PRIu64 " of its %" PRIu64 " OS pages are not on "
-				"NUMA node %d (%s): "
-				"accesses to them are "
-				"slower",
-				mp->name, memory.elsewhere, memory.os_pages, memory.socket_id,
-				nodes);
+				"mempool %s: %" PRIu64 " of its %" PRIu64
+				" OS pages are not on NUMA node %d (%s): accesses to them are slower",
+				mp->name, placement.elsewhere, placement.os_pages,
+				placement.socket_id, nodes);
 }
 
 struct rte_mempool *
@@ -562,15 +504,15 @@ ppool_create(const struct ppool_create_conf *conf)
 		rte_errno = -ret;
 		return NULL;
 	}
-	mp = create_empty(&plan);
+	mp = pool_create_empty(&plan);
 	if (mp == NULL)
 		return NULL;
-	ret = fill(&plan, mp);
+	ret = pool_fill(&plan, mp);
 	if (ret != 0) {
 		rte_mempool_free(mp);
 		rte_errno = -ret;
 		return NULL;
 	}
-	report(&plan, mp);
+	pool_report(&plan, mp);
 	return mp;
 }

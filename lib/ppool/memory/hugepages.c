@@ -2,7 +2,7 @@
  * Copyright(c) 2026 The ppfrag authors
  */
 
-/* What hugepages the host has, and what to do when there are too few. */
+/* What hugepages the host has, and what to do when there are too few. Takes none itself. */
 
 #include <dirent.h>
 #include <inttypes.h>
@@ -14,7 +14,7 @@
 #include <rte_lcore.h>
 #include <rte_memory.h>
 
-#include "ppool_memory.h"
+#include "backing.h"
 #include "ppool_private.h"
 
 #define SYSFS_HUGEPAGES "/sys/kernel/mm/hugepages"
@@ -22,7 +22,7 @@
 
 /* One counter of the kernel, of a node or of all; 0 where there is none. */
 static uint64_t
-counter(size_t len, int socket_id, const char *name)
+sysfs_counter(size_t len, int socket_id, const char *name)
 {
 	char dir[64] = SYSFS_HUGEPAGES, path[256];
 	uint64_t value = 0;
@@ -42,10 +42,10 @@ counter(size_t len, int socket_id, const char *name)
 
 /* What the kernel may add by itself. */
 static uint64_t
-overcommit(size_t len)
+hugepages_overcommit(size_t len)
 {
-	uint64_t most = counter(len, SOCKET_ID_ANY, "nr_overcommit_hugepages");
-	uint64_t surplus = counter(len, SOCKET_ID_ANY, "surplus_hugepages");
+	uint64_t most = sysfs_counter(len, SOCKET_ID_ANY, "nr_overcommit_hugepages");
+	uint64_t surplus = sysfs_counter(len, SOCKET_ID_ANY, "surplus_hugepages");
 
 	return most - RTE_MIN(most, surplus);
 }
@@ -53,14 +53,14 @@ overcommit(size_t len)
 uint64_t
 ppool_hugepages_free(size_t len, int socket_id)
 {
-	return counter(len, socket_id, "free_hugepages") + overcommit(len);
+	return sysfs_counter(len, socket_id, "free_hugepages") + hugepages_overcommit(len);
 }
 
 /* Without those that others have reserved, on no particular node. */
 static uint64_t
-usable(size_t len, int socket_id)
+hugepages_usable(size_t len, int socket_id)
 {
-	uint64_t reserved = counter(len, SOCKET_ID_ANY, "resv_hugepages");
+	uint64_t reserved = sysfs_counter(len, SOCKET_ID_ANY, "resv_hugepages");
 	uint64_t all = ppool_hugepages_free(len, SOCKET_ID_ANY);
 
 	all -= RTE_MIN(all, reserved);
@@ -89,8 +89,8 @@ ppool_hugepage_smallest(void)
 	while ((e = readdir(dir)) != NULL) {
 		if (sscanf(e->d_name, "hugepages-%zukB", &kb) != 1)
 			continue;
-		if (counter(kb * 1024, SOCKET_ID_ANY, "nr_hugepages") +
-						counter(kb * 1024, SOCKET_ID_ANY,
+		if (sysfs_counter(kb * 1024, SOCKET_ID_ANY, "nr_hugepages") +
+						sysfs_counter(kb * 1024, SOCKET_ID_ANY,
 								"nr_overcommit_hugepages") ==
 				0)
 			continue;
@@ -117,7 +117,7 @@ size_text(size_t len, char *text, size_t room)
 void
 ppool_hugepages_short(const char *name, size_t len, int socket_id, uint64_t need)
 {
-	uint64_t have = usable(len, socket_id);
+	uint64_t have = hugepages_usable(len, socket_id);
 	char size[32], where[32] = "", on_node[32] = "";
 
 	size_text(len, size, sizeof(size));
@@ -128,16 +128,14 @@ ppool_hugepages_short(const char *name, size_t len, int socket_id, uint64_t need
 	if (have >= need) {
 		PPOOL_LOG(ERR,
 				"mempool %s: %" PRIu64 " hugepages of %s%s are needed and %" PRIu64
-				" are free, but this process does not get them: look at "
-				"hugetlb.*.max of its control group, and at the EAL options -m, "
-				"--socket-limit, --legacy-mem",
+				" are free, but this process does not get them: look at hugetlb.*.max of its control group, and at the EAL options -m, --socket-limit, --legacy-mem",
 				name, need, size, where, have);
 		return;
 	}
 	PPOOL_LOG(ERR,
 			"mempool %s: %" PRIu64 " hugepages of %s%s are missing: %" PRIu64
-			" are needed, %" PRIu64 " are free. Get them with: %shugeadm "
-			"%s--pool-pages-min %s:+%" PRIu64,
+			" are needed, %" PRIu64
+			" are free. Get them with: %shugeadm %s--pool-pages-min %s:+%" PRIu64,
 			name, need - have, size, where, need, have, on_node,
 			on_node[0] == '\0' ? "" : "--obey-mempolicy ", size, need - have);
 }

@@ -3,7 +3,7 @@
  */
 
 /*
- * Sizes of pools, from the rules by which carvers cut pages.
+ * What a pool for a load needs, from the rules by which carvers cut pages. Creates nothing.
  *
  * A page is cut from the front in units of PPOOL_FRAG_ALIGN until what is left cannot hold the
  * largest frame. Packets of a mix arrive independently of each other, so that the units that are
@@ -27,7 +27,7 @@
 
 #include "ppool_freelist.h"
 #include "ppool_private.h"
-#include "ppool_size.h"
+#include "ppool_sizing.h"
 
 /* Packets an lcore is working on. */
 #define BURST 32u
@@ -35,7 +35,7 @@
 #define MALLOC_OVERHEAD 128u
 /* Largest page that is estimated: the time it takes grows with the square. */
 #define PAGE_MAX (UINT32_C(1) << 20)
-/* As much more memory as the best, in percent, may a larger page take. */
+/* A larger page is chosen if it needs at most this many percent more memory than the best. */
 #define LARGER_PERCENT 2u
 
 /* Frames may be this much longer than the MTU: Ethernet header, two VLAN tags. */
@@ -95,12 +95,16 @@ layout_get(uint32_t page_size, uint32_t priv_size, struct ppool_layout *layout)
 	return ret;
 }
 
+/* UINT32_MAX where a mempool cannot have such objects. */
 static uint32_t
 object_bytes(uint32_t page_size, uint32_t priv_size)
 {
+	uint64_t elt_size = sizeof(struct rte_mbuf) + (uint64_t)priv_size + page_size;
 	struct rte_mempool_objsz size;
 
-	return rte_mempool_calc_obj_size(sizeof(struct rte_mbuf) + priv_size + page_size, 0, &size);
+	if (elt_size > INT32_MAX)
+		return UINT32_MAX;
+	return rte_mempool_calc_obj_size((uint32_t)elt_size, 0, &size);
 }
 
 uint32_t
@@ -393,9 +397,7 @@ check_mix(const struct ppool_size_conf *conf)
 	for (i = 0; i < conf->nb_mix; i++) {
 		sum += conf->mix[i].weight;
 		if (conf->mix[i].len == 0 || conf->mix[i].len > max_len(conf)) {
-			PPOOL_LOG(ERR,
-					"a packet of %u bytes is not possible with an MTU of %u: "
-					"frames are 1 to %u bytes",
+			PPOOL_LOG(ERR, "a packet of %u bytes is not possible with an MTU of %u: frames are 1 to %u bytes",
 					conf->mix[i].len, conf->mtu, max_len(conf));
 			return -EINVAL;
 		}
@@ -415,10 +417,8 @@ check_conf(const struct ppool_size_conf *conf)
 		PPOOL_LOG(ERR, "ports, queues, rx_desc, lcores, one_in and mtu are at least 1");
 		return -EINVAL;
 	}
-	if (conf->mtu > UINT16_MAX || conf->headroom + max_len(conf) > UINT16_MAX) {
-		PPOOL_LOG(ERR,
-				"MTU %u with a headroom of %u: frames do not fit into the 65535 "
-				"bytes of an mbuf",
+	if (conf->mtu > UINT16_MAX || (uint64_t)conf->headroom + max_len(conf) > UINT16_MAX) {
+		PPOOL_LOG(ERR, "MTU %u with a headroom of %u: frames do not fit into the 65535 bytes of an mbuf",
 				conf->mtu, conf->headroom);
 		return -EMSGSIZE;
 	}
@@ -460,10 +460,7 @@ estimate(const struct ppool_size_conf *conf, uint32_t page_size, struct ppool_si
 	if (ret != 0)
 		return ret;
 	if (conf->headroom + max_len(conf) > layout.room_bytes) {
-		PPOOL_LOG(ERR,
-				"frames of up to %u bytes behind a headroom of %u do not fit into "
-				"a page of %u: choose a page_size of at least %u, better several "
-				"times as much",
+		PPOOL_LOG(ERR, "frames of up to %u bytes behind a headroom of %u do not fit into a page of %u: choose a page_size of at least %u, better several times as much",
 				max_len(conf), conf->headroom, page_size,
 				page_size + conf->headroom + max_len(conf) - layout.room_bytes);
 		return -EMSGSIZE;
@@ -476,7 +473,8 @@ estimate(const struct ppool_size_conf *conf, uint32_t page_size, struct ppool_si
 unsigned int
 ppool_size_candidates(const struct ppool_size_conf *conf, uint32_t *page_size, unsigned int n)
 {
-	uint32_t frame = RTE_ALIGN_CEIL(conf->headroom + max_len(conf), PPOOL_FRAG_ALIGN);
+	uint64_t frame = RTE_ALIGN_CEIL((uint64_t)conf->headroom + conf->mtu + L2_LEN,
+			PPOOL_FRAG_ALIGN);
 	unsigned int i, k = 0;
 	uint32_t fit;
 
@@ -516,9 +514,7 @@ choose(const struct ppool_size_conf *conf, struct ppool_size *size)
 		*size = each[i];
 		return 0;
 	}
-	PPOOL_LOG(ERR,
-			"no page takes a frame of %u bytes with these headers: lower the MTU or "
-			"priv_size",
+	PPOOL_LOG(ERR, "no page takes a frame of %u bytes with these headers: lower the MTU or priv_size",
 			max_len(conf));
 	return -EMSGSIZE;
 }

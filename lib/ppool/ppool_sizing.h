@@ -2,8 +2,8 @@
  * Copyright(c) 2026 The ppfrag authors
  */
 
-#ifndef _PPOOL_SIZE_H_
-#define _PPOOL_SIZE_H_
+#ifndef _PPOOL_SIZING_H_
+#define _PPOOL_SIZING_H_
 
 /**
  * @file
@@ -64,7 +64,7 @@ struct ppool_size {
 	uint64_t table_bytes;    /**< outside the pages: page table, lists, mempools, carvers */
 	uint64_t bytes;          /**< all memory, if it is in hugepages of 2 MB */
 	double bytes_per_packet; /**< all memory, by packets held */
-	double packets_per_mib;  /**< likewise */
+	double packets_per_mib;  /**< packets held, by MiB of all memory */
 	uint64_t fixed_bytes; /**< what a pool of mbufs that fit the MTU would take for the same */
 };
 
@@ -112,4 +112,4 @@ uint32_t ppool_size_fit(uint64_t len, uint32_t pages, uint32_t priv_size);
 }
 #endif
 
-#endif /* _PPOOL_SIZE_H_ */
+#endif /* _PPOOL_SIZING_H_ */
