@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+#include <rte_malloc.h>
+
 #include "unit.h"
 
 /* What a pool tells about itself. */
@@ -234,6 +236,141 @@ test_mempool_functions(void **state)
 	rte_pktmbuf_free_bulk(m, RTE_DIM(m));
 }
 
+/* Looking changes nothing */
+
+/* The part of a pool that all processes share: what anybody does to the pool, changes it. */
+struct snapshot {
+	struct ppool_stats stats;
+	size_t size;
+	void *copy;
+};
+
+static struct snapshot
+snapshot_take(struct rte_mempool *mp)
+{
+	struct snapshot s = { .stats = unit_stats(mp) };
+
+	assert_int_equal(rte_malloc_validate(mp->pool_data, &s.size), 0);
+	s.copy = malloc(s.size);
+	assert_non_null(s.copy);
+	memcpy(s.copy, mp->pool_data, s.size);
+	return s;
+}
+
+static void
+snapshot_assert(struct snapshot *s, struct rte_mempool *mp)
+{
+	struct ppool_stats stats = unit_stats(mp);
+
+	assert_memory_equal(&stats, &s->stats, sizeof(stats));
+	assert_memory_equal(mp->pool_data, s->copy, s->size);
+	free(s->copy);
+}
+
+struct half {
+	struct rte_mbuf **m;
+	unsigned int n;
+};
+
+static int
+free_half(void *arg)
+{
+	struct half *half = arg;
+
+	rte_pktmbuf_free_bulk(half->m, half->n);
+	return 0;
+}
+
+/* Idle slots wait with two lcores and in the depot, pages with all of their slots among them. */
+static void
+test_count_reads_only(void **state)
+{
+	struct rte_mempool *mp = unit_pool(300, 4096, 0, 0);
+	struct rte_mempool *frag_pool = ppool_frag_pool(mp);
+	struct ppool_carver *c = unit_carver(mp, 100, 1);
+	struct rte_mbuf *m[1000];
+	struct half half = { m + 1, 499 };
+	struct snapshot s;
+	unsigned int i, avail;
+
+	(void)state;
+	unit_require(unit_workers() > 0, "a worker lcore");
+	for (i = 0; i < RTE_DIM(m); i++) {
+		m[i] = ppool_carve(c, 100);
+		assert_non_null(m[i]);
+	}
+	unit_carver_free(c);
+	assert_int_equal(unit_on_lcore(0, free_half, &half), 0);
+	half = (struct half){ m + 500, 500 };
+	free_half(&half);
+	s = snapshot_take(mp);
+	avail = rte_mempool_avail_count(mp);
+	assert_int_equal(rte_mempool_avail_count(mp), avail);
+	assert_int_equal(rte_mempool_in_use_count(frag_pool), 1);
+	assert_false(rte_mempool_full(mp));
+	snapshot_assert(&s, mp);
+
+	rte_pktmbuf_free(m[0]);
+	s = snapshot_take(mp);
+	assert_true(rte_mempool_full(mp));
+	assert_true(rte_mempool_full(frag_pool));
+	snapshot_assert(&s, mp);
+}
+
+/* As many objects as can be got. */
+static void
+assert_avail(struct rte_mempool *mp, unsigned int avail)
+{
+	void *obj[100];
+	unsigned int n;
+
+	assert_int_equal(rte_mempool_avail_count(mp), avail);
+	for (n = 0; n < RTE_DIM(obj) && rte_mempool_get(mp, &obj[n]) == 0; n++)
+		;
+	assert_int_equal(n, avail);
+	assert_int_equal(rte_mempool_avail_count(mp), 0);
+	unit_put_bulk(mp, obj, n);
+	assert_int_equal(rte_mempool_avail_count(mp), avail);
+}
+
+/* What carvers keep for themselves is in use, what they left behind is not. */
+static void
+test_count_exact(void **state)
+{
+	struct rte_mempool *mp = unit_pool(30, 4096, 0, 0);
+	struct ppool_carver *a = unit_carver(mp, 500, 1), *b = unit_carver(mp, 500, 1);
+	struct ppool_carver *c = unit_carver(mp, 500, 1);
+	struct rte_mbuf *m[3];
+	struct ppool_buf buf;
+
+	(void)state;
+	/* A slot page is reserved for each. */
+	assert_avail(mp, 27);
+	unit_carver_free(c);
+	assert_avail(mp, 28);
+	/* The pages that two of them fill, with headers that lie together. */
+	assert_int_equal(ppool_headers_get(a, m, 2), 2);
+	assert_int_equal(ppool_reserve(a, 0, &buf), 0);
+	ppool_commit(a, 0, m[0], 10);
+	assert_int_equal(ppool_reserve(b, 0, &buf), 0);
+	ppool_commit(b, 0, m[1], 10);
+	assert_int_equal(rte_mempool_in_use_count(ppool_frag_pool(mp)), 2);
+	assert_avail(mp, 26);
+	/* Parked, with a frag, then without, while another frag is in use. */
+	unit_carver_free(b);
+	assert_int_equal(rte_mempool_avail_count(mp), 27);
+	rte_pktmbuf_free(m[1]);
+	assert_avail(mp, 28);
+	m[2] = rte_pktmbuf_alloc(ppool_frag_pool(mp));
+	assert_avail(mp, 27);
+	rte_pktmbuf_free(m[2]);
+	rte_pktmbuf_free(m[0]);
+	assert_int_equal(rte_mempool_in_use_count(ppool_frag_pool(mp)), 0);
+	assert_avail(mp, 28);
+	unit_carver_free(a);
+	assert_avail(mp, 30);
+}
+
 /* Telemetry */
 
 static char *
@@ -396,6 +533,8 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(test_stats_of_both_roles),
 	UNIT_TEST(test_chunks),
 	UNIT_TEST(test_mempool_functions),
+	UNIT_TEST(test_count_reads_only),
+	UNIT_TEST(test_count_exact),
 	UNIT_TEST(test_telemetry_info),
 	UNIT_TEST(test_telemetry_pages),
 	UNIT_TEST(test_telemetry_others),

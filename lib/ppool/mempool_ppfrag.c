@@ -177,16 +177,17 @@ ppfrag_dequeue(struct rte_mempool *mp, void **obj, unsigned int n)
 	return likely(done) ? 0 : dequeue_slow(mp, obj, n);
 }
 
+/* Only reads, so that the data path may ask. What counts as available is said in ppool.h. */
 static unsigned int
 ppfrag_get_count(const struct rte_mempool *mp)
 {
-	struct ppool *p = ppool_of(mp);
+	const struct ppool *p = ppool_of(mp);
+	uint64_t used;
 
-	if (ppool_is_frag_role(mp))
-		return mp->size - (unsigned int)ppool_frag_live(p);
-	/* Pages that would come back if they were asked for count as free. */
-	ppool_reclaim(p, true);
-	return ppool_freelist_count(p);
+	if (!ppool_is_frag_role(mp))
+		return ppool_freelist_count(p) + ppool_idle_count(p);
+	used = ppool_slots_used(p);
+	return mp->size - (unsigned int)RTE_MIN(used, (uint64_t)mp->size);
 }
 
 /* A frag pool lists the memory of its page pool, but its objects lie in header pages. */

@@ -22,6 +22,21 @@
  * - truesize: the bytes one mbuf keeps from being used by anybody else.
  * - account: a budget that charged mbufs belong to until they are freed (see ppool_account.h).
  *
+ * rte_mempool_avail_count() only reads, takes no lock, and is exact while no call is under way. Of a
+ * page pool it counts as available:
+ *
+ * - the pages in free lists and mempool caches
+ * - pages left behind by carvers, all of whose frags are freed
+ * - header pages whose slots are all idle, but for one for each carver, which needs it to deliver
+ *   what it receives. While frags are in use, only slots that came back to the part that lcores
+ *   share are known to be idle together: a page one of whose idle slots waits with an lcore is
+ *   counted when no frag is in use any more, or when that slot is shared. It can be had meanwhile
+ *   all the same.
+ *
+ * A page that a lane of a carver has open is in use, even where all of its frags are freed. When no
+ * frag, no ordinary object and no carver is left, rte_mempool_full() is true. Of a frag pool,
+ * rte_mempool_in_use_count() is the number of frags and of headers that were taken for some.
+ *
  * An mbuf of a frag is one with a pinned external buffer: it can be cloned, chained, copied,
  * transmitted by any driver and freed by any thread, lcore or process, as any other mbuf.
  */
@@ -51,7 +66,8 @@ bool ppool_is_frag_pool(const struct rte_mempool *mp);
  * The frag pool of a page pool. Created by the first call, freed with the page pool.
  *
  * Allocating from it (rte_pktmbuf_alloc()) gives an mbuf whose frag is a whole page; freeing into
- * it drops the frag. rte_mempool_in_use_count() of it is the number of live frags.
+ * it drops the frag. rte_mempool_in_use_count() of it is the number of live frags, with headers
+ * that were taken for a frag and have none yet.
  *
  * Set-up path: takes locks, may allocate. Callable from any process.
  *

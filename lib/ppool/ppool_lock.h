@@ -46,6 +46,16 @@ void __tsan_release(void *addr);
 #define PPOOL_TSAN_RELEASE(addr) RTE_SET_USED(addr)
 #endif
 
+/*
+ * A function that looks at what others write at the same time, knows that, and checks what it gets.
+ * Whoever is called by it has to say so, too.
+ */
+#ifdef PPOOL_TSAN
+#define PPOOL_RACY __attribute__((no_sanitize("thread")))
+#else
+#define PPOOL_RACY
+#endif
+
 struct ppool_lock {
 	uint32_t busy;          /* the owner is inside; written by the owner only */
 	uint32_t revoked;       /* a visitor wants in or is inside */

@@ -280,6 +280,15 @@ int ppool_layout_init(struct ppool *p);
 
 /* Frags handed out and not freed yet. */
 uint64_t ppool_frag_live(const struct ppool *p);
+uint64_t ppool_slots_idle(const struct ppool *p);
+/* Slots that have a frag, or are in the hands of one who is about to cut one. */
+uint64_t ppool_slots_used(const struct ppool *p);
+/*
+ * Pages in no free list that are to be had all the same: idle slot pages but for those that carvers
+ * reserve, and parked pages without a frag. Never more than ppool_reclaim() would collect: while
+ * frags are in use, a page some of whose idle slots wait with lcores does not count.
+ */
+uint32_t ppool_idle_count(const struct ppool *p);
 
 /*
  * ppool_account.c

@@ -102,7 +102,7 @@ depot_push(struct ppool *p, struct rte_mbuf *m)
 		depot_link(p, pg);
 	PPOOL_COUNT(p->depot.nb_idle, 1);
 	if (pg->idle == p->layout.slots)
-		p->depot.nb_idle_pages++;
+		PPOOL_COUNT(p->depot.nb_idle_pages, 1);
 	return pg;
 }
 
@@ -116,7 +116,7 @@ depot_pop_from(struct ppool *p, struct ppool_page *pg, struct rte_mbuf **m, unsi
 	if (n == 0)
 		return 0;
 	if (pg->idle == p->layout.slots)
-		p->depot.nb_idle_pages--;
+		PPOOL_COUNT(p->depot.nb_idle_pages, -1);
 	for (i = 0; i < n; i++) {
 		m[i] = ppool_slot_at(p, pg, pg->idle_first);
 		pg->idle_first = ppool_frag_of(p, m[i])->page;
@@ -171,7 +171,7 @@ depot_page_home(struct ppool *p, struct ppool_page *pg)
 	void *obj = pg->obj;
 
 	depot_unlink(p, pg);
-	d->nb_idle_pages--;
+	PPOOL_COUNT(d->nb_idle_pages, -1);
 	PPOOL_COUNT(d->nb_header_pages, -1);
 	PPOOL_COUNT(d->nb_idle, -pg->idle);
 	ppool_page_retire(pg);

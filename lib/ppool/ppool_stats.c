@@ -2,7 +2,10 @@
  * Copyright(c) 2026 The ppfrag authors
  */
 
-/* Counters: each lcore has its own, and so has each carver; here they are added up. */
+/*
+ * Counters: each lcore has its own, and so has each carver; here they are added up. Reads only, and
+ * takes no lock that allocation takes: the data path may ask for counts.
+ */
 
 #include <errno.h>
 #include <string.h>
@@ -53,6 +56,73 @@ ppool_stats_get(struct rte_mempool *mp, struct ppool_stats *stats)
 		if (p->lcore[id] != NULL)
 			stats_add(stats, &p->lcore[id]->stats);
 	return 0;
+}
+
+/* Slots that wait for a frag, with lcores and in the depot. */
+uint64_t
+ppool_slots_idle(const struct ppool *p)
+{
+	uint64_t n = __atomic_load_n(&p->depot.nb_idle, __ATOMIC_RELAXED);
+	unsigned int id;
+
+	for (id = 0; id < RTE_MAX_LCORE; id++)
+		if (p->lcore[id] != NULL)
+			n += __atomic_load_n(&p->lcore[id]->nb_headers, __ATOMIC_RELAXED);
+	return n;
+}
+
+uint64_t
+ppool_slots_used(const struct ppool *p)
+{
+	uint64_t idle = ppool_slots_idle(p), n = p->layout.slots;
+
+	n *= __atomic_load_n(&p->depot.nb_header_pages, __ATOMIC_RELAXED);
+	/* The two are of different moments while others work. */
+	return n - RTE_MIN(n, idle);
+}
+
+/*
+ * Parked pages all of whose frags are freed. The list may change meanwhile: it may lead anywhere in
+ * the page table, but not beyond it, and not for longer than it was.
+ */
+PPOOL_RACY static uint32_t
+parked_unused(const struct ppool *p)
+{
+	uint32_t left = __atomic_load_n(&p->depot.nb_parked, __ATOMIC_RELAXED), n = 0;
+	uint32_t i = __atomic_load_n(&p->depot.parked_first, __ATOMIC_RELAXED);
+	const struct ppool_page *pg;
+
+	for (; left > 0 && i < p->mp->size; left--) {
+		pg = &p->page[i];
+		if (__atomic_load_n(&pg->parked, __ATOMIC_RELAXED) != 0)
+			n += ppool_page_parked_unused(pg);
+		i = __atomic_load_n(&pg->next, __ATOMIC_RELAXED);
+	}
+	return n;
+}
+
+uint32_t
+ppool_idle_count(const struct ppool *p)
+{
+	const struct ppool_depot *d = &p->depot;
+	uint32_t slot_pages, idle, parked, carvers, keep;
+
+	if (p->frag_mp == NULL)
+		return 0;
+	slot_pages = __atomic_load_n(&d->nb_header_pages, __ATOMIC_RELAXED);
+	carvers = __atomic_load_n(&d->nb_carvers, __ATOMIC_RELAXED);
+	if (ppool_slots_used(p) == 0) {
+		/* No frag is in use: neither is a page of any kind, wherever idle slots are. */
+		idle = slot_pages;
+		parked = __atomic_load_n(&d->nb_parked, __ATOMIC_RELAXED);
+	} else {
+		idle = __atomic_load_n(&d->nb_idle_pages, __ATOMIC_RELAXED);
+		idle = RTE_MIN(idle, slot_pages);
+		parked = parked_unused(p);
+	}
+	/* What ppool_reclaim() leaves. */
+	keep = carvers - RTE_MIN(carvers, slot_pages - idle);
+	return parked + idle - RTE_MIN(idle, keep);
 }
 
 uint64_t
