@@ -49,6 +49,7 @@ alloc_page_pool(struct rte_mempool *mp)
 	p->biased = ppool_lock_can_bias();
 	rte_spinlock_init(&p->create_lock);
 	rte_spinlock_init(&p->depot.lock);
+	rte_spinlock_init(&p->carvers_lock);
 	p->depot.first = PPOOL_NONE;
 	p->depot.parked_first = PPOOL_NONE;
 	if (ppool_debug_create(p) != 0) {

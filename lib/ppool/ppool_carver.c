@@ -35,11 +35,11 @@ max_len_check(const struct ppool *p, uint32_t headroom, uint32_t max_len)
 static void
 carver_register(struct ppool *p, struct ppool_carver *c)
 {
-	rte_spinlock_lock(&p->depot.lock);
-	c->next = p->depot.carvers;
-	p->depot.carvers = c;
+	rte_spinlock_lock(&p->carvers_lock);
+	c->next = p->carvers;
+	p->carvers = c;
 	PPOOL_COUNT(p->depot.nb_carvers, 1);
-	rte_spinlock_unlock(&p->depot.lock);
+	rte_spinlock_unlock(&p->carvers_lock);
 }
 
 static void
@@ -47,15 +47,15 @@ carver_unregister(struct ppool *p, struct ppool_carver *c)
 {
 	struct ppool_carver **link;
 
-	rte_spinlock_lock(&p->depot.lock);
-	for (link = &p->depot.carvers; *link != c; link = &(*link)->next)
+	rte_spinlock_lock(&p->carvers_lock);
+	for (link = &p->carvers; *link != c; link = &(*link)->next)
 		;
 	*link = c->next;
 	PPOOL_COUNT(p->depot.nb_carvers, -1);
 	__atomic_fetch_add(&p->stats.frag_alloc, c->frags, __ATOMIC_RELAXED);
 	__atomic_fetch_add(&p->stats.frag_alloc_bytes, c->bytes, __ATOMIC_RELAXED);
 	__atomic_fetch_add(&p->stats.page_open, c->pages, __ATOMIC_RELAXED);
-	rte_spinlock_unlock(&p->depot.lock);
+	rte_spinlock_unlock(&p->carvers_lock);
 }
 
 /*
@@ -114,7 +114,7 @@ ppool_carver_create(struct rte_mempool *mp, const struct ppool_carver_conf *conf
 		return NULL;
 	}
 	/* The heap of EAL has a lock. */
-	PPOOL_TSAN_ACQUIRE(&p->depot.carvers);
+	PPOOL_TSAN_ACQUIRE(&p->carvers);
 	c->pool = p;
 	c->tail_bytes = p->tail_bytes;
 	c->frag_offset = p->frag_offset;
@@ -124,7 +124,7 @@ ppool_carver_create(struct rte_mempool *mp, const struct ppool_carver_conf *conf
 	c->owner = owner_of_carver(p);
 	ppool_carver_set_max_len(c, conf->max_len);
 	carver_register(p, c);
-	if (!ppool_slots_reserve(p, __atomic_load_n(&p->depot.nb_carvers, __ATOMIC_RELAXED))) {
+	if (!ppool_slots_reserve(p, ppool_carvers_count(p))) {
 		ppool_carver_free(c);
 		rte_errno = ENOMEM;
 		return NULL;
@@ -254,7 +254,7 @@ ppool_lane_open(struct ppool_carver *c, struct ppool_lane *l)
 }
 
 /* What a lane has cut off its page so far, since it opened or adopted it. */
-uint32_t
+PPOOL_RACY uint32_t
 ppool_lane_bytes(const struct ppool_carver *c, const struct ppool_lane *l)
 {
 	return c->pool->page[l->page].open - l->left - l->unbilled - c->tail_bytes;
@@ -345,7 +345,7 @@ ppool_carver_free(struct ppool_carver *c)
 			lane_abandon(c, &c->lane[i]);
 	carver_unregister(c->pool, c);
 	ppool_reclaim(c->pool, true);
-	PPOOL_TSAN_RELEASE(&c->pool->depot.carvers);
+	PPOOL_TSAN_RELEASE(&c->pool->carvers);
 	rte_free(c);
 }
 

@@ -32,6 +32,7 @@
  *
  * Locks, in the order in which they may be taken inside each other:
  * depot -> shared -> one lcore's lock. An owner lets go of its own lock before any other.
+ * Who only looks takes none of these, but that of the list of carvers, and no other inside it.
  */
 
 #include <stdbool.h>
@@ -96,8 +97,7 @@ struct ppool_depot {
 	uint32_t nb_header_pages;
 	uint32_t parked_first;
 	uint32_t nb_parked;
-	uint32_t nb_carvers;
-	struct ppool_carver *carvers;
+	uint32_t nb_carvers; /* written under the lock of the list of carvers */
 	uint64_t reclaim_mark; /* frags freed when the last reclaim found nothing */
 };
 
@@ -126,7 +126,16 @@ struct ppool {
 	int64_t whole;            /* as in ppool_lcore, for threads that are no lcore; atomic */
 	struct ppool_stats stats; /* likewise; atomic */
 	struct ppool_depot depot __rte_cache_aligned;
+	/* No allocation takes this lock: it is for set-up, and for those who only look. */
+	rte_spinlock_t carvers_lock __rte_cache_aligned;
+	struct ppool_carver *carvers;
 } __rte_cache_aligned;
+
+static inline uint32_t
+ppool_carvers_count(const struct ppool *p)
+{
+	return __atomic_load_n(&p->depot.nb_carvers, __ATOMIC_RELAXED);
+}
 
 /* Who we are, as in ppool_page.owner: 0 where this thread is no lcore. */
 static inline uint32_t
@@ -324,7 +333,7 @@ void ppool_account_dump_pool(FILE *f, struct ppool *p);
 /* ppool_attach.c: whether the pages of a pool are mapped in this process */
 bool ppool_is_mapped(const struct ppool *p);
 
-/* ppool_carver.c: depot lock held */
+/* ppool_carver.c: by the carver's owner, or with the list of carvers locked, about */
 uint32_t ppool_lane_bytes(const struct ppool_carver *c, const struct ppool_lane *l);
 
 #endif /* _PPOOL_PRIVATE_H_ */

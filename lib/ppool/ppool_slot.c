@@ -227,7 +227,7 @@ ppool_depot_push(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
 	for (i = 0; i < n; i++) {
 		pg = depot_push(p, m[i]);
 		if (pg->idle == p->layout.slots &&
-				d->nb_idle_pages > d->nb_carvers + PPOOL_IDLE_PAGES)
+				d->nb_idle_pages > ppool_carvers_count(p) + PPOOL_IDLE_PAGES)
 			depot_page_home(p, pg);
 	}
 	rte_spinlock_unlock(&d->lock);

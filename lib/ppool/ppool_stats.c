@@ -12,6 +12,9 @@
 
 #include "ppool_private.h"
 
+/* How often the counters of a carver are read before they are taken as they are. */
+#define STATS_TRIES 8u
+
 static void
 stats_add(struct ppool_stats *sum, const struct ppool_stats *s)
 {
@@ -20,21 +23,46 @@ stats_add(struct ppool_stats *sum, const struct ppool_stats *s)
 #undef PPOOL_STATS_ADD_FIELD
 }
 
-/* A carver's own counters end with its last closed page; its lanes know the rest. */
-static void
-carver_stats_add(struct ppool_stats *sum, const struct ppool_carver *c)
+/* Part of frags and bytes that no page of its lanes has been closed for. */
+PPOOL_RACY static void
+lanes_stats_add(struct ppool_stats *sum, const struct ppool_carver *c)
 {
 	const struct ppool_lane *l;
+	uint32_t bytes;
 
-	sum->frag_alloc += c->frags;
-	sum->frag_alloc_bytes += c->bytes;
-	sum->page_open += c->pages;
 	for (l = c->lane; l < c->lane + c->nb_lanes; l++) {
 		if (l->left == 0)
 			continue;
+		bytes = ppool_lane_bytes(c, l);
 		sum->frag_alloc += l->frags;
-		sum->frag_alloc_bytes += ppool_lane_bytes(c, l);
+		/* Of two pages, where it goes on to the next one at this moment. */
+		sum->frag_alloc_bytes += RTE_MIN(bytes, c->pool->layout.page_bytes);
 	}
+}
+
+/*
+ * A carver's own counters end with its last closed page; its lanes know the rest. Where a lane is
+ * closed between the two looks, they are repeated: its frags would be missing.
+ */
+PPOOL_RACY static void
+carver_stats_add(struct ppool_stats *sum, const struct ppool_carver *c)
+{
+	unsigned int tries = STATS_TRIES;
+	struct ppool_stats own;
+	uint64_t frags;
+
+	do {
+		memset(&own, 0, sizeof(own));
+		frags = __atomic_load_n(&c->frags, __ATOMIC_ACQUIRE);
+		own.frag_alloc = frags;
+		own.frag_alloc_bytes = c->bytes;
+		own.page_open = c->pages;
+		lanes_stats_add(&own, c);
+		__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	} while (__atomic_load_n(&c->frags, __ATOMIC_RELAXED) != frags && --tries > 0);
+	sum->frag_alloc += own.frag_alloc;
+	sum->frag_alloc_bytes += own.frag_alloc_bytes;
+	sum->page_open += own.page_open;
 }
 
 int
@@ -47,11 +75,11 @@ ppool_stats_get(struct rte_mempool *mp, struct ppool_stats *stats)
 	if (p == NULL)
 		return -ENOTSUP;
 	memset(stats, 0, sizeof(*stats));
-	rte_spinlock_lock(&p->depot.lock);
+	rte_spinlock_lock(&p->carvers_lock);
 	stats_add(stats, &p->stats);
-	for (c = p->depot.carvers; c != NULL; c = c->next)
+	for (c = p->carvers; c != NULL; c = c->next)
 		carver_stats_add(stats, c);
-	rte_spinlock_unlock(&p->depot.lock);
+	rte_spinlock_unlock(&p->carvers_lock);
 	for (id = 0; id < RTE_MAX_LCORE; id++)
 		if (p->lcore[id] != NULL)
 			stats_add(stats, &p->lcore[id]->stats);
@@ -110,7 +138,7 @@ ppool_idle_count(const struct ppool *p)
 	if (p->frag_mp == NULL)
 		return 0;
 	slot_pages = __atomic_load_n(&d->nb_header_pages, __ATOMIC_RELAXED);
-	carvers = __atomic_load_n(&d->nb_carvers, __ATOMIC_RELAXED);
+	carvers = ppool_carvers_count(p);
 	if (ppool_slots_used(p) == 0) {
 		/* No frag is in use: neither is a page of any kind, wherever idle slots are. */
 		idle = slot_pages;

@@ -33,6 +33,7 @@ frags_freed(const struct ppool *p)
 bool
 ppool_reclaim(struct ppool *p, bool force)
 {
+	uint32_t carvers = ppool_carvers_count(p);
 	uint64_t freed;
 	unsigned int n;
 
@@ -45,7 +46,7 @@ ppool_reclaim(struct ppool *p, bool force)
 	rte_spinlock_lock(&p->depot.lock);
 	/* Header pages in use serve the carvers, too. */
 	n = p->depot.nb_header_pages - p->depot.nb_idle_pages;
-	n = ppool_depot_release(p, p->depot.nb_carvers - RTE_MIN(n, p->depot.nb_carvers));
+	n = ppool_depot_release(p, carvers - RTE_MIN(n, carvers));
 	n += ppool_park_release(p);
 	if (n == 0)
 		__atomic_store_n(&p->depot.reclaim_mark, freed, __ATOMIC_RELAXED);

@@ -129,12 +129,11 @@ count_open(struct audit *a, uint32_t page, uint64_t users, uint32_t bytes)
 static void
 count_carvers(struct audit *a)
 {
-	const struct ppool_depot *d = &a->p->depot;
 	const struct ppool_carver *c;
 	const struct ppool_lane *l;
 	uint32_t i;
 
-	for (c = d->carvers; c != NULL; c = c->next) {
+	for (c = a->p->carvers; c != NULL; c = c->next) {
 		a->l->table_bytes += sizeof(*c) + c->nb_lanes * sizeof(c->lane[0]);
 		for (i = 0; i < c->nb_lanes; i++) {
 			l = &c->lane[i];
@@ -143,7 +142,7 @@ count_carvers(struct audit *a)
 						l->left + l->unbilled + c->tail_bytes);
 		}
 	}
-	for (i = d->parked_first; i != PPOOL_NONE; i = a->p->page[i].next)
+	for (i = a->p->depot.parked_first; i != PPOOL_NONE; i = a->p->page[i].next)
 		count_open(a, i, 1, a->p->page[i].open);
 }
 
