@@ -409,23 +409,10 @@ test_telemetry_info(void **state)
 #define COUNTER(name, desc) assert_int_equal(unit_json_uint(text, #name), s.name);
 	PPOOL_STATS(COUNTER)
 #undef COUNTER
+#define TERM(name, type, unit, desc) assert_int_equal(unit_json_uint(text, #name), l.name);
+	PPOOL_LEDGER(TERM)
+#undef TERM
 #define SAME(of, name) assert_int_equal(unit_json_uint(text, #name), (of).name)
-	SAME(l, page_bytes);
-	SAME(l, pages);
-	SAME(l, free);
-	SAME(l, whole);
-	SAME(l, data);
-	SAME(l, header);
-	SAME(l, data_bytes);
-	SAME(l, charged);
-	SAME(l, stranded);
-	SAME(l, stranded_open);
-	SAME(l, open);
-	SAME(l, header_bytes);
-	SAME(l, slot_charged);
-	SAME(l, slot_idle);
-	SAME(l, frags);
-	SAME(l, table_bytes);
 	SAME(layout, lead_bytes);
 	SAME(layout, room_bytes);
 	SAME(layout, slot_bytes);

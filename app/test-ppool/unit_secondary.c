@@ -122,13 +122,16 @@ secondary_account(struct rte_mempool *mp, struct rte_ring *in, struct rte_ring *
 	uint16_t theirs = ppool_account_lookup(ACCOUNT_PRIMARY);
 	struct ppool_account_stats stats;
 	struct rte_mbuf *m[PASSED];
+	uint64_t frags, bytes;
 	uint16_t ours;
 	unsigned int i;
 
 	CHECK(theirs != PPOOL_ACCOUNT_NONE);
 	CHECK(rte_ring_dequeue_bulk(in, (void **)m, PASSED, NULL) == PASSED);
 	CHECK(ppool_account_stats_get(theirs, &stats) == 0);
-	CHECK(stats.frags == PASSED && stats.used == stats.high_water);
+	CHECK(stats.used == stats.high_water);
+	CHECK(ppool_account_frags_get(theirs, &frags, &bytes) == 0);
+	CHECK(frags == PASSED && bytes == stats.used);
 	for (i = 0; i < PASSED; i++)
 		CHECK(ppool_account_of(m[i]) == theirs);
 	rte_pktmbuf_free_bulk(m, third - 1);

@@ -327,7 +327,9 @@ ppool_uncharge_init(struct ppool_uncharge *u)
 
 typedef void ppool_account_cb_t(uint16_t account, const struct ppool_account_stats *stats,
 		void *arg);
-int ppool_accounts_each(ppool_account_cb_t *cb, void *arg);
+void ppool_accounts_each(ppool_account_cb_t *cb, void *arg);
+/* As if frags of that many bytes had been freed. */
+void ppool_account_take_off(uint16_t account, uint64_t bytes);
 void ppool_account_dump_pool(FILE *f, struct ppool *p);
 
 /* ppool_attach.c: whether the pages of a pool are mapped in this process */
