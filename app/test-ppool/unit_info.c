@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include <rte_launch.h>
 #include <rte_malloc.h>
 
 #include "unit.h"
@@ -488,6 +489,112 @@ test_telemetry_pages(void **state)
 	free(text);
 }
 
+/* All who look, while an lcore allocates and frees */
+
+#define HELD 20000u
+#define HELD_LONG 1000000u
+#define ROUNDS 40u
+#define ROUNDS_MAX 4000u
+
+struct traffic {
+	struct ppool_carver *c;
+	uint64_t seed;
+	unsigned int rounds;
+	bool stop;
+};
+
+/* Bursts from a page to several, with pages of headers that come and go. */
+static int
+traffic_run(void *arg)
+{
+	struct traffic *t = arg;
+	struct rte_mbuf *m[600];
+	uint32_t lens[RTE_DIM(m)];
+	unsigned int i, n;
+
+	while (!__atomic_load_n(&t->stop, __ATOMIC_ACQUIRE)) {
+		n = unit_range(&t->seed, 1, RTE_DIM(m));
+		for (i = 0; i < n; i++)
+			lens[i] = unit_range(&t->seed, 1, 200);
+		n = ppool_carve_burst(t->c, m, lens, n);
+		unit_shuffle((void **)m, n, &t->seed);
+		rte_pktmbuf_free_bulk(m, n);
+		__atomic_fetch_add(&t->rounds, 1, __ATOMIC_RELAXED);
+	}
+	return 0;
+}
+
+/* Everybody who looks. Returns whether it was seen that others worked. */
+static bool
+look(struct rte_mempool *mp, uint16_t account, uint64_t held, FILE *f)
+{
+	char *text = ask("/ppool/info", mp->name);
+	uint64_t frags, bytes, approximate = unit_json_uint(text, "approximate");
+	struct ppool_ledger l;
+
+	assert_in_range(approximate, 0, 1);
+	if (approximate != 0)
+		assert_null(strstr(text, "violations"));
+	else
+		assert_int_equal(unit_json_uint(text, "violations"), 0);
+	free(text);
+	free(ask("/ppool/pages", mp->name));
+	assert_int_equal(ppool_ledger_get(mp, &l), 0);
+	assert_true(l.frags >= held && l.charged >= held);
+	/* What nobody touches is counted exactly. */
+	assert_int_equal(ppool_account_frags_get(account, &frags, &bytes), 0);
+	assert_int_equal(frags, held);
+	assert_int_equal(bytes, ppool_account_used(account));
+	assert_true(rte_mempool_avail_count(mp) < mp->size);
+	assert_true(rte_mempool_in_use_count(ppool_frag_pool(mp)) >= held);
+	ppool_dump(f, mp);
+	return approximate != 0;
+}
+
+static void
+test_look_while_busy(void **state)
+{
+	const char *env = getenv("PPFRAG_LONG");
+	const unsigned int held = env != NULL && env[0] == '1' ? HELD_LONG : HELD;
+	struct rte_mempool *mp = unit_pool(held / 40 + 200, 16384, 0, 0);
+	struct ppool_carver *c = unit_carver(mp, 200, 1);
+	struct traffic traffic = { .c = unit_carver(mp, 200, 2), .seed = unit_seed };
+	struct rte_mbuf **m = calloc(held, sizeof(*m));
+	uint16_t account = unit_account(PPOOL_ACCOUNT_UNLIMITED);
+	unsigned int i, n = 0, lcore = rte_get_next_lcore(-1, 1, 0);
+	FILE *f = fopen("/dev/null", "w");
+	char *text;
+
+	(void)state;
+	unit_require(lcore < RTE_MAX_LCORE, "a worker lcore");
+	assert_non_null(m);
+	assert_non_null(f);
+	for (i = 0; i < held; i++) {
+		m[i] = ppool_carve(c, 1);
+		assert_non_null(m[i]);
+		assert_int_equal(ppool_account_charge(account, &m[i], 1), 1);
+	}
+	assert_int_equal(rte_eal_remote_launch(traffic_run, &traffic, lcore), 0);
+	for (i = 0; i < ROUNDS_MAX && (i < ROUNDS || n == 0); i++)
+		n += look(mp, account, held, f);
+	__atomic_store_n(&traffic.stop, true, __ATOMIC_RELEASE);
+	rte_eal_wait_lcore(lcore);
+	fclose(f);
+	assert_true(n > 0 && traffic.rounds > 0);
+
+	/* And what is quiet is told to be exact. */
+	text = ask("/ppool/info", mp->name);
+	assert_int_equal(unit_json_uint(text, "approximate"), 0);
+	assert_int_equal(unit_json_uint(text, "violations"), 0);
+	assert_int_equal(unit_json_uint(text, "frags"), held);
+	free(text);
+	for (i = 0; i < held; i += n) {
+		n = RTE_MIN(held - i, 1000u);
+		rte_pktmbuf_free_bulk(m + i, n);
+	}
+	free(m);
+}
+
 /* Pools that were never split have no data pages; others do not exist. */
 static void
 test_telemetry_others(void **state)
@@ -524,6 +631,7 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(test_count_exact),
 	UNIT_TEST(test_telemetry_info),
 	UNIT_TEST(test_telemetry_pages),
+	UNIT_TEST(test_look_while_busy),
 	UNIT_TEST(test_telemetry_others),
 };
 
