@@ -174,7 +174,7 @@ lane_adopt(struct ppool_carver *c, struct ppool_lane *l)
 	struct ppool *p = c->pool;
 	struct ppool_page *pg;
 
-	rte_spinlock_lock(&p->depot.lock);
+	ppool_depot_lock(p);
 	pg = ppool_park_find(p, c->max_bytes + c->tail_bytes);
 	if (pg != NULL) {
 		l->page = (uint32_t)(pg - p->page);
@@ -185,7 +185,7 @@ lane_adopt(struct ppool_carver *c, struct ppool_lane *l)
 		ppool_unpark(p, pg);
 		ppool_page_adopt(pg, c->owner);
 	}
-	rte_spinlock_unlock(&p->depot.lock);
+	ppool_depot_unlock(p);
 	return pg != NULL;
 }
 
@@ -297,10 +297,10 @@ lane_abandon(struct ppool_carver *c, struct ppool_lane *l)
 	} else {
 		c->frags += l->frags;
 		c->bytes += ppool_lane_bytes(c, l);
-		rte_spinlock_lock(&p->depot.lock);
+		ppool_depot_lock(p);
 		ppool_park(p, pg, l->left + c->tail_bytes);
 		ppool_page_settle(pg, l->frags, 1);
-		rte_spinlock_unlock(&p->depot.lock);
+		ppool_depot_unlock(p);
 	}
 	l->left = 0;
 }

@@ -201,7 +201,7 @@ find_shelves(struct job *j)
 	j->shelf = malloc((n + 1) * sizeof(*j->shelf));
 	if (j->shelf == NULL)
 		return -ENOMEM;
-	rte_spinlock_lock(&j->p->depot.lock);
+	ppool_depot_lock(j->p);
 	for (i = 0; i < p->mp->size; i++) {
 		if (j->site[i].headers == 0)
 			continue;
@@ -210,7 +210,7 @@ find_shelves(struct job *j)
 		s->idle = p->page[i].idle;
 		s->live = p->layout.slots - s->idle;
 	}
-	rte_spinlock_unlock(&j->p->depot.lock);
+	ppool_depot_unlock(j->p);
 	qsort(j->shelf, j->nb_shelves, sizeof(*j->shelf), compare_shelves);
 	return 0;
 }

@@ -240,11 +240,11 @@ refill_shared(struct ppool *p, struct ppool_lcore *lc, void **obj, unsigned int 
 
 	if (lcore_count(lc) + shared_count(p) < n)
 		return -ENOBUFS;
-	rte_spinlock_lock(&p->shared_lock);
+	ppool_shared_lock(p);
 	ppool_lock_owner(&lc->lock);
 	enough = lcore_count(lc) + shared_count(p) >= n;
 	got = enough ? lcore_gather(p, lc, obj, n) : n;
-	rte_spinlock_unlock(&p->shared_lock);
+	ppool_shared_unlock(p);
 	/* What is in the magazine is copied without the shared lock. */
 	lcore_pop(lc, obj + got, n - got);
 	ppool_unlock_owner(&lc->lock);
@@ -257,13 +257,13 @@ refill_other(struct ppool *p, void **obj, unsigned int n)
 {
 	int ret = -ENOBUFS;
 
-	rte_spinlock_lock(&p->shared_lock);
+	ppool_shared_lock(p);
 	loose_provide(p, n);
 	if (p->nb_loose >= n) {
 		loose_pop(p, obj, n);
 		ret = 0;
 	}
-	rte_spinlock_unlock(&p->shared_lock);
+	ppool_shared_unlock(p);
 	return ret;
 }
 
@@ -298,7 +298,7 @@ refill_neighbours(struct ppool *p, struct ppool_lcore *self, void **obj, unsigne
 
 	if (ppool_freelist_count(p) < n)
 		return ret;
-	rte_spinlock_lock(&p->shared_lock);
+	ppool_shared_lock(p);
 	if (self != NULL) {
 		ppool_lock_owner(&self->lock);
 		lcore_loosen(p, self);
@@ -312,7 +312,7 @@ refill_neighbours(struct ppool *p, struct ppool_lcore *self, void **obj, unsigne
 		loose_pop(p, obj, n);
 		ret = 0;
 	}
-	rte_spinlock_unlock(&p->shared_lock);
+	ppool_shared_unlock(p);
 	if (ret == 0)
 		PPOOL_STAT_ADD(p, self, refill_neighbour, 1);
 	return ret;
@@ -368,7 +368,7 @@ lcore_flush(struct ppool *p, struct ppool_lcore *lc)
 {
 	uint32_t half;
 
-	rte_spinlock_lock(&p->shared_lock);
+	ppool_shared_lock(p);
 	ppool_lock_owner(&lc->lock);
 	if (lc->nb_spare != 0) {
 		trade_full(p, lc);
@@ -379,7 +379,7 @@ lcore_flush(struct ppool *p, struct ppool_lcore *lc)
 	}
 	PPOOL_COUNT(lc->stats.flush_shared, 1);
 	ppool_unlock_owner(&lc->lock);
-	rte_spinlock_unlock(&p->shared_lock);
+	ppool_shared_unlock(p);
 }
 
 static __rte_noinline void
@@ -389,9 +389,9 @@ freelist_put_slow(struct ppool *p, struct ppool_lcore *lc, void * const *obj, un
 
 	/* More than an lcore may keep is not even tried. */
 	if (unlikely(lc == NULL || (n > lc->max_pages && lc->max_pages < PPOOL_LCORE_PAGES))) {
-		rte_spinlock_lock(&p->shared_lock);
+		ppool_shared_lock(p);
 		loose_push(p, obj, n);
-		rte_spinlock_unlock(&p->shared_lock);
+		ppool_shared_unlock(p);
 		return;
 	}
 	for (k = lcore_put(lc, obj, n); k < n; k += lcore_put(lc, obj + k, n - k))

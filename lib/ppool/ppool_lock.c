@@ -58,6 +58,7 @@ ppool_lock_owner_wait(struct ppool_lock *lock)
 bool
 ppool_lock_visitor(struct ppool_lock *lock)
 {
+	ppool_debug_lock();
 	if (!lock->plain && !registered)
 		return false;
 	rte_spinlock_lock(&lock->visitor);

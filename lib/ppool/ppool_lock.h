@@ -25,6 +25,8 @@
 #include <rte_common.h>
 #include <rte_spinlock.h>
 
+#include "ppool_debug.h"
+
 /*
  * A thread sanitizer sees what is built with it, DPDK is not: here it is told of the order that
  * DPDK's own locks and counts make.
@@ -75,6 +77,7 @@ void ppool_lock_owner_wait(struct ppool_lock *lock);
 static inline void
 ppool_lock_owner(struct ppool_lock *lock)
 {
+	ppool_debug_lock();
 	__atomic_store_n(&lock->busy, 1, __ATOMIC_RELAXED);
 	/* The visitor's membarrier() makes this order visible; the compiler must keep it. */
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
@@ -99,6 +102,7 @@ ppool_unlock_owner(struct ppool_lock *lock)
 static inline bool
 ppool_trylock_owner(struct ppool_lock *lock)
 {
+	ppool_debug_lock();
 	__atomic_store_n(&lock->busy, 1, __ATOMIC_RELAXED);
 	/* As in ppool_lock_owner(). */
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);

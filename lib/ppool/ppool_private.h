@@ -144,6 +144,34 @@ ppool_owner_id(void)
 	return rte_lcore_id() + 1;
 }
 
+/* The locks that allocation takes, besides those of lcores. */
+
+static inline void
+ppool_depot_lock(struct ppool *p)
+{
+	ppool_debug_lock();
+	rte_spinlock_lock(&p->depot.lock);
+}
+
+static inline void
+ppool_depot_unlock(struct ppool *p)
+{
+	rte_spinlock_unlock(&p->depot.lock);
+}
+
+static inline void
+ppool_shared_lock(struct ppool *p)
+{
+	ppool_debug_lock();
+	rte_spinlock_lock(&p->shared_lock);
+}
+
+static inline void
+ppool_shared_unlock(struct ppool *p)
+{
+	rte_spinlock_unlock(&p->shared_lock);
+}
+
 /* ppool_freelist.c */
 struct ppool_lcore *ppool_lcore_create(struct ppool *p, unsigned int id);
 

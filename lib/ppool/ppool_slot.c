@@ -157,9 +157,9 @@ void
 ppool_slots_add_page(struct ppool *p, void *obj)
 {
 	ppool_debug_pages_out(p, &obj, 1, PPOOL_DEBUG_HEADER);
-	rte_spinlock_lock(&p->depot.lock);
+	ppool_depot_lock(p);
 	depot_add_page(p, ppool_page_of(p, obj));
-	rte_spinlock_unlock(&p->depot.lock);
+	ppool_depot_unlock(p);
 	__atomic_fetch_add(&p->stats.header_page_get, 1, __ATOMIC_RELAXED);
 }
 
@@ -200,18 +200,18 @@ ppool_depot_release(struct ppool *p, unsigned int keep)
 unsigned int
 ppool_depot_pop(struct ppool *p, struct rte_mbuf **m, unsigned int n)
 {
-	rte_spinlock_lock(&p->depot.lock);
+	ppool_depot_lock(p);
 	n = depot_pop(p, m, n);
-	rte_spinlock_unlock(&p->depot.lock);
+	ppool_depot_unlock(p);
 	return n;
 }
 
 unsigned int
 ppool_depot_pop_from(struct ppool *p, uint32_t page, struct rte_mbuf **m, unsigned int n)
 {
-	rte_spinlock_lock(&p->depot.lock);
+	ppool_depot_lock(p);
 	n = depot_pop_from(p, &p->page[page], m, n);
-	rte_spinlock_unlock(&p->depot.lock);
+	ppool_depot_unlock(p);
 	ppool_debug_headers_out(p, m, n);
 	return n;
 }
@@ -223,14 +223,14 @@ ppool_depot_push(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
 	struct ppool_page *pg;
 	unsigned int i;
 
-	rte_spinlock_lock(&d->lock);
+	ppool_depot_lock(p);
 	for (i = 0; i < n; i++) {
 		pg = depot_push(p, m[i]);
 		if (pg->idle == p->layout.slots &&
 				d->nb_idle_pages > ppool_carvers_count(p) + PPOOL_IDLE_PAGES)
 			depot_page_home(p, pg);
 	}
-	rte_spinlock_unlock(&d->lock);
+	ppool_depot_unlock(p);
 }
 
 /* Move the idle slots of an lcore to the depot. */

@@ -43,14 +43,14 @@ ppool_reclaim(struct ppool *p, bool force)
 	if (!force && __atomic_load_n(&p->depot.reclaim_mark, __ATOMIC_RELAXED) == freed)
 		return false;
 	ppool_slots_flush_all(p);
-	rte_spinlock_lock(&p->depot.lock);
+	ppool_depot_lock(p);
 	/* Header pages in use serve the carvers, too. */
 	n = p->depot.nb_header_pages - p->depot.nb_idle_pages;
 	n = ppool_depot_release(p, carvers - RTE_MIN(n, carvers));
 	n += ppool_park_release(p);
 	if (n == 0)
 		__atomic_store_n(&p->depot.reclaim_mark, freed, __ATOMIC_RELAXED);
-	rte_spinlock_unlock(&p->depot.lock);
+	ppool_depot_unlock(p);
 	return n > 0;
 }
 
