@@ -580,6 +580,46 @@ test_busy(void **state)
 	rte_pktmbuf_free(m[1]);
 }
 
+/* A pool that is freed too early takes its frags along, not the budgets of those who held them. */
+static void
+test_pool_freed(void **state)
+{
+	struct fixture f = make_fixture();
+	struct rte_mempool *mp = rte_pktmbuf_pool_create_by_ops(unit_name(), 300, 0, 0, 4096,
+			SOCKET_ID_ANY, PPOOL_OPS_NAME);
+	uint16_t a = unit_account(PPOOL_ACCOUNT_UNLIMITED);
+	uint16_t b = unit_account(PPOOL_ACCOUNT_UNLIMITED);
+	struct rte_mbuf *mono[N], *m[10];
+	char *text = NULL, words[64];
+	size_t size = 0;
+	uint64_t bytes;
+	FILE *log;
+
+	(void)state;
+	assert_non_null(mp);
+	assert_int_equal(rte_pktmbuf_alloc_bulk(ppool_frag_pool(mp), mono, N), 0);
+	bytes = truesizes(mono, N);
+	make_mbufs(&f, m, RTE_DIM(m));
+	assert_int_equal(ppool_account_charge(a, mono, N / 2), N / 2);
+	assert_int_equal(ppool_account_charge(b, mono + N / 2, N / 2), N / 2);
+	assert_int_equal(ppool_account_charge(b, m, RTE_DIM(m)), RTE_DIM(m));
+	assert_int_equal(ppool_account_free(a), -EBUSY);
+
+	log = open_memstream(&text, &size);
+	assert_non_null(log);
+	rte_openlog_stream(log);
+	rte_mempool_free(mp);
+	rte_openlog_stream(NULL);
+	fclose(log);
+	snprintf(words, sizeof(words), "%" PRIu64 " bytes are taken off", bytes);
+	if (strstr(text, words) == NULL)
+		fail_msg("no '%s' in '%s'", words, text);
+	free(text);
+	assert_used(a, 0);
+	assert_used(b, truesizes(m, RTE_DIM(m)));
+	rte_pktmbuf_free_bulk(m, RTE_DIM(m));
+}
+
 /* A burst whose frags belong to many accounts, and to none. */
 static void
 test_many_accounts(void **state)
@@ -1117,6 +1157,7 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(test_foreign),
 	UNIT_TEST(test_move),
 	UNIT_TEST(test_busy),
+	UNIT_TEST(test_pool_freed),
 	UNIT_TEST(test_many_accounts),
 	UNIT_TEST(test_free_elsewhere),
 	UNIT_TEST(test_threads),

@@ -7,11 +7,17 @@
  * of a frag pool is the struct ppool it belongs to; a page pool has none.
  */
 
+/* For rte_mempool_event_callback_register(). */
+#define ALLOW_INTERNAL_API
+
 #include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
 
 #include <rte_errno.h>
 #include <rte_malloc.h>
 
+#include "inspect/accounts.h"
 #include "ppool_freelist.h"
 
 #define PPOOL_MAGIC UINT64_C(0x70706f6f6c2e3031)
@@ -28,6 +34,43 @@ count_whole(struct ppool *p, int64_t n)
 		lc->whole += n;
 	else
 		__atomic_fetch_add(&p->whole, n, __ATOMIC_RELAXED);
+}
+
+/* What is still charged to accounts will not be freed any more. */
+static void
+charges_take_off(struct ppool *p)
+{
+	struct ppool_account_frags *sum = calloc(1, sizeof(*sum));
+	uint16_t id;
+
+	if (sum == NULL)
+		return;
+	ppool_frags_add(p, sum);
+	for (id = 1; id < PPOOL_ACCOUNTS_MAX; id++) {
+		ppool_account_take_off(id, sum->bytes[id]);
+		p->taken_off += sum->bytes[id];
+	}
+	free(sum);
+}
+
+/* ppfrag_free() is too late for what lies in pages: their memory is freed before. */
+static void
+mempool_event(enum rte_mempool_event event, struct rte_mempool *mp, void *arg)
+{
+	RTE_SET_USED(arg);
+	if (event == RTE_MEMPOOL_EVENT_DESTROY && ppool_is_page_pool(mp))
+		charges_take_off(ppool_of(mp));
+}
+
+/* In every process that makes pools. */
+static void
+mempool_events_register(const struct rte_mempool *mp)
+{
+	if (rte_mempool_event_callback_register(mempool_event, NULL) != 0 && rte_errno != EEXIST)
+		PPOOL_LOG(WARNING,
+				"mempool %s: what is charged to accounts when it is freed will "
+				"stay charged: %s",
+				mp->name, rte_strerror(rte_errno));
 }
 
 static int
@@ -58,6 +101,7 @@ alloc_page_pool(struct rte_mempool *mp)
 		return -ENOMEM;
 	}
 	mp->pool_data = p;
+	mempool_events_register(mp);
 	/* Others create theirs when they first use the pool. */
 	RTE_LCORE_FOREACH(id)
 		ppool_lcore_create(p, id);
@@ -97,8 +141,9 @@ ppfrag_free(struct rte_mempool *mp)
 		if (live != 0)
 			PPOOL_LOG(WARNING,
 					"mempool %s freed while %" PRIu64 " of its frags are in "
-					"use",
-					mp->name, live);
+					"use; %" PRIu64 " bytes are taken off the accounts they "
+					"were charged to",
+					mp->name, live, p->taken_off);
 		rte_mempool_free(p->frag_mp);
 	}
 	ppool_freelist_fini(p);

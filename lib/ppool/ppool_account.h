@@ -17,6 +17,7 @@
  * Functions that take several packets stop at the first one they have to leave as it is, and
  * return how many they have dealt with.
  *
+ * - Frags whose pool is freed before them are uncharged with it, and a warning is logged.
  * - An mbuf belongs to one account at most. Charging it again to the same account changes nothing;
  *   charging it to another one is refused: move it.
  * - A clone or an indirect mbuf is charged with its own object. The data stays charged with the

@@ -129,6 +129,7 @@ struct ppool {
 	/* No allocation takes this lock: it is for set-up, and for those who only look. */
 	rte_spinlock_t carvers_lock __rte_cache_aligned;
 	struct ppool_carver *carvers;
+	uint64_t taken_off; /* bytes that accounts got back because the pool is freed */
 } __rte_cache_aligned;
 
 static inline uint32_t
