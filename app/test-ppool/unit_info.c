@@ -7,6 +7,8 @@
 #include <rte_launch.h>
 #include <rte_malloc.h>
 
+#include <ppool_create.h>
+
 #include "unit.h"
 
 /* What a pool tells about itself. */
@@ -372,6 +374,104 @@ test_count_exact(void **state)
 	assert_avail(mp, 30);
 }
 
+/* Another process may have mempool drivers in another order */
+
+/* What is logged while a mempool is used that says to have other ops. */
+struct renumbered {
+	struct rte_mempool *mp;
+	int32_t ops_index;
+	char *text;
+	size_t size;
+	FILE *log;
+};
+
+static void
+renumber(struct renumbered *r, struct rte_mempool *mp, int32_t ops_index)
+{
+	r->mp = mp;
+	r->ops_index = mp->ops_index;
+	r->log = open_memstream(&r->text, &r->size);
+	assert_non_null(r->log);
+	rte_openlog_stream(r->log);
+	mp->ops_index = ops_index;
+}
+
+/* One message, which names the pool, both numbers and the remedy. */
+static void
+renumber_end(struct renumbered *r, int32_t ours)
+{
+	char words[3][64];
+	unsigned int i;
+	const char *at;
+
+	snprintf(words[0], sizeof(words[0]), "mempool %s ", r->mp->name);
+	snprintf(words[1], sizeof(words[1]), "ops number %d,", r->mp->ops_index);
+	snprintf(words[2], sizeof(words[2]), "ppfrag is number %d,", ours);
+	r->mp->ops_index = r->ops_index;
+	rte_openlog_stream(NULL);
+	fclose(r->log);
+	for (i = 0; i < RTE_DIM(words); i++)
+		if (strstr(r->text, words[i]) == NULL)
+			fail_msg("no '%s' in '%s'", words[i], r->text);
+	at = strstr(r->text, "LD_PRELOAD");
+	assert_non_null(at);
+	assert_null(strstr(at + 1, "LD_PRELOAD"));
+	free(r->text);
+}
+
+/* Our functions are called with another driver's pool. */
+static void
+test_ops_of_others(void **state)
+{
+	struct rte_mempool *stock = unit_stock_pool(63, 512), *mp = unit_pool(15, 2176, 0, 0);
+	struct ppool_ledger l;
+	struct ppool_stats s;
+	struct renumbered r;
+	unsigned int avail;
+	bool is_page_pool;
+
+	(void)state;
+	renumber(&r, stock, mp->ops_index);
+	avail = rte_mempool_avail_count(stock);
+	is_page_pool = ppool_is_page_pool(stock);
+	rte_errno = 0;
+	assert_null(ppool_frag_pool(stock));
+	assert_int_equal(rte_errno, ENOTSUP);
+	assert_int_equal(ppool_ledger_get(stock, &l), -ENOTSUP);
+	assert_int_equal(ppool_check(stock, NULL), -ENOTSUP);
+	assert_int_equal(ppool_stats_get(stock, &s), -ENOTSUP);
+	renumber_end(&r, mp->ops_index);
+	assert_int_equal(avail, 0);
+	assert_false(is_page_pool);
+	assert_true(rte_mempool_full(stock));
+}
+
+/* A pool of ours has a number that is another driver's here. */
+static void
+test_ops_of_ours(void **state)
+{
+	struct rte_mempool *stock = unit_stock_pool(63, 512), *mp = unit_pool(15, 2176, 0, 0);
+	const int32_t ours = mp->ops_index;
+	struct renumbered r;
+	char *text;
+
+	(void)state;
+	text = unit_telemetry("/ppool/list");
+	unit_require(text != NULL, "telemetry");
+	assert_non_null(strstr(text, mp->name));
+	free(text);
+	renumber(&r, mp, stock->ops_index);
+	rte_errno = 0;
+	assert_null(ppool_frag_pool(mp));
+	assert_int_equal(rte_errno, ENOTSUP);
+	assert_int_equal(ppool_attach(mp), -ENOTSUP);
+	text = unit_telemetry("/ppool/list");
+	renumber_end(&r, ours);
+	assert_non_null(text);
+	assert_null(strstr(text, mp->name));
+	free(text);
+}
+
 /* Telemetry */
 
 static char *
@@ -665,6 +765,8 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(test_mempool_functions),
 	UNIT_TEST(test_count_reads_only),
 	UNIT_TEST(test_count_exact),
+	UNIT_TEST(test_ops_of_others),
+	UNIT_TEST(test_ops_of_ours),
 	UNIT_TEST(test_telemetry_info),
 	UNIT_TEST(test_telemetry_pages),
 	UNIT_TEST(test_look_while_busy),

@@ -20,8 +20,6 @@
 #include "inspect/accounts.h"
 #include "ppool_freelist.h"
 
-#define PPOOL_MAGIC UINT64_C(0x70706f6f6c2e3031)
-
 RTE_LOG_REGISTER_DEFAULT(ppool_logtype, NOTICE);
 
 /* Ordinary objects that left the pool or came back. */
@@ -130,7 +128,7 @@ ppfrag_free(struct rte_mempool *mp)
 	struct ppool *p = ppool_of(mp);
 	uint64_t live;
 
-	if (p == NULL)
+	if (p == NULL || !ppool_role_check(mp))
 		return;
 	if (ppool_is_frag_role(mp)) {
 		p->frag_mp = NULL;
@@ -164,6 +162,8 @@ enqueue_slow(struct rte_mempool *mp, void * const *obj, unsigned int n)
 {
 	struct ppool *p = ppool_of(mp);
 
+	if (unlikely(!ppool_role_check(mp)))
+		return 0;
 	ppool_debug_pages_in(p, obj, n, PPOOL_DEBUG_WHOLE);
 	ppool_freelist_put(p, obj, n);
 	count_whole(p, -(int64_t)n);
@@ -198,6 +198,8 @@ dequeue_slow(struct rte_mempool *mp, void **obj, unsigned int n)
 
 	if (ppool_is_frag_role(mp))
 		return ppool_frag_alloc_bulk(p, (struct rte_mbuf **)obj, n);
+	if (unlikely(!ppool_role_check(mp)))
+		return -ENOTSUP;
 	ret = ppool_pages_get(p, obj, n);
 	if (likely(ret == 0)) {
 		ppool_debug_pages_out(p, obj, n, PPOOL_DEBUG_WHOLE);
@@ -230,6 +232,8 @@ ppfrag_get_count(const struct rte_mempool *mp)
 	const struct ppool *p = ppool_of(mp);
 	uint64_t used;
 
+	if (unlikely(p == NULL || !ppool_role_check(mp)))
+		return 0;
 	if (!ppool_is_frag_role(mp))
 		return ppool_freelist_count(p) + ppool_idle_count(p);
 	used = ppool_slots_used(p);

@@ -216,7 +216,7 @@ ppool_is_mapped(const struct ppool *p)
 int
 ppool_attach(struct rte_mempool *mp)
 {
-	const struct ppool *p = ppool_from_mempool(mp);
+	const struct ppool *p = ppool_find(mp);
 	int ret = 0;
 
 	if (p == NULL)
@@ -233,7 +233,7 @@ ppool_attach(struct rte_mempool *mp)
 int
 ppool_detach(struct rte_mempool *mp)
 {
-	const struct ppool *p = ppool_from_mempool(mp);
+	const struct ppool *p = ppool_find(mp);
 	struct attached *a;
 
 	if (p == NULL)

@@ -343,7 +343,7 @@ ppool_region_populate(struct ppool_region *r, struct rte_mempool *mp)
 static struct ppool_region *
 region_of(const struct rte_mempool *mp)
 {
-	const struct ppool *p = ppool_from_mempool(mp);
+	const struct ppool *p = ppool_find(mp);
 	const struct rte_mempool_memhdr *chunk;
 
 	if (p == NULL || rte_eal_process_type() != RTE_PROC_PRIMARY)

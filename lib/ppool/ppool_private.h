@@ -101,8 +101,10 @@ struct ppool_depot {
 	uint64_t reclaim_mark; /* frags freed when the last reclaim found nothing */
 };
 
+#define PPOOL_MAGIC UINT64_C(0x70706f6f6c2e3031)
+
 struct ppool {
-	uint64_t magic;
+	uint64_t magic; /* PPOOL_MAGIC from the pool's creation to its end */
 	struct rte_mempool *mp;
 	struct rte_mempool *frag_mp; /* NULL until the pool is first split */
 	struct ppool_page *page;     /* page table, likewise */
@@ -241,14 +243,30 @@ ppool_page_of(const struct ppool *p, void *obj)
 /* The function by which a process recognises our ops in its table. Set by mempool_ppfrag.c. */
 void ppool_role_set_ops(rte_mempool_enqueue_t enqueue);
 bool ppool_has_our_ops(const struct rte_mempool *mp);
-/* The pool behind a page pool or a frag pool, NULL where mp is neither. */
+/* The pool behind a page pool or a frag pool, NULL where mp is neither. Believes the ops. */
 struct ppool *ppool_from_mempool(const struct rte_mempool *mp);
+/*
+ * The same for set-up and for tools, which looks at the pool, too: where the ops of this process are
+ * in another order than those of the process that made mp, it logs that and returns NULL.
+ */
+struct ppool *ppool_find(const struct rte_mempool *mp);
+void ppool_role_mismatch(const struct rte_mempool *mp);
 
 /* Of a mempool with our ops. */
 static inline struct ppool *
 ppool_of(const struct rte_mempool *mp)
 {
 	return mp->pool_data;
+}
+
+/* Whether a mempool that our ops are called with is a pool of ours. Logs where it is not. */
+static inline bool
+ppool_role_check(const struct rte_mempool *mp)
+{
+	if (likely(ppool_of(mp)->magic == PPOOL_MAGIC))
+		return true;
+	ppool_role_mismatch(mp);
+	return false;
 }
 
 static inline bool

@@ -68,7 +68,7 @@ carver_stats_add(struct ppool_stats *sum, const struct ppool_carver *c)
 int
 ppool_stats_get(struct rte_mempool *mp, struct ppool_stats *stats)
 {
-	struct ppool *p = ppool_from_mempool(mp);
+	struct ppool *p = ppool_find(mp);
 	const struct ppool_carver *c;
 	unsigned int id;
 

@@ -46,7 +46,7 @@ dump_ledger(FILE *f, const struct ppool_ledger *l)
 void
 ppool_dump(FILE *f, struct rte_mempool *mp)
 {
-	struct ppool *p = ppool_from_mempool(mp);
+	struct ppool *p = ppool_find(mp);
 	struct ppool_ledger l;
 	struct ppool_stats s;
 	int ret;

@@ -290,7 +290,7 @@ can_walk(const struct ppool *p)
 int
 ppool_ledger_get(struct rte_mempool *mp, struct ppool_ledger *ledger)
 {
-	struct audit a = { .p = ppool_from_mempool(mp), .l = ledger };
+	struct audit a = { .p = ppool_find(mp), .l = ledger };
 
 	if (a.p == NULL)
 		return -ENOTSUP;
@@ -395,7 +395,7 @@ ppool_audit(struct ppool *p, struct ppool_ledger *l, FILE *f)
 int
 ppool_check(struct rte_mempool *mp, FILE *f)
 {
-	struct ppool *p = ppool_from_mempool(mp);
+	struct ppool *p = ppool_find(mp);
 	struct ppool_ledger ledger;
 
 	return p == NULL ? -ENOTSUP : ppool_audit(p, &ledger, f);

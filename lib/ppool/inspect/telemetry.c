@@ -18,7 +18,7 @@
 static void
 list_pool(struct rte_mempool *mp, void *arg)
 {
-	if (ppool_is_page_pool(mp))
+	if (ppool_find(mp) != NULL && !ppool_is_frag_role(mp))
 		rte_tel_data_add_array_string(arg, mp->name);
 }
 
@@ -213,7 +213,7 @@ static int
 tell(const char *params, struct rte_tel_data *d, int (*f)(struct ppool *p, struct rte_tel_data *d))
 {
 	struct rte_mempool *mp = params == NULL ? NULL : rte_mempool_lookup(params);
-	struct ppool *p = mp == NULL ? NULL : ppool_from_mempool(mp);
+	struct ppool *p = mp == NULL ? NULL : ppool_find(mp);
 
 	if (p == NULL || ppool_attach(mp) != 0)
 		return -EINVAL;
