@@ -95,6 +95,17 @@ stats_of(uint16_t account)
 	return stats;
 }
 
+/* By a walk. */
+static uint64_t
+frags_of(uint16_t account)
+{
+	uint64_t frags, bytes;
+
+	assert_int_equal(ppool_account_frags_get(account, &frags, &bytes), 0);
+	assert_int_equal(bytes, stats_of(account).used - stats_of(account).foreign);
+	return frags;
+}
+
 /* What is used, with the books of all accounts checked. */
 static void
 assert_used(uint16_t account, uint64_t bytes)
@@ -227,7 +238,7 @@ test_exact(void **state)
 	s = stats_of(account);
 	assert_int_equal(s.limit, PPOOL_ACCOUNT_UNLIMITED);
 	assert_int_equal(s.high_water, sum);
-	assert_int_equal(s.frags, N - 100);
+	assert_int_equal(frags_of(account), N - 100);
 	assert_int_equal(s.refusals, 0);
 	assert_int_equal(s.foreign, 0);
 	rte_pktmbuf_free_bulk(m + 100, N - 100);
@@ -485,7 +496,7 @@ test_foreign(void **state)
 	assert_int_equal(ppool_account_charge(account, m, 6), 6);
 	assert_used(account, sum);
 	assert_int_equal(stats_of(account).foreign, sum - frags);
-	assert_int_equal(stats_of(account).frags, 4);
+	assert_int_equal(frags_of(account), 4);
 	assert_int_equal(ppool_account_of(m[2]), PPOOL_ACCOUNT_NONE);
 	assert_int_equal(ppool_account_charge(account, m + 3, 1), 0);
 	assert_int_equal(stats_of(account).refusals, 1);
@@ -567,6 +578,46 @@ test_busy(void **state)
 	assert_int_equal(ppool_account_free(account), -EBUSY);
 	assert_int_equal(ppool_account_uncharge(account, m + 1, 1), 1);
 	rte_pktmbuf_free(m[1]);
+}
+
+/* A pool that is freed too early takes its frags along, not the budgets of those who held them. */
+static void
+test_pool_freed(void **state)
+{
+	struct fixture f = make_fixture();
+	struct rte_mempool *mp = rte_pktmbuf_pool_create_by_ops(unit_name(), 300, 0, 0, 4096,
+			SOCKET_ID_ANY, PPOOL_OPS_NAME);
+	uint16_t a = unit_account(PPOOL_ACCOUNT_UNLIMITED);
+	uint16_t b = unit_account(PPOOL_ACCOUNT_UNLIMITED);
+	struct rte_mbuf *mono[N], *m[10];
+	char *text = NULL, words[64];
+	size_t size = 0;
+	uint64_t bytes;
+	FILE *log;
+
+	(void)state;
+	assert_non_null(mp);
+	assert_int_equal(rte_pktmbuf_alloc_bulk(ppool_frag_pool(mp), mono, N), 0);
+	bytes = truesizes(mono, N);
+	make_mbufs(&f, m, RTE_DIM(m));
+	assert_int_equal(ppool_account_charge(a, mono, N / 2), N / 2);
+	assert_int_equal(ppool_account_charge(b, mono + N / 2, N / 2), N / 2);
+	assert_int_equal(ppool_account_charge(b, m, RTE_DIM(m)), RTE_DIM(m));
+	assert_int_equal(ppool_account_free(a), -EBUSY);
+
+	log = open_memstream(&text, &size);
+	assert_non_null(log);
+	rte_openlog_stream(log);
+	rte_mempool_free(mp);
+	rte_openlog_stream(NULL);
+	fclose(log);
+	snprintf(words, sizeof(words), "%" PRIu64 " bytes are taken off", bytes);
+	if (strstr(text, words) == NULL)
+		fail_msg("no '%s' in '%s'", words, text);
+	free(text);
+	assert_used(a, 0);
+	assert_used(b, truesizes(m, RTE_DIM(m)));
+	rte_pktmbuf_free_bulk(m, RTE_DIM(m));
 }
 
 /* A burst whose frags belong to many accounts, and to none. */
@@ -1017,6 +1068,7 @@ test_dump(void **state)
 	text = dump_of(NULL);
 	assert_non_null(strstr(text, ppool_account_name(account)));
 	assert_non_null(strstr(text, "high_water"));
+	assert_non_null(strstr(text, "frags              1\n"));
 	free(text);
 	rte_pktmbuf_free(m);
 }
@@ -1106,6 +1158,7 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(test_foreign),
 	UNIT_TEST(test_move),
 	UNIT_TEST(test_busy),
+	UNIT_TEST(test_pool_freed),
 	UNIT_TEST(test_many_accounts),
 	UNIT_TEST(test_free_elsewhere),
 	UNIT_TEST(test_threads),

@@ -696,6 +696,51 @@ test_panic(void **state)
 	assert_named("double free of mbuf ", m);
 }
 
+/* Whoever looks at all pages, must not make others wait */
+
+/* What is written to the file is not of interest, but when. */
+static ssize_t
+allocate_at_write(void *cookie, const char *text, size_t size)
+{
+	struct rte_mempool *mp = cookie;
+	void *obj;
+
+	(void)text;
+	assert_int_equal(rte_mempool_get(mp, &obj), 0);
+	rte_mempool_put(mp, obj);
+	return (ssize_t)size;
+}
+
+/* The check of the ledger explains what it finds while it walks. */
+static void
+test_lock_in_walk(void **state)
+{
+	const cookie_io_functions_t io = { .write = allocate_at_write };
+	struct rte_mempool *mp = debug_pool();
+	struct ppool_carver *c = unit_carver(mp, 1500, 1);
+	struct rte_mbuf *m = carve(c, 100);
+	struct ppool_frag *frag = (struct ppool_frag *)m->shinfo;
+	uint32_t page = frag->page;
+	FILE *f = fopencookie(mp, "w", io);
+
+	(void)state;
+	assert_non_null(f);
+	setvbuf(f, NULL, _IONBF, 0);
+	said[0] = '\0';
+	frag->page = mp->size;
+	ppool_debug_set_handler(note, NULL);
+	assert_true(ppool_check(mp, f) > 0);
+	ppool_debug_set_handler(NULL, NULL);
+	frag->page = page;
+	fclose(f);
+	assert_said("a lock that allocation needs is taken by");
+	assert_pool("", mp);
+	assert_who("", (int)rte_gettid());
+	/* Without such a walk it may be taken. */
+	assert_int_equal(ppool_check(mp, stderr), 0);
+	rte_pktmbuf_free(m);
+}
+
 static const struct CMUnitTest tests[] = {
 	UNIT_TEST(test_double_free),
 	UNIT_TEST(test_free_foreign),
@@ -713,6 +758,7 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(test_commit_elsewhere),
 	UNIT_TEST(test_two_threads),
 	UNIT_TEST(test_panic),
+	UNIT_TEST(test_lock_in_walk),
 };
 
 UNIT_SUITE(debug, "a debug build of the library names those who misuse it", tests);

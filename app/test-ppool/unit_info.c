@@ -4,6 +4,11 @@
 
 #include <stdlib.h>
 
+#include <rte_launch.h>
+#include <rte_malloc.h>
+
+#include <ppool_create.h>
+
 #include "unit.h"
 
 /* What a pool tells about itself. */
@@ -234,6 +239,239 @@ test_mempool_functions(void **state)
 	rte_pktmbuf_free_bulk(m, RTE_DIM(m));
 }
 
+/* Looking changes nothing */
+
+/* The part of a pool that all processes share: what anybody does to the pool, changes it. */
+struct snapshot {
+	struct ppool_stats stats;
+	size_t size;
+	void *copy;
+};
+
+static struct snapshot
+snapshot_take(struct rte_mempool *mp)
+{
+	struct snapshot s = { .stats = unit_stats(mp) };
+
+	assert_int_equal(rte_malloc_validate(mp->pool_data, &s.size), 0);
+	s.copy = malloc(s.size);
+	assert_non_null(s.copy);
+	memcpy(s.copy, mp->pool_data, s.size);
+	return s;
+}
+
+static void
+snapshot_assert(struct snapshot *s, struct rte_mempool *mp)
+{
+	struct ppool_stats stats = unit_stats(mp);
+
+	assert_memory_equal(&stats, &s->stats, sizeof(stats));
+	assert_memory_equal(mp->pool_data, s->copy, s->size);
+	free(s->copy);
+}
+
+struct half {
+	struct rte_mbuf **m;
+	unsigned int n;
+};
+
+static int
+free_half(void *arg)
+{
+	struct half *half = arg;
+
+	rte_pktmbuf_free_bulk(half->m, half->n);
+	return 0;
+}
+
+/* Idle slots wait with two lcores and in the depot, pages with all of their slots among them. */
+static void
+test_count_reads_only(void **state)
+{
+	struct rte_mempool *mp = unit_pool(300, 4096, 0, 0);
+	struct rte_mempool *frag_pool = ppool_frag_pool(mp);
+	struct ppool_carver *c = unit_carver(mp, 100, 1);
+	struct rte_mbuf *m[1000];
+	struct half half = { m + 1, 499 };
+	struct snapshot s;
+	unsigned int i, avail;
+
+	(void)state;
+	unit_require(unit_workers() > 0, "a worker lcore");
+	for (i = 0; i < RTE_DIM(m); i++) {
+		m[i] = ppool_carve(c, 100);
+		assert_non_null(m[i]);
+	}
+	unit_carver_free(c);
+	assert_int_equal(unit_on_lcore(0, free_half, &half), 0);
+	half = (struct half){ m + 500, 500 };
+	free_half(&half);
+	s = snapshot_take(mp);
+	avail = rte_mempool_avail_count(mp);
+	assert_int_equal(rte_mempool_avail_count(mp), avail);
+	assert_int_equal(rte_mempool_in_use_count(frag_pool), 1);
+	assert_false(rte_mempool_full(mp));
+	snapshot_assert(&s, mp);
+
+	rte_pktmbuf_free(m[0]);
+	s = snapshot_take(mp);
+	assert_true(rte_mempool_full(mp));
+	assert_true(rte_mempool_full(frag_pool));
+	snapshot_assert(&s, mp);
+}
+
+/* As many objects as can be got. */
+static void
+assert_avail(struct rte_mempool *mp, unsigned int avail)
+{
+	void *obj[100];
+	unsigned int n;
+
+	assert_int_equal(rte_mempool_avail_count(mp), avail);
+	for (n = 0; n < RTE_DIM(obj) && rte_mempool_get(mp, &obj[n]) == 0; n++)
+		;
+	assert_int_equal(n, avail);
+	assert_int_equal(rte_mempool_avail_count(mp), 0);
+	unit_put_bulk(mp, obj, n);
+	assert_int_equal(rte_mempool_avail_count(mp), avail);
+}
+
+/* What carvers keep for themselves is in use, what they left behind is not. */
+static void
+test_count_exact(void **state)
+{
+	struct rte_mempool *mp = unit_pool(30, 4096, 0, 0);
+	struct ppool_carver *a = unit_carver(mp, 500, 1), *b = unit_carver(mp, 500, 1);
+	struct ppool_carver *c = unit_carver(mp, 500, 1);
+	struct rte_mbuf *m[3];
+	struct ppool_buf buf;
+
+	(void)state;
+	/* Each keeps a slot of the same page. */
+	assert_avail(mp, 29);
+	unit_carver_free(c);
+	assert_avail(mp, 29);
+	/* The pages that two of them fill, with headers that lie together. */
+	assert_int_equal(ppool_headers_get(a, m, 2), 2);
+	assert_int_equal(ppool_reserve(a, 0, &buf), 0);
+	ppool_commit(a, 0, m[0], 10);
+	assert_int_equal(ppool_reserve(b, 0, &buf), 0);
+	ppool_commit(b, 0, m[1], 10);
+	assert_int_equal(rte_mempool_in_use_count(ppool_frag_pool(mp)), 2);
+	assert_avail(mp, 27);
+	/* Parked, with a frag, then without, while another frag is in use. */
+	unit_carver_free(b);
+	assert_int_equal(rte_mempool_avail_count(mp), 27);
+	rte_pktmbuf_free(m[1]);
+	assert_avail(mp, 28);
+	m[2] = rte_pktmbuf_alloc(ppool_frag_pool(mp));
+	assert_avail(mp, 27);
+	rte_pktmbuf_free(m[2]);
+	rte_pktmbuf_free(m[0]);
+	assert_int_equal(rte_mempool_in_use_count(ppool_frag_pool(mp)), 0);
+	assert_avail(mp, 28);
+	unit_carver_free(a);
+	assert_avail(mp, 30);
+}
+
+/* Another process may have mempool drivers in another order */
+
+/* What is logged while a mempool is used that says to have other ops. */
+struct renumbered {
+	struct rte_mempool *mp;
+	int32_t ops_index;
+	char *text;
+	size_t size;
+	FILE *log;
+};
+
+static void
+renumber(struct renumbered *r, struct rte_mempool *mp, int32_t ops_index)
+{
+	r->mp = mp;
+	r->ops_index = mp->ops_index;
+	r->log = open_memstream(&r->text, &r->size);
+	assert_non_null(r->log);
+	rte_openlog_stream(r->log);
+	mp->ops_index = ops_index;
+}
+
+/* One message, which names the pool, both numbers and the remedy. */
+static void
+renumber_end(struct renumbered *r, int32_t ours)
+{
+	char words[3][64];
+	unsigned int i;
+	const char *at;
+
+	snprintf(words[0], sizeof(words[0]), "mempool %s ", r->mp->name);
+	snprintf(words[1], sizeof(words[1]), "ops number %d,", r->mp->ops_index);
+	snprintf(words[2], sizeof(words[2]), "ppfrag is number %d,", ours);
+	r->mp->ops_index = r->ops_index;
+	rte_openlog_stream(NULL);
+	fclose(r->log);
+	for (i = 0; i < RTE_DIM(words); i++)
+		if (strstr(r->text, words[i]) == NULL)
+			fail_msg("no '%s' in '%s'", words[i], r->text);
+	at = strstr(r->text, "LD_PRELOAD");
+	assert_non_null(at);
+	assert_null(strstr(at + 1, "LD_PRELOAD"));
+	free(r->text);
+}
+
+/* Our functions are called with another driver's pool. */
+static void
+test_ops_of_others(void **state)
+{
+	struct rte_mempool *stock = unit_stock_pool(63, 512), *mp = unit_pool(15, 2176, 0, 0);
+	struct ppool_ledger l;
+	struct ppool_stats s;
+	struct renumbered r;
+	unsigned int avail;
+	bool is_page_pool;
+
+	(void)state;
+	renumber(&r, stock, mp->ops_index);
+	avail = rte_mempool_avail_count(stock);
+	is_page_pool = ppool_is_page_pool(stock);
+	rte_errno = 0;
+	assert_null(ppool_frag_pool(stock));
+	assert_int_equal(rte_errno, ENOTSUP);
+	assert_int_equal(ppool_ledger_get(stock, &l), -ENOTSUP);
+	assert_int_equal(ppool_check(stock, NULL), -ENOTSUP);
+	assert_int_equal(ppool_stats_get(stock, &s), -ENOTSUP);
+	renumber_end(&r, mp->ops_index);
+	assert_int_equal(avail, 0);
+	assert_false(is_page_pool);
+	assert_true(rte_mempool_full(stock));
+}
+
+/* A pool of ours has a number that is another driver's here. */
+static void
+test_ops_of_ours(void **state)
+{
+	struct rte_mempool *stock = unit_stock_pool(63, 512), *mp = unit_pool(15, 2176, 0, 0);
+	const int32_t ours = mp->ops_index;
+	struct renumbered r;
+	char *text;
+
+	(void)state;
+	text = unit_telemetry("/ppool/list");
+	unit_require(text != NULL, "telemetry");
+	assert_non_null(strstr(text, mp->name));
+	free(text);
+	renumber(&r, mp, stock->ops_index);
+	rte_errno = 0;
+	assert_null(ppool_frag_pool(mp));
+	assert_int_equal(rte_errno, ENOTSUP);
+	assert_int_equal(ppool_attach(mp), -ENOTSUP);
+	text = unit_telemetry("/ppool/list");
+	renumber_end(&r, ours);
+	assert_non_null(text);
+	assert_null(strstr(text, mp->name));
+	free(text);
+}
+
 /* Telemetry */
 
 static char *
@@ -272,32 +510,29 @@ test_telemetry_info(void **state)
 #define COUNTER(name, desc) assert_int_equal(unit_json_uint(text, #name), s.name);
 	PPOOL_STATS(COUNTER)
 #undef COUNTER
+#define TERM(name, type, unit, desc) assert_int_equal(unit_json_uint(text, #name), l.name);
+	PPOOL_LEDGER(TERM)
+#undef TERM
 #define SAME(of, name) assert_int_equal(unit_json_uint(text, #name), (of).name)
-	SAME(l, page_bytes);
-	SAME(l, pages);
-	SAME(l, free);
-	SAME(l, whole);
-	SAME(l, data);
-	SAME(l, header);
-	SAME(l, data_bytes);
-	SAME(l, charged);
-	SAME(l, stranded);
-	SAME(l, stranded_open);
-	SAME(l, open);
-	SAME(l, header_bytes);
-	SAME(l, slot_charged);
-	SAME(l, slot_idle);
-	SAME(l, frags);
-	SAME(l, table_bytes);
 	SAME(layout, lead_bytes);
 	SAME(layout, room_bytes);
 	SAME(layout, slot_bytes);
 	SAME(layout, slots);
-#undef SAME
 	assert_int_equal(unit_json_uint(text, "priv_bytes"), 64);
 	assert_int_equal(unit_json_uint(text, "carvers"), 1);
 	assert_true(unit_json_uint(text, "memory_bytes") >= (uint64_t)l.pages * l.page_bytes);
 	assert_int_equal(unit_json_uint(text, "violations"), 0);
+	free(text);
+
+	text = ask("/ppool/stats", mp->name);
+#define COUNTER(name, desc) assert_int_equal(unit_json_uint(text, #name), s.name);
+	PPOOL_STATS(COUNTER)
+#undef COUNTER
+	SAME(l, page_bytes);
+	SAME(l, pages);
+	SAME(layout, slots);
+#undef SAME
+	assert_int_equal(unit_json_uint(text, "avail"), l.free + l.idle);
 	free(text);
 	rte_pktmbuf_free_bulk(m + RTE_DIM(m) / 2, RTE_DIM(m) / 2);
 }
@@ -364,6 +599,149 @@ test_telemetry_pages(void **state)
 	free(text);
 }
 
+/* All who look, while an lcore allocates and frees */
+
+#define HELD 20000u
+#define HELD_LONG 1000000u
+#define ROUNDS 40u
+#define ROUNDS_MAX 4000u
+
+struct traffic {
+	struct ppool_carver *c;
+	uint64_t seed;
+	unsigned int rounds;
+	bool stop;
+};
+
+/* Bursts from a page to several, with pages of headers that come and go. */
+static int
+traffic_run(void *arg)
+{
+	struct traffic *t = arg;
+	struct rte_mbuf *m[600];
+	uint32_t lens[RTE_DIM(m)];
+	unsigned int i, n;
+
+	while (!__atomic_load_n(&t->stop, __ATOMIC_ACQUIRE)) {
+		n = unit_range(&t->seed, 1, RTE_DIM(m));
+		for (i = 0; i < n; i++)
+			lens[i] = unit_range(&t->seed, 1, 200);
+		n = ppool_carve_burst(t->c, m, lens, n);
+		unit_shuffle((void **)m, n, &t->seed);
+		rte_pktmbuf_free_bulk(m, n);
+		__atomic_fetch_add(&t->rounds, 1, __ATOMIC_RELAXED);
+	}
+	return 0;
+}
+
+/* As many as are held and what they take, which nobody touches. */
+struct held {
+	struct rte_mempool *mp;
+	uint16_t account;
+	uint64_t frags;
+};
+
+/* The lcore must be stopped before the test may fail. */
+#define WRONG_UNLESS(cond) \
+	do { \
+		if (!(cond)) { \
+			print_error("%s does not hold\n", #cond); \
+			return false; \
+		} \
+	} while (0)
+
+static bool
+info_holds(const struct held *h, unsigned int *busy)
+{
+	char *text = ask("/ppool/info", h->mp->name);
+	uint64_t approximate = unit_json_uint(text, "approximate");
+	uint64_t violations = unit_json_uint(text, "violations");
+
+	free(text);
+	WRONG_UNLESS(approximate == 0 || approximate == 1);
+	WRONG_UNLESS(violations == (approximate == 0 ? 0 : UINT64_MAX));
+	*busy += approximate;
+	return true;
+}
+
+/* All who look, one after the other. */
+static bool
+looks_hold(const struct held *h, FILE *f, unsigned int *busy)
+{
+	uint64_t frags, bytes;
+	struct ppool_ledger l;
+
+	if (!info_holds(h, busy))
+		return false;
+	free(ask("/ppool/pages", h->mp->name));
+	free(ask("/ppool/stats", h->mp->name));
+	free(ask("/ppool/account_frags", h->mp->name));
+	WRONG_UNLESS(ppool_ledger_get(h->mp, &l) == 0);
+	WRONG_UNLESS(l.frags >= h->frags && l.charged >= h->frags);
+	WRONG_UNLESS(ppool_account_frags_get(h->account, &frags, &bytes) == 0);
+	WRONG_UNLESS(frags == h->frags && bytes == ppool_account_used(h->account));
+	WRONG_UNLESS(rte_mempool_avail_count(h->mp) < h->mp->size);
+	WRONG_UNLESS(rte_mempool_in_use_count(ppool_frag_pool(h->mp)) >= h->frags);
+	ppool_dump(f, h->mp);
+	return true;
+}
+
+/* Until it was seen that the lcore works, and often enough. Returns whether all held. */
+static bool
+look(const struct held *h, FILE *f)
+{
+	unsigned int i, busy = 0;
+
+	for (i = 0; i < ROUNDS_MAX && (i < ROUNDS || busy == 0); i++)
+		if (!looks_hold(h, f, &busy))
+			return false;
+	return busy > 0;
+}
+
+static void
+test_look_while_busy(void **state)
+{
+	const char *env = getenv("PPFRAG_LONG");
+	const unsigned int held = env != NULL && env[0] == '1' ? HELD_LONG : HELD;
+	struct rte_mempool *mp = unit_pool(held / 40 + 200, 16384, 0, 0);
+	struct ppool_carver *c = unit_carver(mp, 200, 1);
+	struct traffic traffic = { .c = unit_carver(mp, 200, 2), .seed = unit_seed };
+	struct rte_mbuf **m = calloc(held, sizeof(*m));
+	const struct held h = { mp, unit_account(PPOOL_ACCOUNT_UNLIMITED), held };
+	unsigned int i, n = 0, lcore = rte_get_next_lcore(-1, 1, 0);
+	FILE *f = fopen("/dev/null", "w");
+	char *text;
+	bool ok;
+
+	(void)state;
+	unit_require(lcore < RTE_MAX_LCORE, "a worker lcore");
+	assert_non_null(m);
+	assert_non_null(f);
+	for (i = 0; i < held; i++) {
+		m[i] = ppool_carve(c, 1);
+		assert_non_null(m[i]);
+		assert_int_equal(ppool_account_charge(h.account, &m[i], 1), 1);
+	}
+	assert_int_equal(rte_eal_remote_launch(traffic_run, &traffic, lcore), 0);
+	ok = look(&h, f);
+	__atomic_store_n(&traffic.stop, true, __ATOMIC_RELEASE);
+	rte_eal_wait_lcore(lcore);
+	fclose(f);
+	assert_true(ok && traffic.rounds > 0);
+
+	/* And what is quiet is told to be exact. */
+	text = ask("/ppool/info", mp->name);
+	assert_int_equal(unit_json_uint(text, "approximate"), 0);
+	assert_int_equal(unit_json_uint(text, "violations"), 0);
+	assert_int_equal(unit_json_uint(text, "frags"), held);
+	free(text);
+	for (i = 0; i < held; i += n) {
+		n = RTE_MIN(held - i, 1000u);
+		rte_pktmbuf_free_bulk(m + i, n);
+	}
+	free(m);
+}
+
 /* Pools that were never split have no data pages; others do not exist. */
 static void
 test_telemetry_others(void **state)
@@ -396,8 +774,13 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(test_stats_of_both_roles),
 	UNIT_TEST(test_chunks),
 	UNIT_TEST(test_mempool_functions),
+	UNIT_TEST(test_count_reads_only),
+	UNIT_TEST(test_count_exact),
+	UNIT_TEST(test_ops_of_others),
+	UNIT_TEST(test_ops_of_ours),
 	UNIT_TEST(test_telemetry_info),
 	UNIT_TEST(test_telemetry_pages),
+	UNIT_TEST(test_look_while_busy),
 	UNIT_TEST(test_telemetry_others),
 };
 

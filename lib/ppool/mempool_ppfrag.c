@@ -7,14 +7,18 @@
  * of a frag pool is the struct ppool it belongs to; a page pool has none.
  */
 
+/* For rte_mempool_event_callback_register(). */
+#define ALLOW_INTERNAL_API
+
 #include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
 
 #include <rte_errno.h>
 #include <rte_malloc.h>
 
+#include "inspect/accounts.h"
 #include "ppool_freelist.h"
-
-#define PPOOL_MAGIC UINT64_C(0x70706f6f6c2e3031)
 
 RTE_LOG_REGISTER_DEFAULT(ppool_logtype, NOTICE);
 
@@ -28,6 +32,43 @@ count_whole(struct ppool *p, int64_t n)
 		lc->whole += n;
 	else
 		__atomic_fetch_add(&p->whole, n, __ATOMIC_RELAXED);
+}
+
+/* What is still charged to accounts will not be freed any more. */
+static void
+charges_take_off(struct ppool *p)
+{
+	struct ppool_account_frags *sum = calloc(1, sizeof(*sum));
+	uint16_t id;
+
+	if (sum == NULL)
+		return;
+	ppool_frags_add(p, sum);
+	for (id = 1; id < PPOOL_ACCOUNTS_MAX; id++) {
+		ppool_account_take_off(id, sum->bytes[id]);
+		p->taken_off += sum->bytes[id];
+	}
+	free(sum);
+}
+
+/* ppfrag_free() is too late for what lies in pages: their memory is freed before. */
+static void
+mempool_event(enum rte_mempool_event event, struct rte_mempool *mp, void *arg)
+{
+	RTE_SET_USED(arg);
+	if (event == RTE_MEMPOOL_EVENT_DESTROY && ppool_is_page_pool(mp))
+		charges_take_off(ppool_of(mp));
+}
+
+/* In every process that makes pools. */
+static void
+mempool_events_register(const struct rte_mempool *mp)
+{
+	if (rte_mempool_event_callback_register(mempool_event, NULL) != 0 && rte_errno != EEXIST)
+		PPOOL_LOG(WARNING,
+				"mempool %s: what is charged to accounts when it is freed will "
+				"stay charged: %s",
+				mp->name, rte_strerror(rte_errno));
 }
 
 static int
@@ -57,6 +98,7 @@ alloc_page_pool(struct rte_mempool *mp)
 		return -ENOMEM;
 	}
 	mp->pool_data = p;
+	mempool_events_register(mp);
 	return 0;
 }
 
@@ -82,7 +124,7 @@ ppfrag_free(struct rte_mempool *mp)
 	struct ppool *p = ppool_of(mp);
 	uint64_t live;
 
-	if (p == NULL)
+	if (p == NULL || !ppool_role_check(mp))
 		return;
 	if (ppool_is_frag_role(mp)) {
 		p->frag_mp = NULL;
@@ -94,8 +136,9 @@ ppfrag_free(struct rte_mempool *mp)
 		if (live != 0)
 			PPOOL_LOG(WARNING,
 					"mempool %s freed while %" PRIu64 " of its frags are in "
-					"use",
-					mp->name, live);
+					"use; %" PRIu64 " bytes are taken off the accounts they "
+					"were charged to",
+					mp->name, live, p->taken_off);
 		rte_mempool_free(p->frag_mp);
 	}
 	ppool_freelist_fini(p);
@@ -116,6 +159,8 @@ enqueue_slow(struct rte_mempool *mp, void * const *obj, unsigned int n)
 {
 	struct ppool *p = ppool_of(mp);
 
+	if (unlikely(!ppool_role_check(mp)))
+		return 0;
 	ppool_debug_pages_in(p, obj, n, PPOOL_DEBUG_WHOLE);
 	ppool_freelist_put(p, obj, n);
 	count_whole(p, -(int64_t)n);
@@ -151,6 +196,8 @@ dequeue_slow(struct rte_mempool *mp, void **obj, unsigned int n)
 
 	if (ppool_is_frag_role(mp))
 		return ppool_frag_alloc_bulk(p, (struct rte_mbuf **)obj, n);
+	if (unlikely(!ppool_role_check(mp)))
+		return -ENOTSUP;
 	ret = ppool_pages_get_whole(p, obj, n);
 	if (likely(ret == 0)) {
 		ppool_debug_pages_out(p, obj, n, PPOOL_DEBUG_WHOLE);
@@ -176,17 +223,20 @@ ppfrag_dequeue(struct rte_mempool *mp, void **obj, unsigned int n)
 	return likely(done) ? 0 : dequeue_slow(mp, obj, n);
 }
 
+/* Only reads, so that the data path may ask. What counts as available is said in ppool.h. */
 static unsigned int
 ppfrag_get_count(const struct rte_mempool *mp)
 {
-	struct ppool *p = ppool_of(mp);
+	const struct ppool *p = ppool_of(mp);
+	uint64_t used;
 
-	if (ppool_is_frag_role(mp))
-		return mp->size - (unsigned int)ppool_frag_live(p);
-	/* Pages that would come back if they were asked for count as free. */
-	ppool_reclaim(p, true);
+	if (unlikely(p == NULL || !ppool_role_check(mp)))
+		return 0;
 	/* More have been put than there are, where one was put twice. */
-	return RTE_MIN(ppool_freelist_count(p), mp->size);
+	if (!ppool_is_frag_role(mp))
+		return RTE_MIN(ppool_freelist_count(p) + ppool_idle_count(p), mp->size);
+	used = ppool_slots_used(p);
+	return mp->size - (unsigned int)RTE_MIN(used, (uint64_t)mp->size);
 }
 
 /* A frag pool lists the memory of its page pool, but its objects lie in header pages. */

@@ -22,6 +22,21 @@
  * - truesize: the bytes one mbuf keeps from being used by anybody else.
  * - account: a budget that charged mbufs belong to until they are freed (see ppool_account.h).
  *
+ * rte_mempool_avail_count() only reads, takes no lock, and is exact while no call is under way.
+ * Available of a page pool are:
+ *
+ * - the pages in free lists and mempool caches
+ * - pages left behind by carvers, all of whose frags are freed
+ * - header pages whose slots are all idle, but for one for each carver, which needs it to deliver
+ *   what it receives. While frags are in use, only slots that came back to the part that lcores
+ *   share are known to be idle together: a page one of whose idle slots waits with an lcore is
+ *   counted when no frag is in use any more, or when that slot is shared. It can be had meanwhile
+ *   all the same.
+ *
+ * A page that a lane of a carver has open is in use, even where all of its frags are freed. When no
+ * frag, no ordinary object and no carver is left, rte_mempool_full() is true. Of a frag pool,
+ * rte_mempool_in_use_count() is the number of frags and of headers that were taken for some.
+ *
  * An mbuf of a frag is one with a pinned external buffer: it can be cloned, chained, copied,
  * transmitted by any driver and freed by any thread, lcore or process, as any other mbuf.
  */
@@ -51,7 +66,8 @@ bool ppool_is_frag_pool(const struct rte_mempool *mp);
  * The frag pool of a page pool. Created by the first call, freed with the page pool.
  *
  * Allocating from it (rte_pktmbuf_alloc()) gives an mbuf whose frag is a whole page; freeing into
- * it drops the frag. rte_mempool_in_use_count() of it is the number of live frags.
+ * it drops the frag. rte_mempool_in_use_count() of it is the number of live frags, with headers
+ * that were taken for a frag and have none yet.
  *
  * Set-up path: takes locks, may allocate. Callable from any process.
  *
@@ -96,6 +112,27 @@ int ppool_layout_get(struct rte_mempool *mp, struct ppool_layout *layout);
  */
 size_t ppool_mbuf_truesize(const struct rte_mbuf *m);
 
+/** Terms of the ledger: X(name, type, unit, what it is). Behind struct, dump and telemetry. */
+#define PPOOL_LEDGER(X) \
+	X(page_bytes, uint32_t, "bytes", "size of one page") \
+	X(pages, uint32_t, "pages", "pages of the pool") \
+	X(free, uint32_t, "pages", "in free lists and in mempool caches") \
+	X(whole, uint32_t, "pages", "handed out as ordinary objects") \
+	X(data, uint32_t, "pages", "data pages, mono-frags of the frag pool included") \
+	X(header, uint32_t, "pages", "header pages") \
+	X(idle, uint32_t, "pages", "of data and header, nobody uses them: available as free ones") \
+	X(data_bytes, uint64_t, "bytes", "of data pages") \
+	X(charged, uint64_t, "bytes", "truesize of live frags, without their slots") \
+	X(stranded, uint64_t, "bytes", "of freed frags whose page is still in use") \
+	X(stranded_open, uint64_t, "bytes", "of stranded, in pages that a carver still fills") \
+	X(open, uint64_t, "bytes", "that carvers have not handed out yet") \
+	X(header_bytes, uint64_t, "bytes", "of header pages") \
+	X(slot_charged, uint64_t, "bytes", "slots of live frags") \
+	X(slot_idle, uint64_t, "bytes", "slots that wait for a frag") \
+	X(frags, uint64_t, "frags", "live frags") \
+	X(table_bytes, uint64_t, "bytes", "outside the pages: page table, free lists, carvers") \
+	X(approximate, uint32_t, "", "1: others used the pool while it was read")
+
 /**
  * Where the memory of a page pool is. All terms are exact when no call on the pool is under way.
  *
@@ -103,34 +140,23 @@ size_t ppool_mbuf_truesize(const struct rte_mbuf *m);
  * header_bytes = slot_charged + slot_idle.
  */
 struct ppool_ledger {
-	uint32_t page_bytes;    /**< bytes of one page */
-	uint32_t pages;         /**< pages of the pool */
-	uint32_t free;          /**< pages nobody uses, those in mempool caches included */
-	uint32_t whole;         /**< pages handed out as ordinary objects */
-	uint32_t data;          /**< data pages, mono-frags of the frag pool included */
-	uint32_t header;        /**< header pages */
-	uint64_t data_bytes;    /**< bytes of data pages */
-	uint64_t charged;       /**< truesize of live frags, without their slots */
-	uint64_t stranded;      /**< bytes of freed frags whose page is still in use */
-	uint64_t stranded_open; /**< of these, in pages that a carver still fills */
-	uint64_t open;          /**< bytes carvers have not handed out yet */
-	uint64_t header_bytes;  /**< bytes of header pages */
-	uint64_t slot_charged;  /**< bytes of the slots of live frags */
-	uint64_t slot_idle;     /**< bytes of slots waiting for a frag */
-	uint64_t frags;         /**< live frags */
-	uint64_t table_bytes;   /**< bytes outside the pages: page table, free lists */
+#define PPOOL_LEDGER_FIELD(name, type, unit, desc) type name; /**< unit: desc */
+	PPOOL_LEDGER(PPOOL_LEDGER_FIELD)
+#undef PPOOL_LEDGER_FIELD
 };
 
 /**
  * Read the ledger of a page pool.
  *
- * Walks the page table and every header slot: meant for tests, tools and telemetry. Any thread;
- * the result balances only while no other call on the pool is under way.
+ * Walks the page table and every header slot: meant for tests, tools and telemetry. Changes
+ * nothing, and holds no lock that allocation takes: others may use the pool at the same time. Then
+ * the terms are of different moments, approximate is 1, and they need not balance. Any thread.
  *
  * @param mp
  *   A page pool or its frag pool.
  * @return
- *   0, or -ENOTSUP where mp is neither.
+ *   0; -ENOTSUP where mp is neither; -ENXIO where its pages are not mapped in this process, see
+ *   ppool_attach().
  */
 int ppool_ledger_get(struct rte_mempool *mp, struct ppool_ledger *ledger);
 
@@ -145,7 +171,8 @@ int ppool_ledger_get(struct rte_mempool *mp, struct ppool_ledger *ledger);
  * @param f
  *   Where to explain what does not balance; NULL for nowhere.
  * @return
- *   0 when everything balances, the number of violations found, or -ENOTSUP, -ENOMEM.
+ *   0 when everything balances, the number of violations found, or a negative errno: those of
+ *   ppool_ledger_get(), -ENOMEM.
  */
 int ppool_check(struct rte_mempool *mp, FILE *f);
 

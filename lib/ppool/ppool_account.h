@@ -17,6 +17,7 @@
  * Functions that take several packets stop at the first one they have to leave as it is, and
  * return how many they have dealt with.
  *
+ * - Frags whose pool is freed before them are uncharged with it, and a warning is logged.
  * - An mbuf belongs to one account at most. Charging it again to the same account changes nothing;
  *   charging it to another one is refused: move it.
  * - A clone or an indirect mbuf is charged with its own object. The data stays charged with the
@@ -143,8 +144,7 @@ uint64_t ppool_account_used(uint16_t account);
 	X(used, "bytes charged") \
 	X(high_water, "most bytes ever charged at once") \
 	X(refusals, "calls that left packets uncharged because of the limit") \
-	X(foreign, "bytes charged for mbufs of other pools, part of used") \
-	X(frags, "frags charged, found by a walk through all page pools")
+	X(foreign, "bytes charged for mbufs of other pools, part of used")
 
 /** An account's numbers since it was created. */
 struct ppool_account_stats {
@@ -154,13 +154,24 @@ struct ppool_account_stats {
 };
 
 /**
- * Read the numbers of an account. Walks every header slot of every page pool that is mapped in this
- * process: meant for tests, tools and telemetry.
+ * Read the numbers of an account. They are kept with it: nothing is searched, and nobody waits.
+ *
+ * @return
+ *   0, or -ENOENT where there is no such account.
+ */
+int ppool_account_stats_get(uint16_t account, struct ppool_account_stats *stats);
+
+/**
+ * Count the frags that are charged to an account, and their bytes, header slots included.
+ *
+ * Walks every header slot of every page pool that is mapped in this process: meant for tests, tools
+ * and telemetry. Changes nothing, and holds no lock that allocation takes; while others use the
+ * pools the result is about right.
  *
  * @return
  *   0, -ENOENT where there is no such account, or -ENOMEM.
  */
-int ppool_account_stats_get(uint16_t account, struct ppool_account_stats *stats);
+int ppool_account_frags_get(uint16_t account, uint64_t *frags, uint64_t *bytes);
 
 /**
  * Check the books of all accounts: what each has charged is the sum over the frags that say they
@@ -174,7 +185,10 @@ int ppool_account_stats_get(uint16_t account, struct ppool_account_stats *stats)
  */
 int ppool_account_check(FILE *f);
 
-/** Print all accounts. Any thread. */
+/**
+ * Print all accounts, with the frags charged to each, for which it walks as
+ * ppool_account_frags_get() does. Any thread.
+ */
 void ppool_account_dump(FILE *f);
 
 #ifdef __cplusplus

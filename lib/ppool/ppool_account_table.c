@@ -2,12 +2,12 @@
  * Copyright(c) 2026 The ppfrag authors
  */
 
-/* Accounts as such: creating and freeing them, and what is charged to each. */
+/*
+ * Accounts as such: creating and freeing them, and what each knows of itself. What is found by
+ * looking at all frags is in inspect/accounts.c.
+ */
 
 #include <errno.h>
-#include <inttypes.h>
-#include <stdarg.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <rte_eal_memconfig.h>
@@ -19,12 +19,6 @@
 #include "ppool_private.h"
 
 #define TABLE_NAME "ppool_accounts"
-
-/* Frags of one pool, or of all, by account. */
-struct census {
-	uint64_t bytes[PPOOL_ACCOUNTS_MAX];
-	uint64_t frags[PPOOL_ACCOUNTS_MAX];
-};
 
 /* The table: EAL's lock keeps everybody from finding it before it is initialised. */
 
@@ -196,192 +190,44 @@ ppool_account_used(uint16_t id)
 	return used == PPOOL_ACCOUNT_FREE ? 0 : used;
 }
 
-/* The books */
-
-static void
-census_page(const struct ppool *p, const struct ppool_page *pg, struct census *census)
-{
-	const struct ppool_frag *frag;
-	uint32_t slot, truesize;
-	uint16_t id;
-
-	for (slot = 0; slot < p->layout.slots; slot++) {
-		frag = ppool_frag_of(p, ppool_slot_at(p, pg, slot));
-		truesize = __atomic_load_n(&frag->truesize, __ATOMIC_RELAXED);
-		id = __atomic_load_n(&frag->account, __ATOMIC_RELAXED);
-		if (truesize == 0 || id >= PPOOL_ACCOUNTS_MAX)
-			continue;
-		census->bytes[id] += truesize + frag->slot_bytes;
-		census->frags[id]++;
-	}
-}
-
-static void
-census_pool(struct ppool *p, struct census *census)
-{
-	uint32_t i;
-
-	if (p->accounts == NULL || !ppool_is_mapped(p))
-		return;
-	/* While it is locked no header page becomes another one. */
-	ppool_depot_wait(p);
-	for (i = 0; i < p->mp->size; i++)
-		if (p->page[i].kind == PPOOL_KIND_HEADER)
-			census_page(p, &p->page[i], census);
-	ppool_depot_leave(p);
-}
-
-static void
-census_mempool(struct rte_mempool *mp, void *arg)
-{
-	if (ppool_is_page_pool(mp))
-		census_pool(ppool_from_mempool(mp), arg);
-}
-
-/* Of all pools. NULL where there is no memory. */
-static struct census *
-census_new(void)
-{
-	struct census *census = calloc(1, sizeof(*census));
-
-	if (census != NULL)
-		rte_mempool_walk(census_mempool, census);
-	return census;
-}
-
-static void
-stats_fill(struct ppool_account_stats *s, uint16_t id, const struct census *census)
-{
-	const struct ppool_account *a = ppool_account_get(id);
-
-	s->limit = __atomic_load_n(&a->limit, __ATOMIC_RELAXED);
-	s->used = ppool_account_used(id);
-	s->high_water = __atomic_load_n(&a->high_water, __ATOMIC_RELAXED);
-	s->refusals = __atomic_load_n(&a->refusals, __ATOMIC_RELAXED);
-	s->foreign = __atomic_load_n(&a->foreign, __ATOMIC_RELAXED);
-	s->frags = census->frags[id];
-}
-
-int
-ppool_accounts_each(ppool_account_cb_t *cb, void *arg)
-{
-	struct ppool_account_stats stats;
-	struct census *census;
-	uint16_t id;
-
-	if (ppool_accounts_get() == NULL)
-		return 0;
-	census = census_new();
-	if (census == NULL)
-		return -ENOMEM;
-	for (id = 1; id < PPOOL_ACCOUNTS_MAX; id++) {
-		if (!ppool_account_exists(ppool_account_get(id)))
-			continue;
-		stats_fill(&stats, id, census);
-		cb(id, &stats, arg);
-	}
-	free(census);
-	return 0;
-}
-
 int
 ppool_account_stats_get(uint16_t id, struct ppool_account_stats *stats)
 {
-	struct census *census;
+	const struct ppool_account *a = ppool_account_get(id);
 
-	if (!ppool_account_exists(ppool_account_get(id)))
+	if (!ppool_account_exists(a))
 		return -ENOENT;
-	census = census_new();
-	if (census == NULL)
-		return -ENOMEM;
-	stats_fill(stats, id, census);
-	free(census);
+	stats->limit = __atomic_load_n(&a->limit, __ATOMIC_RELAXED);
+	stats->used = ppool_account_used(id);
+	stats->high_water = __atomic_load_n(&a->high_water, __ATOMIC_RELAXED);
+	stats->refusals = __atomic_load_n(&a->refusals, __ATOMIC_RELAXED);
+	stats->foreign = __atomic_load_n(&a->foreign, __ATOMIC_RELAXED);
 	return 0;
 }
 
-static void __rte_format_printf(2, 3) explain(FILE *f, const char *fmt, ...)
+void
+ppool_accounts_each(ppool_account_cb_t *cb, void *arg)
 {
-	va_list ap;
-
-	if (f == NULL)
-		return;
-	va_start(ap, fmt);
-	vfprintf(f, fmt, ap);
-	va_end(ap);
-}
-
-/* Returns the violations found. */
-static int
-check_account(uint16_t id, const struct census *census, FILE *f)
-{
-	const struct ppool_account *a = ppool_account_get(id);
-	uint64_t bytes = census->bytes[id];
-
-	if (!ppool_account_exists(a)) {
-		if (bytes == 0)
-			return 0;
-		explain(f,
-				"account %u: there is none, but %" PRIu64
-				" bytes of frags are charged\n",
-				id, bytes);
-		return 1;
-	}
-	if (a->used == bytes + a->foreign && a->used <= a->high_water)
-		return 0;
-	explain(f,
-			"account %s: used %" PRIu64 " != frags %" PRIu64 " + foreign %" PRIu64
-			", or > high water %" PRIu64 "\n",
-			a->name, a->used, bytes, a->foreign, a->high_water);
-	return 1;
-}
-
-int
-ppool_account_check(FILE *f)
-{
-	struct census *census;
-	int violations = 0;
+	struct ppool_account_stats stats;
 	uint16_t id;
 
-	if (ppool_accounts_get() == NULL)
-		return 0;
-	census = census_new();
-	if (census == NULL)
-		return -ENOMEM;
 	for (id = 1; id < PPOOL_ACCOUNTS_MAX; id++)
-		violations += check_account(id, census, f);
-	free(census);
-	return violations;
+		if (ppool_account_stats_get(id, &stats) == 0)
+			cb(id, &stats, arg);
 }
 
-static void
-dump_account(uint16_t id, const struct ppool_account_stats *s, void *arg)
-{
-	fprintf(arg, "account %s, number %u\n", ppool_account_name(id), id);
-#define PPOOL_ACCOUNT_PRINT(name, desc) fprintf(arg, "  %-18s %" PRIu64 "\n", #name, s->name);
-	PPOOL_ACCOUNT_STATS(PPOOL_ACCOUNT_PRINT)
-#undef PPOOL_ACCOUNT_PRINT
-}
-
+/* Of a pool that is about to be freed. */
 void
-ppool_account_dump(FILE *f)
+ppool_account_take_off(uint16_t id, uint64_t bytes)
 {
-	if (ppool_accounts_each(dump_account, f) != 0)
-		fprintf(f, "accounts: no memory to count frags\n");
-}
+	struct ppool_account *a = ppool_account_get(id);
+	uint64_t used;
 
-void
-ppool_account_dump_pool(FILE *f, struct ppool *p)
-{
-	struct census *census = p->accounts == NULL ? NULL : calloc(1, sizeof(*census));
-	uint16_t id;
-
-	if (census == NULL)
+	if (!ppool_account_exists(a))
 		return;
-	census_pool(p, census);
-	for (id = 1; id < PPOOL_ACCOUNTS_MAX; id++)
-		if (census->frags[id] != 0)
-			fprintf(f, "  account %s: %" PRIu64 " frags, %" PRIu64 " bytes\n",
-					p->accounts->account[id].name, census->frags[id],
-					census->bytes[id]);
-	free(census);
+	used = __atomic_load_n(&a->used, __ATOMIC_RELAXED);
+	while (used != PPOOL_ACCOUNT_FREE &&
+			!__atomic_compare_exchange_n(&a->used, &used, used - RTE_MIN(used, bytes),
+					true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		;
 }

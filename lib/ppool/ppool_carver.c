@@ -42,21 +42,21 @@ max_len_check(const struct ppool *p, uint32_t headroom, uint32_t max_len)
 void
 ppool_carvers_lock(struct ppool *p)
 {
-	ppool_mutex_wait(&p->depot.carvers_lock);
+	ppool_mutex_wait(&p->carvers_lock);
 }
 
 void
 ppool_carvers_unlock(struct ppool *p)
 {
-	ppool_mutex_unlock(&p->depot.carvers_lock);
+	ppool_mutex_unlock(&p->carvers_lock);
 }
 
 static void
 carver_register(struct ppool *p, struct ppool_carver *c)
 {
 	ppool_carvers_lock(p);
-	c->next = p->depot.carvers;
-	__atomic_store_n(&p->depot.carvers, c, __ATOMIC_RELEASE);
+	c->next = p->carvers;
+	__atomic_store_n(&p->carvers, c, __ATOMIC_RELEASE);
 	PPOOL_COUNT(p->depot.nb_carvers, 1);
 	ppool_carvers_unlock(p);
 }
@@ -67,7 +67,7 @@ carver_unlink(struct ppool *p, struct ppool_carver *c)
 {
 	struct ppool_carver **link;
 
-	for (link = &p->depot.carvers; *link != c; link = &(*link)->next)
+	for (link = &p->carvers; *link != c; link = &(*link)->next)
 		;
 	*link = c->next;
 	PPOOL_COUNT(p->depot.nb_carvers, -1);
@@ -116,6 +116,23 @@ rearm_init(uint64_t *rearm, const struct ppool_carver_conf *conf)
 	memcpy(rearm, &m.data_off, 2 * sizeof(rearm[0]));
 }
 
+/* Slot pages count in open, which they do not need otherwise, what carvers keep of them. */
+static void
+reserve_count(struct ppool *p, struct rte_mbuf * const *m, unsigned int n, int32_t by)
+{
+	uint32_t *open, now;
+	unsigned int i;
+
+	for (i = 0; i < n; i++) {
+		open = &p->page[ppool_frag_of(p, m[i])->header_page].open;
+		now = __atomic_add_fetch(open, (uint32_t)by, __ATOMIC_RELAXED);
+		if (now == (by > 0 ? 1u : 0u))
+			__atomic_fetch_add(&p->depot.nb_reserved_pages, (uint32_t)by,
+					__ATOMIC_RELAXED);
+	}
+	__atomic_fetch_add(&p->depot.nb_reserved, (uint32_t)by * n, __ATOMIC_RELAXED);
+}
+
 /*
  * Headers that this carver keeps, so that it can deliver what its lanes have received when none are
  * to be had. Returns whether there are as many as it may need.
@@ -123,8 +140,11 @@ rearm_init(uint64_t *rearm, const struct ppool_carver_conf *conf)
 static bool
 reserve_fill(struct ppool_carver *c)
 {
-	c->nb_reserve += ppool_slots_get(c->pool, c->reserve + c->nb_reserve,
-			c->max_reserve - c->nb_reserve);
+	struct rte_mbuf **m = c->reserve + c->nb_reserve;
+	unsigned int n = ppool_slots_get(c->pool, m, c->max_reserve - c->nb_reserve);
+
+	c->nb_reserve += n;
+	reserve_count(c->pool, m, n, 1);
 	return c->nb_reserve == c->max_reserve;
 }
 
@@ -134,7 +154,16 @@ reserve_take(struct ppool_carver *c, struct rte_mbuf **m, unsigned int n)
 	n = RTE_MIN(n, c->nb_reserve);
 	c->nb_reserve -= n;
 	memcpy(m, c->reserve + c->nb_reserve, n * sizeof(m[0]));
+	reserve_count(c->pool, m, n, -1);
 	return n;
+}
+
+static void
+reserve_return(struct ppool *p, struct ppool_carver *c)
+{
+	reserve_count(p, c->reserve, c->nb_reserve, -1);
+	ppool_slots_return(p, c->reserve, c->nb_reserve);
+	c->nb_reserve = 0;
 }
 
 /* Lanes, what a debug build appends to them, the reserve. */
@@ -177,7 +206,7 @@ ppool_carver_create(struct rte_mempool *mp, const struct ppool_carver_conf *conf
 		return NULL;
 	}
 	/* The heap of EAL has a lock. */
-	PPOOL_TSAN_ACQUIRE(&p->depot.carvers);
+	PPOOL_TSAN_ACQUIRE(&p->carvers);
 	c->pool = p;
 	c->tail_bytes = p->tail_bytes;
 	c->frag_offset = p->frag_offset;
@@ -342,7 +371,7 @@ ppool_lane_open(struct ppool_carver *c, struct ppool_lane *l)
 }
 
 /* What a lane has cut off its page so far, since it opened or adopted it. */
-uint32_t
+PPOOL_RACY uint32_t
 ppool_lane_bytes(const struct ppool_carver *c, const struct ppool_lane *l)
 {
 	return c->pool->page[l->page].open - l->left - l->unbilled - c->tail_bytes;
@@ -439,10 +468,10 @@ ppool_carver_free(struct ppool_carver *c)
 		for (i = 0; i < c->nb_lanes; i++)
 			if (c->lane[i].left != 0)
 				lane_abandon(c, &c->lane[i]);
-		ppool_slots_return(p, c->reserve, c->nb_reserve);
+		reserve_return(p, c);
 		carver_unregister(p, c);
 		ppool_reclaim(p, true);
-		PPOOL_TSAN_RELEASE(&p->depot.carvers);
+		PPOOL_TSAN_RELEASE(&p->carvers);
 	}
 	rte_free(c);
 }
@@ -455,12 +484,12 @@ ppool_carvers_reap(struct ppool *p)
 	unsigned int n = 0;
 
 	ppool_carvers_lock(p);
-	for (c = p->depot.carvers; c != NULL; c = next) {
+	for (c = p->carvers; c != NULL; c = next) {
 		next = c->next;
 		if (!ppool_process_is_dead(ppool_owner_process(c->driver)))
 			continue;
 		carver_unlink(p, c);
-		ppool_slots_return(p, c->reserve, c->nb_reserve);
+		reserve_return(p, c);
 		rte_free(c);
 		n++;
 	}
@@ -474,13 +503,13 @@ ppool_carvers_orphan(struct ppool *p)
 	struct ppool_carver *c;
 	unsigned int i;
 
-	if (p->depot.carvers == NULL)
+	if (p->carvers == NULL)
 		return;
 	PPOOL_LOG(ERR,
 			"mempool %s is freed before %u of its carvers are: close the ports that receive "
 			"into it, and call ppool_carver_free(), before rte_mempool_free()",
 			p->mp->name, p->depot.nb_carvers);
-	for (c = p->depot.carvers; c != NULL; c = c->next) {
+	for (c = p->carvers; c != NULL; c = c->next) {
 		for (i = 0; i < c->nb_lanes; i++)
 			c->lane[i].left = 0;
 		c->nb_reserve = 0;
@@ -499,7 +528,7 @@ ppool_headers_get(struct ppool_carver *c, struct rte_mbuf **m, unsigned int n)
 	c->now = 0;
 	if (carver_enter(c))
 		got = ppool_slots_get(c->pool, m, n);
-	if (unlikely(got < n))
+	if (unlikely(got < n && c->pool != NULL))
 		got += reserve_take(c, m + got, n - got);
 	ppool_debug_leave(c);
 	return got;

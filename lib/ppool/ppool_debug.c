@@ -619,6 +619,31 @@ ppool_debug_commit(struct ppool_carver *c, uint16_t lane, const struct rte_mbuf 
 
 /* Tables */
 
+/* The pool that this thread looks at. */
+static __thread const struct ppool *walked;
+
+void
+ppool_debug_walk_begin(const struct ppool *p)
+{
+	walked = p;
+}
+
+void
+ppool_debug_walk_end(void)
+{
+	walked = NULL;
+}
+
+void
+ppool_debug_lock(void)
+{
+	if (unlikely(walked != NULL))
+		report(walked,
+				"a lock that allocation needs is taken by %s, which looks at all "
+				"pages meanwhile",
+				ME);
+}
+
 int
 ppool_debug_create(struct ppool *p)
 {

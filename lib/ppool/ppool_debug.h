@@ -57,6 +57,14 @@ size_t ppool_debug_carver_bytes(unsigned int nb_lanes);
 void ppool_debug_enter(struct ppool_carver *c);
 void ppool_debug_leave(struct ppool_carver *c);
 
+/*
+ * Around every walk through a pool by one who only looks, and where a lock is taken that allocation
+ * takes: a walk takes none.
+ */
+void ppool_debug_walk_begin(const struct ppool *p);
+void ppool_debug_walk_end(void);
+void ppool_debug_lock(void);
+
 void ppool_debug_lane_open(const struct ppool_carver *c, const struct ppool_lane *l);
 void ppool_debug_lane_close(const struct ppool_carver *c, const struct ppool_lane *l);
 
@@ -93,6 +101,9 @@ ppool_debug_carver_bytes(unsigned int nb_lanes)
 #define ppool_debug_frags_in(p, m, n) RTE_SET_USED(m)
 #define ppool_debug_enter(c) RTE_SET_USED(c)
 #define ppool_debug_leave(c) RTE_SET_USED(c)
+#define ppool_debug_walk_begin(p) RTE_SET_USED(p)
+#define ppool_debug_walk_end()
+#define ppool_debug_lock()
 #define ppool_debug_lane_open(c, l) RTE_SET_USED(l)
 #define ppool_debug_lane_close(c, l) RTE_SET_USED(l)
 

@@ -262,8 +262,10 @@ shared_settle(struct ppool *p, enum ppool_locked locked)
 static bool
 shared_enter(struct ppool *p)
 {
-	enum ppool_locked locked = ppool_mutex_lock(&p->shared_lock);
+	enum ppool_locked locked;
 
+	ppool_debug_lock();
+	locked = ppool_mutex_lock(&p->shared_lock);
 	if (unlikely(locked == PPOOL_STUCK))
 		return false;
 	shared_settle(p, locked);

@@ -241,6 +241,8 @@ owner_revoke(struct ppool_lock *lock)
 bool
 ppool_lock_visitor(struct ppool_lock *lock)
 {
+	ppool_debug_lock();
+	ppool_debug_lock();
 	if (!lock->plain && !registered)
 		return false;
 	if (ppool_mutex_lock(&lock->visitor) == PPOOL_STUCK)

@@ -30,6 +30,8 @@
 #include <rte_branch_prediction.h>
 #include <rte_common.h>
 
+#include "ppool_debug.h"
+
 /*
  * A thread sanitizer sees what is built with it, DPDK is not: here it is told of the order that
  * DPDK's own locks and counts make.
@@ -49,6 +51,16 @@ void __tsan_release(void *addr);
 #else
 #define PPOOL_TSAN_ACQUIRE(addr) RTE_SET_USED(addr)
 #define PPOOL_TSAN_RELEASE(addr) RTE_SET_USED(addr)
+#endif
+
+/*
+ * A function that looks at what others write at the same time, knows that, and checks what it gets.
+ * The functions that it calls have to say so, too.
+ */
+#ifdef PPOOL_TSAN
+#define PPOOL_RACY __attribute__((no_sanitize("thread")))
+#else
+#define PPOOL_RACY
 #endif
 
 /* All zero: free. */
@@ -95,6 +107,7 @@ bool ppool_lock_owner_wait(struct ppool_lock *lock);
 static inline bool
 ppool_lock_owner(struct ppool_lock *lock)
 {
+	ppool_debug_lock();
 	__atomic_store_n(&lock->busy, 1, __ATOMIC_RELAXED);
 	/* The visitor's membarrier() makes this order visible; the compiler must keep it. */
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
@@ -120,6 +133,7 @@ ppool_unlock_owner(struct ppool_lock *lock)
 static inline bool
 ppool_trylock_owner(struct ppool_lock *lock)
 {
+	ppool_debug_lock();
 	__atomic_store_n(&lock->busy, 1, __ATOMIC_RELAXED);
 	/* As in ppool_lock_owner(). */
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);

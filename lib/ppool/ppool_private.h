@@ -34,6 +34,7 @@
  *
  * Locks, in the order in which they may be taken inside each other:
  * carvers -> depot -> shared -> one lcore's lock. An owner lets go of its own lock before any other.
+ * Who only looks takes none of these, but that of the list of carvers, and no other inside it.
  */
 
 #include <stdbool.h>
@@ -99,16 +100,18 @@ struct ppool_depot {
 	uint32_t nb_header_pages;
 	uint32_t parked_first;
 	uint32_t nb_parked;
-	struct ppool_mutex carvers_lock; /* no allocation takes it */
-	uint32_t nb_carvers;
-	struct ppool_carver *carvers;
-	uint64_t reclaim_mark;  /* frags freed when reclaim is of use again */
-	uint32_t reclaim_step;  /* how many more after one that found nothing */
+	uint32_t nb_carvers;        /* written under the lock of the list of carvers */
+	uint32_t nb_reserved;       /* slots that carvers keep; atomic */
+	uint32_t nb_reserved_pages; /* slot pages with such slots; atomic */
+	uint64_t reclaim_mark;      /* frags freed when reclaim is of use again */
+	uint32_t reclaim_step;      /* how many more after one that found nothing */
 	struct rte_mbuf *limbo; /* slots put while the depot was stuck, linked by next; atomic */
 };
 
+#define PPOOL_MAGIC UINT64_C(0x70706f6f6c2e3031)
+
 struct ppool {
-	uint64_t magic;
+	uint64_t magic; /* PPOOL_MAGIC from the pool's creation to its end */
 	struct rte_mempool *mp;
 	struct rte_mempool *frag_mp; /* NULL until the pool is first split */
 	struct ppool_page *page;     /* page table, likewise */
@@ -138,10 +141,20 @@ struct ppool {
 	int64_t whole;            /* as in ppool_lcore, for threads that are no lcore; atomic */
 	struct ppool_stats stats; /* likewise; atomic */
 	struct ppool_depot depot __rte_cache_aligned;
+	/* No allocation takes this lock: it is for set-up, and for those who only look. */
+	struct ppool_mutex carvers_lock __rte_cache_aligned;
+	struct ppool_carver *carvers;
+	uint64_t taken_off; /* bytes that accounts got back because the pool is freed */
 } __rte_cache_aligned;
 
 #define PPOOL_LCORE_FOREACH(p, lc) \
 	for (lc = __atomic_load_n(&(p)->lists, __ATOMIC_ACQUIRE); lc != NULL; lc = lc->next)
+
+static inline uint32_t
+ppool_carvers_count(const struct ppool *p)
+{
+	return __atomic_load_n(&p->depot.nb_carvers, __ATOMIC_RELAXED);
+}
 
 /* ppool_freelist.c */
 
@@ -226,14 +239,31 @@ ppool_page_of(const struct ppool *p, void *obj)
 /* The function by which a process recognises our ops in its table. Set by mempool_ppfrag.c. */
 void ppool_role_set_ops(rte_mempool_enqueue_t enqueue);
 bool ppool_has_our_ops(const struct rte_mempool *mp);
-/* The pool behind a page pool or a frag pool, NULL where mp is neither. */
+/* The pool behind a page pool or a frag pool, NULL where mp is neither. Believes the ops. */
 struct ppool *ppool_from_mempool(const struct rte_mempool *mp);
+/*
+ * For set-up and tools: as ppool_from_mempool(), but looks at the pool, too. Where the ops of this
+ * process are in another order than those of the process that made mp, it logs that, and returns
+ * NULL.
+ */
+struct ppool *ppool_find(const struct rte_mempool *mp);
+void ppool_role_mismatch(const struct rte_mempool *mp);
 
 /* Of a mempool with our ops. */
 static inline struct ppool *
 ppool_of(const struct rte_mempool *mp)
 {
 	return mp->pool_data;
+}
+
+/* Whether a mempool that our ops are called with is a pool of ours. Logs where it is not. */
+static inline bool
+ppool_role_check(const struct rte_mempool *mp)
+{
+	if (likely(ppool_of(mp)->magic == PPOOL_MAGIC))
+		return true;
+	ppool_role_mismatch(mp);
+	return false;
 }
 
 static inline bool
@@ -309,8 +339,8 @@ bool ppool_reclaim(struct ppool *p, bool force);
 /* The next search need not wait for frees. */
 void ppool_reclaim_soon(struct ppool *p);
 /*
- * Give back slots for which there was no memory. The pages that were taken for slots since grown was
- * ppool_slots_grown() may be what is missing.
+ * Give back slots for which there was no memory. Pages that were taken for slots since grown was
+ * ppool_slots_grown(), or are idle with so many, may be what is missing.
  */
 void ppool_slots_give_back(struct ppool *p, struct rte_mbuf * const *m, unsigned int n,
 		uint64_t grown);
@@ -336,6 +366,15 @@ int ppool_layout_init(struct ppool *p);
 
 /* Frags handed out and not freed yet. */
 uint64_t ppool_frag_live(const struct ppool *p);
+uint64_t ppool_slots_idle(const struct ppool *p);
+/* Slots that have a frag, or are in the hands of one who is about to cut one. */
+uint64_t ppool_slots_used(const struct ppool *p);
+/*
+ * Pages in no free list that are to be had all the same: idle slot pages but for those that carvers
+ * reserve, and parked pages without a frag. Never more than ppool_reclaim() would collect: while
+ * frags are in use, a page some of whose idle slots wait with lcores does not count.
+ */
+uint32_t ppool_idle_count(const struct ppool *p);
 
 /*
  * ppool_account.c
@@ -365,13 +404,15 @@ ppool_uncharge_init(struct ppool_uncharge *u)
 
 typedef void ppool_account_cb_t(uint16_t account, const struct ppool_account_stats *stats,
 		void *arg);
-int ppool_accounts_each(ppool_account_cb_t *cb, void *arg);
+void ppool_accounts_each(ppool_account_cb_t *cb, void *arg);
+/* As if frags of that many bytes had been freed. */
+void ppool_account_take_off(uint16_t account, uint64_t bytes);
 void ppool_account_dump_pool(FILE *f, struct ppool *p);
 
 /* memory/secondary.c: whether the pages of a pool are mapped in this process */
 bool ppool_is_mapped(const struct ppool *p);
 
-/* ppool_carver.c */
+/* ppool_carver.c: by the carver's owner, or with the list of carvers locked, about */
 uint32_t ppool_lane_bytes(const struct ppool_carver *c, const struct ppool_lane *l);
 /* The list of carvers stays as it is, and they stay allocated. */
 void ppool_carvers_lock(struct ppool *p);

@@ -99,7 +99,7 @@ carvers_list(struct ppool *p, struct listing *l)
 	const struct ppool_carver *c;
 
 	ppool_carvers_lock(p);
-	for (c = p->depot.carvers; c != NULL; c = c->next)
+	for (c = p->carvers; c != NULL; c = c->next)
 		if (c->driver < PPOOL_OWNERS)
 			l->owner[c->driver].carvers++;
 	ppool_carvers_unlock(p);
@@ -137,7 +137,7 @@ listing_copy(struct listing *l, struct ppool_owner_info *info, unsigned int n)
 int
 ppool_owners_get(struct rte_mempool *mp, struct ppool_owner_info *info, unsigned int n)
 {
-	struct ppool *p = ppool_from_mempool(mp);
+	struct ppool *p = ppool_find(mp);
 	struct listing *l;
 	unsigned int found;
 
@@ -339,7 +339,7 @@ pool_look_for(struct rte_mempool *mp, void *arg)
 	}
 	ppool_slots_inherit(p, remains->process);
 	ppool_carvers_lock(p);
-	for (c = p->depot.carvers; c != NULL; c = c->next)
+	for (c = p->carvers; c != NULL; c = c->next)
 		remains->found |= ppool_owner_process(c->driver) == remains->process;
 	ppool_carvers_unlock(p);
 	for (i = 0; p->tracked && i < p->mp->size; i++)
@@ -595,7 +595,7 @@ lists_note(struct ppool *p, struct recount *rc)
 	depot_note_listed(p, rc);
 	PPOOL_LCORE_FOREACH(p, lc)
 	slots_note_listed(p, rc, lc->headers, lc->nb_headers);
-	for (c = p->depot.carvers; c != NULL; c = c->next)
+	for (c = p->carvers; c != NULL; c = c->next)
 		carver_note(p, rc, c);
 	ppool_freelist_each(p, page_note_listed, rc);
 }

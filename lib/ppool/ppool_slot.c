@@ -101,7 +101,7 @@ depot_push(struct ppool *p, struct rte_mbuf *m)
 		depot_link(p, pg);
 	PPOOL_COUNT(p->depot.nb_idle, 1);
 	if (pg->idle == p->layout.slots)
-		p->depot.nb_idle_pages++;
+		PPOOL_COUNT(p->depot.nb_idle_pages, 1);
 	return pg;
 }
 
@@ -116,7 +116,7 @@ depot_pop_from(struct ppool *p, struct ppool_page *pg, struct rte_mbuf **m, unsi
 	if (n == 0)
 		return 0;
 	if (pg->idle == p->layout.slots)
-		p->depot.nb_idle_pages--;
+		PPOOL_COUNT(p->depot.nb_idle_pages, -1);
 	for (i = 0; i < n; i++) {
 		m[i] = ppool_slot_at(p, pg, pg->idle_first);
 		frag = ppool_frag_of(p, m[i]);
@@ -215,8 +215,10 @@ depot_settle(struct ppool *p, enum ppool_locked locked)
 bool
 ppool_depot_enter(struct ppool *p)
 {
-	enum ppool_locked locked = ppool_mutex_lock(&p->depot.lock);
+	enum ppool_locked locked;
 
+	ppool_debug_lock();
+	locked = ppool_mutex_lock(&p->depot.lock);
 	if (unlikely(locked == PPOOL_STUCK))
 		return false;
 	depot_settle(p, locked);
@@ -226,6 +228,7 @@ ppool_depot_enter(struct ppool *p)
 void
 ppool_depot_wait(struct ppool *p)
 {
+	ppool_debug_lock();
 	depot_settle(p, ppool_mutex_wait(&p->depot.lock));
 }
 
@@ -250,6 +253,7 @@ ppool_slots_add_page(struct ppool *p, void *obj)
 	if (!ppool_depot_enter(p))
 		return false;
 	ppool_debug_pages_out(p, &obj, 1, PPOOL_DEBUG_HEADER);
+	pg->open = 0;
 	ppool_page_split(pg);
 	depot_add_page(p, pg);
 	ppool_depot_leave(p);
@@ -265,7 +269,7 @@ depot_page_home(struct ppool *p, struct ppool_page *pg)
 	void *obj = pg->obj;
 
 	depot_unlink(p, pg);
-	d->nb_idle_pages--;
+	PPOOL_COUNT(d->nb_idle_pages, -1);
 	PPOOL_COUNT(d->nb_header_pages, -1);
 	PPOOL_COUNT(d->nb_idle, -pg->idle);
 	ppool_page_retire(pg, (ppool_owner_t)ppool_owner_id());
@@ -341,20 +345,34 @@ slots_mark(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
 		ppool_frag_of(p, m[n])->owner = (ppool_owner_t)ppool_owner_id();
 }
 
-/* Take all idle slots of an lcore, ours or not. Returns how many. */
+/* Take all idle slots of an lcore. Its lock held. Returns how many. */
 static unsigned int
-lcore_slots_take(struct ppool *p, struct ppool_lcore *lc, struct rte_mbuf **m)
+lcore_slots_pop_all(struct ppool *p, struct ppool_lcore *lc, struct rte_mbuf **m)
 {
-	unsigned int n;
+	unsigned int n = lc->nb_headers;
 
-	if (__atomic_load_n(&lc->nb_headers, __ATOMIC_RELAXED) == 0 ||
-			!ppool_lock_visitor(&lc->lock))
-		return 0;
-	n = lc->nb_headers;
 	memcpy(m, lc->headers, n * sizeof(m[0]));
 	slots_mark(p, m, n);
 	__atomic_store_n(&lc->nb_headers, 0, __ATOMIC_RELEASE);
-	ppool_unlock_visitor(&lc->lock);
+	return n;
+}
+
+/* The same of any lcore, ours or not. */
+static unsigned int
+lcore_slots_take(struct ppool *p, struct ppool_lcore *lc, struct rte_mbuf **m)
+{
+	bool ours = lc == ppool_lcore_existing(p);
+	unsigned int n;
+
+	if (__atomic_load_n(&lc->nb_headers, __ATOMIC_RELAXED) == 0)
+		return 0;
+	if (!(ours ? ppool_lock_owner(&lc->lock) : ppool_lock_visitor(&lc->lock)))
+		return 0;
+	n = lcore_slots_pop_all(p, lc, m);
+	if (ours)
+		ppool_unlock_owner(&lc->lock);
+	else
+		ppool_unlock_visitor(&lc->lock);
 	return n;
 }
 

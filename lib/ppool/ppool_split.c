@@ -214,12 +214,12 @@ pool_split(struct ppool *p)
 struct rte_mempool *
 ppool_frag_pool(struct rte_mempool *mp)
 {
-	struct ppool *p = ppool_from_mempool(mp);
+	struct ppool *p = ppool_find(mp);
 	int err = 0;
 
 	if (p == NULL) {
 		/* Memory for the pool is allocated when it is first populated. */
-		rte_errno = ppool_has_our_ops(mp) ? EINVAL : ENOTSUP;
+		rte_errno = ppool_has_our_ops(mp) && mp->pool_data == NULL ? EINVAL : ENOTSUP;
 		return NULL;
 	}
 	ppool_check_free_cb(p);

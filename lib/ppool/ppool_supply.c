@@ -72,8 +72,10 @@ ppool_reclaim_soon(struct ppool *p)
 static __rte_noinline int
 pages_get_slow(struct ppool *p, void **obj, unsigned int n)
 {
-	if (n <= p->mp->size && ppool_reclaim(p, n > PPOOL_BULK) &&
-			ppool_freelist_get(p, obj, n) == 0)
+	/* What counts as available is to be had at once. */
+	bool enough = ppool_freelist_count(p) + ppool_idle_count(p) >= n;
+
+	if (n <= p->mp->size && ppool_reclaim(p, enough) && ppool_freelist_get(p, obj, n) == 0)
 		return 0;
 	PPOOL_STAT_ADD(p, ppool_lcore_get(p), page_empty, 1);
 	return -ENOBUFS;
@@ -166,6 +168,6 @@ void
 ppool_slots_give_back(struct ppool *p, struct rte_mbuf * const *m, unsigned int n, uint64_t grown)
 {
 	ppool_slots_return(p, m, n);
-	if (ppool_slots_grown(p) != grown)
+	if (ppool_slots_grown(p) != grown || n >= p->layout.slots)
 		ppool_reclaim_soon(p);
 }

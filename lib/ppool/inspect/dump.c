@@ -4,6 +4,7 @@
 
 /* A pool as text. */
 
+#include <errno.h>
 #include <inttypes.h>
 
 #include "occupancy.h"
@@ -31,34 +32,42 @@ dump_pages(FILE *f, const struct ppool *p)
 	dump_bins(f, "by age, 10^n ms", s.age, RTE_DIM(s.age));
 }
 
+static void
+dump_ledger(FILE *f, const struct ppool_ledger *l)
+{
+	if (l->approximate != 0)
+		fprintf(f, "  others use the pool: what follows is of different moments\n");
+#define PPOOL_LEDGER_PRINT(name, type, unit, desc) \
+	fprintf(f, "  %-18s %" PRIu64 " %s\n", #name, (uint64_t)l->name, unit);
+	PPOOL_LEDGER(PPOOL_LEDGER_PRINT)
+#undef PPOOL_LEDGER_PRINT
+}
+
 void
 ppool_dump(FILE *f, struct rte_mempool *mp)
 {
-	struct ppool *p = ppool_from_mempool(mp);
+	struct ppool *p = ppool_find(mp);
 	struct ppool_ledger l;
 	struct ppool_stats s;
+	int ret;
 
-	if (ppool_ledger_get(mp, &l) != 0) {
+	ret = ppool_ledger_get(mp, &l);
+	if (ret == -ENXIO)
+		fprintf(f, "ppool %s: its pages are not mapped here, call ppool_attach()\n",
+				mp->name);
+	else if (ret != 0)
 		fprintf(f, "mempool %s is no page pool: its ops are not " PPOOL_OPS_NAME "\n",
 				mp->name);
+	if (ret != 0)
 		return;
-	}
 	ppool_stats_get(mp, &s);
 	fprintf(f, "ppool %s, frag pool %s\n", p->mp->name,
 			p->frag_mp == NULL ? "none" : p->frag_mp->name);
-	fprintf(f, "  page %u bytes: lead %u, room %u; header page: %u slots of %u\n", l.page_bytes,
+	fprintf(f, "  page: lead %u, room %u bytes; header page: %u slots of %u bytes\n",
 			p->layout.lead_bytes, p->layout.room_bytes, p->layout.slots,
 			p->layout.slot_bytes);
-	fprintf(f, "  pages %u = free %u + whole %u + data %u + header %u\n", l.pages, l.free,
-			l.whole, l.data, l.header);
-	fprintf(f,
-			"  data bytes %" PRIu64 " = charged %" PRIu64 " + stranded %" PRIu64
-			" (%" PRIu64 " in open pages) + open %" PRIu64 "\n",
-			l.data_bytes, l.charged, l.stranded, l.stranded_open, l.open);
-	fprintf(f, "  header bytes %" PRIu64 " = charged %" PRIu64 " + idle %" PRIu64 "\n",
-			l.header_bytes, l.slot_charged, l.slot_idle);
+	dump_ledger(f, &l);
 	dump_pages(f, p);
-	fprintf(f, "  frags %" PRIu64 ", tables %" PRIu64 " bytes\n", l.frags, l.table_bytes);
 #define PPOOL_STATS_PRINT(name, desc) fprintf(f, "  %-18s %" PRIu64 "\n", #name, s.name);
 	PPOOL_STATS(PPOOL_STATS_PRINT)
 #undef PPOOL_STATS_PRINT

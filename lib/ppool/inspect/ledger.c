@@ -4,7 +4,7 @@
 
 /*
  * The books of a pool, kept double: every term is counted where it lives and compared with its
- * counterpart. Nothing here is on a fast path.
+ * counterpart. Nothing here is on a fast path, and nothing waits for it: see walk.h.
  */
 
 #include <errno.h>
@@ -13,21 +13,27 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ledger.h"
 #include "ppool_freelist.h"
+#include "walk.h"
 
 /* What one page should have, collected from header slots and carvers. */
 struct expected {
 	uint64_t users;
 	uint64_t bytes;
-	uint64_t idle; /* slots in lists, of a header page */
+	uint64_t idle;   /* slots without a frag, of a header page */
+	uint64_t listed; /* slots in lists */
 };
 
 struct audit {
 	struct ppool *p;
 	struct ppool_ledger *l;
 	struct expected *page; /* NULL where only the ledger is asked for */
+	struct ppool_walk walk;
 	FILE *f;
 	int violations;
+	uint32_t parked;
+	uint64_t listed_bytes; /* of slots in lists */
 };
 
 static void __rte_format_printf(3, 4) expect(struct audit *a, bool holds, const char *fmt, ...)
@@ -47,44 +53,105 @@ static void __rte_format_printf(3, 4) expect(struct audit *a, bool holds, const 
 }
 
 static void
-count_free(struct audit *a)
+count_free(struct audit *a, const struct ppool_motion *m)
 {
-	const struct rte_mempool *mp = a->p->mp;
-	uint32_t cached = 0;
-	int64_t whole;
-	const struct ppool_lcore *lc;
-	unsigned int id;
+	a->l->free = m->free + m->cached;
+	a->l->whole = (uint32_t)RTE_MAX(m->whole - (int64_t)m->cached, INT64_C(0));
+	a->l->idle = ppool_idle_count(a->p);
+}
 
-	whole = __atomic_load_n(&a->p->whole, __ATOMIC_RELAXED);
-	PPOOL_LCORE_FOREACH(a->p, lc)
-	whole += lc->whole;
-	for (id = 0; mp->cache_size != 0 && id < RTE_MAX_LCORE; id++)
-		cached += mp->local_cache[id].len;
-	a->l->free = ppool_freelist_count(a->p) + cached;
-	a->l->whole = whole - cached;
+/* Slots */
+
+/* What the slots of one page say. */
+struct slot_sums {
+	uint64_t frags, charged, slot_charged, slot_idle, nb_idle;
+};
+
+static void
+add_idle_slot(struct audit *a, const struct ppool_slot_record *r, struct slot_sums *sum)
+{
+	sum->slot_idle += r->slot_bytes;
+	sum->nb_idle++;
+	expect(a, r->account == 0, "a slot of header page %u is idle but charged to account %u",
+			r->header_page, r->account);
 }
 
 static void
-count_slot(struct audit *a, const struct ppool_page *pg, uint32_t i)
+add_slot(struct audit *a, const struct ppool_slot_record *r, struct slot_sums *sum)
 {
-	const struct rte_mbuf *m = ppool_slot_at(a->p, pg, i);
-	const struct ppool_frag *frag = ppool_frag_of(a->p, m);
+	bool page_exists = r->page < a->p->mp->size;
 
-	if (frag->truesize == 0) {
-		expect(a, frag->account == 0, "mbuf %p is idle but charged to account %u",
-				(const void *)m, frag->account);
+	sum->frags++;
+	sum->charged += r->truesize;
+	sum->slot_charged += r->slot_bytes;
+	expect(a, page_exists, "a frag in header page %u: page %u does not exist", r->header_page,
+			r->page);
+	if (a->page == NULL || !page_exists)
 		return;
+	a->page[r->page].users++;
+	a->page[r->page].bytes += r->truesize;
+}
+
+static void
+add_slot_page(struct audit *a, uint32_t i)
+{
+	const struct ppool_page *pg = &a->p->page[i];
+	struct ppool_slot_record r;
+	struct slot_sums sum;
+	uint32_t slot;
+
+	memset(&sum, 0, sizeof(sum));
+	for (slot = 0; slot < a->p->layout.slots; slot++) {
+		r = ppool_slot_read(a->p, ppool_slot_at(a->p, pg, slot));
+		if (r.truesize == 0)
+			add_idle_slot(a, &r, &sum);
+		else
+			add_slot(a, &r, &sum);
 	}
-	a->l->frags++;
-	a->l->charged += frag->truesize;
-	a->l->slot_charged += frag->slot_bytes;
-	if (a->page == NULL)
+	/* What was read may be anything, where the page went home meanwhile. */
+	if (!ppool_page_is(pg, PPOOL_KIND_HEADER))
 		return;
-	expect(a, frag->page < a->p->mp->size, "mbuf %p: page %u does not exist", (const void *)m,
-			frag->page);
-	if (frag->page < a->p->mp->size) {
-		a->page[frag->page].users++;
-		a->page[frag->page].bytes += frag->truesize;
+	a->l->header++;
+	a->l->header_bytes += a->l->page_bytes;
+	a->l->frags += sum.frags;
+	a->l->charged += sum.charged;
+	a->l->slot_charged += sum.slot_charged;
+	a->l->slot_idle += sum.slot_idle;
+	if (a->page != NULL)
+		a->page[i].idle = sum.nb_idle;
+}
+
+/* Data pages */
+
+static void
+count_open(struct audit *a, uint32_t page, uint64_t users, uint32_t bytes)
+{
+	a->l->open += bytes;
+	if (a->page == NULL || page >= a->p->mp->size)
+		return;
+	a->page[page].users += users;
+	a->page[page].bytes += bytes;
+}
+
+PPOOL_RACY static void
+add_data_page(struct audit *a, uint32_t i)
+{
+	const struct ppool_page *pg = &a->p->page[i];
+	uint64_t use = ppool_page_net_use(pg);
+	bool parked = __atomic_load_n(&pg->parked, __ATOMIC_RELAXED) != 0;
+	uint32_t open = __atomic_load_n(&pg->open, __ATOMIC_RELAXED), stranded;
+
+	if (!ppool_page_is(pg, PPOOL_KIND_DATA))
+		return;
+	stranded = a->l->page_bytes - RTE_MIN(PPOOL_BYTES(use), a->l->page_bytes);
+	a->l->data++;
+	a->l->data_bytes += a->l->page_bytes;
+	a->l->stranded += stranded;
+	if (ppool_is_open(use))
+		a->l->stranded_open += stranded;
+	if (parked) {
+		a->parked++;
+		count_open(a, i, 1, open);
 	}
 }
 
@@ -92,95 +159,103 @@ static void
 count_pages(struct audit *a)
 {
 	const struct ppool *p = a->p;
-	const struct ppool_page *pg;
-	uint32_t i, slot, stranded;
-	uint64_t use;
+	uint32_t i;
 
 	for (i = 0; i < p->mp->size; i++) {
-		pg = &p->page[i];
-		if (pg->kind == PPOOL_KIND_DATA) {
-			use = ppool_page_net_use(pg);
-			stranded = p->layout.page_bytes - PPOOL_BYTES(use);
-			a->l->data++;
-			a->l->data_bytes += p->layout.page_bytes;
-			a->l->stranded += stranded;
-			if (ppool_is_open(use))
-				a->l->stranded_open += stranded;
-		} else if (pg->kind == PPOOL_KIND_HEADER) {
-			a->l->header++;
-			a->l->header_bytes += p->layout.page_bytes;
-			for (slot = 0; slot < p->layout.slots; slot++)
-				count_slot(a, pg, slot);
-		}
+		if (ppool_page_is(&p->page[i], PPOOL_KIND_DATA))
+			add_data_page(a, i);
+		else if (ppool_page_is(&p->page[i], PPOOL_KIND_HEADER))
+			add_slot_page(a, i);
 	}
 }
 
-static void
-count_open(struct audit *a, uint32_t page, uint64_t users, uint32_t bytes)
-{
-	a->l->open += bytes;
-	if (a->page == NULL)
-		return;
-	a->page[page].users += users;
-	a->page[page].bytes += bytes;
-}
-
-static void
+/* No carver is freed meanwhile, but all may be at work. */
+PPOOL_RACY static void
 count_carvers(struct audit *a)
 {
-	const struct ppool_depot *d = &a->p->depot;
 	const struct ppool_carver *c;
 	const struct ppool_lane *l;
-	uint32_t i;
+	uint32_t i, left, bytes;
 
-	for (c = d->carvers; c != NULL; c = c->next) {
+	ppool_carvers_lock(a->p);
+	for (c = a->p->carvers; c != NULL; c = c->next) {
 		a->l->table_bytes += sizeof(*c) + c->nb_lanes * sizeof(c->lane[0]);
 		for (i = 0; i < c->nb_lanes; i++) {
 			l = &c->lane[i];
-			if (l->left != 0)
-				count_open(a, l->page, PPOOL_BIAS - l->frags,
-						l->left + l->unbilled + c->tail_bytes);
+			left = __atomic_load_n(&l->left, __ATOMIC_RELAXED);
+			bytes = left + l->unbilled + c->tail_bytes;
+			if (left != 0)
+				count_open(a, l->page, PPOOL_BIAS - l->frags, bytes);
 		}
 	}
-	for (i = d->parked_first; i != PPOOL_NONE; i = a->p->page[i].next)
-		count_open(a, i, 1, a->p->page[i].open);
+	ppool_carvers_unlock(a->p);
 }
 
+/* Lists of idle slots: only where all is checked, as they lead nowhere while others work. */
+
 static void
-count_idle_slot(struct audit *a, const struct rte_mbuf *m)
+list_slot(struct audit *a, const struct rte_mbuf *m)
 {
-	const struct ppool_frag *frag = ppool_frag_of(a->p, m);
+	struct ppool_slot_record r = ppool_slot_read(a->p, m);
 
-	a->l->slot_idle += frag->slot_bytes;
-	if (a->page != NULL)
-		a->page[frag->header_page].idle++;
+	a->listed_bytes += r.slot_bytes;
+	expect(a, r.header_page < a->p->mp->size, "idle mbuf %p: header page %u does not exist",
+			(const void *)m, r.header_page);
+	if (r.header_page < a->p->mp->size)
+		a->page[r.header_page].listed++;
 }
 
-static void
-count_idle(struct audit *a)
+PPOOL_RACY static void
+list_depot_page(struct audit *a, const struct ppool_page *pg)
+{
+	uint32_t left = __atomic_load_n(&pg->idle, __ATOMIC_RELAXED);
+	uint32_t slot = __atomic_load_n(&pg->idle_first, __ATOMIC_RELAXED);
+	const struct rte_mbuf *m;
+
+	for (; left > 0 && slot < a->p->layout.slots; left--) {
+		m = ppool_slot_at(a->p, pg, slot);
+		list_slot(a, m);
+		slot = ppool_slot_read(a->p, m).page;
+	}
+}
+
+PPOOL_RACY static void
+list_depot(struct audit *a)
 {
 	const struct ppool *p = a->p;
-	const struct ppool_page *pg;
-	const struct ppool_carver *c;
-	const struct ppool_lcore *lc;
-	const struct rte_mbuf *m;
-	uint32_t i, slot;
-	unsigned int n;
+	uint32_t i = __atomic_load_n(&p->depot.first, __ATOMIC_RELAXED), left = p->mp->size;
 
-	for (i = p->depot.first; i != PPOOL_NONE; i = pg->next) {
-		pg = &p->page[i];
-		for (slot = pg->idle_first, n = 0; n < pg->idle; n++) {
-			m = ppool_slot_at(p, pg, slot);
-			count_idle_slot(a, m);
-			slot = ppool_frag_of(p, m)->page;
-		}
+	for (; left > 0 && i < p->mp->size; left--) {
+		list_depot_page(a, &p->page[i]);
+		i = __atomic_load_n(&p->page[i].next, __ATOMIC_RELAXED);
 	}
-	PPOOL_LCORE_FOREACH(p, lc)
-	for (n = 0; n < lc->nb_headers; n++)
-		count_idle_slot(a, lc->headers[n]);
-	for (c = p->depot.carvers; c != NULL; c = c->next)
-		for (n = 0; n < c->nb_reserve; n++)
-			count_idle_slot(a, c->reserve[n]);
+}
+
+PPOOL_RACY static void
+list_lcores(struct audit *a)
+{
+	const struct ppool_lcore *lc;
+	uint32_t i, n;
+
+	PPOOL_LCORE_FOREACH(a->p, lc) {
+		n = __atomic_load_n(&lc->nb_headers, __ATOMIC_RELAXED);
+		for (i = 0; i < n; i++)
+			list_slot(a, lc->headers[i]);
+	}
+}
+
+/* What carvers keep. */
+PPOOL_RACY static void
+list_reserves(struct audit *a)
+{
+	const struct ppool_carver *c;
+	uint32_t i;
+
+	ppool_carvers_lock(a->p);
+	for (c = a->p->carvers; c != NULL; c = c->next)
+		for (i = 0; i < c->nb_reserve; i++)
+			list_slot(a, c->reserve[i]);
+	ppool_carvers_unlock(a->p);
 }
 
 static void
@@ -193,37 +268,49 @@ count_tables(struct audit *a)
 	if (p->page != NULL)
 		a->l->table_bytes += p->mp->size * sizeof(p->page[0]);
 	PPOOL_LCORE_FOREACH(p, lc)
-	a->l->table_bytes += sizeof(*lc);
+		a->l->table_bytes += sizeof(*lc);
 }
 
+/* The terms, and what pages should have. */
 static void
-audit_run(struct audit *a)
+audit_count(struct audit *a)
 {
-	struct ppool *p = a->p;
+	const struct ppool *p = a->p;
 
 	memset(a->l, 0, sizeof(*a->l));
 	a->l->page_bytes = p->mp->header_size + p->mp->elt_size + p->mp->trailer_size;
 	a->l->pages = p->mp->populated_size;
-	ppool_reclaim(p, true);
-	count_free(a);
+	count_free(a, &a->walk.before);
 	count_tables(a);
 	if (p->frag_mp == NULL)
 		return;
-	ppool_depot_wait(p);
 	count_pages(a);
 	count_carvers(a);
-	count_idle(a);
-	ppool_depot_leave(p);
+	if (a->page == NULL)
+		return;
+	list_depot(a);
+	list_lcores(a);
+	list_reserves(a);
+}
+
+static bool
+can_walk(const struct ppool *p)
+{
+	return p->frag_mp == NULL || ppool_is_mapped(p);
 }
 
 int
 ppool_ledger_get(struct rte_mempool *mp, struct ppool_ledger *ledger)
 {
-	struct audit a = { .p = ppool_from_mempool(mp), .l = ledger };
+	struct audit a = { .p = ppool_find(mp), .l = ledger };
 
 	if (a.p == NULL)
 		return -ENOTSUP;
-	audit_run(&a);
+	if (!can_walk(a.p))
+		return -ENXIO;
+	ppool_walk_begin(&a.walk, a.p);
+	audit_count(&a);
+	ledger->approximate = ppool_walk_end(&a.walk);
 	return 0;
 }
 
@@ -248,27 +335,21 @@ check_page(struct audit *a, uint32_t i)
 static void
 check_header_page(struct audit *a, uint32_t i)
 {
-	const struct ppool_page *pg = &a->p->page[i];
-	uint64_t idle = 0;
-	uint32_t slot;
+	const struct expected *e = &a->page[i];
 
-	if (pg->kind != PPOOL_KIND_HEADER) {
-		expect(a, a->page[i].idle == 0, "page %u is no header page but has idle slots", i);
-		return;
-	}
-	for (slot = 0; slot < a->p->layout.slots; slot++)
-		if (ppool_frag_of(a->p, ppool_slot_at(a->p, pg, slot))->truesize == 0)
-			idle++;
-	expect(a, idle == a->page[i].idle,
-			"header page %u has %" PRIu64 " idle slots, %" PRIu64 " in lists", i, idle,
-			a->page[i].idle);
+	if (a->p->page[i].kind != PPOOL_KIND_HEADER)
+		expect(a, e->listed == 0, "page %u is no header page but has idle slots", i);
+	else
+		expect(a, e->idle == e->listed,
+				"header page %u has %" PRIu64 " idle slots, %" PRIu64 " in lists",
+				i, e->idle, e->listed);
 }
 
 static void
 check_totals(struct audit *a)
 {
+	const struct ppool_stats *s = &a->walk.before.stats;
 	const struct ppool_ledger *l = a->l;
-	struct ppool_stats s;
 
 	expect(a, l->pages == (uint64_t)l->free + l->whole + l->data + l->header,
 			"pages %u != free %u + whole %u + data %u + header %u", l->pages, l->free,
@@ -280,33 +361,54 @@ check_totals(struct audit *a)
 	expect(a, l->header_bytes == l->slot_charged + l->slot_idle,
 			"header bytes %" PRIu64 " != charged %" PRIu64 " + idle %" PRIu64,
 			l->header_bytes, l->slot_charged, l->slot_idle);
-	ppool_stats_get(a->p->mp, &s);
-	expect(a, s.frag_alloc - s.frag_free == l->frags,
+	expect(a, l->slot_idle == a->listed_bytes,
+			"slots without a frag have %" PRIu64 " bytes, those in lists %" PRIu64,
+			l->slot_idle, a->listed_bytes);
+	expect(a, a->parked == a->p->depot.nb_parked, "%u pages are parked, %u in the list",
+			a->parked, a->p->depot.nb_parked);
+	expect(a, s->frag_alloc - s->frag_free == l->frags,
 			"frags handed out %" PRIu64 " - freed %" PRIu64 " != live %" PRIu64,
-			s.frag_alloc, s.frag_free, l->frags);
-	expect(a, s.frag_alloc_bytes - s.frag_free_bytes == l->charged,
+			s->frag_alloc, s->frag_free, l->frags);
+	expect(a, s->frag_alloc_bytes - s->frag_free_bytes == l->charged,
 			"bytes handed out %" PRIu64 " - freed %" PRIu64 " != charged %" PRIu64,
-			s.frag_alloc_bytes, s.frag_free_bytes, l->charged);
+			s->frag_alloc_bytes, s->frag_free_bytes, l->charged);
+}
+
+static void
+check_pages(struct audit *a)
+{
+	uint32_t i;
+
+	for (i = 0; a->p->page != NULL && i < a->p->mp->size; i++) {
+		check_page(a, i);
+		check_header_page(a, i);
+	}
+}
+
+int
+ppool_audit(struct ppool *p, struct ppool_ledger *l, FILE *f)
+{
+	struct audit a = { .p = p, .l = l, .f = f };
+
+	if (!can_walk(p))
+		return -ENXIO;
+	a.page = calloc(p->mp->size, sizeof(a.page[0]));
+	if (a.page == NULL)
+		return -ENOMEM;
+	ppool_walk_begin(&a.walk, p);
+	audit_count(&a);
+	check_totals(&a);
+	check_pages(&a);
+	l->approximate = ppool_walk_end(&a.walk);
+	free(a.page);
+	return a.violations;
 }
 
 int
 ppool_check(struct rte_mempool *mp, FILE *f)
 {
+	struct ppool *p = ppool_find(mp);
 	struct ppool_ledger ledger;
-	struct audit a = { .p = ppool_from_mempool(mp), .l = &ledger, .f = f };
-	uint32_t i;
 
-	if (a.p == NULL)
-		return -ENOTSUP;
-	a.page = calloc(a.p->mp->size, sizeof(a.page[0]));
-	if (a.page == NULL)
-		return -ENOMEM;
-	audit_run(&a);
-	check_totals(&a);
-	for (i = 0; a.p->page != NULL && i < a.p->mp->size; i++) {
-		check_page(&a, i);
-		check_header_page(&a, i);
-	}
-	free(a.page);
-	return a.violations;
+	return p == NULL ? -ENOTSUP : ppool_audit(p, &ledger, f);
 }

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "occupancy.h"
-#include "ppool_private.h"
+#include "walk.h"
 
 static unsigned int
 age_bin(uint64_t ms)
@@ -47,7 +47,7 @@ lcore_of(ppool_owner_t owner)
 }
 
 /* Whether a page is open is part of its use, so that both are of one moment. */
-static void
+PPOOL_RACY static void
 page_look(const struct ppool *p, struct ppool_occupancy *s, uint32_t i)
 {
 	const struct ppool_page *pg = &p->page[i];
@@ -63,7 +63,7 @@ page_look(const struct ppool *p, struct ppool_occupancy *s, uint32_t i)
 		page.owner = "carver";
 		s->carver++;
 	} else if (__atomic_load_n(&pg->parked, __ATOMIC_RELAXED) != 0) {
-		page.users--;
+		page.users -= RTE_MIN(page.users, 1u);
 		page.owner = "parked";
 		s->parked++;
 	} else {
@@ -85,10 +85,13 @@ page_look(const struct ppool *p, struct ppool_occupancy *s, uint32_t i)
 void
 ppool_occupancy(const struct ppool *p, struct ppool_occupancy *s)
 {
+	struct ppool_walk walk;
 	uint32_t i;
 
 	memset(s, 0, sizeof(*s));
+	ppool_walk_begin(&walk, p);
 	for (i = 0; p->page != NULL && i < p->mp->size; i++)
-		if (p->page[i].kind == PPOOL_KIND_DATA)
+		if (ppool_page_is(&p->page[i], PPOOL_KIND_DATA))
 			page_look(p, s, i);
+	s->approximate = ppool_walk_end(&walk);
 }

@@ -42,7 +42,8 @@ struct ppool_occupancy_page {
 	X(carver, "pages that a carver still fills") \
 	X(parked, "pages that the next carver will fill") \
 	X(closed, "pages that wait for their frags to be freed") \
-	X(no_age, "pages that no carver opened: whole pages of the frag pool")
+	X(no_age, "pages that no carver opened: whole pages of the frag pool") \
+	X(approximate, "1: others used the pool meanwhile")
 
 struct ppool_occupancy {
 #define PPOOL_OCCUPANCY_FIELD(name, desc) uint64_t name;

@@ -3,19 +3,22 @@
  */
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <rte_telemetry.h>
 
 #include "ppool_compat.h"
 #include "ppool_create.h"
+#include "ppool_account_table.h"
+#include "accounts.h"
+#include "ledger.h"
 #include "occupancy.h"
-#include "ppool_private.h"
 
 static void
 list_pool(struct rte_mempool *mp, void *arg)
 {
-	if (ppool_is_page_pool(mp))
+	if (ppool_find(mp) != NULL && !ppool_is_frag_role(mp))
 		rte_tel_data_add_array_string(arg, mp->name);
 }
 
@@ -39,25 +42,7 @@ handle_list(const char *cmd, const char *params, struct rte_tel_data *d)
 	X(priv_bytes, mp->private_data_size == 0 ? 0 : rte_pktmbuf_priv_size(mp)) \
 	X(cache_pages, mp->cache_size) \
 	X(memory_bytes, memory_bytes(mp)) \
-	X(carvers, __atomic_load_n(&p->depot.nb_carvers, __ATOMIC_RELAXED))
-
-#define LEDGER(X) \
-	X(page_bytes) \
-	X(pages) \
-	X(free) \
-	X(whole) \
-	X(data) \
-	X(header) \
-	X(data_bytes) \
-	X(charged) \
-	X(stranded) \
-	X(stranded_open) \
-	X(open) \
-	X(header_bytes) \
-	X(slot_charged) \
-	X(slot_idle) \
-	X(frags) \
-	X(table_bytes)
+	X(carvers, ppool_carvers_count(p))
 
 static void
 add_chunk(struct rte_mempool *mp, void *arg, struct rte_mempool_memhdr *chunk, unsigned int i)
@@ -89,8 +74,8 @@ add_config(struct rte_tel_data *d, const struct ppool *p)
 static void
 add_ledger(struct rte_tel_data *d, const struct ppool_ledger *l)
 {
-#define ADD_TERM(name) ppool_tel_dict_add_u64(d, #name, l->name);
-	LEDGER(ADD_TERM)
+#define ADD_TERM(name, type, unit, desc) ppool_tel_dict_add_u64(d, #name, l->name);
+	PPOOL_LEDGER(ADD_TERM)
 #undef ADD_TERM
 }
 
@@ -103,22 +88,72 @@ add_stats(struct rte_tel_data *d, const struct ppool_stats *s)
 }
 
 /*
+ * Others may be at work though no counter moved: a thread may have been preempted within a call.
+ * Only what does not balance after some time either, with the same counters, is a violation.
+ */
+#define AUDIT_TRIES 6u
+#define AUDIT_PAUSE_US 50000u
+
+static int
+audit_patiently(struct ppool *p, struct ppool_ledger *l)
+{
+	struct ppool_stats first, now;
+	unsigned int tries = AUDIT_TRIES;
+	int violations;
+
+	ppool_stats_get(p->mp, &first);
+	while (true) {
+		violations = ppool_audit(p, l, NULL);
+		if (violations <= 0 || l->approximate != 0 || --tries == 0)
+			break;
+		rte_delay_us_sleep(AUDIT_PAUSE_US);
+	}
+	ppool_stats_get(p->mp, &now);
+	if (violations > 0 && memcmp(&first, &now, sizeof(now)) != 0)
+		l->approximate = 1;
+	return violations;
+}
+
+/*
  * What was configured, every term of the ledger, every counter, and what the check of the ledger
- * found: it balances only while the pool is quiet.
+ * found. It need not balance where others worked meanwhile: then nothing is said of violations.
  */
 static int
 tell_info(struct ppool *p, struct rte_tel_data *d)
 {
 	struct ppool_ledger ledger;
 	struct ppool_stats stats;
+	int violations;
 
-	ppool_ledger_get(p->mp, &ledger);
+	violations = audit_patiently(p, &ledger);
+	if (violations < 0)
+		return violations;
 	ppool_stats_get(p->mp, &stats);
 	rte_tel_data_add_dict_string(d, "name", p->mp->name);
 	add_config(d, p);
 	add_ledger(d, &ledger);
 	add_stats(d, &stats);
-	return rte_tel_data_add_dict_int(d, "violations", ppool_check(p->mp, NULL));
+	if (ledger.approximate != 0)
+		return 0;
+	return rte_tel_data_add_dict_int(d, "violations", violations);
+}
+
+/* What is known without looking at pages. */
+static int
+tell_stats(struct ppool *p, struct rte_tel_data *d)
+{
+	struct rte_mempool *mp = p->mp;
+	struct ppool_stats stats;
+
+	ppool_stats_get(mp, &stats);
+	rte_tel_data_add_dict_string(d, "name", mp->name);
+	ppool_tel_dict_add_u64(d, "page_bytes",
+			mp->header_size + mp->elt_size + mp->trailer_size);
+	ppool_tel_dict_add_u64(d, "pages", mp->populated_size);
+	ppool_tel_dict_add_u64(d, "avail", rte_mempool_avail_count(mp));
+	add_config(d, p);
+	add_stats(d, &stats);
+	return 0;
 }
 
 /* Keys of /ppool/pages: see occupancy.h */
@@ -191,17 +226,36 @@ tell_pages(struct ppool *p, struct rte_tel_data *d)
 	return ret != 0 ? ret : add_oldest(d, &s);
 }
 
-/* Look a pool up and tell of it. In a secondary process its pages may not be mapped yet. */
+static struct ppool *
+pool_named(const char *name)
+{
+	struct rte_mempool *mp = name == NULL ? NULL : rte_mempool_lookup(name);
+
+	return mp == NULL ? NULL : ppool_find(mp);
+}
+
+/* Look a pool up and tell of its pages. In a secondary process they may not be mapped yet. */
 static int
 tell(const char *params, struct rte_tel_data *d, int (*f)(struct ppool *p, struct rte_tel_data *d))
 {
-	struct rte_mempool *mp = params == NULL ? NULL : rte_mempool_lookup(params);
-	struct ppool *p = mp == NULL ? NULL : ppool_from_mempool(mp);
+	struct ppool *p = pool_named(params);
 
-	if (p == NULL || ppool_attach(mp) != 0)
+	if (p == NULL || ppool_attach(p->mp) != 0)
 		return -EINVAL;
 	rte_tel_data_start_dict(d);
 	return f(p, d);
+}
+
+static int
+handle_stats(const char *cmd, const char *params, struct rte_tel_data *d)
+{
+	struct ppool *p = pool_named(params);
+
+	RTE_SET_USED(cmd);
+	if (p == NULL)
+		return -EINVAL;
+	rte_tel_data_start_dict(d);
+	return tell_stats(p, d);
 }
 
 static int
@@ -254,7 +308,49 @@ handle_accounts(const char *cmd, const char *params, struct rte_tel_data *d)
 
 	RTE_SET_USED(cmd);
 	rte_tel_data_start_dict(d);
-	return ppool_accounts_each(add_account, &wanted);
+	ppool_accounts_each(add_account, &wanted);
+	return 0;
+}
+
+static int
+add_account_frags(struct rte_tel_data *d, uint16_t id, const struct ppool_account_frags *sum)
+{
+	const char *name = ppool_account_name(id);
+	struct rte_tel_data *dict;
+	char key[8];
+
+	if (name == NULL)
+		return 0;
+	dict = rte_tel_data_alloc();
+	if (dict == NULL)
+		return -ENOMEM;
+	rte_tel_data_start_dict(dict);
+	rte_tel_data_add_dict_string(dict, "name", name);
+	ppool_tel_dict_add_u64(dict, "frags", sum->frags[id]);
+	ppool_tel_dict_add_u64(dict, "bytes", sum->bytes[id]);
+	snprintf(key, sizeof(key), "%u", id);
+	return rte_tel_data_add_dict_container(d, key, dict, 0);
+}
+
+/* Of accounts that have some. */
+static int
+handle_account_frags(const char *cmd, const char *params, struct rte_tel_data *d)
+{
+	struct ppool_account_frags *sum = ppool_frags_by_account();
+	uint16_t id;
+	int ret = 0;
+
+	RTE_SET_USED(cmd);
+	RTE_SET_USED(params);
+	if (sum == NULL)
+		return -ENOMEM;
+	rte_tel_data_start_dict(d);
+	ppool_tel_dict_add_u64(d, "approximate", sum->approximate);
+	for (id = 1; ret == 0 && id < PPOOL_ACCOUNTS_MAX; id++)
+		if (sum->frags[id] != 0)
+			ret = add_account_frags(d, id, sum);
+	free(sum);
+	return ret;
 }
 
 /* Help texts of 64 bytes and more are refused, and the command with them. */
@@ -264,8 +360,12 @@ RTE_INIT(ppool_telemetry_init)
 			"Returns the names of all page pools. Takes no parameters");
 	rte_telemetry_register_cmd("/ppool/info", handle_info,
 			"Returns ledger and check of a page pool. Parameter: pool name");
+	rte_telemetry_register_cmd("/ppool/stats", handle_stats,
+			"Returns counters of a page pool. Parameter: pool name");
 	rte_telemetry_register_cmd("/ppool/accounts", handle_accounts,
 			"Returns limit and use of accounts. Parameter: name (optional)");
+	rte_telemetry_register_cmd("/ppool/account_frags", handle_account_frags,
+			"Counts the frags charged to each account. Takes no parameters");
 	rte_telemetry_register_cmd("/ppool/pages", handle_pages,
 			"Returns use and age of data pages. Parameter: pool name");
 }

@@ -282,7 +282,7 @@ ppool_region_populate(struct ppool_region *r, struct rte_mempool *mp)
 static struct ppool_region *
 region_of(const struct rte_mempool *mp)
 {
-	const struct ppool *p = ppool_from_mempool(mp);
+	const struct ppool *p = ppool_find(mp);
 	const struct rte_mempool_memhdr *chunk;
 
 	if (p == NULL || rte_eal_process_type() != RTE_PROC_PRIMARY)
@@ -393,7 +393,7 @@ region_map_dma(const struct rte_mempool *mp, uint16_t port_id)
 {
 	const struct ppool_region *r = region_of(mp);
 
-	if (ppool_needs_attach(ppool_from_mempool(mp)))
+	if (ppool_needs_attach(ppool_find(mp)))
 		return -E_RTE_SECONDARY;
 	if (!rte_eth_dev_is_valid_port(port_id))
 		return -ENODEV;

@@ -277,7 +277,7 @@ ppool_is_mapped(const struct ppool *p)
 int
 ppool_attach(struct rte_mempool *mp)
 {
-	const struct ppool *p = ppool_from_mempool(mp);
+	const struct ppool *p = ppool_find(mp);
 	void *base = pool_base(p);
 	struct attached *a;
 	int ret = 0;
@@ -309,7 +309,7 @@ ppool_detach(struct rte_mempool *mp)
 	pthread_mutex_lock(&attached_lock);
 	a = attached_find(mp);
 	if (a == NULL)
-		p = ppool_from_mempool(mp);
+		p = ppool_find(mp);
 	if (p != NULL)
 		a = attached_find(p->mp);
 	if (a != NULL)
