@@ -83,19 +83,30 @@ extern int ppfrag_logtype;
 
 #define PPFRAG_COUNTER(name, unit, desc) uint64_t name;
 
+/*
+ * Counters never decrease and are written by nobody but the thread that drives the queue: a reset
+ * notes what they were. Aligned so that 32-bit machines, too, read them in one go.
+ */
 struct ppfrag_rxq_stats {
 	uint64_t packets;
 	uint64_t bytes;
 	PPFRAG_RXQ_XSTATS(PPFRAG_COUNTER)
-};
+} __rte_aligned(8);
 
 struct ppfrag_txq_stats {
 	uint64_t packets;
 	uint64_t bytes;
 	PPFRAG_TXQ_XSTATS(PPFRAG_COUNTER)
-};
+} __rte_aligned(8);
 
 #undef PPFRAG_COUNTER
+
+/** Count something, for other threads to read at any time. */
+static inline void
+ppfrag_count(uint64_t *counter, uint64_t n)
+{
+	__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
+}
 
 struct ppfrag_dev;
 
@@ -126,7 +137,8 @@ struct ppfrag_rxq {
 	struct rte_mempool *mp;
 	const struct rte_memzone *bounce_mz;
 	int socket_id;
-	uint32_t max_len; /**< longest data of a frag */
+	uint32_t max_len;             /**< longest data of a frag */
+	struct ppfrag_rxq_stats base; /**< stats at the latest reset */
 	uint16_t queue_id;
 	bool copy; /**< the pool is not shared with the back end */
 } __rte_cache_aligned;
@@ -154,6 +166,7 @@ struct ppfrag_txq {
 	char *bounce;           /**< PPFRAG_BOUNCE_LEN by descriptor */
 	struct ppfrag_txq_stats stats;
 
+	struct ppfrag_txq_stats base; /**< stats at the latest reset */
 	uint16_t queue_id;
 } __rte_cache_aligned;
 
