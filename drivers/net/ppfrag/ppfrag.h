@@ -65,6 +65,7 @@ extern int ppfrag_logtype;
 	X(chained_packets, "packets", "delivered in more than one segment") \
 	X(copied_packets, "packets", "copied, as the back end cannot write into the pool") \
 	X(oversize_packets, "packets", "dropped: longer than the frames this port receives") \
+	X(short_packets, "packets", "dropped: shorter than an Ethernet header") \
 	X(no_header, "packets", "had to wait in the ring: no page for their mbufs") \
 	X(no_page, "descriptors", "had to wait before they could be posted again: no page") \
 	X(bad_used, "used entries", "ignored: the back end gave a wrong id, length or count") \

@@ -69,7 +69,8 @@ rxq_add(struct rte_eth_stats *stats, struct ppool_queue_stats *queues, struct co
 		uint16_t i)
 {
 	uint64_t packets = RXQ_READ(c, packets), bytes = RXQ_READ(c, bytes);
-	uint64_t errors = RXQ_READ(c, oversize_packets) + RXQ_READ(c, bad_used);
+	uint64_t errors = RXQ_READ(c, oversize_packets) + RXQ_READ(c, short_packets) +
+			RXQ_READ(c, bad_used);
 
 	stats->ipackets += packets;
 	stats->ibytes += bytes;
