@@ -245,9 +245,11 @@ int ppfrag_xstats_get_names(struct rte_eth_dev *dev, struct rte_eth_xstat_name *
 /* virtio/ppfrag_mem.c */
 
 /**
- * Add memory, rounded to whole EAL memory segments. Neighbours become one region.
+ * Add memory, rounded to whole EAL memory segments. Neighbours become one region, and where there
+ * are too many, parts of one file with what lies between them.
  *
- * @return 0, -ENOTSUP where it has no file descriptor, -E2BIG where it takes too many regions.
+ * @return 0, -ENOTSUP where it has no file descriptor, -E2BIG where it takes too many regions as
+ * each hugepage is a file, -EMFILE where it is in too many files of several pages.
  */
 int ppfrag_mem_add(struct ppfrag_mem *mem, const void *addr, size_t len);
 
