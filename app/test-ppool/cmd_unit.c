@@ -26,6 +26,8 @@ static const struct unit_suite * const suites[] = {
 	&suite_port,
 	&suite_debug,
 	&suite_compact,
+	&suite_rings,
+	&suite_hostile,
 };
 
 static uint64_t seed;
