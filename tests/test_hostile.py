@@ -241,6 +241,21 @@ def test_bad_used_entries(lab, memory):
     scene.end()
 
 
+@pytest.mark.parametrize("memory", ["single-file", "default", "no-huge"])
+def test_short_frames(lab, memory):
+    """Frames shorter than an Ethernet header are dropped, and are no fault of the ring."""
+    lab.need(memory)
+    scene = Scene(lab, memory=memory)
+    for length in range(14):
+        head, chain = scene.rx.take()
+        scene.rx.put_used((head, scene.peer.fill(chain, bytes(10) + b"\1\0" + bytes(length))))
+    scene.send(1)
+    wait_capture(scene.out, scene.sent)
+    assert scene.counter("rx_q0_short_packets") == 14
+    assert scene.counter("rx_q0_bad_used") == 0
+    scene.end()
+
+
 def test_header_rubbish(lab):
     """Whatever a virtio header claims of offloads, the frame arrives."""
     scene = Scene(lab)

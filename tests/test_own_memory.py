@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from harness import PAGE_DEFAULT, make_frame, wait_until, write_frames
+from harness import PAGE_DEFAULT, Program, lcores, make_frame, wait_until, write_frames
 from vhost_peer import RX, VhostPeer
 
 MIB = 1 << 20
@@ -61,3 +61,21 @@ def test_regions(lab, queue_size):
     measured = json.loads(result.read_text())
     assert measured["ok"]
     assert measured["ibytes"] == sum(map(len, frames))
+
+
+@pytest.mark.parametrize("memory", ["single-file", "default", "no-huge"])
+def test_ranges(lab, memory):
+    """A pool in many ranges of one file is shared, and copied where each is a file."""
+    lab.need(memory)
+    prefix = lab.prefix()
+    unit = lab.add(Program("unit", [
+        lab.builddir / "app/test-ppool/dpdk-test-ppool", *lab.memory(memory), lcores(1),
+        *lab.plugins(), "--no-pci", f"--file-prefix={prefix}", "--", "unit", "--test",
+        "test_ranges", "rings"], prefix))
+    assert unit.wait_end() == 0
+    if memory == "default":
+        assert "ranges of several files" in unit.output
+        assert "each hugepage is a file" in unit.output
+    else:
+        assert "ranges of one file" in unit.output
+        assert "zero-copy" in unit.output

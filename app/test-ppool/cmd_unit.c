@@ -28,6 +28,8 @@ static const struct unit_suite * const suites[] = {
 	&suite_debug,
 	&suite_compact,
 	&suite_company,
+	&suite_rings,
+	&suite_hostile,
 };
 
 static uint64_t seed;

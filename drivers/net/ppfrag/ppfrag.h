@@ -65,6 +65,7 @@ extern int ppfrag_logtype;
 	X(chained_packets, "packets", "delivered in more than one segment") \
 	X(copied_packets, "packets", "copied, as the back end cannot write into the pool") \
 	X(oversize_packets, "packets", "dropped: longer than the frames this port receives") \
+	X(short_packets, "packets", "dropped: shorter than an Ethernet header") \
 	X(no_header, "packets", "had to wait in the ring: no page for their mbufs") \
 	X(no_page, "descriptors", "had to wait before they could be posted again: no page") \
 	X(bad_used, "used entries", "ignored: the back end gave a wrong id, length or count") \
@@ -83,19 +84,30 @@ extern int ppfrag_logtype;
 
 #define PPFRAG_COUNTER(name, unit, desc) uint64_t name;
 
+/*
+ * Counters never decrease and are written by nobody but the thread that drives the queue: a reset
+ * notes what they were. Aligned so that 32-bit machines, too, read them in one go.
+ */
 struct ppfrag_rxq_stats {
 	uint64_t packets;
 	uint64_t bytes;
 	PPFRAG_RXQ_XSTATS(PPFRAG_COUNTER)
-};
+} __rte_aligned(8);
 
 struct ppfrag_txq_stats {
 	uint64_t packets;
 	uint64_t bytes;
 	PPFRAG_TXQ_XSTATS(PPFRAG_COUNTER)
-};
+} __rte_aligned(8);
 
 #undef PPFRAG_COUNTER
+
+/** Count something, for other threads to read at any time. */
+static inline void
+ppfrag_count(uint64_t *counter, uint64_t n)
+{
+	__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
+}
 
 struct ppfrag_dev;
 
@@ -126,7 +138,8 @@ struct ppfrag_rxq {
 	struct rte_mempool *mp;
 	const struct rte_memzone *bounce_mz;
 	int socket_id;
-	uint32_t max_len; /**< longest data of a frag */
+	uint32_t max_len;             /**< longest data of a frag */
+	struct ppfrag_rxq_stats base; /**< stats at the latest reset */
 	uint16_t queue_id;
 	bool copy; /**< the pool is not shared with the back end */
 } __rte_cache_aligned;
@@ -154,6 +167,7 @@ struct ppfrag_txq {
 	char *bounce;           /**< PPFRAG_BOUNCE_LEN by descriptor */
 	struct ppfrag_txq_stats stats;
 
+	struct ppfrag_txq_stats base; /**< stats at the latest reset */
 	uint16_t queue_id;
 } __rte_cache_aligned;
 
@@ -231,9 +245,11 @@ int ppfrag_xstats_get_names(struct rte_eth_dev *dev, struct rte_eth_xstat_name *
 /* virtio/ppfrag_mem.c */
 
 /**
- * Add memory, rounded to whole EAL memory segments. Neighbours become one region.
+ * Add memory, rounded to whole EAL memory segments. Neighbours become one region, and where there
+ * are too many, parts of one file with what lies between them.
  *
- * @return 0, -ENOTSUP where it has no file descriptor, -E2BIG where it takes too many regions.
+ * @return 0, -ENOTSUP where it has no file descriptor, -E2BIG where it takes too many regions as
+ * each hugepage is a file, -EMFILE where it is in too many files of several pages.
  */
 int ppfrag_mem_add(struct ppfrag_mem *mem, const void *addr, size_t len);
 

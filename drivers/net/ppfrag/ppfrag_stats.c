@@ -18,35 +18,83 @@ struct counter {
 static const struct counter rxq_counters[] = { PPFRAG_RXQ_XSTATS(RXQ_COUNTER) };
 static const struct counter txq_counters[] = { PPFRAG_TXQ_XSTATS(TXQ_COUNTER) };
 
+/*
+ * Where the counters of a queue are, and what they were at the latest reset; NULL: no queue. The
+ * thread that drives the queue is the only one to write them: none decreases, no count is lost.
+ */
+struct counters {
+	const uint64_t *now;
+	const uint64_t *base;
+};
+
+static struct counters
+rxq_counters_of(const struct rte_eth_dev *dev, uint16_t i)
+{
+	const struct ppfrag_rxq *q = dev->data->rx_queues[i];
+
+	if (q == NULL)
+		return (struct counters){ .now = NULL };
+	return (struct counters){ &q->stats.packets, &q->base.packets };
+}
+
+static struct counters
+txq_counters_of(const struct rte_eth_dev *dev, uint16_t i)
+{
+	const struct ppfrag_txq *q = dev->data->tx_queues[i];
+
+	if (q == NULL)
+		return (struct counters){ .now = NULL };
+	return (struct counters){ &q->stats.packets, &q->base.packets };
+}
+
+/* The base first: it is no more than a counter that is read later, also during a reset. */
+static uint64_t
+counter_read(struct counters c, size_t offset)
+{
+	size_t i = offset / sizeof(uint64_t);
+	uint64_t base;
+
+	if (c.now == NULL)
+		return 0;
+	base = __atomic_load_n(&c.base[i], __ATOMIC_ACQUIRE);
+	return __atomic_load_n(&c.now[i], __ATOMIC_RELAXED) - base;
+}
+
+/* What a queue with these counters has counted since the latest reset. */
+#define RXQ_READ(c, name) counter_read(c, offsetof(struct ppfrag_rxq_stats, name))
+#define TXQ_READ(c, name) counter_read(c, offsetof(struct ppfrag_txq_stats, name))
+
 static void
-add_rxq(struct rte_eth_stats *stats, struct ppool_queue_stats *queues, const struct ppfrag_rxq *q,
+rxq_add(struct rte_eth_stats *stats, struct ppool_queue_stats *queues, struct counters c,
 		uint16_t i)
 {
-	const struct ppfrag_rxq_stats *s = &q->stats;
+	uint64_t packets = RXQ_READ(c, packets), bytes = RXQ_READ(c, bytes);
+	uint64_t errors = RXQ_READ(c, oversize_packets) + RXQ_READ(c, short_packets) +
+			RXQ_READ(c, bad_used);
 
-	stats->ipackets += s->packets;
-	stats->ibytes += s->bytes;
-	stats->ierrors += s->oversize_packets + s->bad_used;
-	stats->rx_nombuf += s->no_header + s->no_page;
+	stats->ipackets += packets;
+	stats->ibytes += bytes;
+	stats->ierrors += errors;
+	stats->rx_nombuf += RXQ_READ(c, no_header) + RXQ_READ(c, no_page);
 	if (queues != NULL && i < RTE_ETHDEV_QUEUE_STAT_CNTRS) {
-		queues->q_ipackets[i] = s->packets;
-		queues->q_ibytes[i] = s->bytes;
-		queues->q_errors[i] = s->oversize_packets + s->bad_used;
+		queues->q_ipackets[i] = packets;
+		queues->q_ibytes[i] = bytes;
+		queues->q_errors[i] = errors;
 	}
 }
 
 static void
-add_txq(struct rte_eth_stats *stats, struct ppool_queue_stats *queues, const struct ppfrag_txq *q,
+txq_add(struct rte_eth_stats *stats, struct ppool_queue_stats *queues, struct counters c,
 		uint16_t i)
 {
-	const struct ppfrag_txq_stats *s = &q->stats;
+	uint64_t packets = TXQ_READ(c, packets), bytes = TXQ_READ(c, bytes);
 
-	stats->opackets += s->packets;
-	stats->obytes += s->bytes;
-	stats->oerrors += s->dropped_packets + s->bad_used;
+	stats->opackets += packets;
+	stats->obytes += bytes;
+	stats->oerrors += TXQ_READ(c, dropped_packets) + TXQ_READ(c, bad_used);
 	if (queues != NULL && i < RTE_ETHDEV_QUEUE_STAT_CNTRS) {
-		queues->q_opackets[i] = s->packets;
-		queues->q_obytes[i] = s->bytes;
+		queues->q_opackets[i] = packets;
+		queues->q_obytes[i] = bytes;
 	}
 }
 
@@ -56,11 +104,9 @@ get_all(struct rte_eth_dev *dev, struct rte_eth_stats *stats, struct ppool_queue
 	uint16_t i;
 
 	for (i = 0; i < dev->data->nb_rx_queues; i++)
-		if (dev->data->rx_queues[i] != NULL)
-			add_rxq(stats, queues, dev->data->rx_queues[i], i);
+		rxq_add(stats, queues, rxq_counters_of(dev, i), i);
 	for (i = 0; i < dev->data->nb_tx_queues; i++)
-		if (dev->data->tx_queues[i] != NULL)
-			add_txq(stats, queues, dev->data->tx_queues[i], i);
+		txq_add(stats, queues, txq_counters_of(dev, i), i);
 	return 0;
 }
 
@@ -68,6 +114,16 @@ int
 ppfrag_stats_get(struct rte_eth_dev *dev, PPOOL_STATS_PARAMS)
 {
 	return get_all(dev, PPOOL_STATS_ARGS);
+}
+
+static void
+counters_reset(const uint64_t *now, uint64_t *base, size_t bytes)
+{
+	size_t i;
+
+	for (i = 0; i < bytes / sizeof(*now); i++)
+		__atomic_store_n(&base[i], __atomic_load_n(&now[i], __ATOMIC_RELAXED),
+				__ATOMIC_RELEASE);
 }
 
 int
@@ -80,12 +136,12 @@ ppfrag_stats_reset(struct rte_eth_dev *dev)
 	for (i = 0; i < dev->data->nb_rx_queues; i++) {
 		rxq = dev->data->rx_queues[i];
 		if (rxq != NULL)
-			memset(&rxq->stats, 0, sizeof(rxq->stats));
+			counters_reset(&rxq->stats.packets, &rxq->base.packets, sizeof(rxq->stats));
 	}
 	for (i = 0; i < dev->data->nb_tx_queues; i++) {
 		txq = dev->data->tx_queues[i];
 		if (txq != NULL)
-			memset(&txq->stats, 0, sizeof(txq->stats));
+			counters_reset(&txq->stats.packets, &txq->base.packets, sizeof(txq->stats));
 	}
 	return 0;
 }
@@ -97,28 +153,6 @@ nb_xstats(const struct rte_eth_dev *dev)
 			dev->data->nb_tx_queues * RTE_DIM(txq_counters);
 }
 
-static uint64_t
-read_counter(const void *stats, const struct counter *c)
-{
-	return stats == NULL ? 0 : *(const uint64_t *)RTE_PTR_ADD(stats, c->offset);
-}
-
-static const void *
-rxq_stats(const struct rte_eth_dev *dev, uint16_t i)
-{
-	const struct ppfrag_rxq *q = dev->data->rx_queues[i];
-
-	return q == NULL ? NULL : &q->stats;
-}
-
-static const void *
-txq_stats(const struct rte_eth_dev *dev, uint16_t i)
-{
-	const struct ppfrag_txq *q = dev->data->tx_queues[i];
-
-	return q == NULL ? NULL : &q->stats;
-}
-
 int
 ppfrag_xstats_get(struct rte_eth_dev *dev, struct rte_eth_xstat *xstats, unsigned int n)
 {
@@ -128,10 +162,12 @@ ppfrag_xstats_get(struct rte_eth_dev *dev, struct rte_eth_xstat *xstats, unsigne
 		return nb_xstats(dev);
 	for (i = 0; i < dev->data->nb_rx_queues; i++)
 		for (j = 0; j < RTE_DIM(rxq_counters); j++, k++)
-			xstats[k].value = read_counter(rxq_stats(dev, i), &rxq_counters[j]);
+			xstats[k].value = counter_read(rxq_counters_of(dev, i),
+					rxq_counters[j].offset);
 	for (i = 0; i < dev->data->nb_tx_queues; i++)
 		for (j = 0; j < RTE_DIM(txq_counters); j++, k++)
-			xstats[k].value = read_counter(txq_stats(dev, i), &txq_counters[j]);
+			xstats[k].value = counter_read(txq_counters_of(dev, i),
+					txq_counters[j].offset);
 	for (k = 0; k < nb_xstats(dev); k++)
 		xstats[k].id = k;
 	return nb_xstats(dev);

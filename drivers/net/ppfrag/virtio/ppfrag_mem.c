@@ -22,7 +22,7 @@ joins(const struct vu_region *a, const struct vu_region *b)
 	return a->fd == b->fd && a->addr + a->len == b->addr && a->offset + a->len == b->offset;
 }
 
-/* One more piece can make no more than two regions neighbours. */
+/* A new piece joins at most two regions, so one merge is enough. */
 static void
 join_regions(struct ppfrag_mem *mem)
 {
@@ -54,6 +54,81 @@ extend(struct vu_region *r, const struct vu_region *piece)
 	return true;
 }
 
+/* Whether b lies behind a in our memory, and by as much in the same file. */
+static bool
+can_bridge(const struct vu_region *a, const struct vu_region *b)
+{
+	return a->fd == b->fd && a->addr + a->len <= b->addr &&
+			b->addr - a->addr == b->offset - a->offset;
+}
+
+/*
+ * Make one region of the two between which the least lies: the back end gets that, too. Returns
+ * whether there are such.
+ */
+static bool
+bridge_gap(struct vu_region *r, unsigned int *nb)
+{
+	unsigned int i, j, a = 0, b = 0;
+	size_t gap, least = SIZE_MAX;
+
+	for (i = 0; i < *nb; i++) {
+		for (j = 0; j < *nb; j++) {
+			if (!can_bridge(&r[i], &r[j]))
+				continue;
+			gap = r[j].addr - r[i].addr - r[i].len;
+			if (gap < least) {
+				least = gap;
+				a = i;
+				b = j;
+			}
+		}
+	}
+	if (least == SIZE_MAX)
+		return false;
+	r[a].len = r[b].addr + r[b].len - r[a].addr;
+	r[b] = r[--*nb];
+	return true;
+}
+
+/* Whether a region is all of a file, and one page of EAL's memory. */
+static bool
+is_page_file(const struct vu_region *r)
+{
+	const struct rte_memseg *ms = rte_mem_virt2memseg((const void *)r->addr, NULL);
+	struct stat st;
+
+	return ms != NULL && ms->len == r->len && fstat(r->fd, &st) == 0 &&
+			(size_t)st.st_size == r->len;
+}
+
+/* More regions than vhost-user can pass: whether that is as each page of EAL is a file. */
+static int
+explain_files(const struct vu_region *r, unsigned int nb)
+{
+	unsigned int i;
+
+	for (i = 0; i < nb; i++)
+		if (is_page_file(&r[i]))
+			return -E2BIG;
+	return -EMFILE;
+}
+
+/* Add a piece to a full table. */
+static int
+bridge_piece(struct ppfrag_mem *mem, const struct vu_region *piece)
+{
+	struct vu_region r[VU_MAX_REGIONS + 1];
+	unsigned int nb = VU_MAX_REGIONS + 1;
+
+	memcpy(r, mem->region, sizeof(mem->region));
+	r[VU_MAX_REGIONS] = *piece;
+	if (!bridge_gap(r, &nb))
+		return explain_files(r, nb);
+	memcpy(mem->region, r, sizeof(mem->region));
+	return 0;
+}
+
 static int
 add_piece(struct ppfrag_mem *mem, const struct vu_region *piece)
 {
@@ -72,7 +147,7 @@ add_piece(struct ppfrag_mem *mem, const struct vu_region *piece)
 		}
 	}
 	if (mem->nb == VU_MAX_REGIONS)
-		return -E2BIG;
+		return bridge_piece(mem, piece);
 	mem->region[mem->nb++] = *piece;
 	return 0;
 }
@@ -200,9 +275,11 @@ const char *
 ppfrag_mem_reason(int err)
 {
 	if (err == -E2BIG)
-		return "the memory is in more files than vhost-user can pass: add the EAL option "
-		       "--single-file-segments, or use fewer pools, made by ppool_create() in "
-		       "memfds";
+		return "each hugepage is a file, and vhost-user can pass " RTE_STR(
+				VU_MAX_REGIONS) ": add the EAL option --single-file-segments, or use a pool made by ppool_create() in a memfd";
+	if (err == -EMFILE)
+		return "the memory is in more than the " RTE_STR(
+				VU_MAX_REGIONS) " files that vhost-user can pass: let receive queues share pools";
 	return "the memory is in no file that vhost-user could pass: use that of EAL, or a pool "
 	       "made by ppool_create() in a memfd";
 }

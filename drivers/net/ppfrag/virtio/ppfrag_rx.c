@@ -60,12 +60,17 @@ rx_post_one(struct ppfrag_rxq *q, uint16_t id)
 	return true;
 }
 
-/* A descriptor has to wait for a page. */
+/*
+ * A descriptor has to wait for a page. It forgets the memory that it had, which can be anybody's
+ * soon: a confused device that uses the descriptor all the same finds no room.
+ */
 static void
 rx_starve(struct ppfrag_rxq *q, uint16_t id)
 {
+	q->vq.desc[id].len = 0;
+	q->vq.desc[id].addr = 0;
 	q->starved[q->nb_starved++] = id;
-	q->stats.no_page++;
+	ppfrag_count(&q->stats.no_page, 1);
 }
 
 /* One that was posted when the device used it. */
@@ -112,26 +117,32 @@ static __rte_noinline void
 rx_retry(struct ppfrag_rxq *q)
 {
 	const uint16_t avail = q->avail_idx;
+	uint16_t id;
 
 	if (++q->retry < RX_RETRY_POLLS)
 		return;
 	q->retry = 0;
-	while (q->nb_starved != 0 && rx_post_one(q, q->starved[q->nb_starved - 1]))
-		q->nb_starved--;
+	for (; q->nb_starved != 0; q->nb_starved--) {
+		id = q->starved[q->nb_starved - 1];
+		if (!rx_post_one(q, id))
+			break;
+		q->vq.desc[id].len = rte_cpu_to_le_32(q->buf_len);
+	}
 	rx_publish(q, avail);
 }
 
-/* One more segment for a packet: its data starts where the virtio header would be. */
+/*
+ * One more segment for a packet: its data starts where the virtio header would be. Nothing is read
+ * of an mbuf, here and below, as the device may be able to write it, too.
+ */
 static inline void
-rx_append(struct ppfrag_rxq *q, struct rte_mbuf *head, struct rte_mbuf *prev, struct rte_mbuf *m,
-		uint16_t id, uint32_t len)
+rx_append(struct ppfrag_rxq *q, struct rte_mbuf *prev, struct rte_mbuf *m, uint16_t id,
+		uint32_t len)
 {
 	ppool_commit(q->carver, id, m, RTE_MAX(len, VIRTIO_HDR_LEN) - VIRTIO_HDR_LEN);
-	m->data_off -= VIRTIO_HDR_LEN;
+	m->data_off = q->hdr_offset;
 	m->data_len = (uint16_t)len;
 	m->pkt_len = len;
-	head->pkt_len += len;
-	head->nb_segs++;
 	prev->next = m;
 }
 
@@ -145,72 +156,121 @@ rx_chain(struct ppfrag_rxq *q, const uint16_t *ids, const struct rx_merged *p, s
 
 	ppool_commit(q->carver, ids[0], m, q->max_len);
 	for (i = 1; i < p->nb; i++) {
-		rx_append(q, m, prev, more[i - 1], ids[i], i < p->nb - 1 ? q->buf_len : p->last);
+		rx_append(q, prev, more[i - 1], ids[i], i < p->nb - 1 ? q->buf_len : p->last);
 		prev = more[i - 1];
 	}
-	q->stats.chained_packets++;
+	m->pkt_len = p->len - VIRTIO_HDR_LEN;
+	m->nb_segs = p->nb;
+	ppfrag_count(&q->stats.chained_packets, 1);
 }
 
-/* A packet that fills several buffers; all of them are used. */
+/* Where a burst is when it meets an entry that rx_run() does not deliver. */
+struct rx_place {
+	uint16_t at;         /* the entry */
+	uint16_t ready;      /* entries */
+	uint16_t nb_done;    /* descriptors taken back */
+	uint16_t headers;    /* at hand */
+	struct rte_mbuf **m; /* these, the first for the next packet */
+};
+
+/*
+ * Headers for all segments but the first: new ones, then those that the burst has at hand for other
+ * packets, from the last on: when pages are short there are no others. Returns how many of these,
+ * or -1 where there are too few; got tells of the new ones.
+ */
+static int
+rx_more_headers(struct ppfrag_rxq *q, const struct rx_place *b, struct rte_mbuf **more, uint16_t n,
+		unsigned int *got)
+{
+	uint16_t i, spare;
+
+	*got = ppool_headers_get(q->carver, more, n);
+	spare = n - (uint16_t)*got;
+	if (spare > b->headers - 1)
+		return -1;
+	for (i = 0; i < spare; i++)
+		more[*got + i] = b->m[b->headers - 1 - i];
+	return spare;
+}
+
+/* Mergeable packet whose buffers have all arrived, too many for a chain or nonsense. */
 static struct rx_step
-rx_merge(struct ppfrag_rxq *q, uint16_t at, uint16_t nb_done, uint16_t nb, struct rte_mbuf *m)
+rx_drop_merged(struct ppfrag_rxq *q, const struct rx_merged *p, bool oversize)
+{
+	if (oversize && p->done == p->nb)
+		ppfrag_count(&q->stats.oversize_packets, 1);
+	else
+		ppfrag_count(&q->stats.bad_used, p->nb);
+	return (struct rx_step){ .used = p->nb, .done = p->done };
+}
+
+/* Mergeable packet whose buffers have all arrived. */
+static struct rx_step
+rx_merge(struct ppfrag_rxq *q, const struct rx_place *b, struct rx_entry first, uint16_t nb)
 {
 	struct rte_mbuf *more[PPFRAG_MAX_SEGS];
 	struct rx_merged p = { .nb = nb };
-	bool fits = q->scatter && nb <= PPFRAG_MAX_SEGS;
-	unsigned int got = 0;
+	unsigned int got;
+	int spare;
 
-	if (fits)
-		got = ppool_headers_get(q->carver, more, nb - 1);
-	if (fits && got < nb - 1u) {
+	if (!q->scatter || nb > PPFRAG_MAX_SEGS) {
+		rx_collect(q, b->at, b->nb_done, first, &p);
+		return rx_drop_merged(q, &p, true);
+	}
+	spare = rx_more_headers(q, b, more, nb - 1, &got);
+	if (spare < 0) {
 		ppool_headers_put(q->carver, more, got);
 		return (struct rx_step){ .no_page = 1 };
 	}
-	if (rx_collect(q, at, nb_done, &p) && fits) {
-		rx_chain(q, &q->done[nb_done], &p, m, more);
-		return (struct rx_step){ .used = nb, .done = nb, .rx = 1 };
+	if (!rx_collect(q, b->at, b->nb_done, first, &p)) {
+		ppool_headers_put(q->carver, more, got);
+		return rx_drop_merged(q, &p, false);
 	}
-	ppool_headers_put(q->carver, more, got);
-	if (fits || p.done != nb)
-		q->stats.bad_used++;
-	else
-		q->stats.oversize_packets++;
-	return (struct rx_step){ .used = nb, .done = p.done };
+	rx_chain(q, &q->done[b->nb_done], &p, b->m[0], more);
+	return (struct rx_step){
+		.used = nb,
+		.done = nb,
+		.rx = 1,
+		.spare = (uint16_t)spare,
+		.bytes = p.len - VIRTIO_HDR_LEN,
+	};
 }
 
 /* A used entry whose descriptor is full, or which makes no sense. */
 static __rte_noinline struct rx_step
-rx_unusual(struct ppfrag_rxq *q, uint16_t at, uint16_t ready, uint16_t nb_done, uint32_t id,
-		uint32_t len, struct rte_mbuf *m)
+rx_unusual(struct ppfrag_rxq *q, const struct rx_place *b, struct rx_entry e)
 {
+	const uint16_t id = (uint16_t)e.id;
 	struct ppool_buf buf;
 	uint16_t nb;
 
-	if (!rx_is_posted(q, id)) {
-		q->stats.bad_used++;
+	if (!rx_is_posted(q, e.id)) {
+		ppfrag_count(&q->stats.bad_used, 1);
 		return (struct rx_step){ .used = 1 };
 	}
+	if (e.len < RX_MIN_LEN)
+		return rx_short(q, b->nb_done, e);
 	/* The lane is reserved: this tells where the device wrote. */
-	if (len != q->buf_len || ppool_reserve(q->carver, id, &buf) != 0)
-		return rx_bad(q, nb_done, id);
+	if (e.len != q->buf_len || ppool_reserve(q->carver, id, &buf) != 0)
+		return rx_bad(q, b->nb_done, id);
 	nb = rx_num_buffers(q, buf.addr + q->hdr_offset);
 	if (nb == 1) {
-		rx_done(q, nb_done, id);
-		ppool_commit(q->carver, id, m, q->max_len);
-		return (struct rx_step){ .used = 1, .done = 1, .rx = 1 };
+		rx_done(q, b->nb_done, id);
+		ppool_commit(q->carver, id, b->m[0], q->max_len);
+		return (struct rx_step){ .used = 1, .done = 1, .rx = 1, .bytes = q->max_len };
 	}
-	if (nb == 0 || nb > q->nb_posted - nb_done)
-		return rx_bad(q, nb_done, id);
-	if (nb > ready - at)
+	if (nb == 0 || nb > q->nb_posted - b->nb_done)
+		return rx_bad(q, b->nb_done, id);
+	if (nb > b->ready - b->at)
 		return (struct rx_step){ .used = 0 }; /* the rest is still to come */
-	return rx_merge(q, at, nb_done, nb, m);
+	return rx_merge(q, b, e, nb);
 }
 
 void
 ppfrag_rx_kick(struct ppfrag_rxq *q)
 {
 	q->unnotified = false;
-	q->stats.kicks++;
+	ppfrag_count(&q->stats.kicks, 1);
 	ppfrag_kick(q->dev, ppfrag_rx_vring(q->queue_id));
 }
 
@@ -298,9 +358,9 @@ ppfrag_rx_burst(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 {
 	struct ppfrag_rxq *q = rxq;
 	uint16_t ready, got, no_page, avail, at = 0, nb_rx = 0, nb_done = 0, n;
+	struct rx_place place;
 	struct rx_step step;
 	uint64_t bytes = 0;
-	uint32_t id, len;
 
 	if (unlikely(q->bounce != NULL))
 		return ppfrag_rx_burst_copy(q, pkts, nb_pkts);
@@ -325,27 +385,27 @@ ppfrag_rx_burst(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 		nb_rx += n;
 		if (likely(nb_rx == got || at == ready))
 			break;
-		virtq_used_read(&q->vq, q->used_idx + at, &id, &len);
-		step = rx_unusual(q, at, ready, nb_done, id, len, pkts[nb_rx]);
+		place = (struct rx_place){ at, ready, nb_done, got - nb_rx, &pkts[nb_rx] };
+		step = rx_unusual(q, &place, rx_read(q, at));
 		if (step.used == 0) {
 			no_page |= step.no_page;
 			break;
 		}
-		if (step.rx != 0)
-			bytes += pkts[nb_rx]->pkt_len;
 		at += step.used;
 		nb_done += step.done;
 		nb_rx += step.rx;
+		got -= step.spare;
+		bytes += step.bytes;
 	}
 
 	if (unlikely(nb_rx < got))
 		ppool_headers_put(q->carver, &pkts[nb_rx], got - nb_rx);
 	if (unlikely((no_page | q->nb_waiting) != 0))
-		rx_waiting(q, nb_rx, no_page != 0 ? ready - at : 0);
+		rx_waiting(q, at, no_page != 0 ? ready - at : 0);
 	rx_advance(q, at, nb_done);
 	rx_post(q, q->done, nb_done);
 	rx_publish(q, avail);
-	q->stats.packets += nb_rx;
-	q->stats.bytes += bytes;
+	ppfrag_count(&q->stats.packets, nb_rx);
+	ppfrag_count(&q->stats.bytes, bytes);
 	return nb_rx;
 }

@@ -17,14 +17,32 @@
 
 /** What became of used entries. */
 struct rx_step {
-	uint16_t used;    /**< entries to go on; 0: the packet stays in the ring */
+	uint16_t used;    /**< used entries consumed; 0: the packet stays in the ring */
 	uint16_t done;    /**< descriptors of these, to be posted again */
 	uint16_t rx;      /**< packets delivered, 0 or 1 */
 	uint16_t no_page; /**< 1: it stays for lack of pages */
+	uint16_t spare;   /**< headers taken from the end of those at hand */
+	uint32_t bytes;   /**< of the packet */
 };
 
+/** A used entry, read once: the device can change what is in the ring at any time. */
+struct rx_entry {
+	uint32_t id;
+	uint32_t len;
+};
+
+static inline struct rx_entry
+rx_read(const struct ppfrag_rxq *q, uint16_t at)
+{
+	struct rx_entry e;
+
+	virtq_used_read(&q->vq, q->used_idx + at, &e.id, &e.len);
+	return e;
+}
+
 /**
- * Used entries to look at. A device cannot have used more descriptors than it had.
+ * Used entries to look at. A device cannot have used more descriptors than it had: what its index
+ * announces beyond that is looked at when it has more, and counted then, entry by entry.
  *
  * Whether it wants to know what was posted last time is in the same cache line. Looking only now
  * spares a memory barrier: if this is too early to see it, the next poll is not.
@@ -36,14 +54,10 @@ rx_ready(struct ppfrag_rxq *q)
 
 	if (unlikely(virtq_wants_kick(&q->vq)) && q->unnotified)
 		ppfrag_rx_kick(q);
-	if (unlikely(ready > q->nb_posted)) {
-		q->stats.bad_used++;
-		ready = q->nb_posted;
-	}
-	return ready;
+	return RTE_MIN(ready, q->nb_posted);
 }
 
-/** A descriptor of the device's that was not used in this burst. Bursts have other numbers. */
+/** posted[id]: 0 = ours, 1 = at the device, n > 1 = at the device, used in burst n. */
 #define RX_POSTED UINT32_C(1)
 
 /** Number the next burst. */
@@ -81,18 +95,29 @@ rx_advance(struct ppfrag_rxq *q, uint16_t used, uint16_t nb_done)
 static inline struct rx_step
 rx_bad(struct ppfrag_rxq *q, uint16_t nb_done, uint16_t id)
 {
-	q->stats.bad_used++;
+	ppfrag_count(&q->stats.bad_used, 1);
 	rx_done(q, nb_done, id);
 	return (struct rx_step){ .used = 1, .done = 1 };
 }
 
-/** Count used entries that wait for pages, each once; the oldest ones were just delivered. */
-static inline void
-rx_waiting(struct ppfrag_rxq *q, uint16_t delivered, uint16_t waiting)
+/** A descriptor that came back with too few bytes: they are no frame, or not even its header. */
+static inline struct rx_step
+rx_short(struct ppfrag_rxq *q, uint16_t nb_done, struct rx_entry e)
 {
-	q->nb_waiting -= RTE_MIN(q->nb_waiting, delivered);
+	if (e.len < VIRTIO_HDR_LEN)
+		return rx_bad(q, nb_done, (uint16_t)e.id);
+	ppfrag_count(&q->stats.short_packets, 1);
+	rx_done(q, nb_done, (uint16_t)e.id);
+	return (struct rx_step){ .used = 1, .done = 1 };
+}
+
+/** Count used entries that wait for pages, each once; the oldest ones were just consumed. */
+static inline void
+rx_waiting(struct ppfrag_rxq *q, uint16_t consumed, uint16_t waiting)
+{
+	q->nb_waiting -= RTE_MIN(q->nb_waiting, consumed);
 	if (waiting > q->nb_waiting) {
-		q->stats.no_header += waiting - q->nb_waiting;
+		ppfrag_count(&q->stats.no_header, waiting - q->nb_waiting);
 		q->nb_waiting = waiting;
 	}
 }
@@ -120,26 +145,31 @@ struct rx_merged {
 	uint32_t last; /**< in the last buffer */
 };
 
-/** Take back the descriptors of a packet. @return whether they make sense. */
+/**
+ * Take back the descriptors of a packet. The caller has read and checked the first entry.
+ *
+ * @return whether they make sense.
+ */
 static inline bool
-rx_collect(struct ppfrag_rxq *q, uint16_t at, uint16_t nb_done, struct rx_merged *p)
+rx_collect(struct ppfrag_rxq *q, uint16_t at, uint16_t nb_done, struct rx_entry e,
+		struct rx_merged *p)
 {
 	bool sane = true;
-	uint32_t id, len;
 	uint16_t i;
 
 	p->done = 0;
 	for (i = 0; i < p->nb; i++) {
-		virtq_used_read(&q->vq, q->used_idx + at + i, &id, &len);
-		if (!rx_is_posted(q, id)) {
+		if (i > 0)
+			e = rx_read(q, at + i);
+		if (!rx_is_posted(q, e.id)) {
 			sane = false;
 			continue;
 		}
-		rx_done(q, nb_done + p->done++, id);
-		if (i < p->nb - 1 ? len != q->buf_len : len - 1 >= q->buf_len)
+		rx_done(q, nb_done + p->done++, (uint16_t)e.id);
+		if (i < p->nb - 1 ? e.len != q->buf_len : e.len - 1 >= q->buf_len)
 			sane = false;
-		p->last = len;
 	}
+	p->last = e.len;
 	p->len = (p->nb - 1) * q->buf_len + p->last;
 	return sane;
 }

@@ -50,6 +50,13 @@ struct tx_chain {
 	uint16_t nb;
 };
 
+/* What became of a packet. */
+enum tx_result {
+	TX_SENT,
+	TX_FULL,    /* too few free descriptors now */
+	TX_DROPPED, /* freed */
+};
+
 static inline void
 tx_append(struct ppfrag_txq *q, struct tx_chain *c, const void *addr, uint32_t len)
 {
@@ -70,6 +77,14 @@ tx_append(struct ppfrag_txq *q, struct tx_chain *c, const void *addr, uint32_t l
 	c->last = id;
 }
 
+/* Forget a chain of nb descriptors. */
+static inline void
+tx_abandon(struct ppfrag_txq *q, uint16_t nb)
+{
+	q->free_head -= nb;
+	q->nb_free += nb;
+}
+
 /* Offer a chain. The mbuf, if any, is freed when the device is done with it. */
 static inline void
 tx_offer(struct ppfrag_txq *q, const struct tx_chain *c, struct rte_mbuf *m)
@@ -80,106 +95,140 @@ tx_offer(struct ppfrag_txq *q, const struct tx_chain *c, struct rte_mbuf *m)
 	virtq_offer(&q->vq, q->avail_idx++, c->head);
 }
 
-/* Descriptors for the segments of a packet; 0: it must be copied. */
-static inline uint16_t
-tx_count(const struct ppfrag_txq *q, const struct rte_mbuf *m, uint32_t push)
-{
-	uint16_t n = 0;
-
-	if (unlikely(m->nb_segs > PPFRAG_MAX_SEGS))
-		return 0;
-	for (; m != NULL; m = m->next, push = 0) {
-		if (unlikely(m->data_len + push == 0))
-			continue;
-		if (!tx_is_shared(q->dev, rte_pktmbuf_mtod(m, uintptr_t) - push,
-				    m->data_len + push))
-			return 0;
-		n++;
-	}
-	return n;
-}
-
-/* Hand the segments themselves to the device, the header in front of the first one. */
-static inline void
-tx_share(struct ppfrag_txq *q, struct rte_mbuf *m, uint32_t push)
-{
-	struct tx_chain c = { .nb = 0 };
-	struct rte_mbuf *seg;
-	char *data;
-
-	if (push != 0) {
-		memset(rte_pktmbuf_mtod(m, char *) - push, 0, VIRTIO_HDR_LEN);
-	} else {
-		tx_append(q, &c, q->hdr, VIRTIO_HDR_LEN);
-		q->stats.header_packets++;
-	}
-	for (seg = m; seg != NULL; seg = seg->next, push = 0) {
-		data = rte_pktmbuf_mtod(seg, char *);
-		if (likely(seg->data_len + push != 0))
-			tx_append(q, &c, data - push, seg->data_len + push);
-	}
-	q->stats.chained_packets += m->nb_segs > 1;
-	tx_offer(q, &c, m);
-}
-
-/* Copy a packet behind its header into the bounce buffers of its descriptors. */
+/*
+ * Copy a packet behind its header into the bounce buffers of nb descriptors. Of what the mbufs say
+ * nothing but their bytes is relied on: the device may be able to write them.
+ */
 static void
-tx_fill_bounce(struct ppfrag_txq *q, const struct rte_mbuf *m)
+tx_fill_bounce(struct ppfrag_txq *q, const struct rte_mbuf *m, uint32_t nb)
 {
-	uint32_t hdr = VIRTIO_HDR_LEN, off = 0, len;
+	uint32_t len, left, used = VIRTIO_HDR_LEN;
+	uint16_t nb_segs = m->nb_segs;
 	struct tx_chain c = { .nb = 0 };
-	const void *src;
+	const char *src;
 	char *buf;
 
-	do {
-		len = RTE_MIN(m->pkt_len - off, PPFRAG_BOUNCE_LEN - hdr);
-		buf = q->bounce + (size_t)q->free[q->free_head & q->vq.mask] * PPFRAG_BOUNCE_LEN;
-		memset(buf, 0, hdr);
-		src = rte_pktmbuf_read(m, off, len, buf + hdr);
-		if (src != buf + hdr)
-			rte_memcpy(buf + hdr, src, len);
-		tx_append(q, &c, buf, hdr + len);
-		off += len;
-		hdr = 0;
-	} while (off < m->pkt_len);
+	buf = q->bounce + (size_t)q->free[q->free_head & q->vq.mask] * PPFRAG_BOUNCE_LEN;
+	memset(buf, 0, VIRTIO_HDR_LEN);
+	for (; nb_segs != 0 && m != NULL; nb_segs--, m = m->next) {
+		src = rte_pktmbuf_mtod(m, const char *);
+		for (left = m->data_len; left != 0; left -= len, src += len, used += len) {
+			if (used == PPFRAG_BOUNCE_LEN) {
+				if (c.nb == nb - 1)
+					break;
+				tx_append(q, &c, buf, used);
+				buf = q->bounce +
+						(size_t)q->free[q->free_head & q->vq.mask] *
+								PPFRAG_BOUNCE_LEN;
+				used = 0;
+			}
+			len = RTE_MIN(left, PPFRAG_BOUNCE_LEN - used);
+			rte_memcpy(buf + used, src, len);
+		}
+	}
+	tx_append(q, &c, buf, used);
 	tx_offer(q, &c, NULL);
 }
 
 /* Send a packet that the device cannot read, or with too many segments. */
-static __rte_noinline bool
+static __rte_noinline enum tx_result
 tx_copy(struct ppfrag_txq *q, struct rte_mbuf *m)
 {
-	uint32_t nb = (m->pkt_len + VIRTIO_HDR_LEN + PPFRAG_BOUNCE_LEN - 1) / PPFRAG_BOUNCE_LEN;
+	uint64_t bytes = (uint64_t)m->pkt_len + VIRTIO_HDR_LEN;
+	uint64_t nb = (bytes + PPFRAG_BOUNCE_LEN - 1) / PPFRAG_BOUNCE_LEN;
 
-	if (nb > q->vq.size) {
-		q->stats.dropped_packets++;
-		q->stats.packets--;
-		q->stats.bytes -= m->pkt_len;
-		rte_pktmbuf_free(m);
-		return true;
+	if (nb > q->nb_free && nb <= q->vq.size)
+		return TX_FULL;
+	if (nb <= q->vq.size) {
+		tx_fill_bounce(q, m, (uint32_t)nb);
+		ppfrag_count(&q->stats.copied_packets, 1);
+	} else {
+		ppfrag_count(&q->stats.dropped_packets, 1);
 	}
-	if (nb > q->nb_free)
-		return false;
-	tx_fill_bounce(q, m);
-	q->stats.copied_packets++;
 	rte_pktmbuf_free(m);
-	return true;
+	return nb <= q->vq.size ? TX_SENT : TX_DROPPED;
 }
 
-/* Returns false if the ring has too few free descriptors now. */
-static inline bool
+/* Whether more free descriptors would let a packet be sent as it is. */
+static bool
+tx_can_share(const struct ppfrag_txq *q, const struct rte_mbuf *m, uint32_t push)
+{
+	uint32_t nb = push == 0;
+	uint16_t i;
+
+	for (i = 0; m != NULL && i < PPFRAG_MAX_SEGS; i++, m = m->next, push = 0) {
+		if (m->data_len + push == 0)
+			continue;
+		if (!tx_is_shared(q->dev, rte_pktmbuf_mtod(m, uintptr_t) - push,
+				    m->data_len + push))
+			return false;
+		nb++;
+	}
+	return m == NULL && nb <= q->vq.size;
+}
+
+/* The device cannot read all segments of a packet, or there are too many: copy it. */
+static __rte_noinline enum tx_result
+tx_unshared(struct ppfrag_txq *q, struct rte_mbuf *m, uint16_t nb)
+{
+	tx_abandon(q, nb);
+	return tx_copy(q, m);
+}
+
+/* There are too few free descriptors for a packet, perhaps for ever. */
+static __rte_noinline enum tx_result
+tx_short(struct ppfrag_txq *q, struct rte_mbuf *m, uint32_t push, uint16_t nb)
+{
+	if (!tx_can_share(q, m, push))
+		return tx_unshared(q, m, nb);
+	tx_abandon(q, nb);
+	return TX_FULL;
+}
+
+/*
+ * Hand the segments themselves to the device, the header in front of the first one. What is checked
+ * is what is offered: each field of an mbuf is read once, as the device may be able to write it.
+ */
+static inline enum tx_result
 tx_send(struct ppfrag_txq *q, struct rte_mbuf *m)
 {
-	uint32_t push = tx_owns_headroom(m) ? VIRTIO_HDR_LEN : 0;
-	uint32_t nb = tx_count(q, m, push);
+	const uint32_t hdr_len = tx_owns_headroom(m) ? VIRTIO_HDR_LEN : 0;
+	struct tx_chain c = { .nb = 0 };
+	uint32_t len, push = hdr_len;
+	struct virtio_hdr *hdr = NULL;
+	struct rte_mbuf *seg;
+	uint16_t nb_segs = 0;
+	uintptr_t data;
 
-	if (unlikely(nb == 0))
-		return tx_copy(q, m);
-	nb += push == 0;
-	if (unlikely(nb > q->nb_free))
-		return nb > q->vq.size && tx_copy(q, m);
-	tx_share(q, m, push);
-	return true;
+	if (unlikely(hdr_len == 0)) {
+		if (q->nb_free == 0)
+			return TX_FULL;
+		tx_append(q, &c, q->hdr, VIRTIO_HDR_LEN);
+	}
+	for (seg = m; seg != NULL; seg = seg->next, push = 0) {
+		if (unlikely(nb_segs++ == PPFRAG_MAX_SEGS))
+			return tx_unshared(q, m, c.nb);
+		data = rte_pktmbuf_mtod(seg, uintptr_t) - push;
+		len = seg->data_len + push;
+		if (unlikely(len == 0))
+			continue;
+		if (unlikely(!tx_is_shared(q->dev, data, len)))
+			return tx_unshared(q, m, c.nb);
+		if (unlikely(q->nb_free == 0))
+			return tx_short(q, m, hdr_len, c.nb);
+		if (likely(push != 0))
+			hdr = (struct virtio_hdr *)data;
+		tx_append(q, &c, (const void *)data, len);
+	}
+	/* Not before: a packet that is not taken stays as it was. */
+	if (likely(hdr != NULL))
+		memset(hdr, 0, VIRTIO_HDR_LEN);
+	else
+		ppfrag_count(&q->stats.header_packets, 1);
+	if (unlikely(nb_segs > 1))
+		ppfrag_count(&q->stats.chained_packets, 1);
+	tx_offer(q, &c, m);
+	return TX_SENT;
 }
 
 /* The descriptors of a packet are free. */
@@ -195,28 +244,28 @@ tx_put_descs(struct ppfrag_txq *q, uint16_t id)
 	}
 }
 
-/* Free up to max packets that the device has sent. Returns how many. */
+/*
+ * Free up to max packets that the device has sent. Returns how many. A device cannot have sent more
+ * than it had: what its index announces beyond that is looked at when it has more.
+ */
 static uint16_t
 tx_reclaim(struct ppfrag_txq *q, uint16_t max)
 {
-	uint16_t n = virtq_used_idx(&q->vq) - q->used_idx;
 	struct rte_mbuf *m[TX_FREE_BURST];
 	unsigned int nb_m = 0;
+	uint16_t n, freed = 0;
 	uint32_t id, len;
-	uint16_t i;
 
-	if (unlikely(n > q->nb_inflight)) {
-		q->stats.bad_used++;
-		n = q->nb_inflight;
-	}
-	n = RTE_MIN(n, max);
-	for (i = 0; i < n; i++) {
+	if (q->nb_inflight == 0)
+		return 0;
+	n = virtq_used_idx(&q->vq) - q->used_idx;
+	for (n = RTE_MIN(n, q->nb_inflight); n != 0 && freed < max; n--) {
 		virtq_used_read(&q->vq, q->used_idx++, &id, &len);
 		if (unlikely(id >= q->vq.size || q->slot[id].nb == 0)) {
-			q->stats.bad_used++;
+			ppfrag_count(&q->stats.bad_used, 1);
 			continue;
 		}
-		q->nb_inflight--;
+		freed++;
 		if (q->slot[id].m != NULL)
 			m[nb_m++] = q->slot[id].m;
 		tx_put_descs(q, (uint16_t)id);
@@ -226,7 +275,8 @@ tx_reclaim(struct ppfrag_txq *q, uint16_t max)
 		}
 	}
 	rte_pktmbuf_free_bulk(m, nb_m);
-	return n;
+	q->nb_inflight -= freed;
+	return freed;
 }
 
 static inline void
@@ -236,19 +286,28 @@ tx_publish(struct ppfrag_txq *q)
 	/* The device first asks for a notification, then looks at idx; we do the reverse. */
 	rte_atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (unlikely(virtq_wants_kick(&q->vq))) {
-		q->stats.kicks++;
+		ppfrag_count(&q->stats.kicks, 1);
 		ppfrag_kick(q->dev, ppfrag_tx_vring(q->queue_id));
 	}
+}
+
+/* As tx_send(), where the ring was short: after a look for packets that the device has sent. */
+static __rte_noinline enum tx_result
+tx_retry(struct ppfrag_txq *q, struct rte_mbuf *m)
+{
+	if (tx_reclaim(q, q->vq.size) == 0)
+		return TX_FULL;
+	return tx_send(q, m);
 }
 
 uint16_t
 ppfrag_tx_burst(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 {
 	struct ppfrag_txq *q = txq;
-	uint16_t first = q->avail_idx;
+	uint16_t i, dropped = 0, first = q->avail_idx;
+	enum tx_result result;
 	uint64_t bytes = 0;
 	uint32_t len;
-	uint16_t i;
 
 	if (unlikely(__atomic_load_n(&q->dev->link_up, __ATOMIC_RELAXED) == 0))
 		return 0;
@@ -257,17 +316,23 @@ ppfrag_tx_burst(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 
 	for (i = 0; i < nb_pkts; i++) {
 		len = pkts[i]->pkt_len;
-		if (unlikely(!tx_send(q, pkts[i]))) {
-			q->stats.full++;
+		result = tx_send(q, pkts[i]);
+		if (unlikely(result == TX_FULL))
+			result = tx_retry(q, pkts[i]);
+		if (likely(result == TX_SENT)) {
+			bytes += len;
+		} else if (result == TX_DROPPED) {
+			dropped++;
+		} else {
+			ppfrag_count(&q->stats.full, 1);
 			break;
 		}
-		bytes += len;
 	}
 
 	if (q->avail_idx != first)
 		tx_publish(q);
-	q->stats.packets += i;
-	q->stats.bytes += bytes;
+	ppfrag_count(&q->stats.packets, i - dropped);
+	ppfrag_count(&q->stats.bytes, bytes);
 	return i;
 }
 
@@ -289,4 +354,5 @@ ppfrag_tx_drain(struct ppfrag_txq *q)
 			rte_pktmbuf_free(q->slot[i].m);
 		q->slot[i].nb = 0;
 	}
+	q->nb_inflight = 0;
 }

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The ppfrag authors
+ */
+
+#ifndef _DUT_H_
+#define _DUT_H_
+
+/* A port of net_ppfrag with a vhost_peer as its back end: tests write every entry of its rings. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <rte_ethdev.h>
+
+#include "unit.h"
+#include "vhost_peer.h"
+
+struct dut_conf {
+	bool copy;     /* the pool is where the back end cannot reach it: packets are copied */
+	bool no_mrg;   /* without mergeable buffers */
+	bool scatter;  /* deliver frames longer than a page as chains */
+	uint16_t ring; /* descriptors of either ring; 0: 64 */
+	uint16_t mtu;  /* 0: 1500 */
+	uint16_t free_thresh;
+	uint32_t pages;     /* 0: 512 */
+	uint32_t page_size; /* 0: 2176 */
+};
+
+struct dut {
+	uint16_t port;
+	struct rte_mempool *mp;
+	struct vhost_peer *peer;
+	struct vhost_ring *rx, *tx; /* as the driver sees them */
+	uint32_t buf_len;           /* of the buffers it posts */
+	char dir[32], path[48];
+};
+
+extern struct dut dut;
+
+int dut_setup(void **state);
+int dut_teardown(void **state);
+
+#define DUT_TEST(f) cmocka_unit_test_setup_teardown(f, dut_setup, dut_teardown)
+
+/** Make the port with its pool and its back end, and start it. */
+void dut_start(const struct dut_conf *conf);
+
+/** The same with a pool of the test's own. */
+void dut_start_pool(const struct dut_conf *conf, struct rte_mempool *mp);
+
+/** Stop and start the port: its rings are as new. */
+void dut_restart(void);
+
+/** Close the port and its back end, check and free the pool. */
+void dut_stop(void);
+
+/** A counter of the port. */
+uint64_t dut_xstat(const char *name);
+
+/** Whether packets are copied. */
+bool dut_copies(void);
+
+/** Exchange frames: a correct back end sends n of that length, all of them arrive. */
+void dut_exchange(unsigned int n, uint32_t len);
+
+#endif /* _DUT_H_ */

@@ -1,0 +1,520 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The ppfrag authors
+ */
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include <rte_launch.h>
+#include <rte_memzone.h>
+
+#include "dut.h"
+
+/* What the driver does with single entries of its rings, correct and wrong ones. */
+
+#define BURST 32
+#define POLLS 200
+
+/* An lcore that works at the same time. */
+static unsigned int
+worker(void)
+{
+	unit_require(unit_workers() > 0, "two lcores");
+	return rte_get_next_lcore(-1, 1, 0);
+}
+
+/* Put mbufs into m until none is left. */
+static unsigned int
+take_all_pages(struct rte_mbuf **m, unsigned int max)
+{
+	unsigned int n = 0;
+
+	while (n < max && (m[n] = rte_pktmbuf_alloc(dut.mp)) != NULL)
+		n++;
+	return n;
+}
+
+static unsigned int
+poll_frames(struct rte_mbuf **m, unsigned int max)
+{
+	unsigned int i, n = 0;
+
+	for (i = 0; i < POLLS && n < max; i++)
+		n += rte_eth_rx_burst(dut.port, 0, m + n, (uint16_t)RTE_MIN(max - n, BURST));
+	return n;
+}
+
+/* Transmission */
+
+/* A chain of segments of 16 bytes. */
+static struct rte_mbuf *
+make_chain(struct rte_mempool *mp, unsigned int segs)
+{
+	struct rte_mbuf *m = NULL, *seg;
+
+	while (segs-- > 0) {
+		seg = rte_pktmbuf_alloc(mp);
+		assert_non_null(seg);
+		assert_non_null(rte_pktmbuf_append(seg, 16));
+		if (m != NULL)
+			assert_int_equal(rte_pktmbuf_chain(seg, m), 0);
+		m = seg;
+	}
+	return m;
+}
+
+/* The back end takes all packets of the transmit ring and is done with them. Returns how many. */
+static unsigned int
+tx_consume(void)
+{
+	uint16_t n, done = vhost_ring_pending(dut.tx);
+
+	for (n = 0; n < done; n++)
+		vhost_ring_put(dut.tx, n, vhost_ring_take(dut.tx), 0);
+	vhost_ring_publish(dut.tx, done);
+	return done;
+}
+
+/* Send packets one by one, with a back end that is never in arrears for more than one poll. */
+static void
+send_packets(struct rte_mempool *mp, unsigned int segs, uint32_t len)
+{
+	unsigned int i, tries, sent = 0;
+	struct rte_mbuf *m;
+
+	for (i = 0; i < 100; i++) {
+		m = make_chain(mp, segs);
+		if (len > 0) {
+			m->data_len = (uint16_t)len;
+			m->pkt_len = len;
+		}
+		for (tries = 0; tries < 3; tries++) {
+			if (rte_eth_tx_burst(dut.port, 0, &m, 1) == 1)
+				break;
+			sent += tx_consume();
+		}
+		if (tries == 3) {
+			rte_pktmbuf_free(m);
+			fail_msg("packet %u of %u segments is never taken", i, segs);
+		}
+	}
+	sent += tx_consume();
+	assert_int_equal(sent, 100);
+	rte_eth_tx_done_cleanup(dut.port, 0, 0);
+}
+
+/* More descriptors free than the threshold, but fewer than the packet needs. */
+static void
+test_tx_short_ring(void **state)
+{
+	struct rte_mempool *foreign = unit_stock_pool(512, 65000);
+
+	(void)state;
+	dut_start(&(struct dut_conf){ .ring = 256, .free_thresh = 32, .pages = 2048 });
+	send_packets(dut.mp, 37, 0);
+	assert_int_equal(dut_xstat("tx_q0_chained_packets"), 100);
+	/* Copied, into 37 descriptors as well. */
+	send_packets(foreign, 1, 36 * 1536 + 100);
+	assert_int_equal(dut_xstat("tx_q0_copied_packets"), 100);
+	/* More segments than are handed over. */
+	send_packets(dut.mp, 65, 0);
+	assert_int_equal(dut_xstat("tx_q0_copied_packets"), 200);
+	assert_int_equal(dut_xstat("tx_q0_dropped_packets"), 0);
+	dut_stop();
+}
+
+/* An index that says more than there can be: each entry is counted when it is looked at. */
+static void
+test_tx_jump(void **state)
+{
+	struct rte_mbuf *m;
+	unsigned int i;
+
+	(void)state;
+	dut_start(&(struct dut_conf){ .ring = 64 });
+	for (i = 0; i < 64; i++)
+		vhost_ring_put(dut.tx, (uint16_t)i, UINT32_MAX, 0);
+	vhost_ring_publish(dut.tx, 1000);
+	for (i = 0; i < 1000; i++)
+		assert_int_equal(rte_eth_tx_done_cleanup(dut.port, 0, 0), 0);
+	m = make_chain(dut.mp, 1);
+	assert_int_equal(rte_eth_tx_burst(dut.port, 0, &m, 1), 1);
+	for (i = 0; i < 2000; i++)
+		assert_int_equal(rte_eth_tx_done_cleanup(dut.port, 0, 0), 0);
+	assert_int_equal(dut_xstat("tx_q0_bad_used"), 1000);
+	assert_int_equal(tx_consume(), 1);
+	assert_int_equal(rte_eth_tx_done_cleanup(dut.port, 0, 0), 1);
+	assert_int_equal(dut_xstat("tx_q0_bad_used"), 1000);
+	dut_stop();
+}
+
+/* Mbufs that say more than there is: the device can write those that lie in shared memory. */
+static void
+test_tx_lying_mbuf(void **state)
+{
+	struct rte_mempool *foreign = unit_stock_pool(64, 2048);
+	struct rte_mbuf *m;
+
+	(void)state;
+	dut_start(&(struct dut_conf){ .ring = 64 });
+	m = make_chain(foreign, 2);
+	m->pkt_len = 10000;
+	assert_int_equal(rte_eth_tx_burst(dut.port, 0, &m, 1), 1);
+	m = make_chain(foreign, 2);
+	m->pkt_len = 0;
+	assert_int_equal(rte_eth_tx_burst(dut.port, 0, &m, 1), 1);
+	m = make_chain(foreign, 1);
+	m->pkt_len = UINT32_MAX - 4;
+	assert_int_equal(rte_eth_tx_burst(dut.port, 0, &m, 1), 1);
+	assert_int_equal(dut_xstat("tx_q0_dropped_packets"), 1);
+	assert_int_equal(tx_consume(), 2);
+	assert_int_equal(rte_eth_tx_done_cleanup(dut.port, 0, 0), 2);
+	dut_stop();
+}
+
+/* Counters */
+
+struct reader {
+	uint64_t max_packets, max_bytes, max_errors;
+	uint32_t stop;
+	bool reset;
+};
+
+static int
+read_stats(void *arg)
+{
+	struct reader *r = arg;
+	struct rte_eth_stats stats;
+
+	while (__atomic_load_n(&r->stop, __ATOMIC_ACQUIRE) == 0) {
+		if (r->reset)
+			rte_eth_stats_reset(dut.port);
+		rte_eth_stats_get(dut.port, &stats);
+		r->max_packets = RTE_MAX(r->max_packets, stats.opackets);
+		r->max_bytes = RTE_MAX(r->max_bytes, stats.obytes);
+		r->max_errors = RTE_MAX(r->max_errors, stats.oerrors);
+	}
+	return 0;
+}
+
+/* Packets longer than the whole ring holds, while somebody looks at the counters. */
+static void
+drop_packets(struct rte_mempool *mp, unsigned int bursts)
+{
+	struct rte_mbuf *m[BURST];
+	unsigned int i, k;
+
+	for (i = 0; i < bursts; i++) {
+		for (k = 0; k < BURST; k++) {
+			m[k] = make_chain(mp, 1);
+			assert_non_null(rte_pktmbuf_append(m[k], 8000));
+		}
+		assert_int_equal(rte_eth_tx_burst(dut.port, 0, m, BURST), BURST);
+	}
+}
+
+static void
+test_counters(void **state)
+{
+	struct rte_mempool *foreign = unit_stock_pool(64, 9000);
+	unsigned int i, lcore = worker();
+	struct reader reader;
+
+	(void)state;
+	dut_start(&(struct dut_conf){ .ring = 4 });
+	for (i = 0; i < 2; i++) {
+		reader = (struct reader){ .reset = i == 1 };
+		assert_int_equal(rte_eal_remote_launch(read_stats, &reader, lcore), 0);
+		drop_packets(foreign, 4000);
+		__atomic_store_n(&reader.stop, 1, __ATOMIC_RELEASE);
+		rte_eal_wait_lcore(lcore);
+		assert_int_equal(reader.max_packets, 0);
+		assert_int_equal(reader.max_bytes, 0);
+		assert_in_range(reader.max_errors, i == 0, 4000 * BURST);
+		if (i == 0)
+			assert_int_equal(dut_xstat("tx_q0_dropped_packets"), 4000 * BURST);
+	}
+	rte_eth_stats_reset(dut.port);
+	assert_int_equal(dut_xstat("tx_q0_dropped_packets"), 0);
+	dut_stop();
+}
+
+/* Reception */
+
+struct flipper {
+	uint32_t stop;
+	uint32_t len[2];
+};
+
+/* Change the lengths of all entries for ever. */
+static int
+flip_lengths(void *arg)
+{
+	struct flipper *f = arg;
+	unsigned int i = 0, at;
+
+	while (__atomic_load_n(&f->stop, __ATOMIC_ACQUIRE) == 0)
+		for (at = 0, i++; at < dut.rx->num; at++)
+			__atomic_store_n(&dut.rx->used->ring[at].len, f->len[i & 1],
+					__ATOMIC_RELAXED);
+	return 0;
+}
+
+/* Entries that are changed while the driver looks at them: a packet has one of the lengths. */
+static void
+receive_flipped(const struct dut_conf *conf, uint32_t bad_len)
+{
+	struct flipper f = { .len = { VHOST_HDR_LEN + 60, bad_len } };
+	unsigned int i, lcore = worker();
+	struct rte_mbuf *m;
+
+	dut_start(conf);
+	for (i = 0; i < dut.rx->num; i++)
+		vhost_ring_put(dut.rx, (uint16_t)i, i, f.len[0]);
+	assert_int_equal(rte_eal_remote_launch(flip_lengths, &f, lcore), 0);
+	for (i = 0; i < 200000; i++) {
+		vhost_ring_publish(dut.rx, 1);
+		if (rte_eth_rx_burst(dut.port, 0, &m, 1) == 0)
+			continue;
+		if (m->pkt_len != 60 || m->data_len != 60)
+			break;
+		rte_pktmbuf_free(m);
+	}
+	__atomic_store_n(&f.stop, 1, __ATOMIC_RELEASE);
+	rte_eal_wait_lcore(lcore);
+	if (i < 200000)
+		fail_msg("packet %u has %u bytes", i, m->pkt_len);
+	dut_stop();
+}
+
+static void
+test_read_once(void **state)
+{
+	(void)state;
+	receive_flipped(&(struct dut_conf){ .copy = true, .no_mrg = true }, VHOST_HDR_LEN);
+	receive_flipped(&(struct dut_conf){ .copy = true }, UINT32_MAX);
+	receive_flipped(&(struct dut_conf){ .copy = false }, VHOST_HDR_LEN);
+}
+
+/* Receive and free frames of 5 buffers. Returns how many of n arrive. */
+static unsigned int
+receive_large(unsigned int n, unsigned int burst, uint32_t len)
+{
+	unsigned int polls, i, k, got = 0;
+	struct rte_mbuf *m[BURST];
+
+	for (polls = 0; polls < POLLS && got < n; polls++) {
+		k = rte_eth_rx_burst(dut.port, 0, m, (uint16_t)burst);
+		for (i = 0; i < k; i++) {
+			assert_int_equal(m[i]->pkt_len, len);
+			assert_int_equal(m[i]->nb_segs, 5);
+			rte_pktmbuf_free(m[i]);
+		}
+		got += k;
+	}
+	/* Descriptors that wait for a page get one. */
+	assert_int_equal(poll_frames(m, BURST), 0);
+	return got;
+}
+
+/* All pages but two are posted: the headers that a burst has at hand have to do. */
+static void
+test_few_pages(void **state)
+{
+	const uint32_t len = 4 * 1530 + 500;
+	char *frame = calloc(1, len);
+	unsigned int round, i;
+
+	(void)state;
+	assert_non_null(frame);
+	dut_start(&(struct dut_conf){ .pages = 64 + 2, .scatter = true });
+	assert_int_equal(dut.buf_len, 1534);
+	for (round = 0; round < 20; round++) {
+		for (i = 0; i < 10; i++)
+			assert_true(vhost_peer_send(dut.peer, frame, len));
+		assert_int_equal(receive_large(10, round % 2 == 0 ? BURST : 1, len), 10);
+	}
+	free(frame);
+	dut_stop();
+}
+
+/* An index far ahead while there is no header for any packet. */
+static void
+test_jump_starved(void **state)
+{
+	struct rte_mbuf **m = calloc(4096, sizeof(*m));
+	const char frame[60] = "";
+	unsigned int i, n, held;
+
+	(void)state;
+	assert_non_null(m);
+	dut_start(&(struct dut_conf){ .pages = 80, .page_size = 16384 });
+	n = take_all_pages(m, 4096);
+	for (held = n; held < 4096; held++) {
+		assert_true(vhost_peer_send(dut.peer, frame, sizeof(frame)));
+		if (rte_eth_rx_burst(dut.port, 0, &m[held], 1) == 0)
+			break;
+	}
+	assert_int_equal(dut_xstat("rx_q0_no_header"), 1);
+	for (i = 1; i < dut.rx->num; i++)
+		vhost_ring_put(dut.rx, (uint16_t)i, UINT32_MAX, 100);
+	vhost_ring_publish(dut.rx, (uint16_t)(dut.rx->num - 1));
+	vhost_ring_publish(dut.rx, 700);
+	for (i = 0; i < 3000; i++)
+		assert_int_equal(rte_eth_rx_burst(dut.port, 0, &m[held], 1), 0);
+	assert_int_equal(dut_xstat("rx_q0_bad_used"), 0);
+	/* Each waits once, those that cannot be not at all. */
+	assert_in_range(dut_xstat("rx_q0_no_header"), 1, dut.rx->num);
+	rte_pktmbuf_free_bulk(m, held);
+	for (i = 0, n = 0; i < 3000; i++) {
+		if (rte_eth_rx_burst(dut.port, 0, m, 1) == 1) {
+			rte_pktmbuf_free(m[0]);
+			n++;
+		}
+	}
+	assert_int_equal(n + dut_xstat("rx_q0_bad_used") + dut_xstat("rx_q0_short_packets"),
+			1 + dut.rx->num - 1 + 700);
+	assert_int_equal(rte_eth_rx_queue_count(dut.port, 0), 0);
+	free(m);
+	dut_stop();
+}
+
+/* Descriptors that wait for a page have no memory. */
+static void
+test_starved_descriptor(void **state)
+{
+	struct rte_mbuf *page[32], *m[4];
+	const char frame[1400] = "";
+	unsigned int i, n;
+	uint16_t id;
+
+	(void)state;
+	dut_start(&(struct dut_conf){ .ring = RTE_DIM(m), .pages = RTE_DIM(page) });
+	n = take_all_pages(page, RTE_DIM(page));
+	for (i = 0; i < RTE_DIM(m); i++)
+		assert_true(vhost_peer_send(dut.peer, frame, sizeof(frame)));
+	assert_int_equal(poll_frames(m, RTE_DIM(m)), RTE_DIM(m));
+	assert_int_equal(dut_xstat("rx_q0_no_page"), RTE_DIM(m));
+	for (i = 0; i < RTE_DIM(m); i++) {
+		assert_int_equal(dut.rx->desc[i].len, 0);
+		assert_int_equal(dut.rx->desc[i].addr, 0);
+	}
+	assert_int_equal(vhost_ring_pending(dut.rx), 0);
+	rte_pktmbuf_free_bulk(page, n);
+	rte_pktmbuf_free_bulk(m, RTE_DIM(m));
+	assert_int_equal(poll_frames(m, 1), 0);
+	for (i = 0; i < RTE_DIM(m); i++) {
+		id = vhost_ring_take(dut.rx);
+		assert_int_equal(dut.rx->desc[id].len, dut.buf_len);
+		assert_non_null(vhost_peer_at(dut.peer, dut.rx->desc[id].addr, dut.buf_len));
+	}
+	dut.rx->next_avail -= RTE_DIM(m);
+	dut_exchange(10, sizeof(frame));
+	dut_stop();
+}
+
+/* Fewer bytes than an Ethernet header are no fault of the ring. */
+static void
+receive_short(const struct dut_conf *conf)
+{
+	struct rte_eth_stats stats;
+	struct rte_mbuf *m;
+	uint32_t len;
+
+	dut_start(conf);
+	for (len = 0; len < VHOST_HDR_LEN + 14; len++) {
+		vhost_ring_put(dut.rx, 0, vhost_ring_take(dut.rx), len);
+		vhost_ring_publish(dut.rx, 1);
+		assert_int_equal(poll_frames(&m, 1), 0);
+	}
+	assert_int_equal(dut_xstat("rx_q0_bad_used"), VHOST_HDR_LEN);
+	assert_int_equal(dut_xstat("rx_q0_short_packets"), 14);
+	assert_int_equal(rte_eth_stats_get(dut.port, &stats), 0);
+	assert_int_equal(stats.ierrors, VHOST_HDR_LEN + 14);
+	dut_exchange(100, 14);
+	dut_stop();
+}
+
+static void
+test_short_frames(void **state)
+{
+	(void)state;
+	receive_short(&(struct dut_conf){ .copy = false });
+	receive_short(&(struct dut_conf){ .copy = true });
+}
+
+/* Memory */
+
+#define RANGES 20
+#define RANGE_LEN ((size_t)2 << 20)
+
+/* A pool in ranges of EAL's memory as long as the gaps between them. */
+static struct rte_mempool *
+make_scattered_pool(char *mem)
+{
+	struct rte_pktmbuf_pool_private priv = { .mbuf_data_room_size = 16384 };
+	struct rte_mempool *mp;
+	unsigned int i;
+
+	mp = rte_mempool_create_empty(unit_name(), 2048, sizeof(struct rte_mbuf) + 16384, 0,
+			sizeof(priv), SOCKET_ID_ANY, 0);
+	unit_register(mp);
+	assert_int_equal(rte_mempool_set_ops_byname(mp, PPOOL_OPS_NAME, NULL), 0);
+	rte_pktmbuf_pool_init(mp, &priv);
+	for (i = 0; i < RANGES && mp->populated_size < mp->size; i++)
+		assert_true(rte_mempool_populate_virt(mp, mem + 2 * i * RANGE_LEN, RANGE_LEN,
+					    RANGE_LEN, NULL, NULL) > 0);
+	assert_int_equal(mp->populated_size, mp->size);
+	rte_mempool_obj_iter(mp, rte_pktmbuf_init, NULL);
+	return mp;
+}
+
+/* Whether two parts of EAL's memory are in one file. */
+static bool
+share_file(const void *a, const void *b)
+{
+	const struct rte_memseg *x = rte_mem_virt2memseg(a, NULL);
+	const struct rte_memseg *y = rte_mem_virt2memseg(b, NULL);
+
+	return x != NULL && y != NULL && rte_memseg_get_fd(x) >= 0 &&
+			rte_memseg_get_fd(x) == rte_memseg_get_fd(y);
+}
+
+/* What lies between ranges of one file is shared before packets are copied. */
+static void
+test_ranges(void **state)
+{
+	const struct rte_memzone *mz;
+	struct rte_mempool *mp;
+	bool one_file;
+
+	(void)state;
+	mz = rte_memzone_reserve_aligned("unit_ranges", 2 * RANGES * RANGE_LEN, SOCKET_ID_ANY, 0,
+			RANGE_LEN);
+	assert_non_null(mz);
+	mp = make_scattered_pool(mz->addr);
+	one_file = share_file(mz->addr, RTE_PTR_ADD(mz->addr, RANGE_LEN));
+	dut_start_pool(&(struct dut_conf){ .ring = 64 }, mp);
+	print_message("the pool has %u ranges of %s\n", mp->nb_mem_chunks,
+			one_file ? "one file" : "several files");
+	assert_int_equal(dut_copies(), !one_file);
+	dut_exchange(1000, 1500);
+	dut_stop();
+	rte_memzone_free(mz);
+}
+
+static const struct CMUnitTest tests[] = {
+	DUT_TEST(test_tx_short_ring),
+	DUT_TEST(test_tx_jump),
+	DUT_TEST(test_tx_lying_mbuf),
+	DUT_TEST(test_counters),
+	DUT_TEST(test_read_once),
+	DUT_TEST(test_few_pages),
+	DUT_TEST(test_jump_starved),
+	DUT_TEST(test_starved_descriptor),
+	DUT_TEST(test_short_frames),
+	DUT_TEST(test_ranges),
+};
+
+UNIT_SUITE(rings, "entries of net_ppfrag's rings, with a back end that does what a test wants",
+		tests);

@@ -1,0 +1,453 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The ppfrag authors
+ */
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <rte_common.h>
+
+#include "vhost_peer.h"
+
+/* The thread owns all but the positions in the rings; the lock guards what the test reads. */
+
+#define REGIONS_MAX 8
+#define FDS_MAX 16
+#define PAYLOAD_MAX 512
+#define WAIT_S 60
+
+enum request {
+	GET_FEATURES = 1,
+	SET_MEM_TABLE = 5,
+	SET_VRING_NUM = 8,
+	SET_VRING_ADDR = 9,
+	SET_VRING_BASE = 10,
+	GET_VRING_BASE = 11,
+	SET_VRING_KICK = 12,
+	SET_VRING_CALL = 13,
+	GET_PROTOCOL_FEATURES = 15,
+	GET_QUEUE_NUM = 17,
+	SET_VRING_ENABLE = 18,
+	GET_STATUS = 40,
+};
+
+#define MSG_VERSION 0x1u
+#define MSG_REPLY 0x4u
+#define MSG_NEED_REPLY 0x8u
+#define PROTOCOL_REPLY_ACK (UINT64_C(1) << 3)
+#define PROTOCOL_STATUS (UINT64_C(1) << 16)
+#define DESC_NEXT 1u
+
+struct msg {
+	struct {
+		uint32_t request;
+		uint32_t flags;
+		uint32_t size;
+	} hdr;
+	union {
+		uint64_t u64;
+		struct {
+			uint32_t index;
+			uint32_t num;
+		} state;
+		struct {
+			uint32_t index;
+			uint32_t flags;
+			uint64_t desc;
+			uint64_t used;
+			uint64_t avail;
+			uint64_t log;
+		} addr;
+		struct {
+			uint32_t nb;
+			uint32_t padding;
+			struct {
+				uint64_t guest;
+				uint64_t size;
+				uint64_t user;
+				uint64_t offset;
+			} region[REGIONS_MAX];
+		} mem;
+		char bytes[PAYLOAD_MAX];
+	};
+	int fd[FDS_MAX];
+	unsigned int nb_fds;
+};
+
+struct region {
+	uint64_t addr;
+	uint64_t size;
+	char *mem;
+};
+
+struct vhost_peer {
+	uint64_t features;
+	int listener, conn, wake[2];
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	struct region region[REGIONS_MAX];
+	unsigned int nb_regions;
+	struct vhost_ring ring[2];
+};
+
+/* Memory */
+
+void *
+vhost_peer_at(const struct vhost_peer *p, uint64_t addr, uint32_t len)
+{
+	const struct region *r;
+	unsigned int i;
+
+	for (i = 0; i < p->nb_regions; i++) {
+		r = &p->region[i];
+		if (addr - r->addr < r->size && len <= r->size - (addr - r->addr))
+			return r->mem + (addr - r->addr);
+	}
+	return NULL;
+}
+
+static void
+regions_unmap(struct vhost_peer *p)
+{
+	while (p->nb_regions > 0) {
+		p->nb_regions--;
+		munmap(p->region[p->nb_regions].mem, p->region[p->nb_regions].size);
+	}
+}
+
+static bool
+regions_map(struct vhost_peer *p, const struct msg *m)
+{
+	struct region *r;
+	unsigned int i;
+
+	regions_unmap(p);
+	if (m->mem.nb != m->nb_fds || m->nb_fds > REGIONS_MAX)
+		return false;
+	for (i = 0; i < m->nb_fds; i++) {
+		r = &p->region[i];
+		r->addr = m->mem.region[i].user;
+		r->size = m->mem.region[i].size;
+		r->mem = mmap(NULL, r->size, PROT_READ | PROT_WRITE, MAP_SHARED, m->fd[i],
+				(off_t)m->mem.region[i].offset);
+		if (r->mem == MAP_FAILED)
+			return false;
+		p->nb_regions++;
+	}
+	return true;
+}
+
+/* The protocol */
+
+static bool
+read_all(int fd, void *buf, size_t len)
+{
+	ssize_t n;
+
+	for (; len > 0; len -= (size_t)n, buf = RTE_PTR_ADD(buf, n)) {
+		n = recv(fd, buf, len, 0);
+		if (n <= 0)
+			return false;
+	}
+	return true;
+}
+
+static bool
+msg_read(int fd, struct msg *m)
+{
+	union {
+		char buf[CMSG_SPACE(FDS_MAX * sizeof(int))];
+		struct cmsghdr align;
+	} control;
+	struct iovec iov = { .iov_base = &m->hdr, .iov_len = sizeof(m->hdr) };
+	struct msghdr mh = { .msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control) };
+	ssize_t n = recvmsg(fd, &mh, MSG_CMSG_CLOEXEC);
+	struct cmsghdr *c;
+
+	m->nb_fds = 0;
+	if (n <= 0 || !read_all(fd, RTE_PTR_ADD(&m->hdr, n), sizeof(m->hdr) - (size_t)n) ||
+			m->hdr.size > sizeof(m->bytes) || !read_all(fd, m->bytes, m->hdr.size))
+		return false;
+	c = CMSG_FIRSTHDR(&mh);
+	if (c != NULL && c->cmsg_type == SCM_RIGHTS) {
+		m->nb_fds = (unsigned int)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+		memcpy(m->fd, CMSG_DATA(c), m->nb_fds * sizeof(int));
+	}
+	return true;
+}
+
+static bool
+msg_reply(const struct vhost_peer *p, struct msg *m, uint32_t size)
+{
+	struct iovec iov[2] = { { .iov_base = &m->hdr, .iov_len = sizeof(m->hdr) },
+		{ .iov_base = m->bytes, .iov_len = size } };
+	const struct msghdr mh = { .msg_iov = iov, .msg_iovlen = RTE_DIM(iov) };
+
+	m->hdr.flags = MSG_VERSION | MSG_REPLY;
+	m->hdr.size = size;
+	return sendmsg(p->conn, &mh, MSG_NOSIGNAL) == (ssize_t)(sizeof(m->hdr) + size);
+}
+
+static bool
+reply_u64(const struct vhost_peer *p, struct msg *m, uint64_t value)
+{
+	m->u64 = value;
+	return msg_reply(p, m, sizeof(m->u64));
+}
+
+static bool
+ring_set_addr(struct vhost_peer *p, const struct msg *m)
+{
+	struct vhost_ring *r = &p->ring[m->addr.index % RTE_DIM(p->ring)];
+
+	r->desc = vhost_peer_at(p, m->addr.desc, r->num * sizeof(*r->desc));
+	r->avail = vhost_peer_at(p, m->addr.avail,
+			sizeof(*r->avail) + r->num * sizeof(r->avail->ring[0]));
+	r->used = vhost_peer_at(p, m->addr.used,
+			sizeof(*r->used) + r->num * sizeof(r->used->ring[0]));
+	r->next_used = 0;
+	return r->desc != NULL && r->avail != NULL && r->used != NULL;
+}
+
+static bool
+handle_state(struct vhost_peer *p, struct msg *m)
+{
+	struct vhost_ring *r = &p->ring[m->state.index % RTE_DIM(p->ring)];
+
+	switch (m->hdr.request) {
+	case SET_VRING_NUM:
+		r->num = (uint16_t)m->state.num;
+		return true;
+	case SET_VRING_BASE:
+		r->next_avail = (uint16_t)m->state.num;
+		return true;
+	case SET_VRING_ENABLE:
+		r->enabled = m->state.num != 0;
+		return true;
+	default: /* GET_VRING_BASE */
+		r->enabled = false;
+		m->state.num = r->next_avail;
+		return msg_reply(p, m, sizeof(m->state));
+	}
+}
+
+/* A request; returns whether to go on. */
+static bool
+handle(struct vhost_peer *p, struct msg *m)
+{
+	bool ack = (m->hdr.flags & MSG_NEED_REPLY) != 0, ok = true;
+
+	switch (m->hdr.request) {
+	case GET_FEATURES:
+		return reply_u64(p, m, p->features);
+	case GET_PROTOCOL_FEATURES:
+		return reply_u64(p, m, PROTOCOL_REPLY_ACK | PROTOCOL_STATUS);
+	case GET_QUEUE_NUM:
+		return reply_u64(p, m, 1);
+	case GET_STATUS:
+		return reply_u64(p, m, 0);
+	case GET_VRING_BASE:
+		return handle_state(p, m);
+	case SET_MEM_TABLE:
+		ok = regions_map(p, m);
+		break;
+	case SET_VRING_ADDR:
+		ok = ring_set_addr(p, m);
+		break;
+	case SET_VRING_NUM:
+	case SET_VRING_BASE:
+	case SET_VRING_ENABLE:
+		ok = handle_state(p, m);
+		break;
+	default:
+		break;
+	}
+	return ok && (!ack || reply_u64(p, m, 0));
+}
+
+static bool
+serve_one(struct vhost_peer *p)
+{
+	struct msg m;
+	unsigned int i;
+	bool ok;
+
+	if (!msg_read(p->conn, &m))
+		return false;
+	pthread_mutex_lock(&p->lock);
+	ok = handle(p, &m);
+	pthread_cond_broadcast(&p->changed);
+	pthread_mutex_unlock(&p->lock);
+	for (i = 0; i < m.nb_fds; i++)
+		close(m.fd[i]);
+	return ok;
+}
+
+/* Wait for something from a descriptor; false: for nothing any more. */
+static bool
+wait_input(const struct vhost_peer *p, int fd)
+{
+	struct pollfd pfd[2] = { { .fd = p->wake[0], .events = POLLIN },
+		{ .fd = fd, .events = POLLIN } };
+
+	while (poll(pfd, RTE_DIM(pfd), -1) < 0 && errno == EINTR)
+		;
+	return pfd[0].revents == 0;
+}
+
+static void *
+serve(void *arg)
+{
+	struct vhost_peer *p = arg;
+
+	while (wait_input(p, p->listener)) {
+		p->conn = accept(p->listener, NULL, NULL);
+		while (p->conn >= 0 && wait_input(p, p->conn) && serve_one(p))
+			;
+		close(p->conn);
+		pthread_mutex_lock(&p->lock);
+		p->ring[VHOST_RX].enabled = false;
+		p->ring[VHOST_TX].enabled = false;
+		regions_unmap(p);
+		pthread_mutex_unlock(&p->lock);
+	}
+	return NULL;
+}
+
+/* Control, by the test */
+
+static int
+listen_at(const char *path)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	strncpy(addr.sun_path, path, sizeof(addr.sun_path) - 1);
+	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) != 0 || listen(fd, 1) != 0)
+		return -1;
+	return fd;
+}
+
+struct vhost_peer *
+vhost_peer_start(const char *path, uint64_t features)
+{
+	struct vhost_peer *p = calloc(1, sizeof(*p));
+
+	if (p == NULL)
+		return NULL;
+	p->features = features;
+	p->listener = listen_at(path);
+	pthread_mutex_init(&p->lock, NULL);
+	pthread_cond_init(&p->changed, NULL);
+	if (p->listener < 0 || pipe(p->wake) != 0 ||
+			pthread_create(&p->thread, NULL, serve, p) != 0) {
+		free(p);
+		return NULL;
+	}
+	return p;
+}
+
+void
+vhost_peer_stop(struct vhost_peer *p)
+{
+	close(p->wake[1]);
+	pthread_join(p->thread, NULL);
+	close(p->wake[0]);
+	close(p->listener);
+	pthread_cond_destroy(&p->changed);
+	pthread_mutex_destroy(&p->lock);
+	free(p);
+}
+
+bool
+vhost_peer_wait(struct vhost_peer *p)
+{
+	struct timespec end;
+	bool ready;
+	int ret = 0;
+
+	clock_gettime(CLOCK_REALTIME, &end);
+	end.tv_sec += WAIT_S;
+	pthread_mutex_lock(&p->lock);
+	while (!(ready = p->ring[VHOST_RX].enabled && p->ring[VHOST_TX].enabled) && ret == 0)
+		ret = pthread_cond_timedwait(&p->changed, &p->lock, &end);
+	pthread_mutex_unlock(&p->lock);
+	return ready;
+}
+
+struct vhost_ring *
+vhost_peer_ring(struct vhost_peer *p, unsigned int i)
+{
+	return &p->ring[i];
+}
+
+/* Rings */
+
+uint16_t
+vhost_ring_pending(const struct vhost_ring *r)
+{
+	return __atomic_load_n(&r->avail->idx, __ATOMIC_ACQUIRE) - r->next_avail;
+}
+
+uint16_t
+vhost_ring_take(struct vhost_ring *r)
+{
+	return r->avail->ring[r->next_avail++ & (r->num - 1)] & (r->num - 1);
+}
+
+void
+vhost_ring_put(struct vhost_ring *r, uint16_t ahead, uint32_t id, uint32_t len)
+{
+	struct vhost_entry *e = &r->used->ring[(r->next_used + ahead) & (r->num - 1)];
+
+	__atomic_store_n(&e->id, id, __ATOMIC_RELAXED);
+	__atomic_store_n(&e->len, len, __ATOMIC_RELAXED);
+}
+
+void
+vhost_ring_publish(struct vhost_ring *r, uint16_t n)
+{
+	r->next_used += n;
+	__atomic_store_n(&r->used->idx, r->next_used, __ATOMIC_RELEASE);
+}
+
+bool
+vhost_peer_send(struct vhost_peer *p, const void *frame, uint32_t len)
+{
+	struct vhost_ring *r = &p->ring[VHOST_RX];
+	uint32_t left = len, off = VHOST_HDR_LEN, room;
+	char *buf, *head = NULL;
+	uint16_t id, n;
+
+	for (n = 0; n == 0 || left > 0; n++, off = 0) {
+		if (vhost_ring_pending(r) == 0)
+			return false;
+		id = vhost_ring_take(r);
+		buf = vhost_peer_at(p, r->desc[id].addr, r->desc[id].len);
+		if (buf == NULL)
+			return false;
+		room = RTE_MIN(left, r->desc[id].len - off);
+		memcpy(buf + off, (const char *)frame + (len - left), room);
+		left -= room;
+		vhost_ring_put(r, n, id, off + room);
+		if (head == NULL)
+			head = buf;
+	}
+	memset(head, 0, VHOST_HDR_LEN);
+	memcpy(head + VHOST_HDR_LEN - sizeof(n), &n, sizeof(n));
+	vhost_ring_publish(r, n);
+	return true;
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The ppfrag authors
+ */
+
+#ifndef _VHOST_PEER_H_
+#define _VHOST_PEER_H_
+
+/*
+ * A vhost-user back end of one queue pair for tests. A thread of its own follows the protocol; what
+ * happens in the rings is up to the test, which can break every rule there. Memory that the driver
+ * shares is mapped a second time: what the peer writes is not seen by sanitizers.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define VHOST_F_MRG_RXBUF (UINT64_C(1) << 15)
+#define VHOST_F_PROTOCOL (UINT64_C(1) << 30)
+#define VHOST_F_VERSION_1 (UINT64_C(1) << 32)
+
+/** What stands in front of every frame. */
+#define VHOST_HDR_LEN 12u
+
+/** Rings of the pair, as the driver sees them. */
+enum { VHOST_RX, VHOST_TX };
+
+struct vhost_desc {
+	uint64_t addr;
+	uint32_t len;
+	uint16_t flags;
+	uint16_t next;
+};
+
+struct vhost_avail {
+	uint16_t flags;
+	uint16_t idx;
+	uint16_t ring[];
+};
+
+struct vhost_entry {
+	uint32_t id;
+	uint32_t len;
+};
+
+struct vhost_used {
+	uint16_t flags;
+	uint16_t idx;
+	struct vhost_entry ring[];
+};
+
+struct vhost_ring {
+	uint16_t num;
+	bool enabled;
+	struct vhost_desc *desc;
+	struct vhost_avail *avail;
+	struct vhost_used *used;
+	uint16_t next_avail, next_used;
+};
+
+struct vhost_peer;
+
+/** Listen on a socket and serve one connection after another. @return NULL with errno. */
+struct vhost_peer *vhost_peer_start(const char *path, uint64_t features);
+
+void vhost_peer_stop(struct vhost_peer *p);
+
+/** Wait until the driver has started both rings. @return whether it has. */
+bool vhost_peer_wait(struct vhost_peer *p);
+
+/** A ring of a started driver. */
+struct vhost_ring *vhost_peer_ring(struct vhost_peer *p, unsigned int i);
+
+/** Memory at an address of the driver, NULL where any byte of it is not shared. */
+void *vhost_peer_at(const struct vhost_peer *p, uint64_t addr, uint32_t len);
+
+/** Chains of descriptors that the driver has posted. */
+uint16_t vhost_ring_pending(const struct vhost_ring *r);
+
+/** The head of the next of them. There is one. */
+uint16_t vhost_ring_take(struct vhost_ring *r);
+
+/** Write a used entry behind those that are published; ahead counts from there. */
+void vhost_ring_put(struct vhost_ring *r, uint16_t ahead, uint32_t id, uint32_t len);
+
+/** Publish entries, or more than there are. */
+void vhost_ring_publish(struct vhost_ring *r, uint16_t n);
+
+/**
+ * Send a frame in as many buffers as it takes, as a correct back end does.
+ *
+ * @return false where too few are posted.
+ */
+bool vhost_peer_send(struct vhost_peer *p, const void *frame, uint32_t len);
+
+#endif /* _VHOST_PEER_H_ */
