@@ -191,6 +191,14 @@ tell_pages(struct ppool *p, struct rte_tel_data *d)
 	return ret != 0 ? ret : add_oldest(d, &s);
 }
 
+/* An answer to a question about something that there is not; an error code would show as null. */
+static int
+tell_error(struct rte_tel_data *d, const char *text)
+{
+	rte_tel_data_start_dict(d);
+	return rte_tel_data_add_dict_string(d, "error", text);
+}
+
 /* Look a pool up and tell of it. In a secondary process its pages may not be mapped yet. */
 static int
 tell(const char *params, struct rte_tel_data *d, int (*f)(struct ppool *p, struct rte_tel_data *d))
@@ -198,8 +206,12 @@ tell(const char *params, struct rte_tel_data *d, int (*f)(struct ppool *p, struc
 	struct rte_mempool *mp = params == NULL ? NULL : rte_mempool_lookup(params);
 	struct ppool *p = mp == NULL ? NULL : ppool_from_mempool(mp);
 
-	if (p == NULL || ppool_attach(mp) != 0)
-		return -EINVAL;
+	if (params == NULL)
+		return tell_error(d, "the name of a page pool is missing; see /ppool/list");
+	if (p == NULL)
+		return tell_error(d, "no page pool of this name; see /ppool/list");
+	if (ppool_attach(mp) != 0)
+		return tell_error(d, "the pages of this pool cannot be mapped; see the log");
 	rte_tel_data_start_dict(d);
 	return f(p, d);
 }
@@ -221,18 +233,20 @@ handle_pages(const char *cmd, const char *params, struct rte_tel_data *d)
 struct wanted {
 	struct rte_tel_data *d;
 	const char *name; /* NULL: all */
+	unsigned int found;
 };
 
 static void
 add_account(uint16_t account, const struct ppool_account_stats *s, void *arg)
 {
-	const struct wanted *wanted = arg;
+	struct wanted *wanted = arg;
 	const char *name = ppool_account_name(account);
 	struct rte_tel_data *d;
 	char key[8];
 
 	if (name == NULL || (wanted->name != NULL && strcmp(wanted->name, name) != 0))
 		return;
+	wanted->found++;
 	d = rte_tel_data_alloc();
 	if (d == NULL)
 		return;
@@ -251,10 +265,14 @@ static int
 handle_accounts(const char *cmd, const char *params, struct rte_tel_data *d)
 {
 	struct wanted wanted = { .d = d, .name = params };
+	int ret;
 
 	RTE_SET_USED(cmd);
 	rte_tel_data_start_dict(d);
-	return ppool_accounts_each(add_account, &wanted);
+	ret = ppool_accounts_each(add_account, &wanted);
+	if (ret == 0 && params != NULL && wanted.found == 0)
+		return tell_error(d, "no account of this name; see /ppool/accounts");
+	return ret;
 }
 
 /* Help texts of 64 bytes and more are refused, and the command with them. */
