@@ -56,8 +56,8 @@ if [[ $socket == *[,\ ]* ]]; then die "$socket: DPDK takes no path with commas o
 case $preset in
 source | replay)
 	dir=$(dirname "$socket")
-	[ -w "$dir" ] || die "$socket: no socket can be made there, $dir is no directory that can be" \
-		"written"
+	[ -w "$dir" ] || die "$socket: no socket can be made there," \
+		"$dir is no directory that can be written"
 	;;
 *)
 	[ -S "$socket" ] || die "$socket: there is no socket: start" \
@@ -67,7 +67,8 @@ esac
 case $preset in
 rx*)
 	for plugin in $PPFRAG_PLUGINS; do
-		[ "$plugin" = -d ] || [ -e "$plugin" ] || die "$plugin is not built: run config/setup.sh"
+		[ "$plugin" = -d ] || [ -e "$plugin" ] ||
+			die "$plugin is not built: run config/setup.sh"
 	done
 	;;
 replay)

@@ -132,10 +132,10 @@ def test_hold_pause(lab, pause, options, full):
 
 def test_hold_no_packet(lab):
     """Nobody sends: how long it will wait, and that it waited in vain."""
-    hold = run_app(lab, "net_null0,no-rx=1", "hold", "--mem", 16, "--wait", 3)
+    hold = run_app(lab, "net_null0,no-rx=1", "hold", "--mem", 16, "--wait", 6)
     assert hold.wait_end() != 0
-    assert "no packet for 1 of --wait 3 seconds" in hold.output
-    assert "hold: no packet came within --wait 3 seconds" in hold.output
+    assert "no packet for 5 of --wait 6 seconds" in hold.output
+    assert "hold: no packet came within --wait 6 seconds" in hold.output
 
 
 def test_rx_source_stops(lab, tcp_frames):

@@ -32,6 +32,7 @@
 #define LOOK_MS 50
 
 #define PROGRESS_MS 1000
+#define PROGRESS_WAIT_MS 5000 /* before the first packet */
 
 static struct port_conf port_conf = PORT_CONF_DEFAULT;
 static uint64_t idle_ms = 5000;
@@ -40,7 +41,7 @@ static const char *json_path;
 
 static const struct opt hold_opts[] = {
 	PORT_OPTS(&port_conf),
-	{ "idle", OPT_UINT, &idle_ms, 1, 3600000, "MS", 
+	{ "idle", OPT_UINT, &idle_ms, 1, 3600000, "MS",
 			"the source has stopped when no packet came for so long" },
 	{ "wait", OPT_UINT, &wait_seconds, 1, 3600, "S", "give up when no packet comes at all" },
 	{ "json", OPT_STR, &json_path, 0, 0, "FILE", "write the result there" },
@@ -122,7 +123,7 @@ source_is_over(const struct port *p, const struct held *h, struct hold_clock *c,
 static void
 print_progress(const struct port *p, const struct held *h, struct hold_clock *c, uint64_t now)
 {
-	if (now - c->progress < PROGRESS_MS * c->ms)
+	if (now - c->progress < (h->n == 0 ? PROGRESS_WAIT_MS : PROGRESS_MS) * c->ms)
 		return;
 	c->progress = now;
 	if (h->n == 0)

@@ -375,7 +375,7 @@ report_json(struct json *j, const struct port *p, const struct rx_count *c,
 	json_uint(j, "ierrors", stats->ierrors);
 }
 
-/* Whether the source sent to the end. With --sleep it may be slow; an interrupt ends a run early. */
+/* Whether the source sent to the end. With --sleep it may be slow; an interrupt is the user's. */
 static int
 check_source(const struct rx_count *c)
 {

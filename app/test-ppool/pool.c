@@ -129,7 +129,8 @@ static struct fit
 fit_begin(const struct pool_conf *conf, size_t bytes)
 {
 	struct rte_mempool_objsz size;
-	size_t n = bytes / rte_mempool_calc_obj_size(sizeof(struct rte_mbuf) + conf->room, 0, &size);
+	size_t object = rte_mempool_calc_obj_size(sizeof(struct rte_mbuf) + conf->room, 0, &size);
+	size_t n = bytes / object;
 
 	n = RTE_MIN(n, (size_t)UINT32_MAX / 2);
 	return (struct fit){ .bytes = bytes,
