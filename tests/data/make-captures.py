@@ -147,7 +147,8 @@ class Host:
 
     def command(self, *command):
         """The command line that runs a command in this namespace."""
-        return ("ip", "netns", "exec", self.netns) + command
+        # "ip netns exec" mounts / anew, which cannot be done in a chroot.
+        return ("nsenter", f"--net=/run/netns/{self.netns}") + command
 
     def inside(self, *command):
         """Run a command in this namespace."""
