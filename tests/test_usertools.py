@@ -220,6 +220,8 @@ BAD_COMMANDS = {
     "usertools/ppfrag-size --packets 1000000000000": " are more than a pool can have, 2147483647: ",
     "usertools/ppfrag-size frob": "size: unexpected argument 'frob'; see 'size --help'",
     "usertools/ppfrag-capture": "the following arguments are required: capture",
+    "devtools/test.sh frob": "test.sh: there is no part 'frob'; parts are: lint ",
+    "devtools/test.sh --long lint --frob": "test.sh: there is no part '--frob'; parts are: lint ",
 }
 
 
@@ -233,6 +235,19 @@ def test_bad_command(lab, command):
     assert status not in (0, 126, 127)
     assert BAD_COMMANDS[command].replace("SOCKET", names["SOCKET"] if " SOCKET" in command
                                          else "SOCKET") in text
+
+
+def test_silence_is_broken(lab):
+    """The test command tells where a part is that prints nothing for long, and its status."""
+    script = (ROOT / "devtools/test.sh").read_text()
+    functions = re.findall(r"^(?:watch_log|shown)\(\) .*?^}$", script, re.M | re.S)
+    assert len(functions) == 2
+    hasty = "\n".join(functions).replace("-t 15", "-t 1")
+    done = subprocess.run(
+        ["bash", "-c", f"{hasty}\nshown work {lab.dir}/log sh -c 'echo step 7; sleep 4; exit 3'"],
+        check=False, capture_output=True, text=True, timeout=USERTOOLS_TIMEOUT)
+    assert done.returncode == 3
+    assert re.match(r"step 7\n(work: \d+ s: step 7\n)+$", done.stdout)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be somebody else")
