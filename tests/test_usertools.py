@@ -76,9 +76,11 @@ def test_demo_equal_bytes(lab, monkeypatch, memory):
         assert side["hugepage_bytes"] == pytest.approx(64 << 20, rel=0.01)
     ratio = held["ppfrag"]["packets_per_mib"] / held["stock"]["packets_per_mib"]
     assert f"{ratio:.2f}x" in text.splitlines()[-3]
-    # What a stock mbuf takes without hugepages is a page of 4 KB.
-    least, most = (1.8, 2.5) if memory == "hugepages" else (2.5, 3.5)
-    assert least < ratio < most
+    # The README says what comes out.
+    says = (r"\| TCP bulk .*\| ([0-9.]+) times \|" if memory == "hugepages"
+            else r"\(([0-9.]+) times without hugepages")
+    claim = re.search(says, (ROOT / "README.md").read_text())[1]
+    assert ratio == pytest.approx(float(claim), rel=0.07)
 
 
 def test_demo_source_stops(lab, monkeypatch):
