@@ -222,6 +222,7 @@ BAD_COMMANDS = {
     "usertools/ppfrag-size --packets 1000000000000": " are more than a pool can have, 2147483647: ",
     "usertools/ppfrag-size frob": "size: unexpected argument 'frob'; see 'size --help'",
     "usertools/ppfrag-capture": "the following arguments are required: capture",
+    "tests/data/make-captures.py imix --output /nosuch/a": "make-captures.py: /nosuch/a: ",
     "devtools/test.sh frob": "test.sh: there is no part 'frob'; parts are: lint ",
     "devtools/test.sh --long lint --frob": "test.sh: there is no part '--frob'; parts are: lint ",
 }
