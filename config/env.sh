@@ -50,13 +50,12 @@ ppfrag_huge_dir() {
 			if (size != kb) next
 		}
 		{ print $2 }' /proc/meminfo /proc/mounts | (
+		# To the end, or awk fails where pipefail is set.
+		found=
 		while read -r dir; do
-			if [ -w "$dir" ]; then
-				echo "$dir"
-				exit 0
-			fi
+			if [ -z "$found" ] && [ -w "$dir" ]; then found=$dir; fi
 		done
-		exit 1
+		[ -n "$found" ] && echo "$found"
 	)
 }
 
