@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright(c) 2026 The ppfrag authors
-# shellcheck shell=bash
+# shellcheck shell=sh
 #
-# To be sourced: where things are, and whether DPDK programs have hugepages on this host.
+# To be sourced: where things are, and whether DPDK programs have hugepages on this host. Works in
+# every POSIX shell; one that does not tell where a sourced file lies, as dash, has to be in the
+# checkout. A shell that does not split $PPFRAG_PLUGINS into words, as zsh, needs "setopt
+# sh_word_split".
 #
 #   PPFRAG_ROOT       the checkout
 #   PPFRAG_BUILD      its build directory
@@ -12,10 +15,19 @@
 #   ppfrag_eal_mem N  prints the EAL options for N megabytes of memory that a vhost-user peer
 #                     can map, hugepages or not
 
-PPFRAG_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+# shellcheck disable=SC3028,SC3054 # in bash this is the file itself, in others nothing
+ppfrag_dir=$(dirname "${BASH_SOURCE:-./config/env.sh}")/..
+if [ ! -e "$ppfrag_dir/config/env.sh" ]; then
+	echo "config/env.sh: this shell does not tell where the file is: cd to the checkout," \
+		"then '. config/env.sh'; or use bash" >&2
+	# shellcheck disable=SC2317 # where it is executed
+	return 1 2> /dev/null || exit 1
+fi
+PPFRAG_ROOT=$(cd "$ppfrag_dir" && pwd -P)
+unset ppfrag_dir
 PPFRAG_BUILD=${PPFRAG_BUILD:-$PPFRAG_ROOT/build}
 PPFRAG_PLUGINS="-d $PPFRAG_BUILD/lib/ppool/libppool.so"
-PPFRAG_PLUGINS+=" -d $PPFRAG_BUILD/drivers/net/ppfrag/librte_net_ppfrag.so"
+PPFRAG_PLUGINS="$PPFRAG_PLUGINS -d $PPFRAG_BUILD/drivers/net/ppfrag/librte_net_ppfrag.so"
 PPFRAG_MIN_HUGE=${PPFRAG_MIN_HUGE:-1024}
 
 # Megabytes of hugepages of the default size: of the field Total or Free of /proc/meminfo.
@@ -26,22 +38,25 @@ ppfrag_huge_mb() {
 
 # Where hugetlbfs is mounted with pages of the default size; status 1 where it is not.
 ppfrag_huge_dir() {
-	local kb dir opts
-	kb=$(awk '$1 == "Hugepagesize:" { print $2 }' /proc/meminfo)
-	while read -r _ dir _ opts _; do
-		case ",$opts," in
-		*,pagesize=*)
-			case ",$opts," in
-			*",pagesize=${kb}K,"* | *",pagesize=$((kb / 1024))M,"*) ;;
-			*) continue ;;
-			esac
-			;;
-		esac
-		[ -w "$dir" ] || continue
-		echo "$dir"
-		return 0
-	done < <(grep ' hugetlbfs ' /proc/mounts)
-	return 1
+	awk '$1 == "Hugepagesize:" { kb = $2; next }
+		$3 != "hugetlbfs" { next }
+		match($4, /(^|,)pagesize=[0-9]+[KMG]/) {
+			size = substr($4, RSTART, RLENGTH)
+			sub(/.*=/, "", size)
+			unit = substr(size, length(size))
+			sub(/[KMG]/, "", size)
+			if (unit == "M") size *= 1024
+			if (unit == "G") size *= 1048576
+			if (size != kb) next
+		}
+		{ print $2 }' /proc/meminfo /proc/mounts | (
+		# To the end, or awk fails where pipefail is set.
+		found=
+		while read -r dir; do
+			if [ -z "$found" ] && [ -w "$dir" ]; then found=$dir; fi
+		done
+		[ -n "$found" ] && echo "$found"
+	)
 }
 
 ppfrag_eal_mem() {

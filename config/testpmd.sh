@@ -19,21 +19,66 @@ usage: config/testpmd.sh PRESET SOCKET [testpmd options]
   stock     net_virtio_user with the default mempool, receives
 
 Statistics once a second, end with Ctrl-C. The source polls on the first CPU, the others on the
-second if there is one. A capture has 8,000 frames at most, of standard length.
+second if there is one. A capture has $frames_max frames at most, of standard length. The first line
+tells how to ask for telemetry: /ppool/info and others.
 END
 	exit "$1"
 }
 
+die() {
+	echo "testpmd.sh: $*" >&2
+	exit 1
+}
+
+root=$(cd "$(dirname "$0")/.." && pwd -P)
+frames_max=8000
+length_max=1518 # of a frame that fits into the mbufs of all presets
+
 case ${1:-} in
 -h | --help) usage 0 ;;
+source | replay | rx | rx-16k | rx-jumbo | stock) ;;
+'') usage 2 >&2 ;;
+*) die "unknown preset '$1'; see --help" ;;
 esac
-[ $# -ge 2 ] || usage 2
+[ $# -ge 2 ] || die "$1 needs a socket: a path to be made or, for a receiver, of the source"
 preset=$1
 socket=$2
 shift 2
 
 # shellcheck source=config/env.sh
-. "$(dirname "$0")/env.sh"
+. "$root/config/env.sh"
+
+command -v dpdk-testpmd > /dev/null || die "there is no dpdk-testpmd: run config/setup.sh"
+[ ${#socket} -lt 108 ] || die "$socket: a socket's path has at most 107 characters"
+if [[ $socket == *[,\ ]* ]]; then die "$socket: DPDK takes no path with commas or spaces"; fi
+
+# The source makes the socket, a receiver connects to it.
+case $preset in
+source | replay)
+	dir=$(dirname "$socket")
+	[ -w "$dir" ] || die "$socket: no socket can be made there," \
+		"$dir is no directory that can be written"
+	;;
+*)
+	[ -S "$socket" ] || die "$socket: there is no socket: start" \
+		"'config/testpmd.sh source $socket' in another terminal first"
+	;;
+esac
+case $preset in
+rx*)
+	for plugin in $PPFRAG_PLUGINS; do
+		[ "$plugin" = -d ] || [ -e "$plugin" ] ||
+			die "$plugin is not built: run config/setup.sh"
+	done
+	;;
+replay)
+	[ $# -ge 1 ] || die "replay needs a capture; see --help"
+	capture=$1
+	shift
+	"$root/usertools/ppfrag-capture" --max-frames $frames_max --max-length $length_max \
+		"$capture" > /dev/null || exit 1
+	;;
+esac
 
 mapfile -t cpus < <(/usr/bin/python3 -c '
 import os
@@ -41,7 +86,13 @@ for c in sorted(os.sched_getaffinity(0)): print(c)')
 first=${cpus[0]}
 last=${cpus[$((${#cpus[@]} > 1))]}
 
-read -ra eal <<< "$(ppfrag_eal_mem 1024) --no-pci --no-telemetry"
+# What testpmds that have ended left there.
+runtime=$([ "$(id -u)" = 0 ] && echo /var/run/dpdk || echo "${XDG_RUNTIME_DIR:-/tmp}/dpdk")
+for dir in "$runtime"/ppfrag-{source,replay,rx,rx-16k,rx-jumbo,stock}-*; do
+	[ -e "/proc/${dir##*-}" ] || [ ! -e /proc/self ] || rm -rf "$dir"
+done
+
+read -ra eal <<< "$(ppfrag_eal_mem 1024) --no-pci"
 read -ra plugins <<< "$PPFRAG_PLUGINS"
 ppfrag=("${plugins[@]}" --vdev "net_ppfrag0,path=$socket" --mbuf-pool-ops-name=ppfrag)
 opts=(--auto-start --stats-period 1)
@@ -53,11 +104,9 @@ source)
 	cpu=$first
 	;;
 replay)
-	[ $# -ge 1 ] || usage 2
-	eal+=(--vdev "net_vhost0,iface=$socket" --vdev "net_pcap0,rx_pcap=$1,infinite_rx=1")
+	eal+=(--vdev "net_vhost0,iface=$socket" --vdev "net_pcap0,rx_pcap=$capture,infinite_rx=1")
 	opts+=(--forward-mode=io --no-flush-rx --total-num-mbufs=16384)
 	cpu=$first
-	shift
 	;;
 rx)
 	eal+=("${ppfrag[@]}")
@@ -75,8 +124,8 @@ stock)
 	eal+=(--vdev "net_virtio_user0,path=$socket")
 	opts+=(--forward-mode=rxonly)
 	;;
-*) usage 2 ;;
 esac
 
-exec dpdk-testpmd --lcores "0@$cpu,1@$cpu" --file-prefix "ppfrag-$preset-$$" "${eal[@]}" \
-	-- "${opts[@]}" "$@"
+prefix=ppfrag-$preset-$$ # this process becomes testpmd
+echo "telemetry: dpdk-telemetry.py -f $prefix"
+exec dpdk-testpmd --lcores "0@$cpu,1@$cpu" --file-prefix "$prefix" "${eal[@]}" -- "${opts[@]}" "$@"

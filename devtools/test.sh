@@ -3,7 +3,8 @@
 # Copyright(c) 2026 The ppfrag authors
 #
 # Every check there is, from a bare machine on. Ends with one line: how many passed, failed and
-# were skipped. Output of the parts goes to build/test-logs/.
+# were skipped; before it, one for each part and each failure. Output of the parts goes to
+# build/test-logs/.
 
 set -uo pipefail
 
@@ -11,7 +12,10 @@ cd "$(dirname "$0")/.." || exit 1
 
 usage() {
 	cat << END
-usage: devtools/test.sh [PART...]
+usage: devtools/test.sh [--long] [PART...]
+
+  --long    the full numbers of rounds, kills and packets, which take hours; without it they are
+            scaled to what two CPUs do in an hour. For every program: PPFRAG_LONG=1
 
 Without a part: all of them, in this order.
 
@@ -27,7 +31,7 @@ Without a part: all of them, in this order.
   doc       guides and reference
   e2e       end to end, with stock DPDK programs
 
-Environment: PPFRAG_NO_HUGE=1 runs everything without hugepages.
+Environment: PPFRAG_NO_HUGE=1 runs everything without hugepages, PPFRAG_LONG=1 is --long.
 END
 }
 
@@ -36,6 +40,7 @@ passed=0
 failed=0
 skipped=0
 failures=()
+summary=()
 
 add() { # passed, failed, skipped
 	passed=$((passed + $1))
@@ -64,11 +69,41 @@ one() {
 	fi
 }
 
+# Tell what a log stopped at, each time it did not grow for some seconds. Without a program that
+# sleeps: it would outlive this and keep a pipe to a reader open.
+watch_log() { # name, log
+	local start=$SECONDS size=-1 now quiet
+	exec {quiet}<> <(:)
+	while true; do
+		read -r -t 15 -u "$quiet" || true
+		now=$(stat -c %s "$2")
+		[ "$now" != "$size" ] ||
+			echo "$1: $((SECONDS - start)) s: $(tail -n 1 "$2" | cut -c -120)"
+		size=$now
+	done
+}
+
+# Run a command that shows what it does, and tell when it has not for long. Its status.
+shown() {
+	local name=$1 log=$2 watcher status
+	shift 2
+	: > "$log"
+	watch_log "$name" "$log" &
+	watcher=$!
+	"$@" 2>&1 < /dev/null | tee "$log"
+	status=${PIPESTATUS[0]}
+	{
+		kill "$watcher"
+		wait "$watcher"
+	} 2> /dev/null
+	return "$status"
+}
+
 # Run a script that ends with a line of counts.
 counted() {
 	local name=$1 log=$logs/$1.log line
 	shift
-	"$@" 2>&1 < /dev/null | tee "$log"
+	shown "$name" "$log" "$@"
 	line=$(tail -n 1 "$log")
 	if [[ $line =~ ([0-9]+)\ passed,\ ([0-9]+)\ failed(,\ ([0-9]+)\ skipped)?$ ]]; then
 		add "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}" "${BASH_REMATCH[4]:-0}"
@@ -104,7 +139,7 @@ unit() {
 	json=${log%.log}.json
 	rm -f "$json"
 	# shellcheck disable=SC2086 # options
-	timeout 600 $fixed_addresses "$dir/app/test-ppool/dpdk-test-ppool" $unit_mem \
+	timeout "$unit_limit" $fixed_addresses "$dir/app/test-ppool/dpdk-test-ppool" $unit_mem \
 		--file-prefix "ppfrag-unit-$$" --no-pci --lcores "$lcores4" \
 		-d "$dir/drivers/net/ppfrag/librte_net_ppfrag.so" "$@" \
 		-- unit --json "$json" ${suites-} > "$log" 2>&1 < /dev/null
@@ -248,8 +283,9 @@ part_doc() { one "doc" ninja -C "$PPFRAG_BUILD" doc; }
 part_e2e() {
 	local xml=$logs/e2e.xml counts status
 	rm -f "$xml"
-	timeout 1800 /usr/bin/python3 -m pytest -ra tests --builddir "$PPFRAG_BUILD" \
-		-p no:cacheprovider --junitxml "$xml"
+	PYTHONUNBUFFERED=1 shown e2e "$logs/e2e.log" \
+		timeout "$e2e_limit" /usr/bin/python3 -m pytest -v -ra --durations=10 tests \
+		--builddir "$PPFRAG_BUILD" -p no:cacheprovider --junitxml "$xml"
 	status=$?
 	counts=$(/usr/bin/python3 -c '
 import sys, xml.etree.ElementTree as tree
@@ -262,20 +298,33 @@ print(int(s["tests"]) - failed - int(s["skipped"]), failed, s["skipped"])' "$xml
 	fi
 	# shellcheck disable=SC2086 # three numbers
 	add $counts
-	[ $status = 0 ] || failures+=("e2e (see above)")
+	[ $status = 0 ] || failures+=("e2e (log: $logs/e2e.log)")
+	grep -E '^(FAILED|ERROR) ' "$logs/e2e.log"
 	if [ $status != 0 ] && [ "$(echo "$counts" | cut -d ' ' -f 2)" = 0 ]; then
 		add 0 1 0
 	fi
 }
 
+# What a part does, as the usage has it.
+part_text() { usage | sed -n "s/^  $1  *//p"; }
+
 wanted=()
 for arg; do
+	case $arg in
+	-h | --help)
+		usage
+		exit 0
+		;;
+	--long)
+		export PPFRAG_LONG=1
+		continue
+		;;
+	esac
 	case " ${parts[*]} " in
 	*" $arg "*) wanted+=("$arg") ;;
 	*)
-		usage
-		[ "$arg" = -h ] || [ "$arg" = --help ]
-		exit
+		echo "test.sh: there is no part '$arg'; parts are: ${parts[*]}" >&2
+		exit 2
 		;;
 	esac
 done
@@ -320,13 +369,28 @@ lcores_on() {
 lcores2=$(lcores_on 2)
 lcores4=$(lcores_on 4)
 
+if [ "${PPFRAG_LONG:-}" = 1 ]; then
+	echo "Full numbers of rounds, kills and packets: this takes hours"
+	unit_limit=14400
+	e2e_limit=43200
+else
+	unit_limit=900
+	e2e_limit=3600
+fi
+
 for part in "${wanted[@]}"; do
-	echo "== $part"
+	echo "== $part: $(part_text "$part")"
 	start=$SECONDS
+	before=("$passed" "$failed" "$skipped")
 	"part_$part"
-	echo "== $part: $((SECONDS - start)) s"
+	summary+=("$(printf '%-9s %4d passed, %d failed, %d skipped in %d s' "$part:" \
+		$((passed - before[0])) $((failed - before[1])) $((skipped - before[2])) \
+		$((SECONDS - start)))")
+	echo "== ${summary[-1]}"
 done
 
+echo "== all"
+printf '%s\n' "${summary[@]}"
 for f in "${failures[@]}"; do echo "FAILED: $f"; done
 echo "$passed passed, $failed failed, $skipped skipped"
 [ $failed = 0 ]

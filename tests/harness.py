@@ -138,7 +138,10 @@ class Program:
             pass
         self.process.wait()
         self.reader.join()
-        self.process.stdin.close()
+        try:
+            self.process.stdin.close()
+        except BrokenPipeError:
+            pass  # what was typed last, and it has not read
         self.process.stdout.close()
 
     def cleanup(self):
@@ -147,7 +150,7 @@ class Program:
         shutil.rmtree(runtime_dir(self.prefix), ignore_errors=True)
         for mount in hugepage_mounts():
             for path in glob.glob(f"{mount}/{self.prefix}map_*"):
-                os.unlink(path)
+                Path(path).unlink(missing_ok=True)  # by another process of that prefix, meanwhile
 
     def telemetry(self, command):
         """The answer to a telemetry command."""

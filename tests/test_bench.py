@@ -132,16 +132,34 @@ def test_frag_perf(lab):
     ("{}", [], "neither mempool-perf nor frag-perf has written it with --json"),
     ('{"ok": false}', [], "the run has failed"),
     ('{"ok": true, "results": [{}], "command": "rx"}', [], "no chart for rx"),
+    ("", [], "Expecting value"),
+    ("\udc80\udcff", [], "can't decode byte 0x80"),
+    ("[]", [], "neither mempool-perf nor frag-perf has written it with --json"),
+    ('{"ok": true, "results": 5, "command": "mempool-perf"}', [], "no complete result"),
+    ('{"ok": true, "results": [{}], "command": "mempool-perf"}', [], "no complete result"),
+    ('{"ok": true, "results": [{"free": 1}], "command": "frag-perf"}', [], "no complete result"),
 ])
 def test_plot_refuses(tmp_path, text, options, message):
     """What is no result of a benchmark gets a message, and no chart is written."""
     source, svg = tmp_path / "bad.json", tmp_path / "bad.svg"
-    source.write_text(text)
+    source.write_text(text, errors="surrogateescape")
     run = subprocess.run([sys.executable, PLOT, source, svg, *options], stderr=subprocess.PIPE,
                          text=True, check=False)
     assert run.returncode == 1
     assert run.stderr.startswith(f"ppfrag-plot: {source}: ") and message in run.stderr
     assert not svg.exists()
+
+
+@pytest.mark.parametrize("source,svg,message", [
+    ("nosuch.json", "a.svg", "nosuch.json: No such file or directory"),
+    (".", "a.svg", ".: Is a directory"),
+])
+def test_plot_bad_files(tmp_path, source, svg, message):
+    """Files that cannot be read are named."""
+    run = subprocess.run([sys.executable, PLOT, source, svg], stderr=subprocess.PIPE,
+                         text=True, check=False, cwd=tmp_path)
+    assert run.returncode == 1
+    assert run.stderr == f"ppfrag-plot: {message}\n"
 
 
 def test_account_perf(lab):

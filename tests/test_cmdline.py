@@ -2,10 +2,13 @@
 # Copyright(c) 2026 The ppfrag authors
 """The command line of the manual works literally; wrong ones say what is wrong."""
 
+import re
+import shlex
 import socket
 
 import pytest
 
+from conftest import ROOT
 from harness import (MEMORY_MODES, Program, assert_same, lcores, read_frames, wait_capture,
                      write_frames)
 
@@ -35,6 +38,35 @@ def test_stock_defaults(lab, all_lengths, memory):
     dut.process.stdin.write(b"\n")
     dut.process.stdin.flush()
     assert dut.wait_end() == 0
+    peer.quit()
+
+
+@pytest.mark.parametrize("count", [16, 64])
+def test_readme(lab, tcp_frames, count):
+    """The command line of the README takes no more memory than it says, on however many lcores."""
+    sock = lab.socket()
+    source = write_frames(lab.dir / "in.pcap", tcp_frames)
+    peer = lab.peer(sock, [f"net_pcap0,rx_pcap={source},infinite_rx=1"])
+    text = re.search(r"^ +(dpdk-testpmd (?:.*\\\n)*.*)", (ROOT / "README.md").read_text(), re.M)[1]
+    words = [word.replace("build/", f"{lab.builddir}/").replace("/run/vhost.sock", str(sock))
+             for word in shlex.split(text.replace("\\\n", " "))]
+    assert "--no-pci" in words
+    eal, options = words[1:words.index("--")], words[words.index("--") + 1:]
+    if not lab.hugepages:
+        eal = [word for word in eal if word != "--single-file-segments"] + lab.memory()
+    on_cpus = ",".join(f"{n}@{lcores(n)[-1]}" for n in range(count))
+    dut = lab.testpmd("dut", [*eal, f"--lcores={on_cpus}"], options)
+    dut.command("set fwd rxonly")
+    peer.wait_link()
+    dut.start()
+    peer.start()
+    dut.wait_received(1000)
+    dut.stop()
+    ledger, = dut.check_ledgers().values()
+    assert ledger["page_bytes"] > 16384
+    assert ledger["memory_bytes"] < 400 << 20
+    dut.quit()
+    peer.stop()
     peer.quit()
 
 

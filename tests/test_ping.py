@@ -4,6 +4,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -14,6 +15,14 @@ from harness import wait_until
 COUNT = 20
 TAP = "ppfragtap"
 KERNEL, ECHO = "198.18.1.1", "198.18.1.2"
+
+
+def inside(name):
+    """What runs a command in a network namespace.
+
+    Not "ip netns exec": it changes how / is mounted, which in a chroot is no mount point.
+    """
+    return ["nsenter", f"--net=/run/netns/{name}"]
 
 
 @pytest.fixture
@@ -27,7 +36,7 @@ def netns():
     made = subprocess.run(["ip", "netns", "add", name], check=False, capture_output=True)
     if made.returncode != 0:
         pytest.skip(f"no network namespace: {made.stderr.decode().strip()}")
-    yield ["ip", "netns", "exec", name]
+    yield inside(name)
     subprocess.run(["ip", "netns", "del", name], check=True)
 
 
@@ -54,3 +63,29 @@ def test_ping(lab, netns, size):
     dut.stop()
     dut.check_ledgers()
     dut.quit()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root for a chroot")
+def test_netns_in_chroot(tmp_path):
+    """The namespaces of these tests work in a chroot whose / is no mount point."""
+    for name in ("ip", "nsenter", "sh"):
+        program = Path(shutil.which(name)).resolve()
+        needed = subprocess.run(["ldd", program], check=True, capture_output=True, text=True)
+        (tmp_path / "bin").mkdir(exist_ok=True)
+        shutil.copy(program, tmp_path / "bin" / name)
+        for library in re.findall(r"(/\S+) \(0x", needed.stdout):
+            copy = tmp_path / library[1:]
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(library, copy)
+    for directory in ("proc", "run"):
+        (tmp_path / directory).mkdir()
+    script = ("ip netns add inner && {} ip -o link && ! ip netns exec inner ip link"
+              " && ip netns del inner").format(" ".join(inside("inner")))
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", f"mount -t proc proc {tmp_path}/proc &&"
+         f" exec chroot {tmp_path} /bin/sh -c 'PATH=/bin; {script}'"],
+        check=False, capture_output=True, text=True)
+    if "unshare" in done.stderr or "mount: " in done.stderr:
+        pytest.skip(f"no namespaces: {done.stderr.strip()}")
+    assert done.returncode == 0, done.stderr
+    assert "lo:" in done.stdout

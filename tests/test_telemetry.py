@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from harness import TIMEOUT, Program, write_frames
+from harness import TIMEOUT, Program, lcores, write_frames
 
 
 def ask(program, command):
@@ -19,6 +19,14 @@ def ask(program, command):
     name = command.split(",")[0]
     line = next(line for line in done.stdout.splitlines() if f'"{name}"' in line)
     return json.loads(line[line.index("{"):])[name]
+
+
+@pytest.fixture
+def idle(lab):
+    """A testpmd with a page pool and without a port."""
+    return lab.testpmd("idle", [*lab.memory(), lcores(1), *lab.plugins(),
+                                "--mbuf-pool-ops-name=ppfrag", "--vdev=net_null0"],
+                       ["--total-num-mbufs=2048"])
 
 
 def test_pages(lab, all_lengths):
@@ -87,3 +95,16 @@ def test_show_mempool(lab, all_lengths):
     assert ask(dut, f"/ppool/info,{name}") == before
     dut.quit()
     peer.quit()
+
+
+@pytest.mark.parametrize("command,error", [
+    ("/ppool/info", "the name of a page pool is missing; see /ppool/list"),
+    ("/ppool/pages", "the name of a page pool is missing; see /ppool/list"),
+    ("/ppool/info,nosuch", "no page pool of this name; see /ppool/list"),
+    ("/ppool/pages,mb_pool_0,mb_pool_0", "no page pool of this name; see /ppool/list"),
+    ("/ppool/accounts,nosuch", "no account of this name; see /ppool/accounts"),
+    ('/ppool/info,"\\', "no page pool of this name; see /ppool/list"),
+])
+def test_unknown(idle, command, error):
+    """A name that is none gets an answer that says so, and where names are."""
+    assert ask(idle, command) == {"error": error}

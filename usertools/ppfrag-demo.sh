@@ -65,9 +65,10 @@ if ! [[ $seconds =~ ^[0-9]{1,5}$ ]] || [ "$((10#$seconds))" = 0 ]; then
 	die "--seconds $seconds: a number from 1 to 99999 is expected"
 fi
 seconds=$((10#$seconds))
-if [ ! -r "$pcap" ] || [ ! -f "$pcap" ]; then die "--pcap $pcap: no file that can be read"; fi
-if [[ $pcap == *[,\ ]* ]]; then die "--pcap $pcap: DPDK takes no name with commas or spaces"; fi
-if [ -n "$json" ]; then : > "$json" || die "--json $json: cannot be written"; fi
+if [ -n "$json" ]; then : 2> /dev/null > "$json" || die "--json $json: cannot be written"; fi
+command -v /usr/bin/python3 > /dev/null || die "there is no Python: run config/setup.sh"
+capture=$("$root/usertools/ppfrag-capture" --max-length 9014 "$pcap" 2>&1) || die "--pcap $capture"
+read -r frames average longest <<< "$capture"
 
 # --- programs: started in the background, ended with this script, whatever happens
 
@@ -107,13 +108,30 @@ show_log() {
 
 # Wait until a program has printed a pattern.
 wait_log() {
-	local name=$1 pattern=$2 end=$((SECONDS + timeout))
+	local name=$1 pattern=$2 begin=$SECONDS told=$SECONDS
 	while ! grep -q -- "$pattern" "$work/$name.log"; do
 		kill -0 "${pid[$name]}" 2> /dev/null ||
 			show_log "$name" "$name has ended, see above"
-		[ $SECONDS -lt $end ] || show_log "$name" "$name does not answer for $timeout s"
+		[ $((SECONDS - begin)) -lt $timeout ] ||
+			show_log "$name" "$name does not answer for $timeout s"
+		if [ $((SECONDS - told)) -ge 5 ]; then
+			told=$SECONDS
+			echo "  waiting for $name, $((SECONDS - begin)) of at most $timeout s"
+		fi
 		sleep 0.1
 	done
+}
+
+# Wait for the end of a program that tells how far it is in lines of a pattern; its status.
+wait_end() {
+	local name=$1 pattern=$2 line told=
+	while kill -0 "${pid[$name]}" 2> /dev/null; do
+		line=$(grep -E -- "$pattern" "$work/$name.log" | tail -n 1 || true)
+		[ "$line" = "$told" ] || echo "  $line"
+		told=$line
+		sleep 0.2
+	done
+	wait "${pid[$name]}"
 }
 
 no_port=10000 # ports from this number on do not exist
@@ -157,15 +175,7 @@ all=$(IFS=,; echo "${cpus[*]}")
 
 # --- the capture
 
-read -r frames average longest < <(/usr/bin/python3 - "$pcap" 2> "$work/pcap.log" << 'END'
-import sys
-from scapy.utils import RawPcapReader
-lengths = [len(data) for data, _ in RawPcapReader(sys.argv[1])]
-print(len(lengths), round(sum(lengths) / len(lengths), 1), max(lengths))
-END
-) || die "--pcap $pcap: $(tail -n 1 "$work/pcap.log")"
 mtu=$((longest > 1514 ? longest - 14 : 1500))
-[ "$mtu" -le 9000 ] || die "--pcap $pcap: a frame of $longest bytes needs an MTU above 9000"
 if [ "$longest" -gt 1518 ]; then
 	# Pages serve any mix of lengths; stock mbufs hold the longest frame, whatever comes.
 	page=65535
@@ -181,6 +191,9 @@ rx_mb=256
 need_mb=$((source_mb + (hold_mb + 64 > rx_mb ? hold_mb + 64 : rx_mb)))
 if [ "$PPFRAG_NO_HUGE" = 1 ]; then
 	memory="no hugepages (--no-huge)"
+	free_mb=$(awk '$1 == "MemAvailable:" { print int($2 / 1024) }' /proc/meminfo)
+	[ "$need_mb" -le "$free_mb" ] || die "$pcap has $frames frames and needs $need_mb MB of" \
+		"memory, $free_mb are available: take a shorter one"
 else
 	memory="hugepages"
 	free_mb=$(ppfrag_huge_mb Free)
@@ -212,6 +225,7 @@ echo "Memory: $memory; MTU $mtu, pages of $page bytes, stock mbufs of $stock"
 [ "$first" != "$last" ] ||
 	echo "One CPU only: source and receiver take turns, which costs most of the rate"
 
+echo "Starting a source and a receiver"
 start_source
 # shellcheck disable=SC2046,SC2086 # options
 launch rx dpdk-testpmd $PPFRAG_PLUGINS $(eal rx "$rx_mb" "$last") \
@@ -254,21 +268,23 @@ hold() { # name, EAL options and driver, options of the command
 	local name=$1 device=$2
 	shift 2
 	start_source
-	type_into gen start
 	rm -f "$work/hold.in"
 	# shellcheck disable=SC2046,SC2086 # options
 	launch hold "$PPFRAG_BUILD/app/test-ppool/dpdk-test-ppool" $PPFRAG_PLUGINS \
 		$(ppfrag_eal_mem $((hold_mb + 64))) --no-pci --file-prefix "ppfrag-demo-$$-hold" \
 		--lcores "0@$last" --vdev "$device,path=$sock" \
 		-- hold --mem "$hold_mb" --mtu "$mtu" --json "$work/$name.json" "$@"
-	wait "${pid[hold]}" || show_log hold "dpdk-test-ppool hold with $device failed, see above"
+	wait_log hold '^ready'
+	type_into gen start
+	wait_end hold 'packets held,|no packet for' ||
+		show_log hold "dpdk-test-ppool hold with $device failed, see above"
 	type_into gen stop
 	quit gen
 }
 
-echo "Holding packets in $hold_mb MiB: net_virtio_user, $stock_name"
+echo "Holding packets in $hold_mb MiB until no buffer is left: net_virtio_user, $stock_name"
 hold stock net_virtio_user0 --ops ring_mp_mc --mbuf-size "$stock"
-echo "Holding packets in $hold_mb MiB: net_ppfrag, ppfrag pool"
+echo "Holding packets in $hold_mb MiB until no buffer is left: net_ppfrag, ppfrag pool"
 hold ppfrag net_ppfrag0 --ops ppfrag --mbuf-size "$page"
 
 # --- the table
@@ -281,6 +297,12 @@ import sys
 (work, output, pcap, frames, average, memory, packets, elapsed, cycles, hold_mb,
  stock_name) = sys.argv[1:]
 stock, ppfrag = (json.load(open(f"{work}/{name}.json")) for name in ("stock", "ppfrag"))
+for name, held in (("stock", stock), ("ppfrag", ppfrag)):
+    # Both fill the same bytes, or there is nothing to compare.
+    share = held["hugepage_bytes"] / (int(hold_mb) << 20)
+    if not held["pool_full"] or not 0.99 < share < 1.01:
+        sys.exit(f"ppfrag-demo: {name} took {share:.1%} of {hold_mb} MiB"
+                 f"{'' if held['pool_full'] else ', and its pool is not full'}: no comparison")
 truesize = ppfrag["truesize"] / ppfrag["packets"]
 wire = ppfrag["wire_bytes"] / ppfrag["packets"]
 result = {
@@ -301,13 +323,13 @@ rate                         {result["packets_per_second"] / 1e6:.3f} million pa
 cycles per packet            {result["cycles_per_packet"]:.0f}
 truesize per packet          {truesize:.0f} bytes, for {wire:.0f} on the wire
 
-{f"held in {hold_mb} MiB":32}     packets    per MiB    bytes each   truesize""")
+{f"held in {hold_mb} MiB":32}     packets  MiB taken    per MiB    bytes each   truesize""")
 for name, held in ((f"net_virtio_user, {stock_name}", stock), ("net_ppfrag, ppfrag pool", ppfrag)):
-    print(f"{name:32}{held['packets']:12}{held['packets_per_mib']:11.0f}"
+    print(f"{name:32}{held['packets']:12}{held['hugepage_bytes'] / (1 << 20):11.1f}"
+          f"{held['packets_per_mib']:11.0f}"
           f"{held['hugepage_bytes'] / held['packets']:14.0f}"
           f"{held['truesize'] / held['packets']:11.0f}")
-print(f"{'':32}{ppfrag['packets'] / stock['packets']:11.2f}x"
-      f"{ppfrag['packets_per_mib'] / stock['packets_per_mib']:10.2f}x")
+print(f"{'':32}{'':23}{ppfrag['packets_per_mib'] / stock['packets_per_mib']:10.2f}x")
 if output:
     with open(output, "w") as file:
         json.dump(result, file, indent=2)

@@ -23,6 +23,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 TIMEOUT = 60
+GENERATOR_MEM = 256  # megabytes
+FRAME_MAX = 1518     # of a capture: what an mbuf of default size holds
+FRAMES_MAX = 8000    # that the generator keeps in memory
+LOG_LINES = 12       # of a program that failed
 
 # Name, device, data room of its mbufs or pages (None: what the program takes by itself).
 RECEIVERS = [
@@ -56,11 +60,44 @@ def parse_args():
     args = p.parse_args()
     if args.program == "testpmd" and args.rx:
         p.error("--rx is for --program rx: testpmd neither reads nor holds packets")
-    if args.rounds < 1 or args.seconds < 1:
-        p.error("--rounds and --seconds start from 1")
+    if args.rounds < 1 or args.seconds < 1 or args.mem < 1:
+        p.error("--rounds, --seconds and --mem start from 1")
     if not (args.build / "app/test-ppool/dpdk-test-ppool").exists():
         p.error(f"--build {args.build}: no built tree; run config/setup.sh")
+    if not shutil.which("dpdk-testpmd"):
+        p.error("there is no dpdk-testpmd: run config/setup.sh")
+    check_host(p, args)
+    check_files(p, args)
     return args
+
+
+def check_host(p, args):
+    """Two CPUs that there are, and hugepages for all programs."""
+    if not re.fullmatch(r"\d+,\d+", args.cpus) or not (
+            {int(cpu) for cpu in args.cpus.split(",")} <= os.sched_getaffinity(0)):
+        p.error(f"--cpus {args.cpus}: two of {sorted(os.sched_getaffinity(0))} are expected, as"
+                " RECEIVER,GENERATOR")
+    values = dict(re.findall(r"^(\w+):\s+(\d+)", Path("/proc/meminfo").read_text(), re.M))
+    free = int(values.get("HugePages_Free", 0)) * int(values.get("Hugepagesize", 0)) // 1024
+    if free < args.mem + GENERATOR_MEM:
+        p.error(f"{free} MB of hugepages are free, {args.mem + GENERATOR_MEM} are needed: lower"
+                " --mem, or run config/setup.sh --hugepages MB")
+
+
+def check_files(p, args):
+    """A capture that can be replayed, and a result that can be written."""
+    if args.pcap:
+        done = subprocess.run([ROOT / "usertools/ppfrag-capture", "--max-length", str(FRAME_MAX),
+                               "--max-frames", str(FRAMES_MAX), args.pcap],
+                              capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            p.error(f"--pcap {done.stderr.strip()}")
+    if args.json:
+        try:
+            with open(args.json, "w"):
+                pass
+        except OSError as error:
+            p.error(f"--json {args.json}: {error.strerror}")
 
 
 def eal(name, cpu, megabytes):
@@ -76,6 +113,15 @@ def eal_receiver(args, device, sock, ppfrag):
         options += ["-d", args.build / "lib/ppool/libppool.so",
                     "-d", args.build / "drivers/net/ppfrag/librte_net_ppfrag.so"]
     return options + ["--vdev", f"{device},path={sock}"]
+
+
+class Failure(Exception):
+    """A program did not do its part; the end of its log tells more."""
+
+    def __init__(self, text, log):
+        lines = Path(log.name).read_text(errors="replace").splitlines()[-LOG_LINES:]
+        super().__init__("\n".join(["", *(f"    {line}" for line in lines),
+                                    f"ppfrag-rx-compare: {text}; its log is {log.name}"]))
 
 
 class Testpmd:
@@ -101,8 +147,11 @@ class Testpmd:
 
     def type(self, command):
         """Type a command."""
-        self.process.stdin.write(command.encode() + b"\n")
-        self.process.stdin.flush()
+        try:
+            self.process.stdin.write(command.encode() + b"\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            raise Failure(f"dpdk-testpmd has ended before '{command}'", self.log) from None
 
     def wait(self, pattern):
         """Wait for output; the match."""
@@ -113,12 +162,14 @@ class Testpmd:
             if match:
                 return match
             time.sleep(0.02)
-        raise SystemExit(f"dpdk-testpmd does not print '{pattern}', see {self.log.name}")
+        ended = "has ended" if self.process.poll() is not None else f"hangs for {TIMEOUT} s"
+        raise Failure(f"dpdk-testpmd {ended} before it prints '{pattern}'", self.log)
 
 
 def generator(args, sock, pcap, log):
     """A testpmd that sends into net_vhost as fast as it can."""
-    options = eal("gen", args.cpus.split(",")[1], 256) + ["--vdev", f"net_vhost0,iface={sock}"]
+    options = [*eal("gen", args.cpus.split(",")[1], GENERATOR_MEM),
+               "--vdev", f"net_vhost0,iface={sock}"]
     if pcap:
         options += ["--vdev", f"net_pcap0,rx_pcap={pcap},infinite_rx=1", "--", "-i",
                     "--forward-mode=io", "--no-flush-rx"]
@@ -160,33 +211,43 @@ def measure_rx(args, sock, device, room, log):
            "--seconds", str(args.seconds), "--json", out, *args.rx.split()]
     if room:
         cmd += ["--mbuf-size", str(room)]
-    subprocess.run(cmd, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False,
-                   timeout=TIMEOUT + args.seconds)
     try:
+        subprocess.run(cmd, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False,
+                       timeout=TIMEOUT + args.seconds)
         result = json.loads(out.read_text())
+    except subprocess.TimeoutExpired:
+        raise Failure(f"{device}: dpdk-test-ppool rx does not end", log) from None
     except (OSError, ValueError):
-        raise SystemExit(f"{device}: no result, see {log.name}") from None
+        raise Failure(f"{device}: dpdk-test-ppool rx has no result", log) from None
     if not result["ok"]:
-        raise SystemExit(f"{device}: failed, see {log.name}")
+        raise Failure(f"{device}: dpdk-test-ppool rx has failed", log)
     return result
 
 
-def measure_all(args, log):
+def say(text, end="\n"):
+    """Tell how far it is; the result alone goes to standard output."""
+    print(text, end=end, file=sys.stderr, flush=True)
+
+
+def measure_all(args, tmp):
     """The results of each receiver, one of each round."""
-    tmp = Path(log.name).parent
     sock = tmp / "sock"
     pcap = args.pcap
-    if args.load == "imix" and not pcap:
-        pcap = tmp / "imix.pcap"
-        subprocess.run([ROOT / "tests/data/make-captures.py", "imix", "--output", pcap],
-                       check=True, stdout=log, stderr=log)
     measure = measure_testpmd if args.program == "testpmd" else measure_rx
     results = {name: [] for name, _, _ in RECEIVERS}
-    with generator(args, sock, pcap, log):
-        for i in range(args.rounds):
-            first = i % len(RECEIVERS)
-            for name, device, room in RECEIVERS[first:] + RECEIVERS[:first]:
-                results[name].append(measure(args, sock, device, room, log))
+    with open(tmp / "generator.log", "w") as gen_log, open(tmp / "receiver.log", "w") as log:
+        if args.load == "imix" and not pcap:
+            pcap = tmp / "imix.pcap"
+            subprocess.run([ROOT / "tests/data/make-captures.py", "imix", "--output", pcap],
+                           check=True, stdout=gen_log, stderr=gen_log)
+        say(f"{args.rounds} rounds of {len(RECEIVERS)} receivers; starting the generator")
+        with generator(args, sock, pcap, gen_log):
+            for i in range(args.rounds):
+                first = i % len(RECEIVERS)
+                for name, device, room in RECEIVERS[first:] + RECEIVERS[:first]:
+                    say(f"round {i + 1} of {args.rounds}, {name}: ", end="")
+                    results[name].append(measure(args, sock, device, room, log))
+                    say(f"{results[name][-1]['cycles_per_packet']:.1f} cycles a packet")
     return results
 
 
@@ -225,9 +286,12 @@ def main():
     """Measure, print, write."""
     args = parse_args()
     tmp = Path(tempfile.mkdtemp(prefix="ppfrag-rx-"))
-    with open(tmp / "log", "w") as log:
-        table = make_table(measure_all(args, log))
-    shutil.rmtree(tmp)  # kept where a program has failed, for its log
+    try:
+        table = make_table(measure_all(args, tmp))
+    except Failure as failure:
+        say(failure)
+        return 1
+    shutil.rmtree(tmp)
     print_table(table)
     if args.json:
         with open(args.json, "w") as f:

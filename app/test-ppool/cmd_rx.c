@@ -29,6 +29,7 @@
 #define RX_BURST_MAX 512
 #define RX_TOUCH_BYTES 64
 #define RX_SLEEP_MS 100 /* at a time */
+#define RX_PROGRESS_SECONDS 5
 
 static struct port_conf port_conf = PORT_CONF_DEFAULT;
 static uint64_t run_seconds = 5;
@@ -76,6 +77,7 @@ struct rx_count {
 	uint64_t sleeps;                  /* of at most RX_SLEEP_MS */
 	uint64_t wakeups;                 /* of these, ended by an interrupt */
 	uint64_t tsc;                     /* of the whole run */
+	uint64_t silent;                  /* TSC cycles since the last packet */
 	uint64_t sizes[RX_BURST_MAX + 1]; /* bursts of each size */
 };
 
@@ -243,15 +245,30 @@ age(uint16_t port, struct fifo *f, struct rx_count *c)
 	return warm_up(port, f, c, port_conf.hold);
 }
 
+/* Tell how far the run is, every few seconds. Returns when it will be told again. */
+static uint64_t
+print_progress(const struct rx_count *c, uint64_t begin, uint64_t now, uint64_t next)
+{
+	if (now < next)
+		return next;
+	if (now > begin) {
+		printf("%" PRIu64 " packets in %" PRIu64 " of %" PRIu64 " s\n", c->packets,
+				(now - begin) / rte_get_tsc_hz(), run_seconds);
+		fflush(stdout);
+	}
+	return now + RX_PROGRESS_SECONDS * rte_get_tsc_hz();
+}
+
 static void
 receive(uint16_t port, struct fifo *f, struct rx_count *c)
 {
 	uint64_t begin = rte_rdtsc(), end = begin + run_seconds * rte_get_tsc_hz();
-	uint64_t before = begin, after;
+	uint64_t before = begin, after, last = begin, progress = begin;
 	struct rte_mbuf *m[RX_BURST_MAX];
 	uint16_t n;
 
 	while (before < end && !port_interrupted()) {
+		progress = print_progress(c, begin, before, progress);
 		before = rte_rdtsc();
 		n = rte_eth_rx_burst(port, 0, m, (uint16_t)burst);
 		c->polls++;
@@ -265,8 +282,10 @@ receive(uint16_t port, struct fifo *f, struct rx_count *c)
 		c->packets += n;
 		c->bursts++;
 		c->sizes[n]++;
+		last = after;
 	}
 	c->tsc = rte_rdtsc() - begin;
+	c->silent = begin + c->tsc - last;
 }
 
 static double
@@ -356,6 +375,19 @@ report_json(struct json *j, const struct port *p, const struct rx_count *c,
 	json_uint(j, "ierrors", stats->ierrors);
 }
 
+/* Whether the source sent to the end. With --sleep it may be slow; an interrupt is the user's. */
+static int
+check_source(const struct rx_count *c)
+{
+	if (port_conf.interrupts || port_interrupted() || c->silent < c->tsc / 2)
+		return 0;
+	fprintf(stderr,
+			"rx: source stopped: no packet in the last %.1f of %.1f seconds; have it send "
+			"without end, or hold less than the pool has (--hold, --mbufs)\n",
+			(double)c->silent / (double)rte_get_tsc_hz(), rx_seconds(c));
+	return -1;
+}
+
 static int
 rx(struct port *p, struct json *j)
 {
@@ -378,11 +410,14 @@ rx(struct port *p, struct json *j)
 	ret = warm_up(p->id, &f, &c, 1);
 	if (ret == 0 && aged)
 		ret = age(p->id, &f, &c);
-	if (ret == 0)
+	if (ret == 0) {
 		receive(p->id, &f, &c);
+		ret = check_source(&c);
+	}
 	memset(&stats, 0, sizeof(stats));
 	rte_eth_stats_get(p->id, &stats);
-	report(p, &c, &stats);
+	if (ret == 0)
+		report(p, &c, &stats);
 	report_json(j, p, &c, &stats);
 	fifo_free_oldest(&f, f.n);
 	free(f.m);

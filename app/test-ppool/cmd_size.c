@@ -212,6 +212,20 @@ fill_conf(struct ppool_size_conf *conf)
 	conf->spare = (uint32_t)spare;
 }
 
+/* A pool counts its pages in 31 bits, as the ring behind a stock one does. */
+static int
+check_pages(const struct ppool_size *s)
+{
+	if (s->pages <= INT32_MAX)
+		return 0;
+	fprintf(stderr,
+			"size: %" PRIu64
+			" pages of %u bytes are more than a pool can have, %d: lower "
+			"--packets or --mbufs, or have several pools\n",
+			s->pages, s->page_size, INT32_MAX);
+	return -1;
+}
+
 static int
 size_run(char **args)
 {
@@ -226,7 +240,7 @@ size_run(char **args)
 		return EXIT_FAILURE;
 	fill_conf(&conf);
 	/* The reason is in the log. */
-	if (ppool_size_estimate(&conf, &size) != 0)
+	if (ppool_size_estimate(&conf, &size) != 0 || check_pages(&size) != 0)
 		return EXIT_FAILURE;
 	if (json_open(&j, json_path) != 0)
 		return EXIT_FAILURE;

@@ -112,36 +112,106 @@ pool_create(const char *name, const struct pool_conf *conf)
 	return NULL;
 }
 
-static size_t
-object_bytes(const struct pool_conf *conf)
+/* Between which numbers of objects the largest pool lies that fits into some memory. */
+struct fit {
+	size_t bytes;         /* to be filled */
+	unsigned int fits;    /* objects of the largest pool known to fit */
+	unsigned int exceeds; /* objects of the smallest pool known not to */
+	size_t fits_bytes;    /* what the one took */
+	size_t exceeds_bytes; /* what the other one took; 0: it could not be created */
+};
+
+/* A pool that leaves less than this share of the memory fills it. */
+#define FIT_SHARE 256
+
+/* Objects alone, without gaps, rings and tables, tell where to begin. */
+static struct fit
+fit_begin(const struct pool_conf *conf, size_t bytes)
 {
 	struct rte_mempool_objsz size;
+	size_t object = rte_mempool_calc_obj_size(sizeof(struct rte_mbuf) + conf->room, 0, &size);
+	size_t n = bytes / object;
 
-	return rte_mempool_calc_obj_size(sizeof(struct rte_mbuf) + conf->room, 0, &size);
+	n = RTE_MIN(n, (size_t)UINT32_MAX / 2);
+	return (struct fit){ .bytes = bytes,
+		.exceeds = (unsigned int)n + 1,
+		.exceeds_bytes = bytes + bytes / RTE_MAX(n, (size_t)1) };
+}
+
+static bool
+fit_is_found(const struct fit *f)
+{
+	return f->exceeds - f->fits <= 1 || f->bytes - f->fits_bytes < f->bytes / FIT_SHARE;
+}
+
+/* Between the bounds, where a straight line meets the memory. */
+static unsigned int
+fit_next(const struct fit *f)
+{
+	unsigned int range = f->exceeds - f->fits;
+	double share = 0.5;
+
+	if (f->exceeds_bytes != 0)
+		share = (double)(f->bytes - f->fits_bytes) /
+				(double)(f->exceeds_bytes - f->fits_bytes);
+	return f->fits + RTE_MIN(RTE_MAX((unsigned int)(share * range), 1u), range - 1);
+}
+
+/* Create a pool and move one of the bounds. Returns NULL where it is too large. */
+static struct rte_mempool *
+fit_try(struct fit *f, const char *name, const struct pool_conf *conf)
+{
+	size_t before = pool_heap_bytes(), used = 0;
+	struct rte_mempool *mp = pool_create(name, conf);
+
+	if (mp != NULL)
+		used = pool_heap_bytes() - before + pool_own_bytes(mp);
+	if (mp != NULL && used <= f->bytes) {
+		f->fits = conf->n;
+		f->fits_bytes = used;
+		return mp;
+	}
+	f->exceeds = conf->n;
+	f->exceeds_bytes = used;
+	rte_mempool_free(mp);
+	return NULL;
+}
+
+static bool
+is_lack_of_memory(int err)
+{
+	return err == ENOMEM || err == ENOBUFS || err == ENOSPC;
+}
+
+/* Find the bounds. Returns -1 with rte_errno where pools are refused, or EAL has less memory. */
+static int
+fit_search(struct fit *f, const char *name, struct pool_conf *conf)
+{
+	struct rte_mempool *mp;
+
+	while (!fit_is_found(f)) {
+		conf->n = fit_next(f);
+		mp = fit_try(f, name, conf);
+		if (mp == NULL && f->exceeds_bytes == 0 && !is_lack_of_memory(rte_errno))
+			return -1;
+		rte_mempool_free(mp);
+	}
+	if (f->fits > 0 && (f->exceeds_bytes != 0 || f->exceeds - f->fits > 1))
+		return 0;
+	rte_errno = ENOMEM;
+	return -1;
 }
 
 struct rte_mempool *
 pool_create_fit(const char *name, const struct pool_conf *conf, size_t bytes)
 {
-	size_t before = pool_heap_bytes(), object = object_bytes(conf), used, excess;
+	struct fit f = fit_begin(conf, bytes);
 	struct pool_conf fit = *conf;
-	struct rte_mempool *mp;
 
-	/* Rings, tables and gaps between objects take more than the objects alone. */
-	fit.n = (unsigned int)RTE_MIN(bytes / object, (size_t)UINT32_MAX / 2);
-	while (fit.n > 0) {
-		mp = pool_create(name, &fit);
-		if (mp == NULL)
-			return NULL;
-		used = pool_heap_bytes() - before + pool_own_bytes(mp);
-		if (used <= bytes)
-			return mp;
-		rte_mempool_free(mp);
-		excess = (used - bytes + object - 1) / object;
-		fit.n -= (unsigned int)RTE_MIN(excess, fit.n);
-	}
-	rte_errno = ENOSPC;
-	return NULL;
+	if (fit_search(&f, name, &fit) != 0)
+		return NULL;
+	fit.n = f.fits;
+	return pool_create(name, &fit);
 }
 
 const char *

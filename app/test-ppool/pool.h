@@ -42,8 +42,10 @@ size_t pool_own_bytes(struct rte_mempool *mp);
 struct rte_mempool *pool_create(const char *name, const struct pool_conf *conf);
 
 /**
- * As pool_create(), with as many mbufs as fit into a number of bytes of EAL's heaps and the pool's
- * own memory: found by creating pools until one fits. conf->n is ignored.
+ * As pool_create(), with as many mbufs as fill a number of bytes of EAL's heaps and the pool's own
+ * memory: less than a mbuf, or a 256th of the bytes, is left. Pools of several sizes are tried, as
+ * drivers and memory modes differ in what they need besides. conf->n is ignored. Where EAL has less
+ * memory than that, rte_errno is ENOMEM.
  */
 struct rte_mempool *pool_create_fit(const char *name, const struct pool_conf *conf, size_t bytes);
 

@@ -65,10 +65,19 @@ default_mbufs(const struct port_conf *conf, const char *ops)
 	return (unsigned int)(2 * (rxd + conf->cache + 64) + hold);
 }
 
-static struct rte_mempool *
-create_pool(uint16_t id, const struct port_conf *conf)
+/* What of --mem the port has left for its pool. */
+static size_t
+pool_share(const struct port *p, const struct port_conf *conf)
 {
-	const char *ops = choose_ops(id, conf->ops);
+	size_t all = (size_t)conf->mem << 20;
+
+	return all - RTE_MIN(pool_heap_bytes() - p->heap_before, all);
+}
+
+static int
+create_pool(struct port *p, const struct port_conf *conf)
+{
+	const char *ops = choose_ops(p->id, conf->ops);
 	struct pool_conf pc = {
 		.ops = ops,
 		.n = conf->mbufs != 0 ? (unsigned int)conf->mbufs : default_mbufs(conf, ops),
@@ -76,21 +85,20 @@ create_pool(uint16_t id, const struct port_conf *conf)
 		.room = (uint32_t)conf->mbuf_size,
 		.own_memory = conf->own_memory,
 	};
-	struct rte_mempool *mp;
 
 	if (conf->mem != 0)
-		mp = pool_create_fit("test_ppool_rx", &pc, (size_t)conf->mem << 20);
+		p->mp = pool_create_fit("test_ppool_rx", &pc, pool_share(p, conf));
 	else
-		mp = pool_create("test_ppool_rx", &pc);
-	if (mp == NULL)
-		fprintf(stderr,
-				"no pool with ops %s, --mbuf-size %u, --cache %u%s, %s %u: %s; "
-				"check --ops, ask for less, or reserve hugepages\n",
-				ops, pc.room, pc.cache, pc.own_memory ? ", --own-memory" : "",
-				conf->mem != 0 ? "--mem" : "--mbufs",
-				conf->mem != 0 ? (unsigned int)conf->mem : pc.n,
-				rte_strerror(rte_errno));
-	return mp;
+		p->mp = pool_create("test_ppool_rx", &pc);
+	if (p->mp != NULL)
+		return 0;
+	fprintf(stderr,
+			"no pool with ops %s, --mbuf-size %u, --cache %u%s, %s %u: %s; "
+			"check --ops, ask for less, give EAL more with -m, or reserve hugepages\n",
+			ops, pc.room, pc.cache, pc.own_memory ? ", --own-memory" : "",
+			conf->mem != 0 ? "--mem" : "--mbufs",
+			conf->mem != 0 ? (unsigned int)conf->mem : pc.n, rte_strerror(rte_errno));
+	return -1;
 }
 
 /* Bytes of a frame that the MTU does not count. */
@@ -103,9 +111,17 @@ frame_overhead(const struct rte_eth_dev_info *info)
 }
 
 static int
-configure(const struct port *p, const struct port_conf *conf)
+port_error(const struct port *p, const struct port_conf *conf, int ret)
 {
-	uint16_t rxd = (uint16_t)conf->rxd, txd = 0, nb_txq;
+	fprintf(stderr, "port %u (%s) does not start with --mtu %u, --rxd %u: %s\n", p->id,
+			p->driver, (unsigned int)conf->mtu, (unsigned int)conf->rxd,
+			rte_strerror(-ret));
+	return -1;
+}
+
+static int
+configure(struct port *p, const struct port_conf *conf)
+{
 	struct rte_eth_conf eth = { .rxmode = { .mtu = (uint32_t)conf->mtu },
 		.intr_conf = { .rxq = conf->interrupts } };
 	struct rte_eth_dev_info info;
@@ -113,37 +129,40 @@ configure(const struct port *p, const struct port_conf *conf)
 
 	ret = rte_eth_dev_info_get(p->id, &info);
 	if (ret != 0)
-		return ret;
+		return port_error(p, conf, ret);
 	/* A driver may refuse a frame larger than an mbuf without it. */
 	if (conf->mtu + frame_overhead(&info) > conf->mbuf_size - RTE_PKTMBUF_HEADROOM)
 		eth.rxmode.offloads = info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_SCATTER;
-	nb_txq = RTE_MIN(info.max_tx_queues, 1);
-	ret = rte_eth_dev_configure(p->id, 1, nb_txq, &eth);
-	if (ret != 0)
-		return ret;
+	p->nb_txq = RTE_MIN(info.max_tx_queues, 1);
+	ret = rte_eth_dev_configure(p->id, 1, p->nb_txq, &eth);
+	return ret == 0 ? 0 : port_error(p, conf, ret);
+}
+
+static int
+setup_queues(const struct port *p, const struct port_conf *conf)
+{
+	uint16_t rxd = (uint16_t)conf->rxd, txd = 0;
+	int ret = 0;
+
 	if (rxd != 0)
 		ret = rte_eth_dev_adjust_nb_rx_tx_desc(p->id, &rxd, &txd);
-	if (ret != 0)
-		return ret;
-	ret = rte_eth_rx_queue_setup(p->id, 0, rxd, rte_eth_dev_socket_id(p->id), NULL, p->mp);
-	if (ret != 0 || nb_txq == 0)
-		return ret;
-	return rte_eth_tx_queue_setup(p->id, 0, 0, rte_eth_dev_socket_id(p->id), NULL);
+	if (ret == 0)
+		ret = rte_eth_rx_queue_setup(p->id, 0, rxd, rte_eth_dev_socket_id(p->id), NULL,
+				p->mp);
+	if (ret == 0 && p->nb_txq != 0)
+		ret = rte_eth_tx_queue_setup(p->id, 0, 0, rte_eth_dev_socket_id(p->id), NULL);
+	return ret;
 }
 
 static int
 start(struct port *p, const struct port_conf *conf)
 {
-	int ret = configure(p, conf);
+	int ret = setup_queues(p, conf);
 
 	if (ret == 0)
 		ret = rte_eth_dev_start(p->id);
-	if (ret != 0) {
-		fprintf(stderr, "port %u (%s) does not start with --mtu %u, --rxd %u: %s\n", p->id,
-				p->driver, (unsigned int)conf->mtu, (unsigned int)conf->rxd,
-				rte_strerror(-ret));
-		return -1;
-	}
+	if (ret != 0)
+		return port_error(p, conf, ret);
 	ret = rte_eth_promiscuous_enable(p->id);
 	if (ret != 0 && ret != -ENOTSUP)
 		fprintf(stderr, "port %u (%s) does not become promiscuous: %s\n", p->id, p->driver,
@@ -151,12 +170,13 @@ start(struct port *p, const struct port_conf *conf)
 	return 0;
 }
 
+/* Drivers take memory when they are configured; the pool gets what --mem leaves it. */
 int
 port_open(struct port *p, const struct port_conf *conf)
 {
 	struct rte_eth_dev_info info;
 
-	p->id = (uint16_t)conf->port;
+	*p = (struct port){ .id = (uint16_t)conf->port };
 	if (!rte_eth_dev_is_valid_port(p->id) || rte_eth_dev_info_get(p->id, &info) != 0) {
 		fprintf(stderr,
 				"there is no port %u: give EAL a device, e.g. --vdev"
@@ -166,10 +186,7 @@ port_open(struct port *p, const struct port_conf *conf)
 	}
 	p->driver = info.driver_name;
 	p->heap_before = pool_heap_bytes();
-	p->mp = create_pool(p->id, conf);
-	if (p->mp == NULL)
-		return -1;
-	if (start(p, conf) == 0)
+	if (configure(p, conf) == 0 && create_pool(p, conf) == 0 && start(p, conf) == 0)
 		return 0;
 	rte_eth_dev_close(p->id);
 	rte_mempool_free(p->mp);

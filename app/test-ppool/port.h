@@ -46,7 +46,7 @@ struct port_conf {
 			{ "mbufs", OPT_UINT, &(c)->mbufs, 0, INT32_MAX, "N", \
 				"mbufs (pages) of the pool, 0: as many as it needs" }, \
 			{ "mem", OPT_UINT, &(c)->mem, 0, 1 << 20, "MB", \
-				"as many mbufs as fit into so much hugepage memory" }, \
+				"as many mbufs as fill so much hugepage memory, with the port's" }, \
 			{ "ops", OPT_STR, &(c)->ops, 0, 0, "NAME", \
 				"mempool ops, e.g. ring_mp_mc, stack, ppfrag" }, \
 			{ "own-memory", OPT_FLAG, &(c)->own_memory, 0, 0, NULL, \
@@ -64,13 +64,14 @@ struct port {
 	uint16_t id;
 	const char *driver;
 	struct rte_mempool *mp;
-	size_t heap_before; /* bytes, before the pool was created */
+	uint16_t nb_txq;
+	size_t heap_before; /* bytes, before the port was configured */
 };
 
-/** Create the pool, configure and start the port. @return 0, or -1 with a message printed. */
+/** Configure the port, create its pool, start it. @return 0, or -1 with a message printed. */
 int port_open(struct port *p, const struct port_conf *conf);
 
-/** Hugepage bytes taken since before the pool was created: pool, tables, queues, headers. */
+/** Hugepage bytes taken since before the port was configured: pool, tables, queues, headers. */
 size_t port_memory_bytes(const struct port *p);
 
 /**

@@ -147,7 +147,8 @@ class Host:
 
     def command(self, *command):
         """The command line that runs a command in this namespace."""
-        return ("ip", "netns", "exec", self.netns) + command
+        # "ip netns exec" mounts / anew, which cannot be done in a chroot.
+        return ("nsenter", f"--net=/run/netns/{self.netns}") + command
 
     def inside(self, *command):
         """Run a command in this namespace."""
@@ -279,12 +280,13 @@ def main():
         serve()
     elif args.role == "client":
         transfer()
-    elif args.capture == "imix":
-        make_imix(output)
-    elif os.geteuid() != 0:
+    elif args.capture == "tcp" and os.geteuid() != 0:
         sys.exit("make-captures.py: network namespaces need root; run it with sudo")
     else:
-        make_tcp(output)
+        try:
+            (make_imix if args.capture == "imix" else make_tcp)(output)
+        except (OSError, subprocess.CalledProcessError) as error:
+            sys.exit(f"make-captures.py: {output}: {error}")
     if args.role is None:
         print(f"{output}: {output.stat().st_size} bytes")
 

@@ -11,6 +11,7 @@
 #include "ppool_compat.h"
 #include "ppool_create.h"
 #include "ppool_account_table.h"
+#include "ppool_recover.h"
 #include "accounts.h"
 #include "ledger.h"
 #include "occupancy.h"
@@ -234,14 +235,31 @@ pool_named(const char *name)
 	return mp == NULL ? NULL : ppool_find(mp);
 }
 
+/* An answer to a question about something that there is not; an error code would show as null. */
+static int
+tell_error(struct rte_tel_data *d, const char *text)
+{
+	rte_tel_data_start_dict(d);
+	return rte_tel_data_add_dict_string(d, "error", text);
+}
+
+static int
+tell_no_pool(struct rte_tel_data *d, const char *name)
+{
+	return tell_error(d, name == NULL ? "the name of a page pool is missing; see /ppool/list" :
+					    "no page pool of this name; see /ppool/list");
+}
+
 /* Look a pool up and tell of its pages. In a secondary process they may not be mapped yet. */
 static int
 tell(const char *params, struct rte_tel_data *d, int (*f)(struct ppool *p, struct rte_tel_data *d))
 {
 	struct ppool *p = pool_named(params);
 
-	if (p == NULL || ppool_attach(p->mp) != 0)
-		return -EINVAL;
+	if (p == NULL)
+		return tell_no_pool(d, params);
+	if (ppool_attach(p->mp) != 0)
+		return tell_error(d, "the pages of this pool cannot be mapped; see the log");
 	rte_tel_data_start_dict(d);
 	return f(p, d);
 }
@@ -253,7 +271,7 @@ handle_stats(const char *cmd, const char *params, struct rte_tel_data *d)
 
 	RTE_SET_USED(cmd);
 	if (p == NULL)
-		return -EINVAL;
+		return tell_no_pool(d, params);
 	rte_tel_data_start_dict(d);
 	return tell_stats(p, d);
 }
@@ -272,21 +290,66 @@ handle_pages(const char *cmd, const char *params, struct rte_tel_data *d)
 	return tell(params, d, tell_pages);
 }
 
+/* Keys of /ppool/owners: see ppool_recover.h */
+
+#define OWNERS_MAX 128u
+
+static int
+add_owner(struct rte_tel_data *d, unsigned int i, const struct ppool_owner_info *info)
+{
+	struct rte_tel_data *dict = rte_tel_data_alloc();
+	char key[8];
+
+	if (dict == NULL)
+		return -ENOMEM;
+	rte_tel_data_start_dict(dict);
+	rte_tel_data_add_dict_int(dict, "lcore", info->lcore);
+#define ADD_OWNER(name, desc) ppool_tel_dict_add_u64(dict, #name, info->name);
+	PPOOL_OWNER_INFO(ADD_OWNER)
+#undef ADD_OWNER
+	snprintf(key, sizeof(key), "%u", i);
+	return rte_tel_data_add_dict_container(d, key, dict, 0);
+}
+
+static int
+tell_owners(struct ppool *p, struct rte_tel_data *d)
+{
+	struct ppool_owner_info *info = calloc(OWNERS_MAX, sizeof(*info));
+	int i, n, ret = 0;
+
+	if (info == NULL)
+		return -ENOMEM;
+	n = ppool_owners_get(p->mp, info, OWNERS_MAX);
+	for (i = 0; ret == 0 && i < RTE_MIN(n, (int)OWNERS_MAX); i++)
+		ret = add_owner(d, (unsigned int)i, &info[i]);
+	free(info);
+	return n < 0 ? n : ret;
+}
+
+static int
+handle_owners(const char *cmd, const char *params, struct rte_tel_data *d)
+{
+	RTE_SET_USED(cmd);
+	return tell(params, d, tell_owners);
+}
+
 struct wanted {
 	struct rte_tel_data *d;
 	const char *name; /* NULL: all */
+	unsigned int found;
 };
 
 static void
 add_account(uint16_t account, const struct ppool_account_stats *s, void *arg)
 {
-	const struct wanted *wanted = arg;
+	struct wanted *wanted = arg;
 	const char *name = ppool_account_name(account);
 	struct rte_tel_data *d;
 	char key[8];
 
 	if (name == NULL || (wanted->name != NULL && strcmp(wanted->name, name) != 0))
 		return;
+	wanted->found++;
 	d = rte_tel_data_alloc();
 	if (d == NULL)
 		return;
@@ -309,6 +372,8 @@ handle_accounts(const char *cmd, const char *params, struct rte_tel_data *d)
 	RTE_SET_USED(cmd);
 	rte_tel_data_start_dict(d);
 	ppool_accounts_each(add_account, &wanted);
+	if (params != NULL && wanted.found == 0)
+		return tell_error(d, "no account of this name; see /ppool/accounts");
 	return 0;
 }
 
@@ -366,6 +431,8 @@ RTE_INIT(ppool_telemetry_init)
 			"Returns limit and use of accounts. Parameter: name (optional)");
 	rte_telemetry_register_cmd("/ppool/account_frags", handle_account_frags,
 			"Counts the frags charged to each account. Takes no parameters");
+	rte_telemetry_register_cmd("/ppool/owners", handle_owners,
+			"Returns who has what of a page pool. Parameter: pool name");
 	rte_telemetry_register_cmd("/ppool/pages", handle_pages,
 			"Returns use and age of data pages. Parameter: pool name");
 }
