@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright(c) 2026 The ppfrag authors
-"""What dpdk-telemetry.py shows of a page pool."""
+"""What dpdk-telemetry.py and dpdk-proc-info show of a page pool."""
 
 import json
+import re
+import shutil
 import subprocess
 
-from harness import TIMEOUT, write_frames
+import pytest
+
+from harness import TIMEOUT, Program, write_frames
 
 
 def ask(program, command):
@@ -41,5 +45,45 @@ def test_pages(lab, all_lengths):
     ages = [page["age_ms"] for page in pages["oldest"].values()]
     assert ages == sorted(ages, reverse=True)
     assert all(0 < page["in_use"] <= info["page_bytes"] for page in pages["oldest"].values())
+    dut.quit()
+    peer.quit()
+
+
+def linked_mempools(program):
+    """The mempool drivers that a program is linked with, by name."""
+    done = subprocess.run(["ldd", shutil.which(program)], capture_output=True, text=True,
+                          timeout=TIMEOUT, check=True)
+    return dict(re.findall(r"(librte_mempool_\S+) => (\S+)", done.stdout))
+
+
+@pytest.mark.hugepages
+def test_show_mempool(lab, all_lengths):
+    """dpdk-proc-info counts pages as telemetry does, and leaves the pool as it was."""
+    sock = lab.socket()
+    source = write_frames(lab.dir / "in.pcap", all_lengths)
+    peer = lab.peer(sock, [f"net_pcap0,rx_pcap={source}"])
+    dut = lab.dut(sock, options=["--forward-mode=rxonly"], mbuf_size=16384, mbufs=2048)
+    peer.wait_link()
+    dut.start()
+    peer.patient()
+    peer.start()
+    dut.wait_received(len(all_lengths))
+    dut.stop()
+    name, = ask(dut, "/ppool/list")
+    before = ask(dut, f"/ppool/info,{name}")
+    # Both must have the same drivers in the same order, see doc/guides/mempool/ppfrag.rst.
+    here = linked_mempools("dpdk-proc-info")
+    preload = [path for driver, path in linked_mempools("dpdk-testpmd").items()
+               if driver not in here]
+    info = lab.add(Program("proc-info", [
+        "env", "LD_PRELOAD=" + ":".join(preload), "dpdk-proc-info", *lab.plugins(),
+        f"--file-prefix={dut.prefix}", "--no-pci", "--", f"--show-mempool={name}"],
+        lab.prefix()))
+    assert info.wait_end() == 0
+    assert "ops_name ppfrag" in info.output
+    avail = before["free"] + before["idle"]
+    assert f"avail ({avail}), in use ({before['pages'] - avail})" in info.output
+    assert before["approximate"] == 0
+    assert ask(dut, f"/ppool/info,{name}") == before
     dut.quit()
     peer.quit()

@@ -22,8 +22,8 @@
  * - truesize: the bytes one mbuf keeps from being used by anybody else.
  * - account: a budget that charged mbufs belong to until they are freed (see ppool_account.h).
  *
- * rte_mempool_avail_count() only reads, takes no lock, and is exact while no call is under way. Of a
- * page pool it counts as available:
+ * rte_mempool_avail_count() only reads, takes no lock, and is exact while no call is under way.
+ * Available of a page pool are:
  *
  * - the pages in free lists and mempool caches
  * - pages left behind by carvers, all of whose frags are freed

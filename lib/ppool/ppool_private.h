@@ -97,7 +97,7 @@ struct ppool_depot {
 	uint32_t nb_header_pages;
 	uint32_t parked_first;
 	uint32_t nb_parked;
-	uint32_t nb_carvers; /* written under the lock of the list of carvers */
+	uint32_t nb_carvers;   /* written under the lock of the list of carvers */
 	uint64_t reclaim_mark; /* frags freed when the last reclaim found nothing */
 };
 
@@ -246,8 +246,9 @@ bool ppool_has_our_ops(const struct rte_mempool *mp);
 /* The pool behind a page pool or a frag pool, NULL where mp is neither. Believes the ops. */
 struct ppool *ppool_from_mempool(const struct rte_mempool *mp);
 /*
- * The same for set-up and for tools, which looks at the pool, too: where the ops of this process are
- * in another order than those of the process that made mp, it logs that and returns NULL.
+ * For set-up and tools: as ppool_from_mempool(), but looks at the pool, too. Where the ops of this
+ * process are in another order than those of the process that made mp, it logs that, and returns
+ * NULL.
  */
 struct ppool *ppool_find(const struct rte_mempool *mp);
 void ppool_role_mismatch(const struct rte_mempool *mp);

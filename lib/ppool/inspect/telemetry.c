@@ -88,8 +88,8 @@ add_stats(struct rte_tel_data *d, const struct ppool_stats *s)
 }
 
 /*
- * Others may be at work though no counter moved: their thread may have been preempted within a call.
- * What does not balance then still has to after some time, with the same counters.
+ * Others may be at work though no counter moved: a thread may have been preempted within a call.
+ * Only what does not balance after some time either, with the same counters, is a violation.
  */
 #define AUDIT_TRIES 6u
 #define AUDIT_PAUSE_US 50000u

@@ -21,8 +21,8 @@
 struct ppool_motion {
 	struct ppool_stats stats;
 	uint64_t slots_idle;
-	int64_t whole;  /* pages that mempool caches and applications have */
-	uint32_t free;  /* pages in free lists */
+	int64_t whole;   /* pages that mempool caches and applications have */
+	uint32_t free;   /* pages in free lists */
 	uint32_t cached; /* of whole, in mempool caches */
 };
 
