@@ -219,6 +219,28 @@ secondary_do(enum deed deed, struct rte_mempool *mp, struct rte_ring *in, struct
 	return -1;
 }
 
+/* Pages in a memfd are not mapped yet, but they can be counted. */
+static int
+secondary_before_attach(struct rte_mempool *mp)
+{
+	struct rte_mempool *frag_pool = ppool_frag_pool(mp);
+	unsigned int avail = rte_mempool_avail_count(mp);
+	unsigned int used = rte_mempool_in_use_count(frag_pool);
+	struct ppool_ledger l;
+	int ret;
+
+	CHECK(avail > 0 && used > 0);
+	ret = ppool_ledger_get(mp, &l);
+	CHECK(ret == 0 || ret == -ENXIO);
+	CHECK(ppool_check(mp, stderr) == ret);
+	CHECK(ppool_attach(mp) == 0);
+	CHECK(rte_mempool_avail_count(mp) == avail);
+	CHECK(rte_mempool_in_use_count(frag_pool) == used);
+	CHECK(ppool_ledger_get(mp, &l) == 0);
+	CHECK(l.free + l.idle == avail && l.frags == used);
+	return 0;
+}
+
 static int
 secondary_run(char **args)
 {
@@ -238,6 +260,8 @@ secondary_run(char **args)
 		fprintf(stderr, "unit-secondary: no pool %s or no rings\n", args[1]);
 		return EXIT_FAILURE;
 	}
+	if (strcmp(deeds[DEED_ALL], args[0]) == 0 && secondary_before_attach(mp) != 0)
+		return EXIT_FAILURE;
 	if (ppool_attach(mp) != 0)
 		return EXIT_FAILURE;
 	for (i = 0; i < RTE_DIM(deeds); i++)
