@@ -518,11 +518,21 @@ test_telemetry_info(void **state)
 	SAME(layout, room_bytes);
 	SAME(layout, slot_bytes);
 	SAME(layout, slots);
-#undef SAME
 	assert_int_equal(unit_json_uint(text, "priv_bytes"), 64);
 	assert_int_equal(unit_json_uint(text, "carvers"), 1);
 	assert_true(unit_json_uint(text, "memory_bytes") >= (uint64_t)l.pages * l.page_bytes);
 	assert_int_equal(unit_json_uint(text, "violations"), 0);
+	free(text);
+
+	text = ask("/ppool/stats", mp->name);
+#define COUNTER(name, desc) assert_int_equal(unit_json_uint(text, #name), s.name);
+	PPOOL_STATS(COUNTER)
+#undef COUNTER
+	SAME(l, page_bytes);
+	SAME(l, pages);
+	SAME(layout, slots);
+#undef SAME
+	assert_int_equal(unit_json_uint(text, "avail"), l.free + l.idle);
 	free(text);
 	rte_pktmbuf_free_bulk(m + RTE_DIM(m) / 2, RTE_DIM(m) / 2);
 }
@@ -664,6 +674,7 @@ looks_hold(const struct held *h, FILE *f, unsigned int *busy)
 	if (!info_holds(h, busy))
 		return false;
 	free(ask("/ppool/pages", h->mp->name));
+	free(ask("/ppool/stats", h->mp->name));
 	free(ask("/ppool/account_frags", h->mp->name));
 	WRONG_UNLESS(ppool_ledger_get(h->mp, &l) == 0);
 	WRONG_UNLESS(l.frags >= h->frags && l.charged >= h->frags);

@@ -138,6 +138,23 @@ tell_info(struct ppool *p, struct rte_tel_data *d)
 	return rte_tel_data_add_dict_int(d, "violations", violations);
 }
 
+/* What is known without looking at pages. */
+static int
+tell_stats(struct ppool *p, struct rte_tel_data *d)
+{
+	struct rte_mempool *mp = p->mp;
+	struct ppool_stats stats;
+
+	ppool_stats_get(mp, &stats);
+	rte_tel_data_add_dict_string(d, "name", mp->name);
+	ppool_tel_dict_add_u64(d, "page_bytes", mp->header_size + mp->elt_size + mp->trailer_size);
+	ppool_tel_dict_add_u64(d, "pages", mp->populated_size);
+	ppool_tel_dict_add_u64(d, "avail", rte_mempool_avail_count(mp));
+	add_config(d, p);
+	add_stats(d, &stats);
+	return 0;
+}
+
 /* Keys of /ppool/pages: see occupancy.h */
 
 static int
@@ -208,17 +225,36 @@ tell_pages(struct ppool *p, struct rte_tel_data *d)
 	return ret != 0 ? ret : add_oldest(d, &s);
 }
 
-/* Look a pool up and tell of it. In a secondary process its pages may not be mapped yet. */
+static struct ppool *
+pool_named(const char *name)
+{
+	struct rte_mempool *mp = name == NULL ? NULL : rte_mempool_lookup(name);
+
+	return mp == NULL ? NULL : ppool_find(mp);
+}
+
+/* Look a pool up and tell of its pages. In a secondary process they may not be mapped yet. */
 static int
 tell(const char *params, struct rte_tel_data *d, int (*f)(struct ppool *p, struct rte_tel_data *d))
 {
-	struct rte_mempool *mp = params == NULL ? NULL : rte_mempool_lookup(params);
-	struct ppool *p = mp == NULL ? NULL : ppool_find(mp);
+	struct ppool *p = pool_named(params);
 
-	if (p == NULL || ppool_attach(mp) != 0)
+	if (p == NULL || ppool_attach(p->mp) != 0)
 		return -EINVAL;
 	rte_tel_data_start_dict(d);
 	return f(p, d);
+}
+
+static int
+handle_stats(const char *cmd, const char *params, struct rte_tel_data *d)
+{
+	struct ppool *p = pool_named(params);
+
+	RTE_SET_USED(cmd);
+	if (p == NULL)
+		return -EINVAL;
+	rte_tel_data_start_dict(d);
+	return tell_stats(p, d);
 }
 
 static int
@@ -323,6 +359,8 @@ RTE_INIT(ppool_telemetry_init)
 			"Returns the names of all page pools. Takes no parameters");
 	rte_telemetry_register_cmd("/ppool/info", handle_info,
 			"Returns ledger and check of a page pool. Parameter: pool name");
+	rte_telemetry_register_cmd("/ppool/stats", handle_stats,
+			"Returns counters of a page pool. Parameter: pool name");
 	rte_telemetry_register_cmd("/ppool/accounts", handle_accounts,
 			"Returns limit and use of accounts. Parameter: name (optional)");
 	rte_telemetry_register_cmd("/ppool/account_frags", handle_account_frags,
