@@ -229,8 +229,8 @@ class Testpmd(Program):
             dump = self.dump_mempool(name)
             counts = dict(re.findall(r"^ *(\w+)=(\d+)$", dump, re.M))
             assert ledger["pages"] == int(counts["size"]), dump
-            assert ledger["free"] == (int(counts["common_pool_count"])
-                                      + int(counts["total_cache_count"])), (ledger, dump)
+            assert ledger["free"] + ledger["idle"] == (
+                int(counts["common_pool_count"]) + int(counts["total_cache_count"])), (ledger, dump)
         return ledgers
 
     def start(self):

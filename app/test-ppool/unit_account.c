@@ -1068,6 +1068,7 @@ test_dump(void **state)
 	text = dump_of(NULL);
 	assert_non_null(strstr(text, ppool_account_name(account)));
 	assert_non_null(strstr(text, "high_water"));
+	assert_non_null(strstr(text, "frags              1\n"));
 	free(text);
 	rte_pktmbuf_free(m);
 }

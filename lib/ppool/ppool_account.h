@@ -185,7 +185,10 @@ int ppool_account_frags_get(uint16_t account, uint64_t *frags, uint64_t *bytes);
  */
 int ppool_account_check(FILE *f);
 
-/** Print all accounts. Any thread. */
+/**
+ * Print all accounts, with the frags charged to each, for which it walks as
+ * ppool_account_frags_get() does. Any thread.
+ */
 void ppool_account_dump(FILE *f);
 
 #ifdef __cplusplus

@@ -137,21 +137,34 @@ ppool_account_check(FILE *f)
 	return violations;
 }
 
+struct dump {
+	FILE *f;
+	const struct ppool_account_frags *sum; /* NULL where there was no memory */
+};
+
 static void
 dump_account(uint16_t id, const struct ppool_account_stats *s, void *arg)
 {
 	const char *name = ppool_account_name(id);
+	const struct dump *dump = arg;
+	FILE *f = dump->f;
 
-	fprintf(arg, "account %s, number %u\n", name == NULL ? "" : name, id);
-#define PPOOL_ACCOUNT_PRINT(name, desc) fprintf(arg, "  %-18s %" PRIu64 "\n", #name, s->name);
+	fprintf(f, "account %s, number %u\n", name == NULL ? "" : name, id);
+#define PPOOL_ACCOUNT_PRINT(name, desc) fprintf(f, "  %-18s %" PRIu64 "\n", #name, s->name);
 	PPOOL_ACCOUNT_STATS(PPOOL_ACCOUNT_PRINT)
 #undef PPOOL_ACCOUNT_PRINT
+	if (dump->sum != NULL)
+		fprintf(f, "  %-18s %" PRIu64 "\n", "frags", dump->sum->frags[id]);
 }
 
 void
 ppool_account_dump(FILE *f)
 {
-	ppool_accounts_each(dump_account, f);
+	struct ppool_account_frags *sum = ppool_frags_by_account();
+	struct dump dump = { f, sum };
+
+	ppool_accounts_each(dump_account, &dump);
+	free(sum);
 }
 
 void
