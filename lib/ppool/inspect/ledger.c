@@ -137,7 +137,7 @@ PPOOL_RACY static void
 add_data_page(struct audit *a, uint32_t i)
 {
 	const struct ppool_page *pg = &a->p->page[i];
-	uint64_t use = ppool_page_net_use(pg);
+	uint64_t use = ppool_page_look(pg);
 	bool parked = __atomic_load_n(&pg->parked, __ATOMIC_RELAXED) != 0;
 	uint32_t open = __atomic_load_n(&pg->open, __ATOMIC_RELAXED), stranded;
 
@@ -319,9 +319,9 @@ check_page(struct audit *a, uint32_t i)
 {
 	const struct ppool_page *pg = &a->p->page[i];
 	const struct expected *e = &a->page[i];
-	uint64_t use = ppool_page_net_use(pg);
+	uint64_t use = ppool_page_look(pg);
 
-	if (pg->kind != PPOOL_KIND_DATA) {
+	if (!ppool_page_is(pg, PPOOL_KIND_DATA)) {
 		expect(a, e->users == 0, "page %u is no data page but has %" PRIu64 " users", i,
 				e->users);
 		return;
@@ -337,7 +337,7 @@ check_header_page(struct audit *a, uint32_t i)
 {
 	const struct expected *e = &a->page[i];
 
-	if (a->p->page[i].kind != PPOOL_KIND_HEADER)
+	if (!ppool_page_is(&a->p->page[i], PPOOL_KIND_HEADER))
 		expect(a, e->listed == 0, "page %u is no header page but has idle slots", i);
 	else
 		expect(a, e->idle == e->listed,

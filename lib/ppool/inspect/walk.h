@@ -67,4 +67,13 @@ ppool_page_is(const struct ppool_page *pg, enum ppool_kind kind)
 	return __atomic_load_n(&pg->kind, __ATOMIC_ACQUIRE) == kind;
 }
 
+/* As ppool_page_net_use(), of a page that others change. */
+PPOOL_RACY static inline uint64_t
+ppool_page_look(const struct ppool_page *pg)
+{
+	uint64_t use = __atomic_load_n(&pg->use, __ATOMIC_ACQUIRE);
+
+	return use - __atomic_load_n(&pg->owner_drop, __ATOMIC_RELAXED);
+}
+
 #endif /* _WALK_H_ */
