@@ -111,7 +111,7 @@ struct ppool {
 	uint32_t first_slot;  /* from the element to the first mbuf of a header page */
 	uint16_t frag_offset; /* from an mbuf to its struct ppool_frag */
 	uint8_t biased;       /* constant */
-	uint64_t free_cb;     /* ppool_free_pinned() in the process that split the pool */
+	uint64_t free_cb;     /* ppool_free_cb() of the process that split the pool */
 	/* NULL until a frag is first charged */
 	struct ppool_accounts *accounts;
 	struct ppool_lcore *lcore[RTE_MAX_LCORE];
@@ -266,7 +266,9 @@ bool ppool_slots_reserve(struct ppool *p, unsigned int pages);
 bool ppool_reclaim(struct ppool *p, bool force);
 
 /* ppool_pinned.c */
-void ppool_free_pinned(void *addr, void *opaque);
+
+/* What shinfo.free_cb of a slot shall be: the same address in all processes, if possible. */
+uintptr_t ppool_free_cb(void);
 void ppool_check_free_cb(const struct ppool *p);
 
 /* ppool_frag.c */

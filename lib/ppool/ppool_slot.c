@@ -56,7 +56,7 @@ slot_format(const struct ppool *p, const struct ppool_page *pg, uint32_t i)
 #endif
 
 	memset(frag, 0, sizeof(*frag));
-	frag->shinfo.free_cb = ppool_free_pinned;
+	frag->shinfo.free_cb = (rte_mbuf_extbuf_free_callback_t)(uintptr_t)p->free_cb;
 	frag->shinfo.fcb_opaque = m;
 	rte_mbuf_ext_refcnt_set(&frag->shinfo, 1);
 	frag->header_page = (uint32_t)(pg - p->page);

@@ -164,7 +164,7 @@ frag_pool_create(struct ppool *p)
 	priv.flags = RTE_PKTMBUF_POOL_F_PINNED_EXT_BUF;
 	memcpy(rte_mempool_get_priv(mp), &priv, sizeof(priv));
 	p->frag_mp = mp;
-	p->free_cb = (uintptr_t)ppool_free_pinned;
+	p->free_cb = ppool_free_cb();
 	rte_mempool_mem_iter(p->mp, chunk_list, mp);
 	return mp;
 }
