@@ -3,8 +3,9 @@
  */
 
 /*
- * The mempool ops, in both roles: a page pool hands out pages, its frag pool frags. The pool_config
- * of a frag pool is the struct ppool it belongs to; a page pool has none.
+ * The mempool ops, in all roles: a page pool hands out pages, its internal pools frags. The
+ * pool_config of an internal pool is the struct ppool it belongs to, or a stand-in for that; a
+ * page pool has none.
  */
 
 #include <errno.h>
@@ -13,6 +14,7 @@
 #include <rte_malloc.h>
 
 #include "ppool_freelist.h"
+#include "ppool_mono.h"
 
 #define PPOOL_MAGIC UINT64_C(0x70706f6f6c2e3031)
 
@@ -37,8 +39,10 @@ alloc_page_pool(struct rte_mempool *mp)
 	unsigned int id;
 
 	p = rte_zmalloc_socket("ppool", sizeof(*p), RTE_CACHE_LINE_SIZE, mp->socket_id);
-	if (p != NULL)
+	if (p != NULL) {
 		p->mp = mp;
+		p->real = p;
+	}
 	if (p == NULL || ppool_freelist_init(p) != 0) {
 		PPOOL_LOG(ERR, "no memory for the free list of mempool %s, %u objects", mp->name,
 				mp->size);
@@ -85,7 +89,7 @@ ppfrag_free(struct rte_mempool *mp)
 	struct ppool *p = ppool_of(mp);
 	uint64_t live;
 
-	if (p == NULL)
+	if (p == NULL || ppool_is_mono_role(mp))
 		return;
 	if (ppool_is_frag_role(mp)) {
 		p->frag_mp = NULL;
@@ -98,11 +102,10 @@ ppfrag_free(struct rte_mempool *mp)
 					"mempool %s freed while %" PRIu64 " of its frags are in "
 					"use",
 					mp->name, live);
-		rte_mempool_free(p->frag_mp);
 	}
+	ppool_unsplit(p);
 	ppool_freelist_fini(p);
 	ppool_debug_destroy(p);
-	rte_free(p->page);
 	p->magic = 0;
 	rte_free(p);
 	mp->pool_data = NULL;
@@ -118,6 +121,10 @@ enqueue_slow(struct rte_mempool *mp, void * const *obj, unsigned int n)
 {
 	struct ppool *p = ppool_of(mp);
 
+	if (ppool_is_mono_role(mp)) {
+		ppool_mono_put_bulk(p->real, (struct rte_mbuf * const *)obj, n);
+		return 0;
+	}
 	ppool_debug_pages_in(p, obj, n, PPOOL_DEBUG_WHOLE);
 	ppool_freelist_put(p, obj, n);
 	count_whole(p, -(int64_t)n);
@@ -150,8 +157,8 @@ dequeue_slow(struct rte_mempool *mp, void **obj, unsigned int n)
 	struct ppool *p = ppool_of(mp);
 	int ret;
 
-	if (ppool_is_frag_role(mp))
-		return ppool_frag_alloc_bulk(p, (struct rte_mbuf **)obj, n);
+	if (ppool_is_internal_role(mp))
+		return ppool_mono_get_bulk(p->real, (struct rte_mbuf **)obj, n);
 	ret = ppool_pages_get(p, obj, n);
 	if (likely(ret == 0)) {
 		ppool_debug_pages_out(p, obj, n, PPOOL_DEBUG_WHOLE);
@@ -184,19 +191,20 @@ ppfrag_get_count(const struct rte_mempool *mp)
 
 	if (ppool_is_frag_role(mp))
 		return mp->size - (unsigned int)ppool_frag_live(p);
+	p = p->real;
 	/* Pages that would come back if they were asked for count as free. */
 	ppool_reclaim(p, true);
 	return ppool_freelist_count(p);
 }
 
-/* A frag pool lists the memory of its page pool, but its objects lie in header pages. */
+/* An internal pool lists the memory of its page pool, but has no objects of its own. */
 static int
 ppfrag_populate(struct rte_mempool *mp, unsigned int max_objs, void *vaddr, rte_iova_t iova,
 		size_t len, rte_mempool_populate_obj_cb_t *obj_cb, void *arg)
 {
 	int ret;
 
-	if (ppool_is_frag_role(mp))
+	if (ppool_is_internal_role(mp))
 		return 1;
 	ret = rte_mempool_op_populate_default(mp, max_objs, vaddr, iova, len, obj_cb, arg);
 	/* populate() enqueues objects that were never dequeued; cancel that in the count. */

@@ -48,6 +48,9 @@ enum ppool_kind {
 	PPOOL_KIND_HEADER,
 };
 
+/* In place of an opener: all of it is one frag, whose mbuf is that of the page. */
+#define PPOOL_OPENER_MONO UINT16_MAX
+
 /* One line of the page table. */
 struct ppool_page {
 	uint64_t use;        /* users << 32 | bytes */
@@ -55,11 +58,12 @@ struct ppool_page {
 	uint32_t owner;      /* ppool_owner_id() of the carver that has this page open, else 0 */
 	uint8_t kind;        /* enum ppool_kind */
 	uint8_t parked;      /* its carver is gone and left open bytes; depot lock */
-	uint16_t opener;     /* of a data page: as owner was, also when it is closed */
+	uint16_t opener;     /* of a data page: as owner was, also when it is closed; or ..._MONO */
 	uint32_t open;       /* bytes, at its end, that nobody had when it was opened or parked */
 	uint32_t idle;       /* of a header page: slots in the depot; depot lock */
 	uint32_t idle_first; /* the first of these, linked by ppool_frag.page */
-	uint32_t next, prev; /* in the depot's list, or in that of parked pages; depot lock */
+	uint32_t next, prev; /* in the depot's list, or in that of parked pages; depot lock. Of a
+			      * page that is one frag: where its record is, see ppool_mono.c */
 	uint32_t opened;     /* of a data page: ppool_coarse_time() then, 0: by no carver */
 	char *obj;           /* the element, constant */
 	rte_iova_t iova;     /* of obj, constant */
@@ -142,7 +146,7 @@ ppool_page_mono(struct ppool_page *pg, uint32_t page_bytes)
 {
 	pg->kind = PPOOL_KIND_DATA;
 	pg->owner = 0;
-	pg->opener = 0;
+	pg->opener = PPOOL_OPENER_MONO;
 	pg->opened = 0;
 	__atomic_store_n(&pg->use, PPOOL_USER + page_bytes, __ATOMIC_RELAXED);
 }

@@ -2,7 +2,7 @@
  * Copyright(c) 2026 The ppfrag authors
  */
 
-/* Which mempool is which: a page pool, a frag pool, or none of ours. */
+/* Which mempool is which: a page pool, a frag pool, a mono pool, or none of ours. */
 
 #include "ppool_private.h"
 
@@ -25,17 +25,29 @@ ppool_has_our_ops(const struct rte_mempool *mp)
 struct ppool *
 ppool_from_mempool(const struct rte_mempool *mp)
 {
-	return ppool_has_our_ops(mp) ? ppool_of(mp) : NULL;
+	return ppool_has_our_ops(mp) && ppool_of(mp) != NULL ? ppool_of(mp)->real : NULL;
 }
 
 bool
 ppool_is_page_pool(const struct rte_mempool *mp)
 {
-	return ppool_from_mempool(mp) != NULL && !ppool_is_frag_role(mp);
+	return ppool_from_mempool(mp) != NULL && !ppool_is_internal_role(mp);
 }
 
 bool
 ppool_is_frag_pool(const struct rte_mempool *mp)
 {
 	return ppool_from_mempool(mp) != NULL && ppool_is_frag_role(mp);
+}
+
+bool
+ppool_is_mono_pool(const struct rte_mempool *mp)
+{
+	return ppool_from_mempool(mp) != NULL && ppool_is_mono_role(mp);
+}
+
+bool
+ppool_is_internal_pool(const struct rte_mempool *mp)
+{
+	return ppool_from_mempool(mp) != NULL && ppool_is_internal_role(mp);
 }

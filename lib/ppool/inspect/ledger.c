@@ -187,7 +187,7 @@ count_tables(struct audit *a)
 
 	a->l->table_bytes += sizeof(*p) + ppool_freelist_memory(p->mp->size);
 	if (p->page != NULL)
-		a->l->table_bytes += p->mp->size * sizeof(p->page[0]);
+		a->l->table_bytes += p->mp->size * sizeof(p->page[0]) + sizeof(*p->mono);
 	for (id = 0; id < RTE_MAX_LCORE; id++)
 		if (p->lcore[id] != NULL)
 			a->l->table_bytes += sizeof(*p->lcore[id]);
