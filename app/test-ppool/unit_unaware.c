@@ -4,9 +4,9 @@
 
 #define ALLOW_EXPERIMENTAL_API
 
-#include <stdlib.h>
-#include <unistd.h>
+#include <string.h>
 
+#include <rte_cycles.h>
 #include <rte_dev.h>
 #include <rte_ethdev.h>
 #include <rte_ip.h>
@@ -29,6 +29,7 @@
 #define TIMES 100
 #define LEN 300u
 #define TAG 77u
+#define BURST 32
 
 struct ctx {
 	struct rte_mempool *mp, *frag_pool, *stock;
@@ -458,6 +459,393 @@ test_ordinary_again(void **state)
 	rte_pktmbuf_free_bulk(m, n);
 }
 
+/* DPDK's libraries for packets */
+
+#ifdef UNIT_PACKET_LIBS
+
+#define PAYLOAD 1200u
+#define MTU 576
+
+/* A packet that starts with its IPv4 header. */
+static struct rte_mbuf *
+receive_ipv4(const struct ctx *x, uint8_t proto, uint16_t payload)
+{
+	struct rte_mbuf *m = ppool_carve(x->c, 1400);
+	struct rte_ipv4_hdr *ip;
+
+	assert_non_null(m);
+	assert_non_null(rte_pktmbuf_append(m, sizeof(*ip) + payload));
+	ip = rte_pktmbuf_mtod(m, struct rte_ipv4_hdr *);
+	memset(ip, 0, sizeof(*ip));
+	ip->version_ihl = RTE_IPV4_VHL_DEF;
+	ip->total_length = rte_cpu_to_be_16((uint16_t)(sizeof(*ip) + payload));
+	ip->time_to_live = 64;
+	ip->next_proto_id = proto;
+	ip->src_addr = rte_cpu_to_be_32(RTE_IPV4(10, 0, 0, 1));
+	ip->dst_addr = rte_cpu_to_be_32(RTE_IPV4(10, 0, 0, 2));
+	unit_fill(ip + 1, payload, TAG);
+	m->l3_len = sizeof(*ip);
+	return m;
+}
+
+/* Gives the fragments of a packet that is gone. */
+static unsigned int
+fragment(const struct ctx *x, struct rte_mbuf **out, unsigned int max)
+{
+	struct rte_mbuf *m = receive_ipv4(x, IPPROTO_UDP, PAYLOAD);
+	int n = rte_ipv4_fragment_packet(m, out, (uint16_t)max, MTU, m->pool, m->pool);
+
+	assert_in_range(n, 3, max);
+	rte_pktmbuf_free(m);
+	return (unsigned int)n;
+}
+
+static void
+test_ip_fragment(void **state)
+{
+	struct ctx x = make_ctx(0);
+	uint64_t rng = unit_seed;
+	struct rte_mbuf *out[8];
+	unsigned int i, k, n;
+	uint32_t bytes;
+
+	(void)state;
+	for (i = 0; i < TIMES; i++) {
+		n = fragment(&x, out, RTE_DIM(out));
+		bytes = 0;
+		for (k = 0; k < n; k++)
+			bytes += out[k]->pkt_len - sizeof(struct rte_ipv4_hdr);
+		assert_int_equal(bytes, PAYLOAD);
+		unit_shuffle((void **)out, n, &rng);
+		rte_pktmbuf_free_bulk(out, n);
+	}
+	assert_nothing_lost(&x);
+}
+
+static void
+test_ip_reassemble(void **state)
+{
+	struct rte_ip_frag_tbl *table = rte_ip_frag_table_create(16, 4, 64, rte_get_tsc_hz(), 0);
+	struct rte_ip_frag_death_row row = { .cnt = 0 };
+	struct ctx x = make_ctx(0);
+	uint64_t rng = unit_seed;
+	struct rte_mbuf *out[8], *whole;
+	unsigned int i, k, n;
+
+	(void)state;
+	assert_non_null(table);
+	for (i = 0; i < TIMES; i++) {
+		n = fragment(&x, out, RTE_DIM(out));
+		unit_shuffle((void **)out, n, &rng);
+		for (k = 0, whole = NULL; k < n; k++) {
+			assert_null(whole);
+			out[k]->l2_len = 0;
+			out[k]->l3_len = sizeof(struct rte_ipv4_hdr);
+			whole = rte_ipv4_frag_reassemble_packet(table, &row, out[k], rte_rdtsc(),
+					rte_pktmbuf_mtod(out[k], struct rte_ipv4_hdr *));
+		}
+		assert_non_null(whole);
+		assert_int_equal(whole->pkt_len, PAYLOAD + sizeof(struct rte_ipv4_hdr));
+		assert_int_equal(rte_pktmbuf_linearize(whole), 0);
+		assert_true(unit_filled(rte_pktmbuf_mtod_offset(whole, void *,
+							sizeof(struct rte_ipv4_hdr)),
+				PAYLOAD, TAG));
+		rte_pktmbuf_free(whole);
+	}
+	rte_ip_frag_free_death_row(&row, 0);
+	rte_ip_frag_table_destroy(table);
+	assert_nothing_lost(&x);
+}
+
+#define SEGMENTS 8u
+
+/* One of several segments of a TCP connection. */
+static struct rte_mbuf *
+receive_tcp(const struct ctx *x, uint32_t seq)
+{
+	struct rte_mbuf *m = receive_ipv4(x, IPPROTO_TCP, sizeof(struct rte_tcp_hdr) + LEN);
+	struct rte_tcp_hdr *tcp = rte_pktmbuf_mtod_offset(m, struct rte_tcp_hdr *, m->l3_len);
+	struct rte_ether_hdr *eth;
+
+	/* Else numbers in the IP header must be in order. */
+	rte_pktmbuf_mtod(m, struct rte_ipv4_hdr *)->fragment_offset =
+			rte_cpu_to_be_16(RTE_IPV4_HDR_DF_FLAG);
+	memset(tcp, 0, sizeof(*tcp));
+	tcp->sent_seq = rte_cpu_to_be_32(seq);
+	tcp->data_off = sizeof(*tcp) / 4 << 4;
+	tcp->tcp_flags = RTE_TCP_ACK_FLAG;
+	unit_fill(tcp + 1, LEN, TAG);
+	assert_non_null(rte_pktmbuf_prepend(m, sizeof(*eth)));
+	eth = rte_pktmbuf_mtod(m, struct rte_ether_hdr *);
+	memset(eth, 0, sizeof(*eth));
+	eth->ether_type = rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV4);
+	m->l2_len = sizeof(*eth);
+	m->l4_len = sizeof(*tcp);
+	m->packet_type = RTE_PTYPE_L2_ETHER | RTE_PTYPE_L3_IPV4 | RTE_PTYPE_L4_TCP;
+	return m;
+}
+
+static void
+test_gro(void **state)
+{
+	const struct rte_gro_param param = {
+		.gro_types = RTE_GRO_TCP_IPV4,
+		.max_flow_num = 4,
+		.max_item_per_flow = SEGMENTS,
+	};
+	struct rte_mbuf *m[SEGMENTS], *clone;
+	struct ctx x = make_ctx(0);
+	unsigned int i, k;
+
+	(void)state;
+	for (i = 0; i < TIMES; i++) {
+		for (k = 0; k < SEGMENTS; k++) {
+			m[k] = receive_tcp(&x, k * LEN);
+			if (k % 3 != 1)
+				continue;
+			/* Others hold it, too. */
+			clone = clone_of(m[k], m[k]->pool);
+			rte_pktmbuf_free(m[k]);
+			m[k] = clone;
+		}
+		assert_int_equal(rte_gro_reassemble_burst(m, SEGMENTS, &param), 1);
+		assert_int_equal(m[0]->nb_segs, SEGMENTS);
+		clone = clone_of(m[0], x.frag_pool);
+		rte_pktmbuf_free(m[0]);
+		rte_pktmbuf_free(clone);
+	}
+	assert_nothing_lost(&x);
+}
+
+static void
+test_reorder(void **state)
+{
+	struct rte_reorder_buffer *b = rte_reorder_create(unit_name(), 0, 64);
+	struct rte_mbuf *m[BURST], *out[BURST];
+	struct ctx x = make_ctx(0);
+	uint64_t rng = unit_seed;
+	uint32_t seq = 0;
+	unsigned int i, k;
+
+	(void)state;
+	assert_non_null(b);
+	for (i = 0; i < TIMES; i++) {
+		for (k = 0; k < BURST; k++) {
+			m[k] = make_any(&x, &rng);
+			*rte_reorder_seqn(m[k]) = seq++;
+		}
+		/* The first one says where the numbers start. */
+		unit_shuffle((void **)(m + 1), BURST - 1, &rng);
+		for (k = 0; k < BURST; k++)
+			assert_int_equal(rte_reorder_insert(b, m[k]), 0);
+		assert_int_equal(rte_reorder_drain(b, out, BURST), BURST);
+		for (k = 1; k < BURST; k++)
+			assert_int_equal(*rte_reorder_seqn(out[k]), *rte_reorder_seqn(out[0]) + k);
+		rte_pktmbuf_free_bulk(out, BURST);
+	}
+	for (k = 0; k < BURST; k++) {
+		m[k] = receive(&x);
+		*rte_reorder_seqn(m[k]) = seq++;
+		assert_int_equal(rte_reorder_insert(b, m[k]), 0);
+	}
+	/* Frees what is left in it. */
+	rte_reorder_free(b);
+	assert_nothing_lost(&x);
+}
+
+#endif /* UNIT_PACKET_LIBS */
+
+/* DPDK's drivers, made once for all tests: EAL keeps some memory of theirs. */
+
+#define RING_NAME "net_ring_unit"
+#define NULL_NAME "net_null_unit"
+#define PCAP_NAME "net_pcap_unit"
+#define PCAP_ARGS "tx_pcap=/dev/null"
+#define BOND_NAME "net_bonding_unit"
+#define MEMBER_NAME "net_null_unit_"
+/* How the members of a bond are given. */
+#if RTE_VERSION >= RTE_VERSION_NUM(23, 11, 0, 0)
+#define MEMBER "member"
+#else
+#define MEMBER "slave"
+#endif
+#define BOND_ARGS "mode=3," MEMBER "=" MEMBER_NAME "0," MEMBER "=" MEMBER_NAME "1"
+#define DESCRIPTORS 512
+#define LINK_SECONDS 30
+
+static bool
+port_make(const char *name, const char *args)
+{
+	uint16_t id;
+
+	return rte_eth_dev_get_port_by_name(name, &id) == 0 ||
+			rte_eal_hotplug_add("vdev", name, args) == 0;
+}
+
+static bool
+port_start(const char *name, struct rte_mempool *mp, uint16_t *id)
+{
+	struct rte_eth_conf conf;
+
+	memset(&conf, 0, sizeof(conf));
+	return rte_eth_dev_get_port_by_name(name, id) == 0 &&
+			rte_eth_dev_configure(*id, 1, 1, &conf) == 0 &&
+			rte_eth_rx_queue_setup(*id, 0, DESCRIPTORS, SOCKET_ID_ANY, NULL, mp) == 0 &&
+			rte_eth_tx_queue_setup(*id, 0, DESCRIPTORS, SOCKET_ID_ANY, NULL) == 0 &&
+			rte_eth_dev_start(*id) == 0;
+}
+
+/* Sends packets of all kinds; returns how many the port took. The rest is freed. */
+static unsigned int
+send_mixed(const struct ctx *x, uint16_t port, uint64_t *rng)
+{
+	struct rte_mbuf *m[BURST];
+	unsigned int i, n, sent;
+
+	n = unit_range(rng, 1, RTE_DIM(m));
+	for (i = 0; i < n; i++) {
+		m[i] = unit_range(rng, 0, 4) == 0 ? receive_chain(x) : make_any(x, rng);
+		if (unit_range(rng, 0, 4) == 0) {
+			struct rte_mbuf *clone = clone_of(m[i], m[i]->pool);
+
+			rte_pktmbuf_free(m[i]);
+			m[i] = clone;
+		}
+	}
+	sent = rte_eth_tx_burst(port, 0, m, (uint16_t)n);
+	rte_pktmbuf_free_bulk(m + sent, n - sent);
+	return sent;
+}
+
+/* A bond looks for its members from time to time. */
+static bool
+port_wait_link(uint16_t port)
+{
+	struct rte_eth_link link = { .link_status = 0 };
+	unsigned int ms;
+
+	for (ms = 0; ms < LINK_SECONDS * 1000; ms += 10) {
+		if (rte_eth_link_get_nowait(port, &link) == 0 && link.link_status != 0)
+			return true;
+		rte_delay_us_sleep(10000);
+	}
+	return false;
+}
+
+/* A port that has sent all before it returns. */
+static void
+exercise_port(const char *name)
+{
+	struct ctx x = make_ctx(32);
+	uint64_t rng = unit_seed;
+	unsigned int i, sent = 0;
+	uint16_t port;
+
+	assert_true(port_start(name, x.stock, &port));
+	assert_true(port_wait_link(port));
+	for (i = 0; i < TIMES; i++)
+		sent += send_mixed(&x, port, &rng);
+	assert_true(sent >= TIMES);
+	assert_int_equal(rte_eth_dev_stop(port), 0);
+	assert_nothing_lost(&x);
+}
+
+static void
+test_null_port(void **state)
+{
+	(void)state;
+	unit_require(port_make(NULL_NAME, ""), "the driver net_null");
+	exercise_port(NULL_NAME);
+}
+
+static void
+test_pcap_port(void **state)
+{
+	(void)state;
+	unit_require(port_make(PCAP_NAME, PCAP_ARGS), "the driver net_pcap");
+	exercise_port(PCAP_NAME);
+}
+
+/* What is sent into a ring is received there, the very mbufs. */
+static void
+port_drain(uint16_t port, unsigned int n)
+{
+	struct rte_mbuf *m[BURST];
+	unsigned int i, k;
+
+	while (n > 0) {
+		k = rte_eth_rx_burst(port, 0, m, BURST);
+		assert_in_range(k, 1, n);
+		for (i = 0; i < k; i++)
+			assert_true(unit_filled(rte_pktmbuf_mtod(m[i], void *), LEN, TAG));
+		rte_pktmbuf_free_bulk(m, k);
+		n -= k;
+	}
+}
+
+static void
+test_ring_port(void **state)
+{
+	struct ctx x;
+	uint64_t rng = unit_seed;
+	unsigned int i;
+	uint16_t port;
+
+	(void)state;
+	unit_require(port_make(RING_NAME, ""), "the driver net_ring");
+	x = make_ctx(32);
+	assert_true(port_start(RING_NAME, x.stock, &port));
+	for (i = 0; i < TIMES; i++)
+		port_drain(port, send_mixed(&x, port, &rng));
+	assert_int_equal(rte_eth_dev_stop(port), 0);
+	assert_nothing_lost(&x);
+}
+
+/* Mode 3 sends every packet through every member: by its reference count, there is no clone. */
+static void
+test_bonding(void **state)
+{
+	(void)state;
+	unit_require(port_make(BOND_NAME, BOND_ARGS), "the driver net_bonding");
+	exercise_port(BOND_NAME);
+}
+
+/* What ports and EAL keep of the first time is no loss. */
+static int
+setup_with_ports(void **state)
+{
+	static const struct {
+		const char *name, *args;
+	} ports[] = {
+		{ NULL_NAME, "" },
+		{ PCAP_NAME, PCAP_ARGS },
+		{ RING_NAME, "" },
+		{ MEMBER_NAME "0", "" },
+		{ MEMBER_NAME "1", "" },
+		{ BOND_NAME, BOND_ARGS },
+	};
+	static bool done;
+	struct rte_mempool *mp;
+	unsigned int i;
+	uint16_t id;
+
+	if (done)
+		return unit_setup(state);
+	done = true;
+	mp = rte_pktmbuf_pool_create("unaware_warm_up", 255, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE,
+			SOCKET_ID_ANY);
+	for (i = 0; i < RTE_DIM(ports); i++)
+		if (port_make(ports[i].name, ports[i].args) && port_start(ports[i].name, mp, &id))
+			rte_eth_dev_stop(id);
+	rte_mempool_free(mp);
+#ifdef UNIT_PACKET_LIBS
+	rte_reorder_free(rte_reorder_create("unaware_warm_up", 0, 64));
+#endif
+	return unit_setup(state);
+}
+
+#define PORT_TEST(f) cmocka_unit_test_setup_teardown(f, setup_with_ports, unit_teardown)
+
 static const struct CMUnitTest tests[] = {
 	UNIT_TEST(test_clone),
 	UNIT_TEST(test_clone_of_clone),
@@ -469,6 +857,16 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(test_fast_free_attached),
 	UNIT_TEST(test_pool),
 	UNIT_TEST(test_ordinary_again),
+#ifdef UNIT_PACKET_LIBS
+	PORT_TEST(test_ip_fragment),
+	PORT_TEST(test_ip_reassemble),
+	PORT_TEST(test_gro),
+	PORT_TEST(test_reorder),
+#endif
+	PORT_TEST(test_null_port),
+	PORT_TEST(test_pcap_port),
+	PORT_TEST(test_ring_port),
+	PORT_TEST(test_bonding),
 };
 
 UNIT_SUITE(unaware, "an application that knows nothing of frags, with DPDK's libraries", tests);

@@ -14,7 +14,7 @@
 
 /* What a bulk of mbufs has left when their frags are dropped. */
 struct dropped {
-	unsigned int n; /* mbufs, from the first on; fewer than asked for where a whole page comes */
+	unsigned int n; /* mbufs, from the first on: fewer than asked for before a whole page */
 	unsigned int nb_pages;
 	uint64_t bytes;
 	void *pages[PPOOL_BULK]; /* that nobody uses any more */
