@@ -584,11 +584,12 @@ test_last_clone(void **state)
 		assert_non_null(original);
 		assert_non_null(rte_pktmbuf_append(original, LEN));
 		unit_fill_data(original, i);
-		m[i] = rte_pktmbuf_clone(original, stock);
+		/* Every other one into the pool it seems to come from. */
+		m[i] = rte_pktmbuf_clone(original, i % 2 == 0 ? stock : original->pool);
 		assert_non_null(m[i]);
 		rte_pktmbuf_free(original);
 	}
-	assert_int_equal(unit_ledger(mp).frags, PASSED);
+	assert_int_equal(unit_ledger(mp).frags, PASSED + PASSED / 2);
 	assert_int_equal(rte_ring_enqueue_bulk(r.in, (void **)m, PASSED, NULL), PASSED);
 	assert_int_equal(run_secondary(DEED_LAST_CLONE, mp, &r), 0);
 	free_rings(&r);
