@@ -28,6 +28,9 @@
 #define ROOM 4096
 #define TIMES 100
 #define LEN 300u
+/* Then what is allocated from m->pool must not be attached to direct mbufs: the last two makers. */
+#define EXTERNAL_AT_FIRST (RTE_VERSION >= RTE_VERSION_NUM(25, 11, 0, 0))
+#define MAKERS(make) (RTE_DIM(make) - (EXTERNAL_AT_FIRST ? 2 : 0))
 #define TAG 77u
 #define BURST 32
 
@@ -168,7 +171,7 @@ test_clone_of_clone(void **state)
 
 	(void)state;
 	for (i = 0; i < TIMES; i++)
-		for (k = 0; k < RTE_DIM(make); k++) {
+		for (k = 0; k < MAKERS(make); k++) {
 			m[0] = make[k](&x);
 			m[1] = clone_of(m[0], x.frag_pool);
 			m[2] = clone_of(m[1], m[1]->pool);
@@ -223,7 +226,7 @@ test_attach(void **state)
 
 	(void)state;
 	for (i = 0; i < TIMES; i++)
-		for (k = 0; k < RTE_DIM(make); k++) {
+		for (k = 0; k < MAKERS(make); k++) {
 			m = make[k](&x);
 			mi = rte_pktmbuf_alloc(x.frag_pool);
 			assert_non_null(mi);
@@ -291,7 +294,7 @@ test_copy(void **state)
 		assert_non_null(copy);
 		rte_pktmbuf_free(m);
 		assert_true(unit_filled_data(copy, TAG));
-		assert_true(RTE_MBUF_DIRECT(copy));
+		assert_true(RTE_MBUF_DIRECT(copy) || EXTERNAL_AT_FIRST);
 		fill(copy, rte_pktmbuf_tailroom(copy));
 		assert_non_null(rte_pktmbuf_prepend(copy, RTE_PKTMBUF_HEADROOM));
 		rte_pktmbuf_free(copy);
@@ -383,7 +386,7 @@ test_fast_free_attached(void **state)
 
 	(void)state;
 	for (i = 0; i < TIMES; i++) {
-		m = make[i % RTE_DIM(make)](&x);
+		m = make[i % MAKERS(make)](&x);
 		clone = clone_of(m, x.frag_pool);
 		if (i % 3 == 0)
 			rte_pktmbuf_free(m);

@@ -158,7 +158,7 @@ dequeue_slow(struct rte_mempool *mp, void **obj, unsigned int n)
 	int ret;
 
 	if (ppool_is_internal_role(mp))
-		return ppool_mono_get_bulk(p->real, (struct rte_mbuf **)obj, n);
+		return ppool_mono_get_bulk(mp, (struct rte_mbuf **)obj, n);
 	ret = ppool_pages_get(p, obj, n);
 	if (likely(ret == 0)) {
 		ppool_debug_pages_out(p, obj, n, PPOOL_DEBUG_WHOLE);

@@ -14,12 +14,23 @@
  * nobody. The page table knows which slot it is. Behind the application's private area there is a
  * label in the place where the mbuf of a slot has its record: transmit functions put mbufs into the
  * pool of their neighbours, and whoever finds one there must see what it is.
+ *
+ * Since DPDK 25.11, rte_pktmbuf_alloc() says of any mbuf from the frag pool that its buffer is an
+ * external one (PPOOL_ALLOC_SETS_EXTERNAL). Then its clones refer to the shared information in the
+ * label, and it may come back before they do. There are two references at first: that of the mbuf
+ * to its own buffer, which DPDK drops when it detaches it, and one for the time until it is put.
+ * With the last one the page is free: here, or with the last clone, by way of ppool_pinned.c.
+ * An mbuf that was attached to something else was detached from that, not from its own buffer. If
+ * that was a direct mbuf, nothing tells it from one that has a clone: then it is never freed.
  */
 
 #include <errno.h>
 
 #include "ppool_compat.h"
 #include "ppool_mono.h"
+
+/* A buffer nobody has detached is that much longer than one that was. */
+#define UNDETACHED (PPOOL_ALLOC_SETS_EXTERNAL ? 1u : 0u)
 
 /* Private area of the application, and the label. */
 static uint16_t
@@ -41,7 +52,7 @@ void
 ppool_mono_private(const struct ppool *p, struct rte_pktmbuf_pool_private *priv)
 {
 	priv->mbuf_priv_size = priv_size(p);
-	priv->mbuf_data_room_size = data_room(p);
+	priv->mbuf_data_room_size = data_room(p) - UNDETACHED;
 }
 
 /* What rte_pktmbuf_detach() does to mbufs of that pool. */
@@ -97,8 +108,46 @@ ppool_mono_record(const struct ppool *p, const struct rte_mbuf *m)
 	return pg == NULL || !is_mono(pg) ? NULL : ppool_frag_of(p, slot_of(p, pg));
 }
 
+static struct rte_mbuf_ext_shared_info *
+own_shinfo(const struct ppool *p, const struct rte_mbuf *m)
+{
+	return &ppool_frag_of(p, m)->shinfo;
+}
+
+/* Clones may outlive the mbuf: they refer to its label then. */
+static void
+share_buffer(const struct ppool *p, struct rte_mbuf *m)
+{
+	struct ppool_frag *label = ppool_frag_of(p, m);
+
+	m->shinfo = &label->shinfo;
+	m->buf_len = data_room(p);
+	label->shinfo.free_cb = (rte_mbuf_extbuf_free_callback_t)(uintptr_t)p->free_cb;
+	label->shinfo.fcb_opaque = m;
+	rte_mbuf_ext_refcnt_set(&label->shinfo, 2);
+}
+
+/* Whether the mbuf was detached from its own buffer, as far as can be told. */
+static bool
+was_detached(const struct ppool *p, struct rte_mbuf *m)
+{
+	return m->shinfo == own_shinfo(p, m) &&
+			m->buf_len == rte_pktmbuf_data_room_size(p->mono_mp);
+}
+
+/* It is put: returns whether no clone refers to it. Their last one puts it again. */
+static bool
+unshare_buffer(const struct ppool *p, struct rte_mbuf *m)
+{
+	struct rte_mbuf_ext_shared_info *own = own_shinfo(p, m);
+
+	if (m->shinfo == NULL || rte_mbuf_ext_refcnt_read(own) == 0)
+		return true;
+	return (int16_t)rte_mbuf_ext_refcnt_update(own, was_detached(p, m) ? -1 : -2) <= 0;
+}
+
 static struct rte_mbuf *
-mono_make(struct ppool *p, struct rte_mbuf *slot, void *obj)
+mono_make(struct ppool *p, struct rte_mbuf *slot, void *obj, bool external)
 {
 	struct ppool_frag *frag = ppool_frag_of(p, slot), *label = ppool_frag_of(p, obj);
 	struct ppool_page *pg = ppool_page_of(p, obj);
@@ -115,12 +164,14 @@ mono_make(struct ppool *p, struct rte_mbuf *slot, void *obj)
 	label->account = PPOOL_ACCOUNT_MONO;
 	set_buffer(m, p->mono_mp);
 	m->shinfo = NULL;
+	if (external)
+		share_buffer(p, m);
 	return m;
 }
 
 /* All or none, up to PPOOL_BULK. */
 static int
-mono_get(struct ppool *p, struct rte_mbuf **m, unsigned int n)
+mono_get(struct ppool *p, struct rte_mbuf **m, unsigned int n, bool external)
 {
 	struct ppool_lcore *lc = ppool_lcore_get(p);
 	void *pages[PPOOL_BULK];
@@ -133,22 +184,24 @@ mono_get(struct ppool *p, struct rte_mbuf **m, unsigned int n)
 	}
 	ppool_debug_pages_out(p, pages, n, PPOOL_DEBUG_DATA);
 	for (i = 0; i < n; i++)
-		m[i] = mono_make(p, m[i], pages[i]);
+		m[i] = mono_make(p, m[i], pages[i], external);
 	PPOOL_STAT_ADD(p, lc, frag_alloc, n);
 	PPOOL_STAT_ADD(p, lc, frag_alloc_bytes, (uint64_t)n * p->layout.page_bytes);
 	return 0;
 }
 
 int
-ppool_mono_get_bulk(struct ppool *p, struct rte_mbuf **m, unsigned int n)
+ppool_mono_get_bulk(struct rte_mempool *mp, struct rte_mbuf **m, unsigned int n)
 {
+	bool external = PPOOL_ALLOC_SETS_EXTERNAL && ppool_is_frag_role(mp);
+	struct ppool *p = ppool_of(mp)->real;
 	unsigned int i, k;
 
 	if (n > p->mp->size)
 		return -ENOBUFS;
 	for (i = 0; i < n; i += k) {
 		k = RTE_MIN(n - i, PPOOL_BULK);
-		if (mono_get(p, m + i, k) != 0) {
+		if (mono_get(p, m + i, k, external) != 0) {
 			ppool_mono_put_bulk(p, m, i);
 			return -ENOBUFS;
 		}
@@ -189,9 +242,13 @@ ppool_mono_put(struct ppool *p, struct rte_mbuf *m)
 		return;
 	}
 	/* Some drivers put mbufs into their pool without looking at them. */
-	if (unlikely(!RTE_MBUF_DIRECT(m)))
+	if (unlikely(!RTE_MBUF_DIRECT(m) &&
+			    (RTE_MBUF_CLONED(m) || m->shinfo != own_shinfo(p, m)))) {
 		rte_pktmbuf_detach(m);
-	mono_free(p, m, pg);
+		m->shinfo = NULL;
+	}
+	if (!PPOOL_ALLOC_SETS_EXTERNAL || unshare_buffer(p, m))
+		mono_free(p, m, pg);
 }
 
 void

@@ -9,8 +9,8 @@
 
 #include "ppool_private.h"
 
-/* Take whole pages as frags. All or none. */
-int ppool_mono_get_bulk(struct ppool *p, struct rte_mbuf **m, unsigned int n);
+/* Take whole pages as frags from an internal pool. All or none. */
+int ppool_mono_get_bulk(struct rte_mempool *mp, struct rte_mbuf **m, unsigned int n);
 
 /* Free one. */
 void ppool_mono_put(struct ppool *p, struct rte_mbuf *m);

@@ -42,10 +42,13 @@ frag_free_pinned(void *addr, void *opaque)
 
 	RTE_SET_USED(addr);
 	PPOOL_TSAN_ACQUIRE(&m->shinfo->refcnt);
-	rte_mbuf_ext_refcnt_set(m->shinfo, 1);
-	m->ol_flags = RTE_MBUF_F_EXTERNAL;
-	m->next = NULL;
-	m->nb_segs = 1;
+	/* The mbuf of a page was put before it comes here; then it is known why it is put again. */
+	if (!ppool_is_mono_pool(m->pool)) {
+		rte_mbuf_ext_refcnt_set(m->shinfo, 1);
+		m->ol_flags = RTE_MBUF_F_EXTERNAL;
+		m->next = NULL;
+		m->nb_segs = 1;
+	}
 	rte_mbuf_raw_free(m);
 }
 
