@@ -351,7 +351,7 @@ else
 	unit_mem="-m 1024"
 fi
 
-# Two processes that use one pool need the library at the same address. Not every host lets us.
+# EAL's memory must be at the same address in two processes. Not every host lets us.
 fixed_addresses=
 if setarch -R true 2> /dev/null; then fixed_addresses="setarch -R"; fi
 

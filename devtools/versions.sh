@@ -35,8 +35,9 @@ dpdk_options=(
 	-Denable_driver_sdk=true
 )
 drivers=bus/pci,bus/vdev,mempool/bucket,mempool/ring,mempool/stack
-drivers+=,net/null,net/pcap,net/ring,net/tap,net/vhost,net/virtio
-libs=cryptodev,dmadev,eventdev,gso,hash,metrics,rcu,security,stack,timer,vhost
+drivers+=,net/bonding,net/null,net/pcap,net/ring,net/tap,net/vhost,net/virtio
+libs=cryptodev,dmadev,eventdev,gro,gso,hash,ip_frag,metrics,rcu,reorder,sched,security,stack
+libs+=,timer,vhost
 dpdk_choices=(
 	"enable_apps=proc-info,test-pmd"
 	"enable_libs=$libs"

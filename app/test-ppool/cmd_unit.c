@@ -30,6 +30,7 @@ static const struct unit_suite * const suites[] = {
 	&suite_company,
 	&suite_rings,
 	&suite_hostile,
+	&suite_unaware,
 };
 
 static uint64_t seed;
@@ -60,7 +61,6 @@ unit_help(FILE *f)
 			"\nTests that need several lcores are skipped where there is one; two "
 			"cores do with\n");
 	fprintf(f, "  --lcores '0@0,1@1,2@0,3@1'\n");
-	fprintf(f, "and those that need libraries at fixed addresses are run under setarch -R.\n");
 }
 
 static const struct unit_suite *

@@ -319,14 +319,15 @@ test_whole_pages(void **state)
 	struct hoard *h = hoard_init(0);
 	struct ppool_compact_result r;
 	struct ppool_layout layout;
+	struct ppool_carver *whole;
 	void *addr[8];
 	unsigned int i;
 
 	(void)state;
 	assert_int_equal(ppool_layout_get(h->mp, &layout), 0);
+	whole = unit_carver(h->mp, layout.room_bytes - RTE_PKTMBUF_HEADROOM, 1);
 	for (i = 0; i < RTE_DIM(addr) * layout.slots; i++)
-		h->m[h->n++] = i % layout.slots == 0 ? rte_pktmbuf_alloc(ppool_frag_pool(h->mp)) :
-						       ppool_carve(h->rx, 1);
+		h->m[h->n++] = ppool_carve(i % layout.slots == 0 ? whole : h->rx, 1);
 	hoard_thin_out(h, 0, layout.slots);
 	assert_int_equal(h->n, RTE_DIM(addr));
 	for (i = 0; i < h->n; i++) {

@@ -372,7 +372,8 @@ test_stats(void **state)
 	for (i = 0; i < RTE_DIM(m); i++) {
 		m[i] = i % 10 == 0 ? rte_pktmbuf_alloc(ppool_frag_pool(mp)) : ppool_carve(c, 500);
 		assert_non_null(m[i]);
-		bytes += ((struct ppool_frag *)m[i]->shinfo)->truesize;
+		bytes += i % 10 == 0 ? unit_ledger(mp).page_bytes :
+				       ((struct ppool_frag *)m[i]->shinfo)->truesize;
 	}
 	s = unit_stats(mp);
 	assert_int_equal(s.frag_alloc, RTE_DIM(m));

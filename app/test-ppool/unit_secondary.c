@@ -26,6 +26,8 @@
 
 #define PASSED 96u   /* mbufs passed to the secondary */
 #define RETURNED 64u /* mbufs the secondary makes and passes back */
+#define FIRST 500u   /* mbufs of slots that the secondary formats */
+#define FIRST_STEP 5u
 #define LEN 300u
 #define CHILD_SECONDS 60
 #define ACCOUNT_PRIMARY "unit_of_primary"
@@ -37,6 +39,7 @@ enum deed {
 	DEED_ALL,              /* free what was passed, carve, pass some back, leave in order */
 	DEED_CREATE_FRAG_POOL, /* be the first to split the pool */
 	DEED_LAST_CLONE,       /* free clones whose originals are gone */
+	DEED_FIRST_SLOTS,      /* be the first to carve: format the slots */
 	DEED_ACCOUNTS,         /* free what the primary has charged, charge, pass back */
 	DEED_STRESS,           /* work at the same time as the primary */
 	DEED_DOUBLE_FREE,      /* free an mbuf that the primary has freed */
@@ -48,6 +51,7 @@ static const char * const deeds[] = {
 	[DEED_ALL] = "all",
 	[DEED_CREATE_FRAG_POOL] = "frag-pool",
 	[DEED_LAST_CLONE] = "clone",
+	[DEED_FIRST_SLOTS] = "slots",
 	[DEED_ACCOUNTS] = "accounts",
 	[DEED_STRESS] = "stress",
 	[DEED_DOUBLE_FREE] = "double-free",
@@ -113,6 +117,31 @@ secondary_make(struct rte_mempool *mp, struct rte_ring *out)
 	rte_pktmbuf_free_bulk(m + RETURNED, RETURNED);
 	ppool_carver_free(c);
 	CHECK(ppool_check(mp, stderr) == 0);
+	return 0;
+}
+
+/* Passes some of what it carves back, so that no slot page becomes free, and frees the rest. */
+static int
+secondary_format(struct rte_mempool *mp, struct rte_ring *out)
+{
+	struct ppool_carver_conf conf = {
+		.max_len = LEN, .nb_lanes = 1, .socket_id = SOCKET_ID_ANY
+	};
+	struct ppool_carver *c = ppool_carver_create(mp, &conf);
+	struct rte_mbuf *m[FIRST];
+	unsigned int i;
+
+	CHECK(c != NULL);
+	for (i = 0; i < FIRST; i++) {
+		m[i] = ppool_carve(c, LEN);
+		CHECK(m[i] != NULL);
+	}
+	for (i = 0; i < FIRST; i++)
+		if (i % FIRST_STEP == 0)
+			CHECK(rte_ring_enqueue(out, m[i]) == 0);
+		else
+			rte_pktmbuf_free(m[i]);
+	ppool_carver_free(c);
 	return 0;
 }
 
@@ -241,6 +270,8 @@ secondary_do(enum deed deed, struct rte_mempool *mp, struct rte_ring *in, struct
 		return secondary_make(mp, out);
 	case DEED_LAST_CLONE:
 		return secondary_free(in, PASSED);
+	case DEED_FIRST_SLOTS:
+		return secondary_format(mp, out);
 	case DEED_ACCOUNTS:
 		return secondary_account(mp, in, out);
 	case DEED_STRESS:
@@ -592,12 +623,6 @@ test_create_frag_pool(void **state)
  * The last reference to a frag is a clone that another process frees. rte_mbuf calls a function
  * through a pointer in shared memory then, which every process must have at the same address.
  */
-static bool
-addresses_fixed(void)
-{
-	return (personality(0xffffffff) & ADDR_NO_RANDOMIZE) != 0;
-}
-
 static void
 test_last_clone(void **state)
 {
@@ -609,7 +634,6 @@ test_last_clone(void **state)
 
 	(void)state;
 	unit_require_secondary();
-	unit_require(addresses_fixed(), "libraries at fixed addresses: start it with setarch -R");
 	mp = unit_pool(300, 4096, 0, 0);
 	stock = unit_stock_pool(255, 128);
 	c = unit_carver(mp, 1500, 1);
@@ -620,15 +644,49 @@ test_last_clone(void **state)
 		assert_non_null(original);
 		assert_non_null(rte_pktmbuf_append(original, LEN));
 		unit_fill_data(original, i);
-		m[i] = rte_pktmbuf_clone(original, stock);
+		/* Every other one into the pool it seems to come from. */
+		m[i] = rte_pktmbuf_clone(original, i % 2 == 0 ? stock : original->pool);
 		assert_non_null(m[i]);
 		rte_pktmbuf_free(original);
 	}
-	assert_int_equal(unit_ledger(mp).frags, PASSED);
+	assert_int_equal(unit_ledger(mp).frags, PASSED + PASSED / 2);
 	assert_int_equal(rte_ring_enqueue_bulk(r.in, (void **)m, PASSED, NULL), PASSED);
 	assert_int_equal(run_secondary(DEED_LAST_CLONE, mp, &r), 0);
 	free_rings(&r);
 	assert_int_equal(unit_ledger(mp).frags, 0);
+}
+
+/* The secondary formats the slots, and is gone; the primary calls what they point to. */
+static void
+test_first_slots(void **state)
+{
+	struct rte_mempool *mp, *stock;
+	struct rte_mbuf *back[FIRST / FIRST_STEP], *m, *clone;
+	struct ppool_carver *c;
+	struct rings r;
+	unsigned int i;
+
+	(void)state;
+	unit_require_secondary();
+	mp = unit_pool(300, 4096, 0, 0);
+	stock = unit_stock_pool(255, 128);
+	r = make_rings();
+	assert_int_equal(run_secondary(DEED_FIRST_SLOTS, mp, &r), 0);
+	assert_int_equal(rte_ring_dequeue_bulk(r.out, (void **)back, RTE_DIM(back), NULL),
+			RTE_DIM(back));
+	free_rings(&r);
+	c = unit_carver(mp, LEN, 1);
+	for (i = 0; i < FIRST; i++) {
+		m = ppool_carve(c, LEN);
+		assert_non_null(m);
+		clone = rte_pktmbuf_clone(m, stock);
+		assert_non_null(clone);
+		rte_pktmbuf_free(m);
+		rte_pktmbuf_free(clone);
+	}
+	rte_pktmbuf_free_bulk(back, RTE_DIM(back));
+	assert_int_equal(unit_ledger(mp).frags, 0);
+	unit_carver_free(c);
 }
 
 static uint64_t
@@ -735,6 +793,7 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(test_freed_and_left),
 	UNIT_TEST(test_create_frag_pool),
 	UNIT_TEST(test_last_clone),
+	UNIT_TEST(test_first_slots),
 	UNIT_TEST(test_accounts),
 	UNIT_TEST(test_at_once),
 	UNIT_TEST(test_double_free),

@@ -3,8 +3,9 @@
  */
 
 /*
- * The mempool ops, in both roles: a page pool hands out pages, its frag pool frags. The pool_config
- * of a frag pool is the struct ppool it belongs to; a page pool has none.
+ * The mempool ops, in all roles: a page pool hands out pages, its internal pools frags. The
+ * pool_config of an internal pool is the struct ppool it belongs to, or a stand-in for that; a
+ * page pool has none.
  */
 
 /* For rte_mempool_event_callback_register(). */
@@ -19,6 +20,7 @@
 
 #include "inspect/accounts.h"
 #include "ppool_freelist.h"
+#include "ppool_mono.h"
 
 RTE_LOG_REGISTER_DEFAULT(ppool_logtype, NOTICE);
 
@@ -80,6 +82,7 @@ alloc_page_pool(struct rte_mempool *mp)
 	if (p != NULL) {
 		ppool_process_join();
 		p->mp = mp;
+		p->real = p;
 		p->creator = ppool_process_self();
 		p->biased = ppool_lock_can_bias();
 	}
@@ -124,7 +127,7 @@ ppfrag_free(struct rte_mempool *mp)
 	struct ppool *p = ppool_of(mp);
 	uint64_t live;
 
-	if (p == NULL || !ppool_role_check(mp))
+	if (p == NULL || !ppool_role_check(mp) || ppool_is_mono_role(mp))
 		return;
 	if (ppool_is_frag_role(mp)) {
 		p->frag_mp = NULL;
@@ -139,11 +142,10 @@ ppfrag_free(struct rte_mempool *mp)
 					"use; %" PRIu64 " bytes are taken off the accounts they "
 					"were charged to",
 					mp->name, live, p->taken_off);
-		rte_mempool_free(p->frag_mp);
 	}
+	ppool_unsplit(p);
 	ppool_freelist_fini(p);
 	ppool_debug_destroy(p);
-	rte_free(p->page);
 	p->magic = 0;
 	rte_free(p);
 	mp->pool_data = NULL;
@@ -161,6 +163,10 @@ enqueue_slow(struct rte_mempool *mp, void * const *obj, unsigned int n)
 
 	if (unlikely(!ppool_role_check(mp)))
 		return 0;
+	if (ppool_is_mono_role(mp)) {
+		ppool_mono_put_bulk(p->real, (struct rte_mbuf * const *)obj, n);
+		return 0;
+	}
 	ppool_debug_pages_in(p, obj, n, PPOOL_DEBUG_WHOLE);
 	ppool_freelist_put(p, obj, n);
 	count_whole(p, -(int64_t)n);
@@ -194,10 +200,10 @@ dequeue_slow(struct rte_mempool *mp, void **obj, unsigned int n)
 	struct ppool *p = ppool_of(mp);
 	int ret;
 
-	if (ppool_is_frag_role(mp))
-		return ppool_frag_alloc_bulk(p, (struct rte_mbuf **)obj, n);
 	if (unlikely(!ppool_role_check(mp)))
 		return -ENOTSUP;
+	if (ppool_is_internal_role(mp))
+		return ppool_mono_get_bulk(mp, (struct rte_mbuf **)obj, n);
 	ret = ppool_pages_get_whole(p, obj, n);
 	if (likely(ret == 0)) {
 		ppool_debug_pages_out(p, obj, n, PPOOL_DEBUG_WHOLE);
@@ -232,6 +238,7 @@ ppfrag_get_count(const struct rte_mempool *mp)
 
 	if (unlikely(p == NULL || !ppool_role_check(mp)))
 		return 0;
+	p = p->real;
 	/* More have been put than there are, where one was put twice. */
 	if (!ppool_is_frag_role(mp))
 		return RTE_MIN(ppool_freelist_count(p) + ppool_idle_count(p), mp->size);
@@ -239,14 +246,14 @@ ppfrag_get_count(const struct rte_mempool *mp)
 	return mp->size - (unsigned int)RTE_MIN(used, (uint64_t)mp->size);
 }
 
-/* A frag pool lists the memory of its page pool, but its objects lie in header pages. */
+/* An internal pool lists the memory of its page pool, but has no objects of its own. */
 static int
 ppfrag_populate(struct rte_mempool *mp, unsigned int max_objs, void *vaddr, rte_iova_t iova,
 		size_t len, rte_mempool_populate_obj_cb_t *obj_cb, void *arg)
 {
 	int ret;
 
-	if (ppool_is_frag_role(mp))
+	if (ppool_is_internal_role(mp))
 		return 1;
 	ret = rte_mempool_op_populate_default(mp, max_objs, vaddr, iova, len, obj_cb, arg);
 	/* populate() enqueues objects that were never dequeued; cancel that in the count. */

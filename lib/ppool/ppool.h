@@ -38,7 +38,8 @@
  * rte_mempool_in_use_count() is the number of frags and of headers that were taken for some.
  *
  * An mbuf of a frag is one with a pinned external buffer: it can be cloned, chained, copied,
- * transmitted by any driver and freed by any thread, lcore or process, as any other mbuf.
+ * transmitted by any driver and freed by any thread, lcore or process, as any other mbuf. That of a
+ * whole page allocated from a frag pool is a direct one.
  */
 
 #include <stdbool.h>
@@ -68,6 +69,13 @@ bool ppool_is_frag_pool(const struct rte_mempool *mp);
  * Allocating from it (rte_pktmbuf_alloc()) gives an mbuf whose frag is a whole page; freeing into
  * it drops the frag. rte_mempool_in_use_count() of it is the number of live frags, with headers
  * that were taken for a frag and have none yet.
+ *
+ * So `m->pool` of a frag serves an application that knows of no frags as the pool to clone, copy
+ * and allocate from. What it gets is the mbuf of the page, a direct one, whose `m->pool` is another
+ * internal pool, without a cache; allocating from that does the same. What is put into either
+ * is freed as what it is, also where bulks are mixed (MBUF_FAST_FREE). `m->priv_size` is larger
+ * than rte_pktmbuf_priv_size() of the frag pool: what follows the application's private area is
+ * ours.
  *
  * Set-up path: takes locks, may allocate. Callable from any process.
  *
@@ -103,7 +111,7 @@ int ppool_layout_get(struct rte_mempool *mp, struct ppool_layout *layout);
  * The exact bytes that an mbuf, with all segments of its chain, keeps from being used by anybody
  * else.
  *
- * A segment whose pool is a frag pool counts its share of a header page and of a data page. Any
+ * A segment that is a frag counts its share of a header page and of a data page. Any
  * other segment counts the footprint of its mempool object. A clone counts its own object only:
  * the data it refers to stays charged to the mbuf it was cloned from until the last reference is
  * gone.

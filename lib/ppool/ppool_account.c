@@ -23,7 +23,8 @@ struct weight {
 /* The pool of the latest mbuf: the next one is most likely of the same. */
 struct latest {
 	const struct rte_mempool *mp;
-	uint32_t frag_offset; /* 0: foreign */
+	uint32_t frag_offset; /* 0: foreign, or a mono pool */
+	bool mono;
 };
 
 /* Records */
@@ -36,10 +37,12 @@ latest_set(struct latest *latest, const struct rte_mempool *mp)
 
 	latest->mp = mp;
 	latest->frag_offset = 0;
-	if (!ppool_is_frag_pool(mp))
+	latest->mono = ppool_is_mono_pool(mp);
+	if (!ppool_is_internal_pool(mp))
 		return;
 	p = ppool_from_mempool(mp);
-	latest->frag_offset = p->frag_offset;
+	if (!latest->mono)
+		latest->frag_offset = p->frag_offset;
 	if (p->accounts == NULL)
 		__atomic_store_n(&p->accounts, ppool_accounts_get(), __ATOMIC_RELEASE);
 }
@@ -51,7 +54,7 @@ record_of(struct latest *latest, struct rte_mbuf *m)
 	if (unlikely(m->pool != latest->mp))
 		latest_set(latest, m->pool);
 	if (unlikely(latest->frag_offset == 0))
-		return NULL;
+		return latest->mono ? ppool_record_of(m) : NULL;
 	return RTE_PTR_ADD(m, latest->frag_offset);
 }
 
@@ -105,7 +108,7 @@ weigh_packet(struct latest *latest, struct rte_mbuf *m, uint16_t without)
 static bool
 belongs(struct rte_mbuf *m, uint16_t id)
 {
-	struct latest latest = { NULL, 0 };
+	struct latest latest = { .mp = NULL };
 	struct ppool_frag *frag;
 
 	for (; m != NULL; m = m->next) {
@@ -120,7 +123,7 @@ belongs(struct rte_mbuf *m, uint16_t id)
 static __rte_noinline bool
 remark_packet(struct rte_mbuf *m, uint16_t from, uint16_t to, uint64_t room, struct weight *sum)
 {
-	struct latest latest = { NULL, 0 };
+	struct latest latest = { .mp = NULL };
 	struct weight w;
 
 	if (!belongs(m, from))
@@ -198,7 +201,7 @@ remark(struct rte_mbuf * const *m, unsigned int n, uint16_t from, uint16_t to, u
 static void
 unmark(struct rte_mbuf *m, uint16_t from, struct weight *sum)
 {
-	struct latest latest = { NULL, 0 };
+	struct latest latest = { .mp = NULL };
 	struct weight w = weigh_packet(&latest, m, PPOOL_ACCOUNTS_MAX);
 
 	mark_packet(&latest, m, from);
@@ -283,7 +286,7 @@ enum answer { CHARGED, NO_ROOM, NOT_OURS };
 static __rte_noinline enum answer
 charge_rest(struct ppool_account *a, uint16_t id, struct rte_mbuf *m)
 {
-	struct latest latest = { NULL, 0 };
+	struct latest latest = { .mp = NULL };
 	struct ppool_frag *frag;
 	struct rte_mbuf *seg;
 	struct weight w;
@@ -447,12 +450,9 @@ ppool_account_uncharge(uint16_t id, struct rte_mbuf * const *m, unsigned int n)
 uint16_t
 ppool_account_of(const struct rte_mbuf *m)
 {
-	const struct ppool *p;
+	const struct ppool_frag *frag = ppool_record_of(m);
 
-	if (!ppool_is_frag_pool(m->pool))
-		return PPOOL_ACCOUNT_NONE;
-	p = ppool_from_mempool(m->pool);
-	return ppool_frag_of(p, m)->account;
+	return frag == NULL ? PPOOL_ACCOUNT_NONE : frag->account;
 }
 
 /* The free of frags, see ppool_frag.c */

@@ -23,6 +23,14 @@
 #endif
 
 /*
+ * Whether rte_pktmbuf_alloc() says of what the frag pool gives that it has an external buffer, and
+ * does not leave that to the mempool driver.
+ */
+#ifndef PPOOL_ALLOC_SETS_EXTERNAL
+#define PPOOL_ALLOC_SETS_EXTERNAL (RTE_VERSION >= RTE_VERSION_NUM(25, 11, 0, 0))
+#endif
+
+/*
  * Of drivers. The counters of queues were part of struct rte_eth_stats; now they are apart from it,
  * and NULL where nobody asks for them.
  */

@@ -13,6 +13,7 @@
 #include <rte_eal.h>
 #include <rte_malloc.h>
 
+#include "ppool_mono.h"
 #include "ppool_private.h"
 
 #define MESSAGE_SIZE 512
@@ -175,13 +176,13 @@ struct search {
 	const struct rte_mempool *mp;
 };
 
-/* A frag pool lists the memory of its page pool, which is the one to name. */
+/* Internal pools list the memory of their page pool, which is the one to name. */
 static void
 search_mempool(struct rte_mempool *mp, void *arg)
 {
 	struct search *s = arg;
 
-	if (!ppool_is_frag_pool(mp) && lies_in(mp, s->ptr, 1))
+	if (!ppool_is_internal_pool(mp) && lies_in(mp, s->ptr, 1))
 		s->mp = mp;
 }
 
@@ -481,13 +482,23 @@ frag_in(struct ppool *p, struct rte_mbuf *m)
 		slot->in = who_am_i();
 }
 
+/* Its free drops the frag of a slot, too. m may point anywhere. */
+static bool
+is_whole_page(const struct ppool *p, const struct rte_mbuf *m)
+{
+	return lies_in(p->mp, (const char *)((uintptr_t)m - p->mp->header_size),
+			       p->mp->header_size + sizeof(*m)) &&
+			ppool_mono_owns(p, m);
+}
+
 void
 ppool_debug_frags_in(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
 {
 	unsigned int i;
 
 	for (i = 0; p->debug != NULL && i < n; i++)
-		frag_in(p, m[i]);
+		if (!is_whole_page(p, m[i]))
+			frag_in(p, m[i]);
 }
 
 /* Carvers */

@@ -2,24 +2,31 @@
  * Copyright(c) 2026 The ppfrag authors
  */
 
-/* The free of frags, and whole pages as frags. Nothing else: this is the hot path. */
+/* The free of frags. Nothing else: this is the hot path. */
 
-#include <errno.h>
 #include <string.h>
 
 #include "ppool_freelist.h"
+#include "ppool_mono.h"
 
 /* How many mbufs ahead the page of a frag is fetched. */
 #define PREFETCH_PAGE 6u
 
+/* What a bulk of mbufs has left when their frags are dropped. */
+struct dropped {
+	unsigned int n; /* mbufs, from the first on: fewer than asked for before a whole page */
+	unsigned int nb_pages;
+	uint64_t bytes;
+	void *pages[PPOOL_BULK]; /* that nobody uses any more */
+};
+
 /*
- * Drop the frags of 1 to PPOOL_BULK mbufs, those of one page in a row together. Pages that nobody
- * uses any more are left in pages. The slots are in the hands of me. With self != 0, me has the lock of
- * its lists.
+ * Drop the frags of 1 to PPOOL_BULK mbufs, those of one page in a row together. Their slots are in
+ * the hands of me then. With self != 0, me has locked its lists.
  */
-static inline unsigned int
+static inline void
 frags_drop(struct ppool *p, ppool_owner_t me, uint32_t self, struct rte_mbuf * const *m,
-		unsigned int n, void **pages, uint64_t *bytes)
+		unsigned int n, struct dropped *d)
 {
 	struct ppool_page *pg = &p->page[ppool_frag_of(p, m[0])->page];
 	struct ppool_uncharge uncharge;
@@ -34,7 +41,7 @@ frags_drop(struct ppool *p, ppool_owner_t me, uint32_t self, struct rte_mbuf * c
 		frag = ppool_frag_of(p, m[i]);
 		if (pg != &p->page[frag->page]) {
 			if (ppool_page_drop_as(pg, me, self, drop))
-				pages[nb_pages++] = pg->obj;
+				d->pages[nb_pages++] = pg->obj;
 			sum += drop;
 			drop = 0;
 			pg = &p->page[frag->page];
@@ -47,6 +54,10 @@ frags_drop(struct ppool *p, ppool_owner_t me, uint32_t self, struct rte_mbuf * c
 		PPOOL_TSAN_ACQUIRE(&frag->shinfo.refcnt);
 		drop += PPOOL_USER + frag->truesize;
 		if (unlikely(frag->account != 0)) {
+			if (unlikely(frag->account == PPOOL_ACCOUNT_MONO)) {
+				drop -= PPOOL_USER + frag->truesize;
+				break;
+			}
 			if (unlikely(frag->account != uncharge.account)) {
 				ppool_uncharge_switch(&uncharge, frag->account, charged);
 				charged = 0;
@@ -58,44 +69,50 @@ frags_drop(struct ppool *p, ppool_owner_t me, uint32_t self, struct rte_mbuf * c
 		frag->truesize = 0;
 	}
 	if (ppool_page_drop_as(pg, me, self, drop))
-		pages[nb_pages++] = pg->obj;
-	*bytes = PPOOL_BYTES(sum + drop);
-	ppool_debug_pages_in(p, pages, nb_pages, PPOOL_DEBUG_DATA);
+		d->pages[nb_pages++] = pg->obj;
+	d->n = i;
+	d->nb_pages = nb_pages;
+	d->bytes = PPOOL_BYTES(sum + drop);
+	ppool_debug_pages_in(p, d->pages, nb_pages, PPOOL_DEBUG_DATA);
 	if (unlikely(uncharge.account != 0))
 		ppool_uncharge_commit(p, &uncharge, charged);
-	return nb_pages;
 }
 
-/* One bulk of frags: drop them, keep the headers, recycle the pages. */
-static inline void
+/*
+ * One bulk of frags: drop them, keep the headers, recycle the pages. Returns how many were frags of
+ * slots, from the first on.
+ */
+static inline unsigned int
 free_bulk(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
 {
 	struct ppool_lcore *lc = ppool_lcore_enter(p);
-	unsigned int nb_pages, nb_headers = n;
-	void *pages[PPOOL_BULK];
-	uint64_t bytes;
+	unsigned int nb_headers;
+	struct dropped d;
 
 	if (likely(lc != NULL)) {
-		nb_pages = frags_drop(p, lc->owner, lc->drop_owner, m, n, pages, &bytes);
-		if (ppool_lcore_push_slots(lc, m, n))
+		frags_drop(p, lc->owner, lc->drop_owner, m, n, &d);
+		nb_headers = d.n;
+		if (ppool_lcore_push_slots(lc, m, d.n))
 			nb_headers = 0;
-		if (nb_pages > 0) {
-			PPOOL_STAT_ADD(p, lc, page_recycle, nb_pages);
-			if (likely(!p->tracked) && ppool_lcore_push_pages(lc, pages, nb_pages))
-				nb_pages = 0;
+		if (d.nb_pages > 0) {
+			PPOOL_STAT_ADD(p, lc, page_recycle, d.nb_pages);
+			if (likely(!p->tracked) && ppool_lcore_push_pages(lc, d.pages, d.nb_pages))
+				d.nb_pages = 0;
 		}
 		ppool_lcore_leave(lc);
 	} else {
-		nb_pages = frags_drop(p, (ppool_owner_t)ppool_owner_id(), 0, m, n, pages, &bytes);
-		PPOOL_STAT_ADD(p, lc, page_recycle, nb_pages);
+		frags_drop(p, (ppool_owner_t)ppool_owner_id(), 0, m, n, &d);
+		nb_headers = d.n;
+		PPOOL_STAT_ADD(p, lc, page_recycle, d.nb_pages);
 	}
 	if (unlikely(nb_headers > 0))
 		ppool_slots_put(p, m, nb_headers);
-	if (unlikely(nb_pages > 0))
-		ppool_freelist_put(p, pages, nb_pages);
+	if (unlikely(d.nb_pages > 0))
+		ppool_freelist_put(p, d.pages, d.nb_pages);
 	/* Update last: ppool_reclaim() skips its scan while frag_free is unchanged. */
-	PPOOL_STAT_ADD(p, lc, frag_free_bytes, bytes);
-	PPOOL_STAT_ADD(p, lc, frag_free, n);
+	PPOOL_STAT_ADD(p, lc, frag_free_bytes, d.bytes);
+	PPOOL_STAT_ADD(p, lc, frag_free, d.n);
+	return d.n;
 }
 
 static inline void
@@ -110,9 +127,15 @@ free_any(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
 {
 	unsigned int k;
 
-	for (; n > 0; n -= k, m += k) {
-		k = RTE_MIN(n, PPOOL_BULK);
-		free_bulk(p, m, k);
+	while (n > 0) {
+		k = free_bulk(p, m, RTE_MIN(n, PPOOL_BULK));
+		m += k;
+		n -= k;
+		if (unlikely(n > 0) && ppool_frag_of(p, m[0])->account == PPOOL_ACCOUNT_MONO) {
+			ppool_mono_put(p, m[0]);
+			m++;
+			n--;
+		}
 	}
 }
 
@@ -173,60 +196,14 @@ ppool_frag_free_bulk(struct ppool *p, struct rte_mbuf * const *m, unsigned int n
 		free_any(p, m, n);
 }
 
-/* The mbuf of a whole page. */
-static void
-mono_frag(struct ppool *p, struct rte_mbuf *m, void *obj)
+struct ppool_frag *
+ppool_record_of(const struct rte_mbuf *m)
 {
-	struct ppool_page *pg = ppool_page_of(p, obj);
-	struct ppool_frag *frag = ppool_frag_of(p, m);
-	uint32_t lead = p->layout.lead_bytes - p->mp->header_size;
+	struct ppool *p = ppool_from_mempool(m->pool);
 
-	ppool_page_mono(pg, p->layout.page_bytes);
-	frag->page = (uint32_t)(pg - p->page);
-	frag->truesize = p->layout.page_bytes;
-	m->buf_addr = pg->obj + lead;
-	m->buf_iova = ppool_page_iova(pg, lead);
-	m->buf_len = RTE_MIN(p->layout.room_bytes, (uint32_t)UINT16_MAX);
-	m->ol_flags = RTE_MBUF_F_EXTERNAL;
-}
-
-/* All or none, up to PPOOL_BULK. */
-static int
-mono_frag_bulk(struct ppool *p, struct rte_mbuf **m, unsigned int n)
-{
-	struct ppool_lcore *lc = ppool_lcore_get(p);
-	uint64_t grown = ppool_slots_grown(p);
-	void *pages[PPOOL_BULK];
-	unsigned int i;
-
-	i = ppool_slots_get(p, m, n);
-	if (i < n || ppool_pages_get(p, pages, n) != 0) {
-		ppool_slots_give_back(p, m, i, grown);
-		return -ENOBUFS;
-	}
-	ppool_debug_pages_out(p, pages, n, PPOOL_DEBUG_DATA);
-	for (i = 0; i < n; i++)
-		mono_frag(p, m[i], pages[i]);
-	PPOOL_STAT_ADD(p, lc, frag_alloc, n);
-	PPOOL_STAT_ADD(p, lc, frag_alloc_bytes, (uint64_t)n * p->layout.page_bytes);
-	return 0;
-}
-
-int
-ppool_frag_alloc_bulk(struct ppool *p, struct rte_mbuf **m, unsigned int n)
-{
-	unsigned int i, k;
-
-	if (n > p->mp->size)
-		return -ENOBUFS;
-	for (i = 0; i < n; i += k) {
-		k = RTE_MIN(n - i, PPOOL_BULK);
-		if (mono_frag_bulk(p, m + i, k) != 0) {
-			ppool_frag_free_bulk(p, m, i);
-			return -ENOBUFS;
-		}
-	}
-	return 0;
+	if (p == NULL || !ppool_is_internal_role(m->pool))
+		return NULL;
+	return ppool_is_mono_role(m->pool) ? ppool_mono_record(p, m) : ppool_frag_of(p, m);
 }
 
 size_t
@@ -238,12 +215,11 @@ ppool_mbuf_truesize(const struct rte_mbuf *m)
 	for (; m != NULL; m = m->next) {
 		const struct rte_mempool *mp = m->pool;
 
-		if (!ppool_is_frag_pool(mp)) {
+		frag = ppool_record_of(m);
+		if (frag == NULL)
 			bytes += mp->header_size + mp->elt_size + mp->trailer_size;
-			continue;
-		}
-		frag = ppool_frag_of(ppool_from_mempool(mp), m);
-		bytes += frag->truesize + frag->slot_bytes;
+		else
+			bytes += frag->truesize + frag->slot_bytes;
 	}
 	return bytes;
 }

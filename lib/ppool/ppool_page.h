@@ -44,6 +44,9 @@
 
 #define PPOOL_NONE UINT32_MAX
 
+/* In place of the owner of a page: all of it is one frag, whose mbuf is that of the page. */
+#define PPOOL_PAGE_MONO UINT32_MAX
+
 enum ppool_kind {
 	PPOOL_KIND_WHOLE, /* free, or handed out as an ordinary object */
 	PPOOL_KIND_DATA,
@@ -54,14 +57,15 @@ enum ppool_kind {
 struct ppool_page {
 	uint64_t use;         /* users << 32 | bytes */
 	uint64_t owner_drop;  /* dropped by owners while it is open; under their lock */
-	uint32_t owner;       /* of the carver that has this page open, else 0 */
+	uint32_t owner;       /* of the carver that has it open, else 0; or PPOOL_PAGE_MONO */
 	uint8_t kind;         /* enum ppool_kind */
 	uint8_t parked;       /* its carver is gone and left open bytes; depot lock */
 	ppool_owner_t holder; /* who opened a data page; of a tracked pool: who took it, 0: free */
 	uint32_t open;        /* bytes, at its end, that nobody had when it was opened or parked */
 	uint32_t idle;        /* of a header page: slots in the depot; depot lock */
 	uint32_t idle_first;  /* the first of these, linked by ppool_frag.page */
-	uint32_t next, prev;  /* in the depot's list, or in that of parked pages; depot lock */
+	uint32_t next, prev;  /* in the depot's list, or in that of parked pages; depot lock. Of a
+			       * page that is one frag: where its record is, see ppool_mono.c */
 	uint32_t opened;      /* of a data page: ppool_coarse_time() then, 0: by no carver */
 	char *obj;            /* the element, constant */
 	rte_iova_t iova;      /* of obj, constant */
@@ -149,11 +153,17 @@ ppool_page_open(struct ppool_page *pg, uint32_t owner, uint32_t now, uint32_t pa
 static inline void
 ppool_page_mono(struct ppool_page *pg, uint32_t page_bytes)
 {
-	pg->kind = PPOOL_KIND_DATA;
-	pg->owner = 0;
+	pg->owner = PPOOL_PAGE_MONO;
 	pg->holder = (ppool_owner_t)ppool_owner_id();
 	pg->opened = 0;
+	pg->kind = PPOOL_KIND_DATA;
 	__atomic_store_n(&pg->use, PPOOL_USER + page_bytes, __ATOMIC_RELAXED);
+}
+
+static inline bool
+ppool_page_is_mono(const struct ppool_page *pg)
+{
+	return pg->kind == PPOOL_KIND_DATA && pg->owner == PPOOL_PAGE_MONO;
 }
 
 /* It is divided into slots, which are formatted. */

@@ -20,8 +20,9 @@
  *   ppool_park.c           pages that carvers left behind
  *   ppool_supply.c         where pages and slots come from when lists are empty
  *   ppool_pinned.c         the last clone of a frag
- *   ppool_frag.c           the free of frags, whole pages as frags
- *   ppool_split.c          layout, page table, the frag pool
+ *   ppool_frag.c           the free of frags
+ *   ppool_mono.[ch]        whole pages as frags
+ *   ppool_split.c          layout, page table, the internal pools
  *   ppool_carver.c         carvers and their lanes
  *   ppool_account_table.c  budgets of those who hold mbufs
  *   ppool_account.c        what they are charged with
@@ -114,13 +115,16 @@ struct ppool {
 	uint64_t magic; /* PPOOL_MAGIC from the pool's creation to its end */
 	struct rte_mempool *mp;
 	struct rte_mempool *frag_mp; /* NULL until the pool is first split */
-	struct ppool_page *page;     /* page table, likewise */
+	struct rte_mempool *mono_mp; /* likewise: of whole pages that are frags */
+	struct ppool *mono;      /* likewise: pool_data of mono_mp, in which no lcore has lists */
+	struct ppool *real;      /* this one; of mono: the one it belongs to */
+	struct ppool_page *page; /* page table, likewise */
 	struct ppool_layout layout;
 	uint32_t tail_bytes;  /* of a page, behind the room */
 	uint32_t first_slot;  /* from the element to the first mbuf of a header page */
 	uint16_t frag_offset; /* from an mbuf to its struct ppool_frag */
 	uint8_t biased;       /* constant */
-	uint64_t free_cb;     /* ppool_free_pinned() in the process that split the pool */
+	uint64_t free_cb;     /* ppool_free_cb() of the process that split the pool */
 	/* NULL until a frag is first charged */
 	struct ppool_accounts *accounts;
 	uint8_t tracked;           /* several processes use it: who takes a page is noted in it */
@@ -239,7 +243,7 @@ ppool_page_of(const struct ppool *p, void *obj)
 /* The function by which a process recognises our ops in its table. Set by mempool_ppfrag.c. */
 void ppool_role_set_ops(rte_mempool_enqueue_t enqueue);
 bool ppool_has_our_ops(const struct rte_mempool *mp);
-/* The pool behind a page pool or a frag pool, NULL where mp is neither. Believes the ops. */
+/* The pool behind one of its mempools, NULL where mp is none of ours. Believes the ops. */
 struct ppool *ppool_from_mempool(const struct rte_mempool *mp);
 /*
  * For set-up and tools: as ppool_from_mempool(), but looks at the pool, too. Where the ops of this
@@ -272,12 +276,23 @@ ppool_is_frag_role(const struct rte_mempool *mp)
 	return ppool_of(mp)->frag_mp == mp;
 }
 
-/* Whether the mbufs of a mempool are slots, which have a record. */
+/* The hot paths need not ask: to them, no lcore has lists in the pool of a mono pool. */
 static inline bool
-ppool_is_slot_role(const struct rte_mempool *mp)
+ppool_is_mono_role(const struct rte_mempool *mp)
 {
-	return ppool_is_frag_role(mp);
+	return ppool_of(mp)->real != ppool_of(mp);
 }
+
+/* A frag pool or a mono pool: it has no objects of its own. */
+static inline bool
+ppool_is_internal_role(const struct rte_mempool *mp)
+{
+	return ppool_of(mp)->mp != mp;
+}
+
+/* The same of any mempool. */
+bool ppool_is_mono_pool(const struct rte_mempool *mp);
+bool ppool_is_internal_pool(const struct rte_mempool *mp);
 
 /* ppool_slot.c */
 
@@ -352,15 +367,24 @@ ppool_slots_grown(const struct ppool *p)
 }
 
 /* ppool_pinned.c */
-void ppool_free_pinned(void *addr, void *opaque);
+
+/* What shinfo.free_cb of a slot shall be: the same address in all processes, if possible. */
+uintptr_t ppool_free_cb(void);
 void ppool_check_free_cb(const struct ppool *p);
 
 /* ppool_frag.c */
+
+/* In place of an account, in what is no record of a slot: the mbuf is that of a page. */
+#define PPOOL_ACCOUNT_MONO UINT16_MAX
+
 void ppool_frag_free_bulk(struct ppool *p, struct rte_mbuf * const *m, unsigned int n);
-int ppool_frag_alloc_bulk(struct ppool *p, struct rte_mbuf **m, unsigned int n);
+/* The record of an mbuf, NULL where it is of no frag. */
+struct ppool_frag *ppool_record_of(const struct rte_mbuf *m);
 
 /* ppool_split.c */
 int ppool_layout_init(struct ppool *p);
+/* Free the internal pools and the page table, if there are any. */
+void ppool_unsplit(struct ppool *p);
 
 /* ppool_stats.c */
 

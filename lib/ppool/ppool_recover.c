@@ -15,6 +15,7 @@
 
 #include "ppool_account_table.h"
 #include "ppool_freelist.h"
+#include "ppool_mono.h"
 #include "ppool_private.h"
 #include "ppool_recover.h"
 
@@ -160,13 +161,12 @@ ppool_owners_get(struct rte_mempool *mp, struct ppool_owner_info *info, unsigned
 static void
 mbuf_claim(struct rte_mbuf *m, ppool_owner_t me)
 {
-	struct ppool *p = ppool_from_mempool(m->pool);
+	const struct ppool *p = ppool_from_mempool(m->pool);
+	struct ppool_frag *frag = p == NULL ? NULL : ppool_record_of(m);
 
-	if (p == NULL)
-		return;
-	if (ppool_is_slot_role(m->pool))
-		ppool_frag_of(p, m)->owner = me;
-	else if (p->tracked)
+	if (frag != NULL)
+		frag->owner = me;
+	else if (p != NULL && p->tracked)
 		ppool_page_of(p, m)->holder = me;
 }
 
@@ -203,21 +203,38 @@ harvest_free(struct ppool *p, struct harvest *h)
 	h->n = 0;
 }
 
+static bool
+frag_is_shared(const struct ppool *p, const struct ppool_frag *frag, const struct ppool_page *pg)
+{
+	const struct rte_mbuf *m = (const struct rte_mbuf *)pg->obj;
+
+	if (!ppool_page_is_mono(pg))
+		return rte_mbuf_ext_refcnt_read(&frag->shinfo) > 1;
+	/* Its clones refer to the mbuf of the page, or to its label. */
+	return rte_mbuf_refcnt_read(m) > 1 ||
+			(RTE_MBUF_HAS_EXTBUF(m) &&
+					rte_mbuf_ext_refcnt_read(&ppool_frag_of(p, m)->shinfo) > 2);
+}
+
 static void
 slot_harvest(struct ppool *p, struct rte_mbuf *m, void *arg)
 {
 	const struct ppool_frag *frag = ppool_frag_of(p, m);
 	struct harvest *h = arg;
+	struct ppool_page *pg;
 
-	if (frag->truesize == 0 || frag->account != h->account)
+	if (frag->truesize == 0 || frag->account != h->account || frag->page >= p->mp->size)
 		return;
 	if (h->process != 0 && ppool_owner_process(frag->owner) != h->process)
 		return;
-	/* Who has a clone drops the last reference, and with it the frag. */
-	if (rte_mbuf_ext_refcnt_read(&frag->shinfo) > 1) {
+	pg = &p->page[frag->page];
+	/* A clone drops the last reference, and with it the frag. */
+	if (frag_is_shared(p, frag, pg)) {
 		h->r->shared++;
 		return;
 	}
+	if (ppool_page_is_mono(pg))
+		ppool_mono_reset(p, pg);
 	ppool_slot_reset(p, m);
 	h->r->bytes += frag->truesize + frag->slot_bytes;
 	h->m[h->n++] = m;
@@ -529,7 +546,8 @@ data_page_count(struct ppool_page *pg, const struct page_sum *sum)
 	uint64_t bytes = sum->bytes + (pg->parked ? pg->open : 0);
 
 	if (!sum->lane) {
-		pg->owner = 0;
+		if (!ppool_page_is_mono(pg))
+			pg->owner = 0;
 		pg->owner_drop = 0;
 	}
 	/* An owner that is alive takes off what it has dropped when it settles. */

@@ -3,7 +3,7 @@
  */
 
 /*
- * Which mempool is which: a page pool, a frag pool, or none of ours.
+ * Which mempool is which: a page pool, a frag pool, a mono pool, or none of ours.
  *
  * A mempool knows its ops by their number in a table that each process fills in the order in which
  * it loads drivers. Where that order differs, the functions of one driver are called with the pools
@@ -33,7 +33,7 @@ ppool_has_our_ops(const struct rte_mempool *mp)
 struct ppool *
 ppool_from_mempool(const struct rte_mempool *mp)
 {
-	return ppool_has_our_ops(mp) ? ppool_of(mp) : NULL;
+	return ppool_has_our_ops(mp) && ppool_of(mp) != NULL ? ppool_of(mp)->real : NULL;
 }
 
 /* Our number in the table of this process, -1 where we are not in it. */
@@ -94,7 +94,7 @@ ppool_find(const struct rte_mempool *mp)
 	if (p == NULL)
 		return NULL;
 	if (ppool_has_our_ops(mp))
-		return ppool_role_check(mp) ? p : NULL;
+		return ppool_role_check(mp) ? p->real : NULL;
 	if (lies_in_eal_memory(p) && p->magic == PPOOL_MAGIC)
 		ppool_role_mismatch(mp);
 	return NULL;
@@ -105,11 +105,23 @@ ppool_is_page_pool(const struct rte_mempool *mp)
 {
 	const struct ppool *p = ppool_from_mempool(mp);
 
-	return p != NULL && p->magic == PPOOL_MAGIC && !ppool_is_frag_role(mp);
+	return p != NULL && p->magic == PPOOL_MAGIC && !ppool_is_internal_role(mp);
 }
 
 bool
 ppool_is_frag_pool(const struct rte_mempool *mp)
 {
 	return ppool_from_mempool(mp) != NULL && ppool_is_frag_role(mp);
+}
+
+bool
+ppool_is_mono_pool(const struct rte_mempool *mp)
+{
+	return ppool_from_mempool(mp) != NULL && ppool_is_mono_role(mp);
+}
+
+bool
+ppool_is_internal_pool(const struct rte_mempool *mp)
+{
+	return ppool_from_mempool(mp) != NULL && ppool_is_internal_role(mp);
 }

@@ -50,7 +50,7 @@ slot_format(const struct ppool *p, const struct ppool_page *pg, uint32_t i)
 #endif
 
 	memset(frag, 0, sizeof(*frag));
-	frag->shinfo.free_cb = ppool_free_pinned;
+	frag->shinfo.free_cb = (rte_mbuf_extbuf_free_callback_t)(uintptr_t)p->free_cb;
 	frag->shinfo.fcb_opaque = m;
 	frag->owner = PPOOL_OWNER_NONE;
 	ppool_slot_reset(p, m);

@@ -2,7 +2,7 @@
  * Copyright(c) 2026 The ppfrag authors
  */
 
-/* Splitting a pool: the layout of its pages, the page table, the frag pool. Once in its life. */
+/* Splitting a pool: the layout of its pages, page table, internal pools. Once in its life. */
 
 #include <errno.h>
 #include <stdio.h>
@@ -12,7 +12,7 @@
 #include <rte_malloc.h>
 
 #include "ppool_create.h"
-#include "ppool_private.h"
+#include "ppool_mono.h"
 
 /* From the element to the first byte that frags may use: the application's mbuf stays intact. */
 static uint32_t
@@ -123,56 +123,124 @@ chunk_list(struct rte_mempool *mp, void *arg, struct rte_mempool_memhdr *chunk, 
 }
 
 /*
- * Mempool names are short and applications use them to the full, so that of the frag pool cannot
+ * Mempool names are short and applications use them to the full, so that of an internal pool cannot
  * be derived from that of the page pool: the first free number is taken.
  */
 static struct rte_mempool *
-internal_pool_create(const struct ppool *p)
+internal_pool_create_empty(const struct ppool *p, uint64_t n, uint32_t elt_size)
 {
-	uint64_t frags = (uint64_t)p->mp->size * p->layout.slots;
 	uint32_t private_size = RTE_MAX(p->mp->private_data_size,
 			(uint32_t)sizeof(struct rte_pktmbuf_pool_private));
-	uint32_t elt_size = p->layout.slot_bytes - sizeof(struct rte_mempool_objhdr);
 	char name[RTE_MEMPOOL_NAMESIZE];
 	struct rte_mempool *mp;
 	unsigned int i = 0;
 
 	do {
 		snprintf(name, sizeof(name), "ppfrag_%u", i++);
-		mp = rte_mempool_create_empty(name, RTE_MIN(frags, (uint64_t)INT32_MAX), elt_size,
-				0, private_size, p->mp->socket_id,
+		mp = rte_mempool_create_empty(name, RTE_MIN(n, (uint64_t)INT32_MAX), elt_size, 0,
+				private_size, p->mp->socket_id,
 				RTE_MEMPOOL_F_NO_SPREAD | RTE_MEMPOOL_F_NO_CACHE_ALIGN);
 	} while (mp == NULL && rte_errno == EEXIST);
+	return mp;
+}
+
+/* Its objects belong to data, a pool or what stands for one. NULL with rte_errno. */
+static struct rte_mempool *
+internal_pool_create(const struct ppool *p, struct ppool *data, uint64_t n, uint32_t elt_size,
+		const struct rte_pktmbuf_pool_private *priv)
+{
+	struct rte_mempool *mp = internal_pool_create_empty(p, n, elt_size);
+	int ret;
+
+	if (mp == NULL)
+		return NULL;
+	ret = rte_mempool_set_ops_byname(mp, PPOOL_OPS_NAME, data);
+	if (ret != 0) {
+		rte_mempool_free(mp);
+		rte_errno = -ret;
+		return NULL;
+	}
+	memcpy(rte_mempool_get_priv(mp), priv, sizeof(*priv));
 	return mp;
 }
 
 static struct rte_mempool *
 frag_pool_create(struct ppool *p)
 {
+	uint32_t elt_size = p->layout.slot_bytes - sizeof(struct rte_mempool_objhdr);
 	struct rte_pktmbuf_pool_private priv;
-	struct rte_mempool *mp;
-	int ret;
 
-	mp = internal_pool_create(p);
-	if (mp == NULL)
-		return NULL;
-	ret = rte_mempool_set_ops_byname(mp, PPOOL_OPS_NAME, p);
-	if (ret != 0) {
-		rte_errno = -ret;
-		rte_mempool_free(mp);
-		return NULL;
-	}
 	memset(&priv, 0, sizeof(priv));
 	/* As little as may be: the headroom of a fresh mbuf is no larger, since DPDK 25.11. */
 	priv.mbuf_data_room_size =
 			(uint16_t)RTE_MIN(p->layout.room_bytes, (uint32_t)RTE_PKTMBUF_HEADROOM);
 	priv.mbuf_priv_size = rte_pktmbuf_priv_size(p->mp);
 	priv.flags = RTE_PKTMBUF_POOL_F_PINNED_EXT_BUF;
-	memcpy(rte_mempool_get_priv(mp), &priv, sizeof(priv));
-	p->frag_mp = mp;
-	p->free_cb = (uintptr_t)ppool_free_pinned;
-	rte_mempool_mem_iter(p->mp, chunk_list, mp);
-	return mp;
+	return internal_pool_create(p, p, (uint64_t)p->mp->size * p->layout.slots, elt_size, &priv);
+}
+
+/* Of all of struct ppool, it needs what says that there are no lists. */
+static int
+mono_pool_create(struct ppool *p)
+{
+	struct rte_pktmbuf_pool_private priv;
+
+	memset(&priv, 0, sizeof(priv));
+	ppool_mono_private(p, &priv);
+	p->mono = rte_zmalloc_socket("ppool_mono", sizeof(*p->mono), RTE_CACHE_LINE_SIZE,
+			p->mp->socket_id);
+	if (p->mono == NULL) {
+		rte_errno = ENOMEM;
+		return -ENOMEM;
+	}
+	p->mono->magic = p->magic;
+	p->mono->mp = p->mp;
+	p->mono->real = p;
+	p->mono_mp = internal_pool_create(p, p->mono, p->mp->size, p->mp->elt_size, &priv);
+	if (p->mono_mp != NULL)
+		return 0;
+	rte_free(p->mono);
+	p->mono = NULL;
+	return -rte_errno;
+}
+
+static void
+mono_pool_free(struct ppool *p)
+{
+	rte_mempool_free(p->mono_mp);
+	p->mono_mp = NULL;
+	rte_free(p->mono);
+	p->mono = NULL;
+}
+
+static int
+internal_pools_create(struct ppool *p)
+{
+	struct rte_mempool *frag_mp;
+	int err;
+
+	if (mono_pool_create(p) != 0)
+		return -rte_errno;
+	frag_mp = frag_pool_create(p);
+	if (frag_mp == NULL) {
+		err = rte_errno;
+		mono_pool_free(p);
+		return -err;
+	}
+	p->free_cb = ppool_free_cb();
+	rte_mempool_mem_iter(p->mp, chunk_list, p->mono_mp);
+	p->frag_mp = frag_mp;
+	rte_mempool_mem_iter(p->mp, chunk_list, frag_mp);
+	return 0;
+}
+
+void
+ppool_unsplit(struct ppool *p)
+{
+	rte_mempool_free(p->frag_mp);
+	mono_pool_free(p);
+	rte_free(p->page);
+	p->page = NULL;
 }
 
 static int
@@ -203,12 +271,10 @@ pool_split(struct ppool *p)
 		ret = ppool_debug_split(p);
 	if (ret != 0)
 		return -ret;
-	if (frag_pool_create(p) == NULL) {
-		rte_free(p->page);
-		p->page = NULL;
-		return rte_errno;
-	}
-	return 0;
+	ret = internal_pools_create(p);
+	if (ret != 0)
+		ppool_unsplit(p);
+	return -ret;
 }
 
 struct rte_mempool *

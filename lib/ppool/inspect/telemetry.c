@@ -19,7 +19,7 @@
 static void
 list_pool(struct rte_mempool *mp, void *arg)
 {
-	if (ppool_find(mp) != NULL && !ppool_is_frag_role(mp))
+	if (ppool_find(mp) != NULL && !ppool_is_internal_role(mp))
 		rte_tel_data_add_array_string(arg, mp->name);
 }
 
