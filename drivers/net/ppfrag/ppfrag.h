@@ -21,6 +21,7 @@
  *   virtio/ppfrag_tx.c     transmit path
  *   virtio/ppfrag_state.c  what is in the rings, how packets are moved
  *   virtio/ppfrag_intr.c   receive interrupts
+ *   virtio/ppfrag_notify.c raising eventfds that the back end has, too
  *
  * All structures but struct ppfrag_local are in shared memory: a secondary process may drive
  * queues, and all pointers in them are to shared memory.
@@ -184,6 +185,12 @@ struct ppfrag_mem {
 	struct vu_region region[VU_MAX_REGIONS];
 };
 
+/** Raises eventfds without ever waiting. */
+struct ppfrag_notifier {
+	unsigned long ctx; /**< of the kernel's asynchronous reads */
+	int null_fd;       /**< what they read; -1: there are none, nothing is raised */
+};
+
 /** What only the primary process has, in process_private. */
 struct ppfrag_local {
 	pthread_mutex_t lock; /**< whoever uses the socket */
@@ -194,6 +201,7 @@ struct ppfrag_local {
 	struct rte_intr_handle *intr; /**< of the socket and, by receive queue, of call */
 	int kick[2 * VU_MAX_PAIRS];   /**< by ring */
 	int call[2 * VU_MAX_PAIRS];
+	struct ppfrag_notifier notifier;
 };
 
 /** Vring numbers: even ones receive. */
@@ -335,6 +343,15 @@ int ppfrag_rx_burst_mode_get(struct rte_eth_dev *dev, uint16_t queue_id,
 		struct rte_eth_burst_mode *mode);
 int ppfrag_tx_burst_mode_get(struct rte_eth_dev *dev, uint16_t queue_id,
 		struct rte_eth_burst_mode *mode);
+
+/* virtio/ppfrag_notify.c */
+
+/** @return 0 or a negative errno: this kernel has no asynchronous reads, or no more of them. */
+int ppfrag_notify_init(struct ppfrag_notifier *n);
+void ppfrag_notify_fini(struct ppfrag_notifier *n);
+
+/** Add 1 to an eventfd. Never waits, whatever others do with it. Any thread. */
+void ppfrag_notify(const struct ppfrag_notifier *n, int fd);
 
 /* virtio/ppfrag_intr.c */
 

@@ -62,6 +62,7 @@ local_free(struct ppfrag_local *local)
 	if (local->intr != NULL)
 		ppfrag_intr_fini(local);
 	rte_intr_instance_free(local->intr);
+	ppfrag_notify_fini(&local->notifier);
 	for (i = 0; i < RTE_DIM(local->kick); i++) {
 		if (local->kick[i] >= 0)
 			close(local->kick[i]);
@@ -270,6 +271,19 @@ create_eventfds(struct ppfrag_local *local, uint16_t nb_vrings)
 	return 0;
 }
 
+/* The port works without, as most back ends poll. */
+static void
+init_notifier(struct ppfrag_local *local)
+{
+	int ret = ppfrag_notify_init(&local->notifier);
+
+	if (ret != 0)
+		PPFRAG_LOG(WARNING,
+				"%s: a back end that sleeps is not woken: %s; allow io_setup() and raise "
+				"fs.aio-max-nr",
+				local->vu.name, strerror(-ret));
+}
+
 static int
 local_alloc(struct rte_eth_dev *dev)
 {
@@ -280,11 +294,13 @@ local_alloc(struct rte_eth_dev *dev)
 	if (local == NULL)
 		return -ENOMEM;
 	*local = (struct ppfrag_local){
-		.vu = { .fd = -1, .name = dev->data->name, .path = pd->path }
+		.vu = { .fd = -1, .name = dev->data->name, .path = pd->path },
+		.notifier = { .null_fd = -1 },
 	};
 	memset(local->kick, -1, sizeof(local->kick));
 	memset(local->call, -1, sizeof(local->call));
 	pthread_mutex_init(&local->lock, NULL);
+	init_notifier(local);
 	local->intr = rte_intr_instance_alloc(RTE_INTR_INSTANCE_F_PRIVATE);
 	ret = local->intr == NULL ? -ENOMEM : create_eventfds(local, 2 * pd->max_pairs);
 	if (ret == 0)

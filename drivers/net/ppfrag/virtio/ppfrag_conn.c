@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/eventfd.h>
 
 #include "../ppfrag.h"
 
@@ -32,7 +31,7 @@ ppfrag_kick(const struct ppfrag_dev *pd, uint16_t vring)
 
 	/* A secondary process has no descriptor to write to; a polling back end needs none. */
 	if (local != NULL)
-		eventfd_write(local->kick[vring], 1);
+		ppfrag_notify(&local->notifier, local->kick[vring]);
 }
 
 /* Set the link status. Returns whether it changed. */
