@@ -107,6 +107,24 @@ def test_never_answers(lab, request_):
     leave(dut)
 
 
+# Each answer, or each byte of one, comes before anybody would give up waiting for it.
+@pytest.mark.parametrize("pace", [{"delay": 2}, {"drip": 0.6}], ids=str)
+@pytest.mark.parametrize("when", ["probe", "start", "stop"])
+def test_slow(lab, when, pace):
+    """A back end that takes its time for every request is given up, as a silent one is."""
+    sock = lab.socket()
+    peer = lab.add_peer(vp.VhostPeer(sock, vp.Behaviour(**pace if when == "probe" else {})))
+    dut = lab.dut(sock, wait=False)
+    if when != "probe":
+        dut.wait_prompt()
+        if when == "start":
+            dut.command("port stop 0")
+        peer.behaviour = vp.Behaviour(**pace)
+        dut.type("port stop 0" if when == "stop" else "port start 0")
+    dut.wait_output(f"net_ppfrag0: back end at {re.escape(str(sock))}: [A-Z_]*: no answer within")
+    leave(dut)
+
+
 def test_refuses(lab):
     """A request that the back end acknowledges with an error."""
     refusal = vp.reply(vp.SET_MEM_TABLE, struct.pack("<Q", 1))

@@ -10,6 +10,7 @@ import select
 import socket
 import struct
 import threading
+import time
 from dataclasses import dataclass, field
 
 GET_FEATURES = 1
@@ -64,6 +65,8 @@ class Behaviour:
     replies: dict = field(default_factory=dict)  # raw bytes to answer with
     silent: set = field(default_factory=set)     # never answer
     close: set = field(default_factory=set)      # close the connection, after that answer if any
+    delay: float = 0                             # seconds before each answer
+    drip: float = 0                              # seconds before each byte of an answer
 
 
 class Region:
@@ -318,14 +321,23 @@ class VhostPeer:
     def _handle(self, request, flags, payload, fds):
         answer = self._follow(request, payload, fds)
         if request in self.behaviour.replies:
-            self.connection.sendall(self.behaviour.replies[request])
+            self._answer(self.behaviour.replies[request])
         elif request in self.behaviour.silent | self.behaviour.close:
             pass
         elif answer is not None:
-            self.connection.sendall(reply(request, answer))
+            self._answer(reply(request, answer))
         elif flags & FLAG_NEED_REPLY:
-            self.connection.sendall(reply(request, struct.pack("<Q", 0)))
+            self._answer(reply(request, struct.pack("<Q", 0)))
         return request not in self.behaviour.close
+
+    def _answer(self, data):
+        time.sleep(self.behaviour.delay)
+        if not self.behaviour.drip:
+            self.connection.sendall(data)
+            return
+        for number in range(len(data)):
+            time.sleep(self.behaviour.drip)
+            self.connection.sendall(data[number:number + 1])
 
     def _follow(self, request, payload, fds):
         """What a correct back end does; the payload of the answer where there is one."""

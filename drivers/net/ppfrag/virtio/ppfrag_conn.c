@@ -221,6 +221,7 @@ ppfrag_conn_open(struct rte_eth_dev *dev)
 	int ret;
 
 	pthread_mutex_lock(&local->lock);
+	vu_begin(&local->vu);
 	ret = conn_open(dev);
 	pthread_mutex_unlock(&local->lock);
 	return ret;
@@ -377,6 +378,7 @@ ppfrag_conn_start(struct rte_eth_dev *dev)
 	int ret = 0;
 
 	pthread_mutex_lock(&local->lock);
+	vu_begin(&local->vu);
 	if (must_reconnect(dev)) {
 		disconnect(dev);
 		ret = conn_open(dev);
@@ -406,6 +408,7 @@ ppfrag_conn_stop(struct rte_eth_dev *dev)
 	struct ppfrag_local *local = local_of(dev);
 
 	pthread_mutex_lock(&local->lock);
+	vu_begin(&local->vu);
 	/* Closing the socket is the other way to make a back end stop. */
 	if (!local->connected || stop_vrings(pd, local) != 0)
 		disconnect(dev);
@@ -425,6 +428,7 @@ ppfrag_conn_set_link(struct rte_eth_dev *dev, bool up)
 	if ((pd->features & RTE_BIT64(VU_F_PROTOCOL_FEATURES)) == 0)
 		return -ENOTSUP;
 	pthread_mutex_lock(&local->lock);
+	vu_begin(&local->vu);
 	ret = local->connected ? enable_vrings(pd, local, up) : -ENOTCONN;
 	if (ret == 0)
 		set_link(dev, up);
