@@ -3,9 +3,6 @@
 """An application that sleeps until packets come."""
 
 import json
-import os
-import select
-import threading
 
 import pytest
 
@@ -13,7 +10,6 @@ from harness import make_frame, wait_until, write_frames
 from vhost_peer import RX, VhostPeer
 
 FRAMES = 100
-EVENTFD_FULL = (1 << 64) - 2  # the largest counter an eventfd has
 
 
 def start(lab, sock):
@@ -49,53 +45,6 @@ def test_one_by_one(lab):
     # It may find a frame just before it falls asleep. The first one is not counted.
     assert FRAMES / 2 < measured["wakeups"] <= FRAMES + 1
     assert measured["polls"] <= FRAMES + measured["sleeps"]
-
-
-def test_clogged_call(lab):
-    """The application does not wait for room in the eventfd by which it is woken."""
-    sock = lab.socket()
-    peer = lab.add_peer(VhostPeer(sock))
-    rx = start(lab, sock)
-    peer.wait_ready()
-    ring = peer.rings[RX]
-    os.set_blocking(ring.call, True)
-    os.eventfd_write(ring.call, EVENTFD_FULL)
-    call, ring.call = ring.call, None
-    for number in range(FRAMES):
-        peer.send(make_frame(60 + number))
-        wait_until(lambda: ring.pending() == ring.num, "all buffers to be posted again")
-        # The application looks for frames before it sleeps, and wakes itself if there are some.
-        os.eventfd_read(call)
-        os.eventfd_write(call, EVENTFD_FULL)
-    ring.call = call
-    finish(lab, rx)
-
-
-def test_stolen_call(lab):
-    """The application does not wait for the counter of an eventfd that the back end empties."""
-    sock = lab.socket()
-    peer = lab.add_peer(VhostPeer(sock))
-    rx = start(lab, sock)
-    peer.wait_ready()
-    ring = peer.rings[RX]
-    os.set_blocking(ring.call, True)
-    call = os.dup(ring.call)
-    stop = threading.Event()
-
-    def steal():
-        while not stop.is_set():
-            if select.select([call], [], [], 0.1)[0]:
-                os.eventfd_read(call)
-
-    thief = threading.Thread(target=steal, daemon=True)
-    thief.start()
-    for number in range(FRAMES):
-        peer.send(make_frame(60 + number))
-        wait_until(lambda: ring.pending() == ring.num, "all buffers to be posted again")
-    finish(lab, rx)
-    stop.set()
-    thief.join()
-    os.close(call)
 
 
 @pytest.mark.parametrize("burst", [1, 32])

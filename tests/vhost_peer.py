@@ -67,6 +67,7 @@ class Behaviour:
     close: set = field(default_factory=set)      # close the connection, after that answer if any
     delay: float = 0                             # seconds before each answer
     drip: float = 0                              # seconds before each byte of an answer
+    cling: bool = False                          # keep memory and connection at its end
 
 
 class Region:
@@ -171,6 +172,7 @@ class VhostPeer:
         self.listener.bind(str(path))
         self.listener.listen(1)
         self.connection = None
+        self.clung = []             # connections that it should have closed, and what came by them
         self.wake_read, self.wake_write = os.pipe()
         self.thread = threading.Thread(target=self._serve, daemon=True)
         self.thread.start()
@@ -182,6 +184,7 @@ class VhostPeer:
         self.stopping = True
         os.write(self.wake_write, b"x")
         self.thread.join()
+        self.let_go()
         self.listener.close()
         os.close(self.wake_read)
         os.close(self.wake_write)
@@ -189,6 +192,12 @@ class VhostPeer:
     def hang_up(self):
         """Close the connection; a new one will be accepted."""
         self.connection.shutdown(socket.SHUT_RDWR)
+
+    def let_go(self):
+        """Close what it clung to."""
+        for connection, _, _ in self.clung:
+            connection.close()
+        self.clung.clear()
 
     def wait_ready(self, timeout=60):
         """Wait until the driver has started both rings."""
@@ -264,16 +273,22 @@ class VhostPeer:
                     self.connected += 1
                     self.changed.notify_all()
                 try:
-                    with self.connection:
-                        while self._wait(self.connection) and self._one_message():
-                            pass
+                    while self._wait(self.connection) and self._one_message():
+                        pass
                 except OSError:
                     pass  # the driver has closed first
+                if self.behaviour.cling:
+                    self.clung.append((self.connection, self.rings, self.regions))
+                    self.rings, self.regions = [Ring(self), Ring(self)], []
+                else:
+                    self.connection.close()
                 self._forget()
         except Exception as error:  # reported to the test, which runs in another thread
             self.error = error
             raise
         finally:
+            if self.connection is not None:
+                self.connection.close()
             self._forget()
 
     def _wait(self, sock):

@@ -15,6 +15,7 @@
  *   virtio/vhost_user.c    requests to a vhost-user back end
  *   virtio/ppfrag_conn.c   connect, start and stop the back end, notice that it is gone
  *   virtio/ppfrag_mem.c    which memory the back end gets
+ *   virtio/ppfrag_quarantine.c  what a back end may use that did not confirm its stop
  *   virtio/ppfrag_queue.c  set up, start and stop queues
  *   virtio/ppfrag_rx.c     receive path
  *   virtio/ppfrag_rx_copy.c  the same where the back end cannot reach the pool
@@ -98,6 +99,12 @@ struct ppfrag_txq_stats {
 
 #undef PPFRAG_COUNTER
 
+/** Counters of a queue pair while its queues are not set up. */
+struct ppfrag_kept_stats {
+	struct ppfrag_rxq_stats rx;
+	struct ppfrag_txq_stats tx;
+};
+
 struct ppfrag_dev;
 
 /** A receive queue. Its first lines are what the receive path uses. */
@@ -168,7 +175,7 @@ struct ppfrag_dev {
 		size_t len;
 	} shared[VU_MAX_REGIONS]; /**< what the back end can access */
 
-	const struct rte_memzone *arena;                   /**< rings, headers, bounce buffers */
+	const struct rte_memzone *arena; /**< rings, headers, bounce buffers; NULL: see quarantine */
 	const struct rte_memzone *bounce_mz[VU_MAX_PAIRS]; /**< receive buffers, by queue */
 	uint64_t features; /**< agreed on with the back end; never change */
 	uint16_t nb_pairs; /**< queue pairs in use */
@@ -176,7 +183,11 @@ struct ppfrag_dev {
 	uint16_t queue_size;
 	bool mrg_rxbuf; /**< wanted */
 	struct rte_ether_addr mac;
+	uint16_t nb_zones; /**< memzones that were reserved; part of their names */
+	uint64_t quarantined_buffers; /**< that a back end may still use though the port stopped */
+	uint64_t quarantines;         /**< stops that a back end did not confirm */
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	struct ppfrag_kept_stats kept[]; /**< by queue, max_pairs of them */
 };
 
 /** Regions for the back end. */
@@ -196,8 +207,10 @@ struct ppfrag_local {
 	pthread_mutex_t lock; /**< whoever uses the socket */
 	struct vu vu;
 	struct ppfrag_mem told; /**< what the back end at the other end has mapped */
+	struct ppfrag_quarantine *quarantine;
 	bool connected;
-	bool watched;                 /**< the interrupt thread has the socket */
+	bool lent;    /**< the back end has memory and has not confirmed that it is done with it */
+	bool watched; /**< the interrupt thread has the socket */
 	struct rte_intr_handle *intr; /**< of the socket and, by receive queue, of call */
 	int kick[2 * VU_MAX_PAIRS];   /**< by ring */
 	int call[2 * VU_MAX_PAIRS];
@@ -275,7 +288,10 @@ void ppfrag_conn_close(struct rte_eth_dev *dev);
 /** Hand memory and rings to the back end; reconnects. @return 0 or a negative errno, logged. */
 int ppfrag_conn_start(struct rte_eth_dev *dev);
 
-/** Take the rings back. On return the back end uses them no more. */
+/**
+ * Take the rings back. On return the back end uses them no more; where it did not say so, they are
+ * in quarantine with all buffers that are in them.
+ */
 void ppfrag_conn_stop(struct rte_eth_dev *dev);
 
 /** Look whether the back end is still there, and set the link status. */
@@ -287,9 +303,23 @@ int ppfrag_conn_set_link(struct rte_eth_dev *dev, bool up);
 /** Wake the back end. */
 void ppfrag_kick(const struct ppfrag_dev *pd, uint16_t vring);
 
+/* virtio/ppfrag_quarantine.c */
+
+/**
+ * Keep rings, posted buffers and packets in the rings from everybody, until the back end has closed
+ * its side of a connection, which becomes ours to close. Called with the lock held.
+ */
+void ppfrag_quarantine_add(struct rte_eth_dev *dev, int fd);
+
+/** Wait a little for the end of quarantine. */
+void ppfrag_quarantine_wait(struct rte_eth_dev *dev);
+
+/** End quarantine: pools, mbufs and memory of the port belong to the application now. */
+void ppfrag_quarantine_flush(struct rte_eth_dev *dev);
+
 /* virtio/ppfrag_queue.c */
 
-/** Reserve the arena for the configured queues. @return 0 or a negative errno, logged. */
+/** Have rings for the configured queues. @return 0 or a negative errno, logged. */
 int ppfrag_arena_init(struct rte_eth_dev *dev);
 
 int ppfrag_rxq_setup(struct rte_eth_dev *dev, uint16_t queue_id, uint16_t nb_desc,
@@ -305,7 +335,7 @@ int ppfrag_queues_set_mtu(struct rte_eth_dev *dev, uint16_t mtu);
 /** Clear all rings and post receive buffers. */
 int ppfrag_queues_start(struct rte_eth_dev *dev);
 
-/** Free what is in the transmit rings. The back end must be stopped. */
+/** Free what is in the transmit rings, and empty all rings. The back end must be stopped. */
 void ppfrag_queues_stop(struct rte_eth_dev *dev);
 
 /** The ring of a vring number, whether a queue uses it or not. */

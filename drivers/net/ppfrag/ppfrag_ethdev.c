@@ -32,16 +32,27 @@ mark_queues(struct rte_eth_dev *dev, uint8_t state)
 	memset(dev->data->tx_queue_state, state, dev->data->nb_tx_queues);
 }
 
+static void
+take_back(struct rte_eth_dev *dev)
+{
+	ppfrag_conn_stop(dev);
+	ppfrag_queues_stop(dev);
+}
+
 static int
 dev_start(struct rte_eth_dev *dev)
 {
 	int ret;
 
+	ppfrag_quarantine_wait(dev);
 	ret = ppfrag_queues_start(dev);
-	if (ret == 0)
-		ret = ppfrag_conn_start(dev);
+	if (ret != 0)
+		return ret;
+	ret = ppfrag_conn_start(dev);
 	if (ret == 0)
 		mark_queues(dev, RTE_ETH_QUEUE_STATE_STARTED);
+	else
+		take_back(dev);
 	return ret;
 }
 
@@ -49,8 +60,7 @@ static int
 dev_stop(struct rte_eth_dev *dev)
 {
 	mark_queues(dev, RTE_ETH_QUEUE_STATE_STOPPED);
-	ppfrag_conn_stop(dev);
-	ppfrag_queues_stop(dev);
+	take_back(dev);
 	return 0;
 }
 
@@ -84,6 +94,7 @@ dev_close(struct rte_eth_dev *dev)
 	if (dev->data->dev_started)
 		dev_stop(dev);
 	ppfrag_conn_close(dev);
+	ppfrag_quarantine_flush(dev);
 	for (i = 0; i < dev->data->nb_rx_queues; i++)
 		ppfrag_rxq_release(dev, i);
 	for (i = 0; i < dev->data->nb_tx_queues; i++)
@@ -356,7 +367,7 @@ probe_primary(struct rte_vdev_device *vdev, const struct ppfrag_dev *args)
 
 	if (vdev->device.numa_node == SOCKET_ID_ANY)
 		vdev->device.numa_node = (int)rte_socket_id();
-	dev = rte_eth_vdev_allocate(vdev, sizeof(struct ppfrag_dev));
+	dev = rte_eth_vdev_allocate(vdev, sizeof(*args) + args->max_pairs * sizeof(args->kept[0]));
 	if (dev == NULL)
 		return -ENOMEM;
 	*(struct ppfrag_dev *)dev->data->dev_private = *args;

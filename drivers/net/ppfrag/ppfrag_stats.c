@@ -17,13 +17,15 @@ struct counter {
 
 static const struct counter rxq_counters[] = { PPFRAG_RXQ_XSTATS(RXQ_COUNTER) };
 static const struct counter txq_counters[] = { PPFRAG_TXQ_XSTATS(TXQ_COUNTER) };
+static const struct counter port_counters[] = {
+	{ "quarantines", offsetof(struct ppfrag_dev, quarantines) },
+	{ "quarantined_buffers", offsetof(struct ppfrag_dev, quarantined_buffers) },
+};
 
 static void
-add_rxq(struct rte_eth_stats *stats, struct ppool_queue_stats *queues, const struct ppfrag_rxq *q,
-		uint16_t i)
+add_rxq(struct rte_eth_stats *stats, struct ppool_queue_stats *queues,
+		const struct ppfrag_rxq_stats *s, uint16_t i)
 {
-	const struct ppfrag_rxq_stats *s = &q->stats;
-
 	stats->ipackets += s->packets;
 	stats->ibytes += s->bytes;
 	stats->ierrors += s->oversize_packets + s->bad_used;
@@ -36,11 +38,9 @@ add_rxq(struct rte_eth_stats *stats, struct ppool_queue_stats *queues, const str
 }
 
 static void
-add_txq(struct rte_eth_stats *stats, struct ppool_queue_stats *queues, const struct ppfrag_txq *q,
-		uint16_t i)
+add_txq(struct rte_eth_stats *stats, struct ppool_queue_stats *queues,
+		const struct ppfrag_txq_stats *s, uint16_t i)
 {
-	const struct ppfrag_txq_stats *s = &q->stats;
-
 	stats->opackets += s->packets;
 	stats->obytes += s->bytes;
 	stats->oerrors += s->dropped_packets + s->bad_used;
@@ -50,17 +50,38 @@ add_txq(struct rte_eth_stats *stats, struct ppool_queue_stats *queues, const str
 	}
 }
 
+/*
+ * Counters belong to the port. While a queue is not set up they are kept there, so that totals do
+ * not decrease when it is released, set up again, or configured away.
+ */
+static struct ppfrag_rxq_stats *
+rxq_stats(const struct rte_eth_dev *dev, uint16_t i)
+{
+	struct ppfrag_dev *pd = dev->data->dev_private;
+	struct ppfrag_rxq *q = i < dev->data->nb_rx_queues ? dev->data->rx_queues[i] : NULL;
+
+	return q == NULL ? &pd->kept[i].rx : &q->stats;
+}
+
+static struct ppfrag_txq_stats *
+txq_stats(const struct rte_eth_dev *dev, uint16_t i)
+{
+	struct ppfrag_dev *pd = dev->data->dev_private;
+	struct ppfrag_txq *q = i < dev->data->nb_tx_queues ? dev->data->tx_queues[i] : NULL;
+
+	return q == NULL ? &pd->kept[i].tx : &q->stats;
+}
+
 static int
 get_all(struct rte_eth_dev *dev, struct rte_eth_stats *stats, struct ppool_queue_stats *queues)
 {
+	const struct ppfrag_dev *pd = dev->data->dev_private;
 	uint16_t i;
 
-	for (i = 0; i < dev->data->nb_rx_queues; i++)
-		if (dev->data->rx_queues[i] != NULL)
-			add_rxq(stats, queues, dev->data->rx_queues[i], i);
-	for (i = 0; i < dev->data->nb_tx_queues; i++)
-		if (dev->data->tx_queues[i] != NULL)
-			add_txq(stats, queues, dev->data->tx_queues[i], i);
+	for (i = 0; i < pd->max_pairs; i++) {
+		add_rxq(stats, queues, rxq_stats(dev, i), i);
+		add_txq(stats, queues, txq_stats(dev, i), i);
+	}
 	return 0;
 }
 
@@ -73,50 +94,28 @@ ppfrag_stats_get(struct rte_eth_dev *dev, PPOOL_STATS_PARAMS)
 int
 ppfrag_stats_reset(struct rte_eth_dev *dev)
 {
-	struct ppfrag_rxq *rxq;
-	struct ppfrag_txq *txq;
+	struct ppfrag_dev *pd = dev->data->dev_private;
 	uint16_t i;
 
-	for (i = 0; i < dev->data->nb_rx_queues; i++) {
-		rxq = dev->data->rx_queues[i];
-		if (rxq != NULL)
-			memset(&rxq->stats, 0, sizeof(rxq->stats));
+	for (i = 0; i < pd->max_pairs; i++) {
+		memset(rxq_stats(dev, i), 0, sizeof(struct ppfrag_rxq_stats));
+		memset(txq_stats(dev, i), 0, sizeof(struct ppfrag_txq_stats));
 	}
-	for (i = 0; i < dev->data->nb_tx_queues; i++) {
-		txq = dev->data->tx_queues[i];
-		if (txq != NULL)
-			memset(&txq->stats, 0, sizeof(txq->stats));
-	}
+	pd->quarantines = 0;
 	return 0;
 }
 
 static unsigned int
 nb_xstats(const struct rte_eth_dev *dev)
 {
-	return dev->data->nb_rx_queues * RTE_DIM(rxq_counters) +
+	return RTE_DIM(port_counters) + dev->data->nb_rx_queues * RTE_DIM(rxq_counters) +
 			dev->data->nb_tx_queues * RTE_DIM(txq_counters);
 }
 
 static uint64_t
 read_counter(const void *stats, const struct counter *c)
 {
-	return stats == NULL ? 0 : *(const uint64_t *)RTE_PTR_ADD(stats, c->offset);
-}
-
-static const void *
-rxq_stats(const struct rte_eth_dev *dev, uint16_t i)
-{
-	const struct ppfrag_rxq *q = dev->data->rx_queues[i];
-
-	return q == NULL ? NULL : &q->stats;
-}
-
-static const void *
-txq_stats(const struct rte_eth_dev *dev, uint16_t i)
-{
-	const struct ppfrag_txq *q = dev->data->tx_queues[i];
-
-	return q == NULL ? NULL : &q->stats;
+	return *(const uint64_t *)RTE_PTR_ADD(stats, c->offset);
 }
 
 int
@@ -132,6 +131,8 @@ ppfrag_xstats_get(struct rte_eth_dev *dev, struct rte_eth_xstat *xstats, unsigne
 	for (i = 0; i < dev->data->nb_tx_queues; i++)
 		for (j = 0; j < RTE_DIM(txq_counters); j++, k++)
 			xstats[k].value = read_counter(txq_stats(dev, i), &txq_counters[j]);
+	for (j = 0; j < RTE_DIM(port_counters); j++, k++)
+		xstats[k].value = read_counter(dev->data->dev_private, &port_counters[j]);
 	for (k = 0; k < nb_xstats(dev); k++)
 		xstats[k].id = k;
 	return nb_xstats(dev);
@@ -152,5 +153,7 @@ ppfrag_xstats_get_names(struct rte_eth_dev *dev, struct rte_eth_xstat_name *name
 		for (j = 0; j < RTE_DIM(txq_counters); j++)
 			snprintf(names[k++].name, sizeof(names[0].name), "tx_q%u_%s", i,
 					txq_counters[j].name);
+	for (j = 0; j < RTE_DIM(port_counters); j++)
+		snprintf(names[k++].name, sizeof(names[0].name), "%s", port_counters[j].name);
 	return nb_xstats(dev);
 }

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "../ppfrag.h"
 
@@ -68,19 +69,20 @@ on_socket(void *arg)
 {
 	struct rte_eth_dev *dev = arg;
 	struct ppfrag_local *local = local_of(dev);
-	bool changed = false;
+	bool report = false;
 
 	/* Whoever has a request under way reads the answer and will notice. */
 	if (pthread_mutex_trylock(&local->lock) != 0)
 		return;
 	if (local->watched && vu_is_gone(&local->vu)) {
 		if (local->connected)
-			changed = lost(dev);
+			report = lost(dev) && dev->data->dev_conf.intr_conf.lsc != 0;
 		local->watched = false;
 		rte_intr_callback_unregister_pending(local->intr, on_socket, dev, NULL);
 	}
 	pthread_mutex_unlock(&local->lock);
-	if (changed && dev->data->dev_conf.intr_conf.lsc != 0)
+	/* The port cannot go meanwhile: ppfrag_conn_close() waits. */
+	if (report)
 		rte_eth_dev_callback_process(dev, RTE_ETH_EVENT_INTR_LSC, NULL);
 }
 
@@ -98,6 +100,7 @@ watch(struct rte_eth_dev *dev)
 	return ret;
 }
 
+/* While the back end has memory, the connection is closed for sending only; see ppfrag_conn_stop(). */
 static void
 disconnect(struct rte_eth_dev *dev)
 {
@@ -108,7 +111,10 @@ disconnect(struct rte_eth_dev *dev)
 	local->watched = false;
 	local->connected = false;
 	local->told.nb = 0;
-	vu_close(&local->vu);
+	if (local->lent)
+		shutdown(local->vu.fd, SHUT_WR);
+	else
+		vu_close(&local->vu);
 	set_link(dev, false);
 }
 
@@ -235,6 +241,12 @@ ppfrag_conn_close(struct rte_eth_dev *dev)
 	pthread_mutex_lock(&local->lock);
 	disconnect(dev);
 	pthread_mutex_unlock(&local->lock);
+	/*
+	 * The interrupt thread may have unregistered on_socket() and be telling the application. If
+	 * that is what closes the port there, it uses nothing of it any more.
+	 */
+	if (!rte_thread_is_intr())
+		rte_intr_callback_unregister_sync(local->intr, on_socket, dev);
 }
 
 static int
@@ -294,6 +306,7 @@ share_memory(struct rte_eth_dev *dev)
 	}
 	pd->nb_shared = mem.nb;
 	local->told = mem;
+	local->lent = true;
 	return vu_set_mem_table(&local->vu, mem.region, mem.nb);
 }
 
@@ -409,9 +422,16 @@ ppfrag_conn_stop(struct rte_eth_dev *dev)
 
 	pthread_mutex_lock(&local->lock);
 	vu_begin(&local->vu);
-	/* Closing the socket is the other way to make a back end stop. */
-	if (!local->connected || stop_vrings(pd, local) != 0)
+	/* Closing the connection is the other way to make a back end stop, some time. */
+	if (local->connected && stop_vrings(pd, local) == 0)
+		local->lent = false;
+	else
 		disconnect(dev);
+	if (local->lent) {
+		ppfrag_quarantine_add(dev, local->vu.fd);
+		local->vu.fd = -1;
+		local->lent = false;
+	}
 	set_link(dev, false);
 	pthread_mutex_unlock(&local->lock);
 }
