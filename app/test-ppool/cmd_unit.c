@@ -24,6 +24,7 @@ static const struct unit_suite * const suites[] = {
 	&suite_create,
 	&suite_account,
 	&suite_port,
+	&suite_port_states,
 	&suite_debug,
 	&suite_compact,
 };

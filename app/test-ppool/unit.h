@@ -19,6 +19,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/types.h>
 
 #include <cmocka.h>
 
@@ -48,8 +49,8 @@ struct unit_suite {
 #define UNIT_TEST(f) cmocka_unit_test_setup_teardown(f, unit_setup, unit_teardown)
 
 extern const struct unit_suite suite_mempool, suite_frag, suite_carver, suite_ledger, suite_threads,
-		suite_secondary, suite_info, suite_create, suite_account, suite_port, suite_debug,
-		suite_compact;
+		suite_secondary, suite_info, suite_create, suite_account, suite_port,
+		suite_port_states, suite_debug, suite_compact;
 
 int unit_setup(void **state);
 int unit_teardown(void **state);
@@ -207,6 +208,17 @@ int unit_on_lcore(unsigned int i, lcore_function_t *f, void *arg);
 int unit_on_thread(lcore_function_t *f, void *arg);
 
 unsigned int unit_workers(void);
+
+/* Secondary processes: this program with a hidden command, and the plugins of this process. */
+
+/** Skip the test where there can be none. */
+void unit_secondary_require(void);
+
+/** Start one with a command and its arguments, NULL behind the last. */
+pid_t unit_secondary_start(const char * const *args);
+
+/** Wait for it. @return 0 where it was successful, else -1 with a message. */
+int unit_secondary_wait(pid_t child);
 
 /* What the suite 'threads' does, for others. */
 

@@ -663,7 +663,8 @@ test_close_while_telling(void **state)
 	assert_int_equal(rte_eth_dev_start(wire.dut), 0);
 	memset(&telling, 0, sizeof(telling));
 	assert_int_equal(rte_eth_dev_callback_register(wire.dut, RTE_ETH_EVENT_INTR_LSC, on_link,
-					 NULL), 0);
+					 NULL),
+			0);
 	remove_port(PEER_NAME);
 	wait_told();
 	assert_int_equal(rte_eth_dev_stop(wire.dut), 0);

@@ -297,8 +297,8 @@ secondary_possible(void)
 			!eal_option_given("--no-shconf");
 }
 
-static void
-require_secondary(void)
+void
+unit_secondary_require(void)
 {
 	unit_require(secondary_possible(), "hugepages that processes can share");
 	unit_require(same_addresses_likely(),
@@ -338,7 +338,7 @@ copy_plugins(char **argv, unsigned int n, unsigned int max)
 }
 
 static void
-secondary_exec(enum deed deed, const char *pool, const char *in, const char *out)
+secondary_exec(const char * const *args)
 {
 	char prefix[256], lcores[32], dir[PATH_MAX];
 	char *argv[64];
@@ -356,20 +356,30 @@ secondary_exec(enum deed deed, const char *pool, const char *in, const char *out
 	argv[n++] = (char *)(uintptr_t) "--log-level=lib.eal:warning";
 	n = copy_plugins(argv, n, RTE_DIM(argv) - 8);
 	argv[n++] = (char *)(uintptr_t) "--";
-	argv[n++] = (char *)(uintptr_t) "unit-secondary";
-	argv[n++] = (char *)(uintptr_t)deeds[deed];
-	argv[n++] = (char *)(uintptr_t)pool;
-	argv[n++] = (char *)(uintptr_t)in;
-	argv[n++] = (char *)(uintptr_t)out;
+	while (*args != NULL && n < RTE_DIM(argv) - 1)
+		argv[n++] = (char *)(uintptr_t)*args++;
 	argv[n] = NULL;
 	execv("/proc/self/exe", argv);
 	fprintf(stderr, "unit secondary: cannot start itself: %s\n", strerror(errno));
 	_exit(127);
 }
 
+pid_t
+unit_secondary_start(const char * const *args)
+{
+	pid_t child;
+
+	fflush(NULL);
+	child = fork();
+	if (child == 0)
+		secondary_exec(args);
+	assert_true(child > 0);
+	return child;
+}
+
 /* Wait, but not for ever. */
-static int
-secondary_wait(pid_t child)
+int
+unit_secondary_wait(pid_t child)
 {
 	int status, ms;
 
@@ -413,20 +423,16 @@ free_rings(struct rings *r)
 static pid_t
 start_secondary(enum deed deed, struct rte_mempool *mp, struct rings *r)
 {
-	pid_t child;
+	const char *args[] = { cmd_unit_secondary.name, deeds[deed], mp->name, r->in->name,
+		r->out->name, NULL };
 
-	fflush(NULL);
-	child = fork();
-	if (child == 0)
-		secondary_exec(deed, mp->name, r->in->name, r->out->name);
-	assert_true(child > 0);
-	return child;
+	return unit_secondary_start(args);
 }
 
 static int
 run_secondary(enum deed deed, struct rte_mempool *mp, struct rings *r)
 {
-	return secondary_wait(start_secondary(deed, mp, r));
+	return unit_secondary_wait(start_secondary(deed, mp, r));
 }
 
 static void
@@ -473,7 +479,7 @@ static void
 test_free_and_carve(void **state)
 {
 	(void)state;
-	require_secondary();
+	unit_secondary_require();
 	exchange(unit_pool(300, 2304, 0, 0));
 	exchange(unit_pool(300, 16384, 0, 0));
 }
@@ -490,7 +496,7 @@ test_memfd(void **state)
 	};
 
 	(void)state;
-	require_secondary();
+	unit_secondary_require();
 	conf.name = unit_name();
 	exchange(unit_register(ppool_create(&conf)));
 	conf.name = unit_name();
@@ -506,7 +512,7 @@ test_create_frag_pool(void **state)
 	struct rings r;
 
 	(void)state;
-	require_secondary();
+	unit_secondary_require();
 	mp = unit_pool(300, 4096, 0, 0);
 	r = make_rings();
 	assert_int_equal(run_secondary(DEED_CREATE_FRAG_POOL, mp, &r), 0);
@@ -536,7 +542,7 @@ test_last_clone(void **state)
 	unsigned int i;
 
 	(void)state;
-	require_secondary();
+	unit_secondary_require();
 	unit_require(addresses_fixed(), "libraries at fixed addresses: start it with setarch -R");
 	mp = unit_pool(300, 4096, 0, 0);
 	stock = unit_stock_pool(255, 128);
@@ -582,7 +588,7 @@ test_accounts(void **state)
 	unsigned int i;
 
 	(void)state;
-	require_secondary();
+	unit_secondary_require();
 	mp = unit_pool(300, 4096, 0, 0);
 	c = unit_carver(mp, 1500, 1);
 	ours = ppool_account_create(ACCOUNT_PRIMARY, PPOOL_ACCOUNT_UNLIMITED);
@@ -629,7 +635,7 @@ test_at_once(void **state)
 	pid_t child;
 
 	(void)state;
-	require_secondary();
+	unit_secondary_require();
 	s.mp = unit_pool(400, 16384, 0, 0);
 	assert_non_null(ppool_frag_pool(s.mp));
 	r = make_rings();
@@ -637,7 +643,7 @@ test_at_once(void **state)
 	child = start_secondary(DEED_STRESS, s.mp, &r);
 	wait_ready(r.out);
 	error = unit_stress(&s);
-	assert_int_equal(secondary_wait(child), 0);
+	assert_int_equal(unit_secondary_wait(child), 0);
 	rte_ring_free(r.out);
 	if (error != NULL)
 		fail_msg("%s", error);
@@ -654,7 +660,7 @@ test_double_free(void **state)
 
 	(void)state;
 	unit_require(unit_debug_build(), "a library built with -Dppool_debug=true");
-	require_secondary();
+	unit_secondary_require();
 	mp = unit_pool(64, 4096, 0, 0);
 	m = ppool_carve(unit_carver(mp, 1000, 1), 100);
 	assert_non_null(m);

@@ -175,7 +175,7 @@ struct ppfrag_dev {
 		size_t len;
 	} shared[VU_MAX_REGIONS]; /**< what the back end can access */
 
-	const struct rte_memzone *arena; /**< rings, headers, bounce buffers; NULL: see quarantine */
+	const struct rte_memzone *arena; /**< rings, headers, bounce buffers; may be NULL */
 	const struct rte_memzone *bounce_mz[VU_MAX_PAIRS]; /**< receive buffers, by queue */
 	uint64_t features; /**< agreed on with the back end; never change */
 	uint16_t nb_pairs; /**< queue pairs in use */
@@ -183,7 +183,7 @@ struct ppfrag_dev {
 	uint16_t queue_size;
 	bool mrg_rxbuf; /**< wanted */
 	struct rte_ether_addr mac;
-	uint16_t nb_zones; /**< memzones that were reserved; part of their names */
+	uint16_t nb_zones;            /**< memzones that were reserved; part of their names */
 	uint64_t quarantined_buffers; /**< that a back end may still use though the port stopped */
 	uint64_t quarantines;         /**< stops that a back end did not confirm */
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];

@@ -216,6 +216,13 @@ txq_info_get(struct rte_eth_dev *dev, uint16_t queue_id, struct rte_eth_txq_info
 	info->conf.offloads = dev->data->dev_conf.txmode.offloads;
 }
 
+/* ethdev does not check that the queue is set up. */
+static int
+tx_done_cleanup(void *txq, uint32_t n)
+{
+	return txq == NULL ? -EINVAL : ppfrag_tx_done_cleanup(txq, n);
+}
+
 static const struct eth_dev_ops primary_ops = {
 	.dev_configure = dev_configure,
 	.dev_start = dev_start,
@@ -226,7 +233,7 @@ static const struct eth_dev_ops primary_ops = {
 	.rx_queue_release = ppfrag_rxq_release,
 	.tx_queue_setup = ppfrag_txq_setup,
 	.tx_queue_release = ppfrag_txq_release,
-	.tx_done_cleanup = ppfrag_tx_done_cleanup,
+	.tx_done_cleanup = tx_done_cleanup,
 	.link_update = link_update,
 	.dev_set_link_up = set_link_up,
 	.dev_set_link_down = set_link_down,
@@ -254,7 +261,7 @@ static const struct eth_dev_ops primary_ops = {
 static const struct eth_dev_ops secondary_ops = {
 	.dev_close = dev_close,
 	.dev_infos_get = dev_infos_get,
-	.tx_done_cleanup = ppfrag_tx_done_cleanup,
+	.tx_done_cleanup = tx_done_cleanup,
 	.link_update = link_update,
 	.stats_get = ppfrag_stats_get,
 	.stats_reset = ppfrag_stats_reset,
@@ -359,6 +366,37 @@ set_burst(struct rte_eth_dev *dev)
 	dev->tx_descriptor_status = ppfrag_tx_descriptor_status;
 }
 
+/*
+ * In a secondary process ethdev calls these functions whatever state the port is in, and whatever
+ * the primary does to it.
+ */
+
+static bool
+is_started(const struct ppfrag_dev *pd)
+{
+	return rte_eth_devices[pd->port_id].data->dev_started != 0;
+}
+
+static uint16_t
+secondary_rx_burst(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts)
+{
+	const struct ppfrag_rxq *q = rxq;
+
+	if (unlikely(q == NULL || !is_started(q->dev)))
+		return 0;
+	return ppfrag_rx_burst(rxq, pkts, nb_pkts);
+}
+
+static uint16_t
+secondary_tx_burst(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
+{
+	const struct ppfrag_txq *q = txq;
+
+	if (unlikely(q == NULL || !is_started(q->dev)))
+		return 0;
+	return ppfrag_tx_burst(txq, pkts, nb_pkts);
+}
+
 static int
 probe_primary(struct rte_vdev_device *vdev, const struct ppfrag_dev *args)
 {
@@ -392,6 +430,8 @@ probe_secondary(struct rte_vdev_device *vdev)
 	dev->device = &vdev->device;
 	dev->dev_ops = &secondary_ops;
 	set_burst(dev);
+	dev->rx_pkt_burst = secondary_rx_burst;
+	dev->tx_pkt_burst = secondary_tx_burst;
 	rte_eth_dev_probing_finish(dev);
 	return 0;
 }

@@ -100,7 +100,7 @@ watch(struct rte_eth_dev *dev)
 	return ret;
 }
 
-/* While the back end has memory, the connection is closed for sending only; see ppfrag_conn_stop(). */
+/* While the back end has memory, the connection is closed for sending only. */
 static void
 disconnect(struct rte_eth_dev *dev)
 {
