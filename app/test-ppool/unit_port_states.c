@@ -57,7 +57,7 @@ enum {
 	BUSY = 1 << 4,
 	NOTCONN = 1 << 5,
 	NOPEER = 1 << 6,
-	ANY = 0xff, /* errno that this test knows */
+	ANY = 0xff, /* one of these */
 };
 
 static int
