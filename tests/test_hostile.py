@@ -2,7 +2,9 @@
 # Copyright(c) 2026 The ppfrag authors
 """A back end that breaks every rule: the driver survives, counts, and goes on receiving."""
 
+import os
 import re
+import select
 import struct
 
 import pytest
@@ -13,6 +15,7 @@ from harness import (HarnessError, assert_same, make_frame, read_frames, wait_ca
 
 GOOD = 600  # more than twice around a ring
 ALL_ONES = (1 << 64) - 1
+EVENTFD_FULL = (1 << 64) - 2  # the largest counter an eventfd has
 
 # Requests by what the driver does when it sends them.
 PROBE = (vp.SET_OWNER, vp.GET_FEATURES, vp.GET_PROTOCOL_FEATURES, vp.SET_PROTOCOL_FEATURES)
@@ -101,6 +104,24 @@ def test_never_answers(lab, request_):
     """A back end that is silent is given up."""
     dut, sock = face(lab, vp.Behaviour(silent={request_}), request_)
     assert "no answer" in complaint(dut, sock, request_)
+    leave(dut)
+
+
+# Each answer, or each byte of one, comes before anybody would give up waiting for it.
+@pytest.mark.parametrize("pace", [{"delay": 2}, {"drip": 0.6}], ids=str)
+@pytest.mark.parametrize("when", ["probe", "start", "stop"])
+def test_slow(lab, when, pace):
+    """A back end that takes its time for every request is given up, as a silent one is."""
+    sock = lab.socket()
+    peer = lab.add_peer(vp.VhostPeer(sock, vp.Behaviour(**pace if when == "probe" else {})))
+    dut = lab.dut(sock, wait=False)
+    if when != "probe":
+        dut.wait_prompt()
+        if when == "start":
+            dut.command("port stop 0")
+        peer.behaviour = vp.Behaviour(**pace)
+        dut.type("port stop 0" if when == "stop" else "port start 0")
+    dut.wait_output(f"net_ppfrag0: back end at {re.escape(str(sock))}: [A-Z_]*: no answer within")
     leave(dut)
 
 
@@ -281,6 +302,30 @@ def test_scribbled_rings(lab):
         scene.rx.put_used((head, length))
         scene.sent.append(frame)
     wait_capture(scene.out, scene.sent)
+    scene.restart()
+    scene.send(3)
+    scene.end()
+
+
+def clog(fd):
+    """Make an eventfd one that has no room and whose writers wait until it has."""
+    os.set_blocking(fd, True)
+    value = os.eventfd_read(fd) if select.select([fd], [], [], 0)[0] else 0
+    assert value < EVENTFD_FULL
+    os.eventfd_write(fd, EVENTFD_FULL)
+
+
+def test_clogged_kick(lab):
+    """The driver does not wait for room in the eventfd by which it wakes the back end."""
+    scene = Scene(lab)
+    scene.send(1, 100)
+    wait_capture(scene.out, scene.sent)
+    for ring in scene.peer.rings:
+        clog(ring.kick)
+    kicks = scene.counter("rx_q0_kicks")
+    scene.send(2)
+    wait_capture(scene.out, scene.sent)
+    assert scene.counter("rx_q0_kicks") > kicks
     scene.restart()
     scene.send(3)
     scene.end()

@@ -3,15 +3,17 @@
 """Ports are stopped, started and closed, and peers go away, while packets flow or are held."""
 
 import os
+import signal
 
 import pytest
 
 from harness import (assert_same, make_frame, read_frames, wait_capture, wait_until,
                      write_frames)
-from vhost_peer import VhostPeer
+from vhost_peer import GET_VRING_BASE, NET_HEADER, RX, TX, Behaviour, VhostPeer
 
 RESTARTS = 10
 HELD = 200
+SENT = 50
 
 
 @pytest.fixture
@@ -148,6 +150,116 @@ def test_held_packets_survive(lab, leave):
     dut.command("port stop 1")
     ledger, = dut.check_ledgers().values()
     assert ledger["frags"] == 0
+    dut.quit()
+
+
+def wait_quarantine(dut, buffers):
+    """Wait until so many buffers are in quarantine."""
+    wait_until(lambda: dut.xstats()["quarantined_buffers"] == buffers,
+               f"{buffers} buffers in quarantine")
+
+
+def places(peer, chain):
+    """Where the buffers of a chain are, as (memory, offset, length)."""
+    return [(*peer.at_guest(address, length), length) for address, length, _ in chain]
+
+
+def read_places(chain):
+    """What is there."""
+    return b"".join(memory[base:base + length] for memory, base, length in chain)
+
+
+def scribble(chain):
+    """Overwrite it."""
+    for memory, base, length in chain:
+        memory[base:base + length] = b"\xff" * length
+
+
+@pytest.mark.parametrize("memory", ["single-file", "default"])
+def test_unconfirmed_stop(lab, memory):
+    """What a back end had that does not say that it has stopped is used by nobody else."""
+    lab.need(memory)
+    socks = lab.socket(), lab.socket()
+    old = Behaviour(silent={GET_VRING_BASE}, cling=True)
+    source, sink = (lab.add_peer(VhostPeer(*args)) for args in ((socks[0], old), socks[1:]))
+    dut = lab.dut(socks[0], [f"net_ppfrag1,path={socks[1]}"], memory=memory)
+    source.wait_ready()
+    sink.wait_ready()
+    dut.start()
+    rings = source.rings
+    posted = [places(source, rings[RX].take()[1])[0] for _ in range(rings[RX].num)]
+    sent = [make_frame(100 + i, 1) for i in range(SENT)]
+    for frame in sent:
+        sink.send(frame)
+    wait_until(lambda: rings[TX].pending() == SENT, f"{SENT} packets in the ring of port 0")
+    flying = [places(source, rings[TX].take()[1]) for _ in range(SENT)]
+    in_use = len(posted) + sum(map(len, flying))
+    dut.stop()
+    dut.command("port stop 0")
+    assert dut.xstats()["quarantines"] == 1
+    wait_quarantine(dut, in_use)
+    dut.check_ledgers()
+
+    source.behaviour = Behaviour()
+    dut.command("port start 0")
+    source.wait_ready()
+    dut.start()
+    frames = [make_frame(60 + 7 * i) for i in range(HELD)]
+    for frame in frames:
+        source.send(frame)
+    wait_until(lambda: sink.rings[TX].pending() == HELD, f"{HELD} packets in the ring of port 1")
+    scribble(posted)
+    received = [sink.receive() for _ in range(HELD)]
+    assert_same([frame for frame, _ in received], frames)
+    assert_same([read_places(chain)[NET_HEADER:] for chain in flying], sent)
+    wait_quarantine(dut, in_use)
+
+    source.let_go()
+    wait_quarantine(dut, 0)
+    sink.rings[TX].put_used(*((head, 0) for _, head in received))
+    dut.stop()
+    dut.command("port stop 0")
+    dut.command("port stop 1")
+    ledger, = dut.check_ledgers().values()
+    assert ledger["frags"] == 0
+    dut.quit()
+
+
+def test_closed_in_quarantine(lab):
+    """A port is closed in the end, whatever its back end does; all pages are back."""
+    sock = lab.socket()
+    source = lab.add_peer(VhostPeer(sock, Behaviour(silent={GET_VRING_BASE}, cling=True)))
+    dut = lab.dut(sock)
+    source.wait_ready()
+    ring = source.rings[RX]
+    dut.command("port stop 0")
+    wait_quarantine(dut, ring.num)
+    dut.command("port close 0")
+    ledger, = dut.check_ledgers().values()
+    assert ledger["free"] == ledger["pages"] - ledger["header"]
+    dut.quit()
+
+
+def test_peer_stopped(lab, endless):
+    """A peer that is stopped by a signal keeps what it had until it goes on."""
+    sock = lab.socket()
+    peer = endless(sock)
+    dut = lab.dut(sock, options=["--forward-mode=rxonly"])
+    dut.start()
+    wait_traffic(dut)
+    os.killpg(peer.process.pid, signal.SIGSTOP)
+    dut.stop()
+    dut.command("port stop 0")
+    assert dut.xstats()["quarantined_buffers"] > 0
+    dut.check_ledgers()
+    os.killpg(peer.process.pid, signal.SIGCONT)
+    wait_quarantine(dut, 0)
+    ledger, = dut.check_ledgers().values()
+    assert ledger["frags"] == 0
+    dut.command("port start 0")
+    dut.wait_link()
+    dut.start()
+    wait_traffic(dut)
     dut.quit()
 
 

@@ -10,6 +10,7 @@ import select
 import socket
 import struct
 import threading
+import time
 from dataclasses import dataclass, field
 
 GET_FEATURES = 1
@@ -64,6 +65,9 @@ class Behaviour:
     replies: dict = field(default_factory=dict)  # raw bytes to answer with
     silent: set = field(default_factory=set)     # never answer
     close: set = field(default_factory=set)      # close the connection, after that answer if any
+    delay: float = 0                             # seconds before each answer
+    drip: float = 0                              # seconds before each byte of an answer
+    cling: bool = False                          # keep memory and connection at its end
 
 
 class Region:
@@ -168,6 +172,7 @@ class VhostPeer:
         self.listener.bind(str(path))
         self.listener.listen(1)
         self.connection = None
+        self.clung = []             # connections that it should have closed, and what came by them
         self.wake_read, self.wake_write = os.pipe()
         self.thread = threading.Thread(target=self._serve, daemon=True)
         self.thread.start()
@@ -179,6 +184,7 @@ class VhostPeer:
         self.stopping = True
         os.write(self.wake_write, b"x")
         self.thread.join()
+        self.let_go()
         self.listener.close()
         os.close(self.wake_read)
         os.close(self.wake_write)
@@ -186,6 +192,12 @@ class VhostPeer:
     def hang_up(self):
         """Close the connection; a new one will be accepted."""
         self.connection.shutdown(socket.SHUT_RDWR)
+
+    def let_go(self):
+        """Close what it clung to."""
+        for connection, _, _ in self.clung:
+            connection.close()
+        self.clung.clear()
 
     def wait_ready(self, timeout=60):
         """Wait until the driver has started both rings."""
@@ -261,16 +273,22 @@ class VhostPeer:
                     self.connected += 1
                     self.changed.notify_all()
                 try:
-                    with self.connection:
-                        while self._wait(self.connection) and self._one_message():
-                            pass
+                    while self._wait(self.connection) and self._one_message():
+                        pass
                 except OSError:
                     pass  # the driver has closed first
+                if self.behaviour.cling:
+                    self.clung.append((self.connection, self.rings, self.regions))
+                    self.rings, self.regions = [Ring(self), Ring(self)], []
+                else:
+                    self.connection.close()
                 self._forget()
         except Exception as error:  # reported to the test, which runs in another thread
             self.error = error
             raise
         finally:
+            if self.connection is not None:
+                self.connection.close()
             self._forget()
 
     def _wait(self, sock):
@@ -318,14 +336,23 @@ class VhostPeer:
     def _handle(self, request, flags, payload, fds):
         answer = self._follow(request, payload, fds)
         if request in self.behaviour.replies:
-            self.connection.sendall(self.behaviour.replies[request])
+            self._answer(self.behaviour.replies[request])
         elif request in self.behaviour.silent | self.behaviour.close:
             pass
         elif answer is not None:
-            self.connection.sendall(reply(request, answer))
+            self._answer(reply(request, answer))
         elif flags & FLAG_NEED_REPLY:
-            self.connection.sendall(reply(request, struct.pack("<Q", 0)))
+            self._answer(reply(request, struct.pack("<Q", 0)))
         return request not in self.behaviour.close
+
+    def _answer(self, data):
+        time.sleep(self.behaviour.delay)
+        if not self.behaviour.drip:
+            self.connection.sendall(data)
+            return
+        for number in range(len(data)):
+            time.sleep(self.behaviour.drip)
+            self.connection.sendall(data[number:number + 1])
 
     def _follow(self, request, payload, fds):
         """What a correct back end does; the payload of the answer where there is one."""

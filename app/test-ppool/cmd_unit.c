@@ -25,6 +25,7 @@ static const struct unit_suite * const suites[] = {
 	&suite_dma,
 	&suite_account,
 	&suite_port,
+	&suite_port_states,
 	&suite_debug,
 	&suite_compact,
 	&suite_company,

@@ -10,6 +10,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/personality.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -109,6 +110,16 @@ copy_plugins(char **argv, unsigned int n, unsigned int max)
 	return n;
 }
 
+/* Libraries lie elsewhere in the secondary, even where this program was started by setarch -R. */
+static void
+randomize_addresses(void)
+{
+	int persona = personality(0xffffffff);
+
+	if (persona != -1)
+		personality((unsigned long)persona & ~(unsigned long)ADDR_NO_RANDOMIZE);
+}
+
 static void
 eal_exec(const char *program, unsigned int lcore, const char * const *args)
 {
@@ -133,6 +144,7 @@ eal_exec(const char *program, unsigned int lcore, const char * const *args)
 	for (; *args != NULL && n + 1 < RTE_DIM(argv); args++)
 		argv[n++] = (char *)(uintptr_t)*args;
 	argv[n] = NULL;
+	randomize_addresses();
 	execvp(program, argv);
 	fprintf(stderr, "%s cannot be started: %s\n", program, strerror(errno));
 	_exit(127);

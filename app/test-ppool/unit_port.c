@@ -3,9 +3,14 @@
  */
 
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <rte_alarm.h>
 #include <rte_cycles.h>
 #include <rte_dev.h>
 #include <rte_epoll.h>
@@ -521,6 +526,187 @@ test_interrupts(void **state)
 	drain_events();
 }
 
+/* Receive interrupts of a back end that fills the counter for ever and has writers wait. */
+
+#define EVENTFD_FULL (UINT64_MAX - 1)
+#define STEALS 20000
+
+static bool rescued;
+
+static void
+rescue(void *arg)
+{
+	eventfd_t count;
+
+	rescued = eventfd_read(*(int *)arg, &count) == 0;
+}
+
+static void
+test_clogged_interrupt(void **state)
+{
+	struct rte_mbuf *m[2];
+	int fd;
+
+	(void)state;
+	start_dut(EAL, 256, 16384);
+	fd = rte_eth_dev_rx_intr_ctl_q_get_fd(wire.dut, 0);
+	assert_true(fd >= 0);
+	assert_int_equal(fcntl(fd, F_SETFL, 0), 0);
+	assert_int_equal(eventfd_write(fd, EVENTFD_FULL), 0);
+	send_frames(wire.peer, wire.peer_mp, 0, RTE_DIM(m));
+	rescued = false;
+	assert_int_equal(rte_eal_alarm_set(TIMEOUT_S * US_PER_S, rescue, &fd), 0);
+	assert_int_equal(rte_eth_dev_rx_intr_enable(wire.dut, 0), 0);
+	rte_eal_alarm_cancel(rescue, &fd);
+	assert_false(rescued);
+	assert_int_equal(rte_eth_dev_rx_intr_disable(wire.dut, 0), 0);
+	receive_frames(wire.dut, m, 0, RTE_DIM(m));
+	rte_pktmbuf_free_bulk(m, RTE_DIM(m));
+}
+
+/* A back end that empties the counter that EAL is about to read, and has readers wait. */
+
+static bool stealing;
+
+static void *
+steal(void *arg)
+{
+	struct pollfd pfd = { .fd = *(int *)arg, .events = POLLIN };
+	eventfd_t count;
+
+	while (__atomic_load_n(&stealing, __ATOMIC_RELAXED))
+		if (poll(&pfd, 1, 0) == 1)
+			eventfd_read(pfd.fd, &count);
+	return NULL;
+}
+
+/* Nobody waits for ever, whoever reads first. */
+static void
+feed(void *arg)
+{
+	rescued = true;
+	eventfd_write(*(int *)arg, 1);
+	rte_eal_alarm_set(1000, feed, arg);
+}
+
+static void
+test_stolen_interrupt(void **state)
+{
+	pthread_t thief;
+	bool stuck;
+	int fd, i;
+
+	(void)state;
+	start_dut(EAL, 256, 16384);
+	assert_int_equal(control_events(RTE_INTR_EVENT_ADD), 0);
+	fd = rte_eth_dev_rx_intr_ctl_q_get_fd(wire.dut, 0);
+	assert_int_equal(fcntl(fd, F_SETFL, 0), 0);
+	rescued = false;
+	stealing = true;
+	assert_int_equal(pthread_create(&thief, NULL, steal, &fd), 0);
+	assert_int_equal(rte_eal_alarm_set(TIMEOUT_S * US_PER_S, feed, &fd), 0);
+	for (i = 0; i < STEALS; i++) {
+		eventfd_write(fd, 1);
+		wait_event(0);
+	}
+	stuck = rescued;
+	__atomic_store_n(&stealing, false, __ATOMIC_RELAXED);
+	eventfd_write(fd, 1);
+	pthread_join(thief, NULL);
+	rte_eal_alarm_cancel(feed, &fd);
+	assert_false(stuck);
+	assert_int_equal(control_events(RTE_INTR_EVENT_DEL), 0);
+	drain_events();
+}
+
+/* The application is told of a lost link by a thread that must not find the port closed. */
+
+static struct {
+	bool began, ended;
+} telling;
+
+static int
+on_link(uint16_t port, enum rte_eth_event_type type, void *arg, void *ret)
+{
+	(void)port;
+	(void)type;
+	(void)arg;
+	(void)ret;
+	__atomic_store_n(&telling.began, true, __ATOMIC_RELEASE);
+	/* Long enough for another thread to close a port. */
+	rte_delay_us_sleep(US_PER_S / 2);
+	__atomic_store_n(&telling.ended, true, __ATOMIC_RELEASE);
+	return 0;
+}
+
+static void
+wait_told(void)
+{
+	uint64_t end = rte_rdtsc() + TIMEOUT_S * rte_get_tsc_hz();
+
+	while (!__atomic_load_n(&telling.began, __ATOMIC_ACQUIRE)) {
+		if (rte_rdtsc() > end)
+			fail_msg("the application is not told of the lost link");
+		usleep(1000);
+	}
+}
+
+static void
+test_close_while_telling(void **state)
+{
+	const struct rte_eth_conf conf = { .intr_conf = { .lsc = 1 } };
+
+	(void)state;
+	start_dut(EAL, 256, 16384);
+	assert_int_equal(rte_eth_dev_stop(wire.dut), 0);
+	assert_int_equal(rte_eth_dev_configure(wire.dut, 1, 1, &conf), 0);
+	assert_int_equal(rte_eth_dev_start(wire.dut), 0);
+	memset(&telling, 0, sizeof(telling));
+	assert_int_equal(rte_eth_dev_callback_register(wire.dut, RTE_ETH_EVENT_INTR_LSC, on_link,
+					 NULL),
+			0);
+	remove_port(PEER_NAME);
+	wait_told();
+	assert_int_equal(rte_eth_dev_stop(wire.dut), 0);
+	assert_int_equal(rte_eth_dev_close(wire.dut), 0);
+	assert_int_equal(rte_eal_hotplug_remove("vdev", DUT_NAME), 0);
+	assert_true(__atomic_load_n(&telling.ended, __ATOMIC_ACQUIRE));
+	/* ethdev keeps it when a port is closed. */
+	rte_eth_dev_callback_unregister(RTE_ETH_ALL, RTE_ETH_EVENT_INTR_LSC, on_link, NULL);
+}
+
+/* Counters */
+
+static void
+test_counters_stay(void **state)
+{
+	const struct rte_eth_conf conf = { .rxmode = { .mtu = 0 } };
+	struct rte_eth_stats before, stats;
+
+	(void)state;
+	start_dut(EAL, 256, 16384);
+	exchange(RING);
+	assert_int_equal(rte_eth_stats_get(wire.dut, &before), 0);
+	assert_int_equal(before.ipackets, RING);
+	assert_int_equal(before.opackets, RING);
+	assert_int_equal(rte_eth_dev_stop(wire.dut), 0);
+	assert_int_equal(rte_eth_dev_configure(wire.dut, 0, 1, &conf), 0);
+	assert_int_equal(rte_eth_stats_get(wire.dut, &stats), 0);
+	assert_int_equal(stats.ipackets, RING);
+	assert_int_equal(start_port(wire.dut, wire.mp, RING), 0);
+	wait_link(wire.peer, RTE_ETH_LINK_UP);
+	assert_int_equal(rte_eth_stats_get(wire.dut, &stats), 0);
+	assert_memory_equal(&stats, &before, sizeof(stats));
+	assert_int_equal(xstat("rx_q0_packets"), RING);
+	exchange(RING);
+	assert_int_equal(rte_eth_stats_get(wire.dut, &stats), 0);
+	assert_int_equal(stats.ipackets, 2 * RING);
+	assert_int_equal(stats.opackets, 2 * RING);
+	assert_int_equal(rte_eth_stats_reset(wire.dut), 0);
+	assert_int_equal(rte_eth_stats_get(wire.dut, &stats), 0);
+	assert_int_equal(stats.ipackets + stats.opackets, 0);
+}
+
 /*
  * All pages are in use: descriptors wait for one. Nothing can come then, and an application that
  * sleeps would not find out that there are pages again.
@@ -568,6 +754,10 @@ static const struct CMUnitTest tests[] = {
 	PORT_TEST(test_settings),
 	PORT_TEST(test_link),
 	PORT_TEST(test_interrupts),
+	PORT_TEST(test_clogged_interrupt),
+	PORT_TEST(test_stolen_interrupt),
+	PORT_TEST(test_close_while_telling),
+	PORT_TEST(test_counters_stay),
 	PORT_TEST(test_starved),
 };
 

@@ -4,7 +4,6 @@
 
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/personality.h>
 #include <unistd.h>
 
 #include <rte_cycles.h>

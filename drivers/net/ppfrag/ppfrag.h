@@ -15,12 +15,14 @@
  *   virtio/vhost_user.c    requests to a vhost-user back end
  *   virtio/ppfrag_conn.c   connect, start and stop the back end, notice that it is gone
  *   virtio/ppfrag_mem.c    which memory the back end gets
+ *   virtio/ppfrag_quarantine.c  what a back end may use that did not confirm its stop
  *   virtio/ppfrag_queue.c  set up, start and stop queues
  *   virtio/ppfrag_rx.c     receive path
  *   virtio/ppfrag_rx_copy.c  the same where the back end cannot reach the pool
  *   virtio/ppfrag_tx.c     transmit path
  *   virtio/ppfrag_state.c  what is in the rings, how packets are moved
  *   virtio/ppfrag_intr.c   receive interrupts
+ *   virtio/ppfrag_notify.c raising eventfds that the back end has, too
  *
  * All structures but struct ppfrag_local are in shared memory: a secondary process may drive
  * queues, and all pointers in them are to shared memory.
@@ -109,6 +111,12 @@ ppfrag_count(uint64_t *counter, uint64_t n)
 	__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
 }
 
+/** Counters of a queue pair while its queues are not set up, and what they were at the reset. */
+struct ppfrag_kept_stats {
+	struct ppfrag_rxq_stats rx, rx_base;
+	struct ppfrag_txq_stats tx, tx_base;
+};
+
 struct ppfrag_dev;
 
 /** A receive queue. Its first lines are what the receive path uses. */
@@ -181,7 +189,7 @@ struct ppfrag_dev {
 		size_t len;
 	} shared[VU_MAX_REGIONS]; /**< what the back end can access */
 
-	const struct rte_memzone *arena;                   /**< rings, headers, bounce buffers */
+	const struct rte_memzone *arena; /**< rings, headers, bounce buffers; may be NULL */
 	const struct rte_memzone *bounce_mz[VU_MAX_PAIRS]; /**< receive buffers, by queue */
 	uint64_t features; /**< agreed on with the back end; never change */
 	uint16_t nb_pairs; /**< queue pairs in use */
@@ -189,7 +197,11 @@ struct ppfrag_dev {
 	uint16_t queue_size;
 	bool mrg_rxbuf; /**< wanted */
 	struct rte_ether_addr mac;
+	uint16_t nb_zones;            /**< memzones that were reserved; part of their names */
+	uint64_t quarantined_buffers; /**< that a back end may still use though the port stopped */
+	uint64_t quarantines;         /**< stops that a back end did not confirm */
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	struct ppfrag_kept_stats kept[]; /**< by queue, max_pairs of them */
 };
 
 /** Regions for the back end. */
@@ -198,16 +210,25 @@ struct ppfrag_mem {
 	struct vu_region region[VU_MAX_REGIONS];
 };
 
+/** Raises eventfds without ever waiting. */
+struct ppfrag_notifier {
+	unsigned long ctx; /**< of the kernel's asynchronous reads */
+	int null_fd;       /**< what they read; -1: there are none, nothing is raised */
+};
+
 /** What only the primary process has, in process_private. */
 struct ppfrag_local {
 	pthread_mutex_t lock; /**< whoever uses the socket */
 	struct vu vu;
 	struct ppfrag_mem told; /**< what the back end at the other end has mapped */
+	struct ppfrag_quarantine *quarantine;
 	bool connected;
-	bool watched;                 /**< the interrupt thread has the socket */
+	bool lent;    /**< the back end has memory and has not confirmed that it is done with it */
+	bool watched; /**< the interrupt thread has the socket */
 	struct rte_intr_handle *intr; /**< of the socket and, by receive queue, of call */
 	int kick[2 * VU_MAX_PAIRS];   /**< by ring */
 	int call[2 * VU_MAX_PAIRS];
+	struct ppfrag_notifier notifier;
 };
 
 /** Vring numbers: even ones receive. */
@@ -283,7 +304,10 @@ void ppfrag_conn_close(struct rte_eth_dev *dev);
 /** Hand memory and rings to the back end; reconnects. @return 0 or a negative errno, logged. */
 int ppfrag_conn_start(struct rte_eth_dev *dev);
 
-/** Take the rings back. On return the back end uses them no more. */
+/**
+ * Take the rings back. On return the back end uses them no more; where it did not say so, they are
+ * in quarantine with all buffers that are in them.
+ */
 void ppfrag_conn_stop(struct rte_eth_dev *dev);
 
 /** Look whether the back end is still there, and set the link status. */
@@ -295,9 +319,23 @@ int ppfrag_conn_set_link(struct rte_eth_dev *dev, bool up);
 /** Wake the back end. */
 void ppfrag_kick(const struct ppfrag_dev *pd, uint16_t vring);
 
+/* virtio/ppfrag_quarantine.c */
+
+/**
+ * Keep rings, posted buffers and packets in the rings from everybody, until the back end has closed
+ * its side of a connection, which becomes ours to close. Called with the lock held.
+ */
+void ppfrag_quarantine_add(struct rte_eth_dev *dev, int fd);
+
+/** Wait a little for the end of quarantine. */
+void ppfrag_quarantine_wait(struct rte_eth_dev *dev);
+
+/** End quarantine: pools, mbufs and memory of the port belong to the application now. */
+void ppfrag_quarantine_flush(struct rte_eth_dev *dev);
+
 /* virtio/ppfrag_queue.c */
 
-/** Reserve the arena for the configured queues. @return 0 or a negative errno, logged. */
+/** Have rings for the configured queues. @return 0 or a negative errno, logged. */
 int ppfrag_arena_init(struct rte_eth_dev *dev);
 
 int ppfrag_rxq_setup(struct rte_eth_dev *dev, uint16_t queue_id, uint16_t nb_desc,
@@ -313,7 +351,7 @@ int ppfrag_queues_set_mtu(struct rte_eth_dev *dev, uint16_t mtu);
 /** Clear all rings and post receive buffers. */
 int ppfrag_queues_start(struct rte_eth_dev *dev);
 
-/** Free what is in the transmit rings. The back end must be stopped. */
+/** Free what is in the transmit rings, and empty all rings. The back end must be stopped. */
 void ppfrag_queues_stop(struct rte_eth_dev *dev);
 
 /** The ring of a vring number, whether a queue uses it or not. */
@@ -351,6 +389,15 @@ int ppfrag_rx_burst_mode_get(struct rte_eth_dev *dev, uint16_t queue_id,
 		struct rte_eth_burst_mode *mode);
 int ppfrag_tx_burst_mode_get(struct rte_eth_dev *dev, uint16_t queue_id,
 		struct rte_eth_burst_mode *mode);
+
+/* virtio/ppfrag_notify.c */
+
+/** @return 0 or a negative errno: this kernel has no asynchronous reads, or no more of them. */
+int ppfrag_notify_init(struct ppfrag_notifier *n);
+void ppfrag_notify_fini(struct ppfrag_notifier *n);
+
+/** Add 1 to an eventfd. Never waits, whatever others do with it. Any thread. */
+void ppfrag_notify(const struct ppfrag_notifier *n, int fd);
 
 /* virtio/ppfrag_intr.c */
 

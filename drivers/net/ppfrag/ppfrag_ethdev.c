@@ -32,16 +32,27 @@ mark_queues(struct rte_eth_dev *dev, uint8_t state)
 	memset(dev->data->tx_queue_state, state, dev->data->nb_tx_queues);
 }
 
+static void
+take_back(struct rte_eth_dev *dev)
+{
+	ppfrag_conn_stop(dev);
+	ppfrag_queues_stop(dev);
+}
+
 static int
 dev_start(struct rte_eth_dev *dev)
 {
 	int ret;
 
+	ppfrag_quarantine_wait(dev);
 	ret = ppfrag_queues_start(dev);
-	if (ret == 0)
-		ret = ppfrag_conn_start(dev);
+	if (ret != 0)
+		return ret;
+	ret = ppfrag_conn_start(dev);
 	if (ret == 0)
 		mark_queues(dev, RTE_ETH_QUEUE_STATE_STARTED);
+	else
+		take_back(dev);
 	return ret;
 }
 
@@ -49,8 +60,7 @@ static int
 dev_stop(struct rte_eth_dev *dev)
 {
 	mark_queues(dev, RTE_ETH_QUEUE_STATE_STOPPED);
-	ppfrag_conn_stop(dev);
-	ppfrag_queues_stop(dev);
+	take_back(dev);
 	return 0;
 }
 
@@ -62,6 +72,7 @@ local_free(struct ppfrag_local *local)
 	if (local->intr != NULL)
 		ppfrag_intr_fini(local);
 	rte_intr_instance_free(local->intr);
+	ppfrag_notify_fini(&local->notifier);
 	for (i = 0; i < RTE_DIM(local->kick); i++) {
 		if (local->kick[i] >= 0)
 			close(local->kick[i]);
@@ -83,6 +94,7 @@ dev_close(struct rte_eth_dev *dev)
 	if (dev->data->dev_started)
 		dev_stop(dev);
 	ppfrag_conn_close(dev);
+	ppfrag_quarantine_flush(dev);
 	for (i = 0; i < dev->data->nb_rx_queues; i++)
 		ppfrag_rxq_release(dev, i);
 	for (i = 0; i < dev->data->nb_tx_queues; i++)
@@ -204,6 +216,13 @@ txq_info_get(struct rte_eth_dev *dev, uint16_t queue_id, struct rte_eth_txq_info
 	info->conf.offloads = dev->data->dev_conf.txmode.offloads;
 }
 
+/* ethdev does not check that the queue is set up. */
+static int
+tx_done_cleanup(void *txq, uint32_t n)
+{
+	return txq == NULL ? -EINVAL : ppfrag_tx_done_cleanup(txq, n);
+}
+
 static const struct eth_dev_ops primary_ops = {
 	.dev_configure = dev_configure,
 	.dev_start = dev_start,
@@ -214,7 +233,7 @@ static const struct eth_dev_ops primary_ops = {
 	.rx_queue_release = ppfrag_rxq_release,
 	.tx_queue_setup = ppfrag_txq_setup,
 	.tx_queue_release = ppfrag_txq_release,
-	.tx_done_cleanup = ppfrag_tx_done_cleanup,
+	.tx_done_cleanup = tx_done_cleanup,
 	.link_update = link_update,
 	.dev_set_link_up = set_link_up,
 	.dev_set_link_down = set_link_down,
@@ -242,7 +261,7 @@ static const struct eth_dev_ops primary_ops = {
 static const struct eth_dev_ops secondary_ops = {
 	.dev_close = dev_close,
 	.dev_infos_get = dev_infos_get,
-	.tx_done_cleanup = ppfrag_tx_done_cleanup,
+	.tx_done_cleanup = tx_done_cleanup,
 	.link_update = link_update,
 	.stats_get = ppfrag_stats_get,
 	.stats_reset = ppfrag_stats_reset,
@@ -270,6 +289,19 @@ create_eventfds(struct ppfrag_local *local, uint16_t nb_vrings)
 	return 0;
 }
 
+/* The port works without, as most back ends poll. */
+static void
+init_notifier(struct ppfrag_local *local)
+{
+	int ret = ppfrag_notify_init(&local->notifier);
+
+	if (ret != 0)
+		PPFRAG_LOG(WARNING,
+				"%s: a back end that sleeps is not woken: %s; allow io_setup() and raise "
+				"fs.aio-max-nr",
+				local->vu.name, strerror(-ret));
+}
+
 static int
 local_alloc(struct rte_eth_dev *dev)
 {
@@ -280,11 +312,13 @@ local_alloc(struct rte_eth_dev *dev)
 	if (local == NULL)
 		return -ENOMEM;
 	*local = (struct ppfrag_local){
-		.vu = { .fd = -1, .name = dev->data->name, .path = pd->path }
+		.vu = { .fd = -1, .name = dev->data->name, .path = pd->path },
+		.notifier = { .null_fd = -1 },
 	};
 	memset(local->kick, -1, sizeof(local->kick));
 	memset(local->call, -1, sizeof(local->call));
 	pthread_mutex_init(&local->lock, NULL);
+	init_notifier(local);
 	local->intr = rte_intr_instance_alloc(RTE_INTR_INSTANCE_F_PRIVATE);
 	ret = local->intr == NULL ? -ENOMEM : create_eventfds(local, 2 * pd->max_pairs);
 	if (ret == 0)
@@ -332,6 +366,37 @@ set_burst(struct rte_eth_dev *dev)
 	dev->tx_descriptor_status = ppfrag_tx_descriptor_status;
 }
 
+/*
+ * In a secondary process ethdev calls these functions whatever state the port is in, and whatever
+ * the primary does to it.
+ */
+
+static bool
+is_started(const struct ppfrag_dev *pd)
+{
+	return rte_eth_devices[pd->port_id].data->dev_started != 0;
+}
+
+static uint16_t
+secondary_rx_burst(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts)
+{
+	const struct ppfrag_rxq *q = rxq;
+
+	if (unlikely(q == NULL || !is_started(q->dev)))
+		return 0;
+	return ppfrag_rx_burst(rxq, pkts, nb_pkts);
+}
+
+static uint16_t
+secondary_tx_burst(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
+{
+	const struct ppfrag_txq *q = txq;
+
+	if (unlikely(q == NULL || !is_started(q->dev)))
+		return 0;
+	return ppfrag_tx_burst(txq, pkts, nb_pkts);
+}
+
 static int
 probe_primary(struct rte_vdev_device *vdev, const struct ppfrag_dev *args)
 {
@@ -340,7 +405,7 @@ probe_primary(struct rte_vdev_device *vdev, const struct ppfrag_dev *args)
 
 	if (vdev->device.numa_node == SOCKET_ID_ANY)
 		vdev->device.numa_node = (int)rte_socket_id();
-	dev = rte_eth_vdev_allocate(vdev, sizeof(struct ppfrag_dev));
+	dev = rte_eth_vdev_allocate(vdev, sizeof(*args) + args->max_pairs * sizeof(args->kept[0]));
 	if (dev == NULL)
 		return -ENOMEM;
 	*(struct ppfrag_dev *)dev->data->dev_private = *args;
@@ -365,6 +430,8 @@ probe_secondary(struct rte_vdev_device *vdev)
 	dev->device = &vdev->device;
 	dev->dev_ops = &secondary_ops;
 	set_burst(dev);
+	dev->rx_pkt_burst = secondary_rx_burst;
+	dev->tx_pkt_burst = secondary_tx_burst;
 	rte_eth_dev_probing_finish(dev);
 	return 0;
 }

@@ -17,33 +17,44 @@ struct counter {
 
 static const struct counter rxq_counters[] = { PPFRAG_RXQ_XSTATS(RXQ_COUNTER) };
 static const struct counter txq_counters[] = { PPFRAG_TXQ_XSTATS(TXQ_COUNTER) };
+static const struct counter port_counters[] = {
+	{ "quarantines", offsetof(struct ppfrag_dev, quarantines) },
+	{ "quarantined_buffers", offsetof(struct ppfrag_dev, quarantined_buffers) },
+};
 
 /*
- * Where the counters of a queue are, and what they were at the latest reset; NULL: no queue. The
- * thread that drives the queue is the only one to write them: none decreases, no count is lost.
+ * Where the counters of a queue are, and what they were at the latest reset. The thread that drives
+ * the queue is the only one to write them: none decreases, no count is lost.
  */
 struct counters {
 	const uint64_t *now;
-	const uint64_t *base;
+	uint64_t *base;
 };
+
+/*
+ * Counters belong to the port. While a queue is not set up they are kept there, so that totals do
+ * not decrease when it is released, set up again, or configured away.
+ */
 
 static struct counters
 rxq_counters_of(const struct rte_eth_dev *dev, uint16_t i)
 {
-	const struct ppfrag_rxq *q = dev->data->rx_queues[i];
+	struct ppfrag_dev *pd = dev->data->dev_private;
+	struct ppfrag_rxq *q = i < dev->data->nb_rx_queues ? dev->data->rx_queues[i] : NULL;
 
 	if (q == NULL)
-		return (struct counters){ .now = NULL };
+		return (struct counters){ &pd->kept[i].rx.packets, &pd->kept[i].rx_base.packets };
 	return (struct counters){ &q->stats.packets, &q->base.packets };
 }
 
 static struct counters
 txq_counters_of(const struct rte_eth_dev *dev, uint16_t i)
 {
-	const struct ppfrag_txq *q = dev->data->tx_queues[i];
+	struct ppfrag_dev *pd = dev->data->dev_private;
+	struct ppfrag_txq *q = i < dev->data->nb_tx_queues ? dev->data->tx_queues[i] : NULL;
 
 	if (q == NULL)
-		return (struct counters){ .now = NULL };
+		return (struct counters){ &pd->kept[i].tx.packets, &pd->kept[i].tx_base.packets };
 	return (struct counters){ &q->stats.packets, &q->base.packets };
 }
 
@@ -54,8 +65,6 @@ counter_read(struct counters c, size_t offset)
 	size_t i = offset / sizeof(uint64_t);
 	uint64_t base;
 
-	if (c.now == NULL)
-		return 0;
 	base = __atomic_load_n(&c.base[i], __ATOMIC_ACQUIRE);
 	return __atomic_load_n(&c.now[i], __ATOMIC_RELAXED) - base;
 }
@@ -101,12 +110,13 @@ txq_add(struct rte_eth_stats *stats, struct ppool_queue_stats *queues, struct co
 static int
 get_all(struct rte_eth_dev *dev, struct rte_eth_stats *stats, struct ppool_queue_stats *queues)
 {
+	const struct ppfrag_dev *pd = dev->data->dev_private;
 	uint16_t i;
 
-	for (i = 0; i < dev->data->nb_rx_queues; i++)
+	for (i = 0; i < pd->max_pairs; i++) {
 		rxq_add(stats, queues, rxq_counters_of(dev, i), i);
-	for (i = 0; i < dev->data->nb_tx_queues; i++)
 		txq_add(stats, queues, txq_counters_of(dev, i), i);
+	}
 	return 0;
 }
 
@@ -117,40 +127,40 @@ ppfrag_stats_get(struct rte_eth_dev *dev, PPOOL_STATS_PARAMS)
 }
 
 static void
-counters_reset(const uint64_t *now, uint64_t *base, size_t bytes)
+counters_reset(struct counters c, size_t bytes)
 {
 	size_t i;
 
-	for (i = 0; i < bytes / sizeof(*now); i++)
-		__atomic_store_n(&base[i], __atomic_load_n(&now[i], __ATOMIC_RELAXED),
+	for (i = 0; i < bytes / sizeof(c.now[0]); i++)
+		__atomic_store_n(&c.base[i], __atomic_load_n(&c.now[i], __ATOMIC_RELAXED),
 				__ATOMIC_RELEASE);
 }
 
 int
 ppfrag_stats_reset(struct rte_eth_dev *dev)
 {
-	struct ppfrag_rxq *rxq;
-	struct ppfrag_txq *txq;
+	struct ppfrag_dev *pd = dev->data->dev_private;
 	uint16_t i;
 
-	for (i = 0; i < dev->data->nb_rx_queues; i++) {
-		rxq = dev->data->rx_queues[i];
-		if (rxq != NULL)
-			counters_reset(&rxq->stats.packets, &rxq->base.packets, sizeof(rxq->stats));
+	for (i = 0; i < pd->max_pairs; i++) {
+		counters_reset(rxq_counters_of(dev, i), sizeof(struct ppfrag_rxq_stats));
+		counters_reset(txq_counters_of(dev, i), sizeof(struct ppfrag_txq_stats));
 	}
-	for (i = 0; i < dev->data->nb_tx_queues; i++) {
-		txq = dev->data->tx_queues[i];
-		if (txq != NULL)
-			counters_reset(&txq->stats.packets, &txq->base.packets, sizeof(txq->stats));
-	}
+	pd->quarantines = 0;
 	return 0;
 }
 
 static unsigned int
 nb_xstats(const struct rte_eth_dev *dev)
 {
-	return dev->data->nb_rx_queues * RTE_DIM(rxq_counters) +
+	return RTE_DIM(port_counters) + dev->data->nb_rx_queues * RTE_DIM(rxq_counters) +
 			dev->data->nb_tx_queues * RTE_DIM(txq_counters);
+}
+
+static uint64_t
+port_counter_read(const struct rte_eth_dev *dev, const struct counter *c)
+{
+	return *(const uint64_t *)RTE_PTR_ADD(dev->data->dev_private, c->offset);
 }
 
 int
@@ -168,6 +178,8 @@ ppfrag_xstats_get(struct rte_eth_dev *dev, struct rte_eth_xstat *xstats, unsigne
 		for (j = 0; j < RTE_DIM(txq_counters); j++, k++)
 			xstats[k].value = counter_read(txq_counters_of(dev, i),
 					txq_counters[j].offset);
+	for (j = 0; j < RTE_DIM(port_counters); j++, k++)
+		xstats[k].value = port_counter_read(dev, &port_counters[j]);
 	for (k = 0; k < nb_xstats(dev); k++)
 		xstats[k].id = k;
 	return nb_xstats(dev);
@@ -188,5 +200,7 @@ ppfrag_xstats_get_names(struct rte_eth_dev *dev, struct rte_eth_xstat_name *name
 		for (j = 0; j < RTE_DIM(txq_counters); j++)
 			snprintf(names[k++].name, sizeof(names[0].name), "tx_q%u_%s", i,
 					txq_counters[j].name);
+	for (j = 0; j < RTE_DIM(port_counters); j++)
+		snprintf(names[k++].name, sizeof(names[0].name), "%s", port_counters[j].name);
 	return nb_xstats(dev);
 }

@@ -4,7 +4,7 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/eventfd.h>
+#include <sys/socket.h>
 
 #include "../ppfrag.h"
 
@@ -32,7 +32,7 @@ ppfrag_kick(const struct ppfrag_dev *pd, uint16_t vring)
 
 	/* A secondary process has no descriptor to write to; a polling back end needs none. */
 	if (local != NULL)
-		eventfd_write(local->kick[vring], 1);
+		ppfrag_notify(&local->notifier, local->kick[vring]);
 }
 
 /* Set the link status. Returns whether it changed. */
@@ -69,19 +69,20 @@ on_socket(void *arg)
 {
 	struct rte_eth_dev *dev = arg;
 	struct ppfrag_local *local = local_of(dev);
-	bool changed = false;
+	bool report = false;
 
 	/* Whoever has a request under way reads the answer and will notice. */
 	if (pthread_mutex_trylock(&local->lock) != 0)
 		return;
 	if (local->watched && vu_is_gone(&local->vu)) {
 		if (local->connected)
-			changed = lost(dev);
+			report = lost(dev) && dev->data->dev_conf.intr_conf.lsc != 0;
 		local->watched = false;
 		rte_intr_callback_unregister_pending(local->intr, on_socket, dev, NULL);
 	}
 	pthread_mutex_unlock(&local->lock);
-	if (changed && dev->data->dev_conf.intr_conf.lsc != 0)
+	/* The port cannot go meanwhile: ppfrag_conn_close() waits. */
+	if (report)
 		rte_eth_dev_callback_process(dev, RTE_ETH_EVENT_INTR_LSC, NULL);
 }
 
@@ -99,6 +100,7 @@ watch(struct rte_eth_dev *dev)
 	return ret;
 }
 
+/* While the back end has memory, the connection is closed for sending only. */
 static void
 disconnect(struct rte_eth_dev *dev)
 {
@@ -109,7 +111,10 @@ disconnect(struct rte_eth_dev *dev)
 	local->watched = false;
 	local->connected = false;
 	local->told.nb = 0;
-	vu_close(&local->vu);
+	if (local->lent)
+		shutdown(local->vu.fd, SHUT_WR);
+	else
+		vu_close(&local->vu);
 	set_link(dev, false);
 }
 
@@ -222,6 +227,7 @@ ppfrag_conn_open(struct rte_eth_dev *dev)
 	int ret;
 
 	pthread_mutex_lock(&local->lock);
+	vu_begin(&local->vu);
 	ret = conn_open(dev);
 	pthread_mutex_unlock(&local->lock);
 	return ret;
@@ -235,6 +241,12 @@ ppfrag_conn_close(struct rte_eth_dev *dev)
 	pthread_mutex_lock(&local->lock);
 	disconnect(dev);
 	pthread_mutex_unlock(&local->lock);
+	/*
+	 * The interrupt thread may have unregistered on_socket() and be telling the application. If
+	 * that is what closes the port there, it uses nothing of it any more.
+	 */
+	if (!rte_thread_is_intr())
+		rte_intr_callback_unregister_sync(local->intr, on_socket, dev);
 }
 
 static int
@@ -294,6 +306,7 @@ share_memory(struct rte_eth_dev *dev)
 	}
 	pd->nb_shared = mem.nb;
 	local->told = mem;
+	local->lent = true;
 	return vu_set_mem_table(&local->vu, mem.region, mem.nb);
 }
 
@@ -378,6 +391,7 @@ ppfrag_conn_start(struct rte_eth_dev *dev)
 	int ret = 0;
 
 	pthread_mutex_lock(&local->lock);
+	vu_begin(&local->vu);
 	if (must_reconnect(dev)) {
 		disconnect(dev);
 		ret = conn_open(dev);
@@ -407,9 +421,17 @@ ppfrag_conn_stop(struct rte_eth_dev *dev)
 	struct ppfrag_local *local = local_of(dev);
 
 	pthread_mutex_lock(&local->lock);
-	/* Closing the socket is the other way to make a back end stop. */
-	if (!local->connected || stop_vrings(pd, local) != 0)
+	vu_begin(&local->vu);
+	/* Closing the connection is the other way to make a back end stop, some time. */
+	if (local->connected && stop_vrings(pd, local) == 0)
+		local->lent = false;
+	else
 		disconnect(dev);
+	if (local->lent) {
+		ppfrag_quarantine_add(dev, local->vu.fd);
+		local->vu.fd = -1;
+		local->lent = false;
+	}
 	set_link(dev, false);
 	pthread_mutex_unlock(&local->lock);
 }
@@ -426,6 +448,7 @@ ppfrag_conn_set_link(struct rte_eth_dev *dev, bool up)
 	if ((pd->features & RTE_BIT64(VU_F_PROTOCOL_FEATURES)) == 0)
 		return -ENOTSUP;
 	pthread_mutex_lock(&local->lock);
+	vu_begin(&local->vu);
 	ret = local->connected ? enable_vrings(pd, local, up) : -ENOTCONN;
 	if (ret == 0)
 		set_link(dev, up);

@@ -3,7 +3,6 @@
  */
 
 #include <errno.h>
-#include <sys/eventfd.h>
 
 #include <rte_atomic.h>
 
@@ -32,9 +31,12 @@ ppfrag_intr_init(struct ppfrag_local *local, uint16_t nb_queues)
 		ret = rte_intr_nb_efd_set(intr, nb_queues);
 	if (ret == 0)
 		ret = rte_intr_max_intr_set(intr, nb_queues + 1);
-	/* EAL takes what an eventfd has counted when it wakes the application. */
+	/*
+	 * EAL waits for edges and need not read the counter: the back end, which has the eventfd,
+	 * too, could empty it first and have EAL wait for ever.
+	 */
 	if (ret == 0)
-		ret = rte_intr_efd_counter_size_set(intr, sizeof(eventfd_t));
+		ret = rte_intr_efd_counter_size_set(intr, 0);
 	if (ret == 0)
 		ret = rte_intr_type_set(intr, RTE_INTR_HANDLE_VDEV);
 	return ret;
@@ -70,7 +72,7 @@ ppfrag_rx_intr_enable(struct rte_eth_dev *dev, uint16_t queue_id)
 	if (q->unnotified && virtq_wants_kick(&q->vq))
 		ppfrag_rx_kick(q);
 	if (must_poll(q))
-		eventfd_write(local->call[ppfrag_rx_vring(queue_id)], 1);
+		ppfrag_notify(&local->notifier, local->call[ppfrag_rx_vring(queue_id)]);
 	return 0;
 }
 

@@ -52,41 +52,106 @@ tx_bounce_mem(const struct ppfrag_dev *pd, uint16_t queue_id)
 }
 
 static int
-arena_check(const struct rte_eth_dev *dev)
+arena_check(const struct rte_eth_dev *dev, const struct rte_memzone *arena)
 {
 	const struct ppfrag_dev *pd = dev->data->dev_private;
 	struct ppfrag_mem mem = { .nb = 0 };
-	int ret = ppfrag_mem_add(&mem, pd->arena->addr, pd->arena->len);
+	int ret = ppfrag_mem_add(&mem, arena->addr, arena->len);
 
 	if (ret != 0)
 		PPFRAG_LOG(ERR,
 				"%s: %zu bytes for rings of queue_size=%u cannot be shared: %s, "
 				"or use a smaller queue_size",
-				dev->data->name, pd->arena->len, pd->queue_size,
+				dev->data->name, arena->len, pd->queue_size,
 				ppfrag_mem_reason(ret));
 	return ret;
+}
+
+/* Point a queue at its ring, which is emptied. From here on it can be looked at. */
+static void
+rxq_reset(struct ppfrag_rxq *q)
+{
+	virtq_init(&q->vq, vring_mem(q->dev, ppfrag_rx_vring(q->queue_id)), q->vq.size);
+	memset(q->vq.desc, 0, virtq_bytes(q->dev->queue_size));
+	q->vq.avail->flags = rte_cpu_to_le_16(VIRTQ_AVAIL_F_NO_INTERRUPT);
+	q->used_idx = 0;
+	q->avail_idx = 0;
+	q->nb_posted = 0;
+	q->nb_starved = 0;
+	memset(q->posted, 0, q->nb * sizeof(*q->posted));
+}
+
+static void
+txq_reset(struct ppfrag_txq *q)
+{
+	uint16_t i;
+
+	virtq_init(&q->vq, vring_mem(q->dev, ppfrag_tx_vring(q->queue_id)), q->vq.size);
+	memset(q->vq.desc, 0, virtq_bytes(q->dev->queue_size));
+	q->vq.avail->flags = rte_cpu_to_le_16(VIRTQ_AVAIL_F_NO_INTERRUPT);
+	q->hdr = tx_hdr_mem(q->dev, q->queue_id);
+	q->bounce = tx_bounce_mem(q->dev, q->queue_id);
+	q->used_idx = 0;
+	q->avail_idx = 0;
+	q->free_head = 0;
+	q->nb_free = q->vq.size;
+	q->nb_inflight = 0;
+	for (i = 0; i < q->vq.size; i++) {
+		q->slot[i] = (struct ppfrag_tx_slot){ .m = NULL };
+		q->free[i] = i;
+	}
+}
+
+static void
+queues_reset(struct rte_eth_dev *dev)
+{
+	uint16_t i;
+
+	for (i = 0; i < dev->data->nb_rx_queues; i++)
+		if (dev->data->rx_queues[i] != NULL)
+			rxq_reset(dev->data->rx_queues[i]);
+	for (i = 0; i < dev->data->nb_tx_queues; i++)
+		if (dev->data->tx_queues[i] != NULL)
+			txq_reset(dev->data->tx_queues[i]);
+}
+
+/* Names are not used twice: what had them before may be in quarantine. */
+static const struct rte_memzone *
+reserve(struct ppfrag_dev *pd, const char *what, size_t len, int socket_id)
+{
+	char name[RTE_MEMZONE_NAMESIZE];
+
+	snprintf(name, sizeof(name), "ppfrag_%s_%u_%u", what, pd->port_id, pd->nb_zones++);
+	return ppfrag_mem_reserve(pd, name, len, socket_id);
 }
 
 int
 ppfrag_arena_init(struct rte_eth_dev *dev)
 {
 	struct ppfrag_dev *pd = dev->data->dev_private;
-	char name[RTE_MEMZONE_NAMESIZE];
+	const struct rte_memzone *arena;
 	size_t len;
+	int ret;
 
 	pd->nb_pairs = RTE_MAX(dev->data->nb_rx_queues, dev->data->nb_tx_queues);
 	len = pd->nb_pairs * pair_bytes(pd->queue_size);
 	if (pd->arena != NULL && pd->arena->len >= len)
 		return 0;
-	rte_memzone_free(pd->arena);
-	snprintf(name, sizeof(name), "ppfrag_arena_%u", pd->port_id);
-	pd->arena = ppfrag_mem_reserve(pd, name, len, dev->data->numa_node);
-	if (pd->arena == NULL) {
+	arena = reserve(pd, "arena", len, dev->data->numa_node);
+	if (arena == NULL) {
 		PPFRAG_LOG(ERR, "%s: no memory for rings of queue_size=%u: %zu bytes: %s",
 				dev->data->name, pd->queue_size, len, rte_strerror(rte_errno));
 		return -ENOMEM;
 	}
-	return arena_check(dev);
+	ret = arena_check(dev, arena);
+	if (ret != 0) {
+		rte_memzone_free(arena);
+		return ret;
+	}
+	rte_memzone_free(pd->arena);
+	pd->arena = arena;
+	queues_reset(dev);
+	return 0;
 }
 
 void
@@ -188,12 +253,10 @@ bounce_init(struct ppfrag_rxq *q)
 {
 	const struct rte_memzone **mz = &q->dev->bounce_mz[q->queue_id];
 	size_t len = (size_t)q->nb * bounce_len(q);
-	char name[RTE_MEMZONE_NAMESIZE];
 
 	if (*mz == NULL || (*mz)->len < len) {
 		rte_memzone_free(*mz);
-		snprintf(name, sizeof(name), "ppfrag_bounce_%u_%u", q->dev->port_id, q->queue_id);
-		*mz = ppfrag_mem_reserve(q->dev, name, len, q->socket_id);
+		*mz = reserve(q->dev, "bounce", len, q->socket_id);
 	}
 	q->bounce_mz = *mz;
 	if (q->bounce_mz == NULL) {
@@ -213,7 +276,7 @@ set_frame(struct ppfrag_rxq *q, uint32_t frame)
 	uint32_t max_len = RTE_MIN(frame, page_capacity(q->mp, &layout));
 	int ret;
 
-	if (q->carver != NULL && q->max_len == max_len)
+	if (q->carver != NULL && q->max_len == max_len && (!q->copy || q->bounce_mz != NULL))
 		return 0;
 	/* The old carver goes first: its pages may be the last ones. */
 	ppool_carver_free(q->carver);
@@ -372,6 +435,8 @@ ppfrag_rxq_setup(struct rte_eth_dev *dev, uint16_t queue_id, uint16_t nb_desc,
 	int ret;
 
 	ret = check_pool(dev, mp);
+	if (ret == 0)
+		ret = ppfrag_arena_init(dev);
 	if (ret != 0)
 		return ret;
 	q = rxq_alloc(RTE_MIN(nb_desc, pd->queue_size), socket_id);
@@ -390,6 +455,9 @@ ppfrag_rxq_setup(struct rte_eth_dev *dev, uint16_t queue_id, uint16_t nb_desc,
 		rxq_free(q);
 		return ret;
 	}
+	q->stats = pd->kept[queue_id].rx;
+	q->base = pd->kept[queue_id].rx_base;
+	rxq_reset(q);
 	dev->data->rx_queues[queue_id] = q;
 	return 0;
 }
@@ -401,23 +469,19 @@ ppfrag_rxq_release(struct rte_eth_dev *dev, uint16_t queue_id)
 
 	if (q == NULL)
 		return;
+	ppfrag_quarantine_flush(dev);
+	q->dev->kept[queue_id].rx = q->stats;
+	q->dev->kept[queue_id].rx_base = q->base;
 	rxq_free(q);
 	dev->data->rx_queues[queue_id] = NULL;
 }
 
-/* The ring is all zero. */
 static void
 rxq_start(struct ppfrag_rxq *q)
 {
 	uint16_t i;
 
-	virtq_init(&q->vq, vring_mem(q->dev, ppfrag_rx_vring(q->queue_id)), q->vq.size);
-	q->vq.avail->flags = rte_cpu_to_le_16(VIRTQ_AVAIL_F_NO_INTERRUPT);
-	q->used_idx = 0;
-	q->avail_idx = 0;
-	q->nb_posted = 0;
-	q->nb_starved = 0;
-	memset(q->posted, 0, q->nb * sizeof(*q->posted));
+	rxq_reset(q);
 	for (i = 0; i < q->nb; i++) {
 		q->vq.desc[i].len = rte_cpu_to_le_32(q->buf_len);
 		q->vq.desc[i].flags = rte_cpu_to_le_16(VIRTQ_DESC_F_WRITE);
@@ -442,7 +506,11 @@ ppfrag_txq_setup(struct rte_eth_dev *dev, uint16_t queue_id, uint16_t nb_desc,
 	uint16_t size = (uint16_t)rte_align32pow2(RTE_MIN(nb_desc, pd->queue_size));
 	uint16_t thresh = conf->tx_free_thresh;
 	struct ppfrag_txq *q;
+	int ret;
 
+	ret = ppfrag_arena_init(dev);
+	if (ret != 0)
+		return ret;
 	if (thresh == 0)
 		thresh = size - RTE_MIN(TX_HELD_DEFAULT, size / 4);
 	if (thresh > size) {
@@ -461,6 +529,9 @@ ppfrag_txq_setup(struct rte_eth_dev *dev, uint16_t queue_id, uint16_t nb_desc,
 	q->dev = pd;
 	q->queue_id = queue_id;
 	q->free_thresh = thresh;
+	q->stats = pd->kept[queue_id].tx;
+	q->base = pd->kept[queue_id].tx_base;
+	txq_reset(q);
 	dev->data->tx_queues[queue_id] = q;
 	return 0;
 }
@@ -468,29 +539,15 @@ ppfrag_txq_setup(struct rte_eth_dev *dev, uint16_t queue_id, uint16_t nb_desc,
 void
 ppfrag_txq_release(struct rte_eth_dev *dev, uint16_t queue_id)
 {
-	rte_free(dev->data->tx_queues[queue_id]);
+	struct ppfrag_txq *q = dev->data->tx_queues[queue_id];
+
+	if (q == NULL)
+		return;
+	ppfrag_quarantine_flush(dev);
+	q->dev->kept[queue_id].tx = q->stats;
+	q->dev->kept[queue_id].tx_base = q->base;
+	rte_free(q);
 	dev->data->tx_queues[queue_id] = NULL;
-}
-
-/* The ring is all zero. */
-static void
-txq_start(struct ppfrag_txq *q)
-{
-	uint16_t i;
-
-	virtq_init(&q->vq, vring_mem(q->dev, ppfrag_tx_vring(q->queue_id)), q->vq.size);
-	q->vq.avail->flags = rte_cpu_to_le_16(VIRTQ_AVAIL_F_NO_INTERRUPT);
-	q->hdr = tx_hdr_mem(q->dev, q->queue_id);
-	q->bounce = tx_bounce_mem(q->dev, q->queue_id);
-	q->used_idx = 0;
-	q->avail_idx = 0;
-	q->free_head = 0;
-	q->nb_free = q->vq.size;
-	q->nb_inflight = 0;
-	for (i = 0; i < q->vq.size; i++) {
-		q->slot[i] = (struct ppfrag_tx_slot){ .m = NULL };
-		q->free[i] = i;
-	}
 }
 
 static int
@@ -522,6 +579,8 @@ ppfrag_queues_start(struct rte_eth_dev *dev)
 
 	ret = check_queues(dev);
 	if (ret == 0)
+		ret = ppfrag_arena_init(dev);
+	if (ret == 0)
 		ret = ppfrag_queues_set_mtu(dev, dev->data->mtu);
 	if (ret != 0)
 		return ret;
@@ -532,15 +591,19 @@ ppfrag_queues_start(struct rte_eth_dev *dev)
 	for (i = 0; i < dev->data->nb_rx_queues; i++)
 		rxq_start(dev->data->rx_queues[i]);
 	for (i = 0; i < dev->data->nb_tx_queues; i++)
-		txq_start(dev->data->tx_queues[i]);
+		txq_reset(dev->data->tx_queues[i]);
 	return 0;
 }
 
 void
 ppfrag_queues_stop(struct rte_eth_dev *dev)
 {
+	const struct ppfrag_dev *pd = dev->data->dev_private;
 	uint16_t i;
 
 	for (i = 0; i < dev->data->nb_tx_queues; i++)
 		ppfrag_tx_drain(dev->data->tx_queues[i]);
+	/* Rings in quarantine are replaced; they are still there where that fails. */
+	if (pd->arena != NULL || ppfrag_arena_init(dev) == 0)
+		queues_reset(dev);
 }

@@ -13,6 +13,11 @@
  * whoever drives the queue. Nothing here changes it.
  */
 
+/*
+ * A queue that is set up has rings, if empty ones. In a secondary process ethdev asks about queues
+ * that are not.
+ */
+
 /* Used entries that wait to be received. */
 static uint16_t
 rx_waiting_entries(const struct ppfrag_rxq *q)
@@ -25,7 +30,7 @@ rx_waiting_entries(const struct ppfrag_rxq *q)
 ppool_queue_count_t
 ppfrag_rx_queue_count(void *rxq)
 {
-	return rx_waiting_entries(rxq);
+	return rxq == NULL ? 0 : rx_waiting_entries(rxq);
 }
 
 int
@@ -33,7 +38,7 @@ ppfrag_rx_descriptor_status(void *rxq, uint16_t offset)
 {
 	const struct ppfrag_rxq *q = rxq;
 
-	if (offset >= q->nb)
+	if (q == NULL || offset >= q->nb)
 		return -EINVAL;
 	if (offset < rx_waiting_entries(q))
 		return RTE_ETH_RX_DESC_DONE;
@@ -64,7 +69,7 @@ ppfrag_tx_descriptor_status(void *txq, uint16_t offset)
 	const struct ppfrag_txq *q = txq;
 	uint32_t behind;
 
-	if (offset >= q->vq.size)
+	if (q == NULL || offset >= q->vq.size)
 		return -EINVAL;
 	if (offset < q->nb_free)
 		return RTE_ETH_TX_DESC_DONE;

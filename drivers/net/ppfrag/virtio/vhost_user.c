@@ -3,10 +3,12 @@
  */
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <rte_string_fns.h>
@@ -83,24 +85,59 @@ fail(const struct vu *vu, const struct vu_msg *msg, int err, const char *what)
 	return -err;
 }
 
+uint64_t
+vu_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+void
+vu_begin(struct vu *vu)
+{
+	vu->deadline = vu_now() + VU_TIMEOUT_S * 1000;
+}
+
+/* What is left of the handshake, in ms. */
+static int
+time_left(const struct vu *vu)
+{
+	uint64_t now = vu_now();
+
+	return now < vu->deadline ? (int)(vu->deadline - now) : 0;
+}
+
+/* Connecting waits for a back end that has others in its queue. */
+static int
+connect_within(int fd, const struct sockaddr_un *addr, int ms)
+{
+	/* All zero would be no limit. */
+	struct timeval left = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 + 1 };
+
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &left, sizeof(left)) != 0)
+		return -errno;
+	if (connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) != 0)
+		return errno == EAGAIN ? -ETIMEDOUT : -errno;
+	return 0;
+}
+
 int
 vu_connect(struct vu *vu)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	struct timeval timeout = { .tv_sec = VU_TIMEOUT_S };
-	int fd, err;
+	int fd, ret;
 
 	if (rte_strscpy(addr.sun_path, vu->path, sizeof(addr.sun_path)) < 0)
 		return -ENAMETOOLONG;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) != 0 ||
-			setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) != 0 ||
-			connect(fd, (struct sockaddr *)&addr, sizeof(addr)) != 0) {
-		err = errno;
+	ret = connect_within(fd, &addr, time_left(vu));
+	if (ret != 0) {
 		close(fd);
-		return -err;
+		return ret;
 	}
 	vu->fd = fd;
 	vu->protocol = 0;
@@ -122,6 +159,25 @@ vu_is_gone(const struct vu *vu)
 
 	return recv(vu->fd, &byte, sizeof(byte), MSG_PEEK | MSG_DONTWAIT) >= 0 ||
 			(errno != EAGAIN && errno != EINTR);
+}
+
+/* Wait until the socket can be read or written, and the request it is for goes on. */
+static int
+wait_socket(const struct vu *vu, const struct vu_msg *request, short events)
+{
+	struct pollfd pfd = { .fd = vu->fd, .events = events };
+	int ret;
+
+	do {
+		ret = poll(&pfd, 1, time_left(vu));
+	} while (ret < 0 && errno == EINTR);
+	if (ret < 0)
+		return fail(vu, request, errno, strerror(errno));
+	/* Also where the back end always has one more byte. */
+	if (ret == 0 || time_left(vu) == 0)
+		return fail(vu, request, ETIMEDOUT,
+				"no answer within the " RTE_STR(VU_TIMEOUT_S) " s of a handshake");
+	return 0;
 }
 
 static int
@@ -147,8 +203,10 @@ send_msg(const struct vu *vu, struct vu_msg *msg, const int *fds, unsigned int n
 		memcpy(CMSG_DATA(cmsg), fds, nb_fds * sizeof(int));
 	}
 	do {
-		ret = sendmsg(vu->fd, &mh, MSG_NOSIGNAL);
-	} while (ret < 0 && errno == EINTR);
+		if (wait_socket(vu, msg, POLLOUT) != 0)
+			return -ETIMEDOUT;
+		ret = sendmsg(vu->fd, &mh, MSG_NOSIGNAL | MSG_DONTWAIT);
+	} while (ret < 0 && (errno == EINTR || errno == EAGAIN));
 	if (ret == (ssize_t)len)
 		return 0;
 	return ret < 0 ? fail(vu, msg, errno, strerror(errno)) :
@@ -187,12 +245,11 @@ recv_bytes(const struct vu *vu, const struct vu_msg *request, void *buf, size_t 
 			.msg_iovlen = 1,
 			.msg_control = control,
 			.msg_controllen = sizeof(control) };
-		ret = recvmsg(vu->fd, &mh, MSG_CMSG_CLOEXEC);
-		if (ret < 0 && errno == EINTR)
+		if (wait_socket(vu, request, POLLIN) != 0)
+			return -ETIMEDOUT;
+		ret = recvmsg(vu->fd, &mh, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+		if (ret < 0 && (errno == EINTR || errno == EAGAIN))
 			continue;
-		if (ret < 0 && errno == EAGAIN)
-			return fail(vu, request, ETIMEDOUT,
-					"no answer within " RTE_STR(VU_TIMEOUT_S) " s");
 		if (ret < 0)
 			return fail(vu, request, errno, strerror(errno));
 		close_fds(&mh);

@@ -9,7 +9,8 @@
  * @file
  * The vhost-user protocol, seen from the front end: requests over a unix socket.
  *
- * Control plane only. Calls block up to VU_TIMEOUT_S and are not thread safe. All but vu_connect()
+ * Control plane only, not thread safe. A handshake is all requests from vu_begin() on: together
+ * they block up to VU_TIMEOUT_S, however the back end spreads its answers. All but vu_connect()
  * log what went wrong themselves and return a negative errno; the connection is then unusable.
  */
 
@@ -22,7 +23,7 @@
 #define VU_MAX_REGIONS 8
 /** Queue pairs that an index of 8 bits can name. */
 #define VU_MAX_PAIRS 128
-/** How long a back end may take to answer. */
+/** How long a back end may take for a whole handshake. */
 #define VU_TIMEOUT_S 5
 
 /** Feature bit: there are protocol features. */
@@ -64,6 +65,7 @@ struct vu {
 	const char *name;  /**< of the port, for messages */
 	const char *path;  /**< of the socket, for messages */
 	uint64_t protocol; /**< protocol features agreed on */
+	uint64_t deadline; /**< of the handshake, in ms of vu_now() */
 };
 
 /** Memory that the back end may use; its addresses are ours. */
@@ -75,6 +77,12 @@ struct vu_region {
 	dev_t dev; /**< which file that is: the number of a closed descriptor is used again */
 	ino_t ino;
 };
+
+/** The time in ms, of a clock that nobody sets. */
+uint64_t vu_now(void);
+
+/** A handshake begins. */
+void vu_begin(struct vu *vu);
 
 /**
  * Connect and take the device.
