@@ -434,6 +434,24 @@ test_pool(void **state)
 	assert_nothing_lost(&x);
 }
 
+/* It is seen, and ignored. */
+static void
+test_put_twice(void **state)
+{
+	struct rte_mempool *mono;
+	struct rte_mbuf *m;
+	struct ctx x;
+
+	(void)state;
+	unit_require(!unit_debug_build(), "a library built without -Dppool_debug=true");
+	x = make_ctx(0);
+	m = receive_whole(&x);
+	mono = m->pool;
+	rte_pktmbuf_free(m);
+	unit_put_bulk(mono, (void **)&m, 1);
+	assert_nothing_lost(&x);
+}
+
 /* A page that comes back is an ordinary object, whatever was done to it. */
 static void
 test_ordinary_again(void **state)
@@ -861,6 +879,7 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(test_fast_free),
 	UNIT_TEST(test_fast_free_attached),
 	UNIT_TEST(test_pool),
+	UNIT_TEST(test_put_twice),
 	UNIT_TEST(test_ordinary_again),
 #ifdef UNIT_PACKET_LIBS
 	PORT_TEST(test_ip_fragment),

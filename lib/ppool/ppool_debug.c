@@ -486,8 +486,9 @@ frag_in(struct ppool *p, struct rte_mbuf *m)
 static bool
 is_whole_page(const struct ppool *p, const struct rte_mbuf *m)
 {
-	return lies_in(p->mp, (const char *)((uintptr_t)m - p->mp->header_size),
-			       p->mp->header_size + sizeof(*m)) &&
+	/* What lies in front of a NULL pointer would seem to be behind everything. */
+	return lies_in(p->mp, m, sizeof(*m)) &&
+			lies_in(p->mp, (const char *)m - p->mp->header_size, p->mp->header_size) &&
 			ppool_mono_owns(p, m);
 }
 
