@@ -281,7 +281,7 @@ for arg; do
 done
 [ ${#wanted[@]} -gt 0 ] || wanted=("${parts[@]}")
 
-config/setup.sh --check > /dev/null 2>&1 || config/setup.sh || {
+config/setup.sh --tests --check > /dev/null 2>&1 || config/setup.sh --tests || {
 	echo "0 passed, 1 failed, 0 skipped"
 	exit 1
 }
