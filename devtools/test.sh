@@ -306,19 +306,8 @@ fi
 fixed_addresses=
 if setarch -R true 2> /dev/null; then fixed_addresses="setarch -R"; fi
 
-# Lcores on the CPUs there are, more lcores than CPUs if need be.
-mapfile -t cpus < <(/usr/bin/python3 -c '
-import os
-for c in sorted(os.sched_getaffinity(0)): print(c)')
-lcores_on() {
-	local i list=
-	for ((i = 0; i < $1; i++)); do
-		list+=",$i@${cpus[$((i % ${#cpus[@]}))]}"
-	done
-	echo "${list#,}"
-}
-lcores2=$(lcores_on 2)
-lcores4=$(lcores_on 4)
+lcores2=$(ppfrag_lcores 2)
+lcores4=$(ppfrag_lcores 4)
 
 for part in "${wanted[@]}"; do
 	echo "== $part"
