@@ -54,7 +54,7 @@ one() {
 	local name=$1 log
 	shift
 	log=$logs/${name//[^a-zA-Z0-9]/-}.log
-	if "$@" > "$log" 2>&1 < /dev/null; then
+	if progress_run "$name" "$log" "$@"; then
 		add 1 0 0
 		echo "passed: $name"
 	else
@@ -104,10 +104,11 @@ unit() {
 	json=${log%.log}.json
 	rm -f "$json"
 	# shellcheck disable=SC2086 # options
-	timeout 600 $fixed_addresses "$dir/app/test-ppool/dpdk-test-ppool" $unit_mem \
+	progress_run "$name" "$log" timeout 600 $fixed_addresses \
+		"$dir/app/test-ppool/dpdk-test-ppool" $unit_mem \
 		--file-prefix "ppfrag-unit-$$" --no-pci --lcores "$lcores4" \
 		-d "$dir/drivers/net/ppfrag/librte_net_ppfrag.so" "$@" \
-		-- unit --json "$json" ${suites-} > "$log" 2>&1 < /dev/null
+		-- unit --json "$json" ${suites-}
 	status=$?
 	counts=$(/usr/bin/python3 -c '
 import json, sys
@@ -287,9 +288,11 @@ config/setup.sh --tests --check > /dev/null 2>&1 || config/setup.sh --tests || {
 }
 # shellcheck source=config/env.sh
 . config/env.sh
+# shellcheck source=config/progress.sh
+. config/progress.sh
 logs=$PPFRAG_BUILD/test-logs
 mkdir -p "$logs"
-ninja -C "$PPFRAG_BUILD" > "$logs/build.log" 2>&1 || {
+progress_run "build" "$logs/build.log" ninja -C "$PPFRAG_BUILD" || {
 	tail -n 40 "$logs/build.log"
 	echo "0 passed, 1 failed, 0 skipped"
 	exit 1
