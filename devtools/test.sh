@@ -93,6 +93,7 @@ build() {
 part_build() {
 	one "build with gcc" build build-gcc gcc --werror
 	one "build with clang" build build-clang clang --werror
+	one "driver headers that do not fit" config/driver-probe-test.sh
 }
 
 # Run the unit suites of a build directory, or those in $suites, with more EAL options, and add what
