@@ -87,9 +87,10 @@ packages_missing() {
 	done
 }
 
-# Its progress goes to where its messages go.
+# Its progress goes to where its messages go, but not by descriptor 1, which the scripts of
+# packages would then be without.
 apt() {
-	DEBIAN_FRONTEND=noninteractive apt-get -q -o Dpkg::Use-Pty=0 -o APT::Status-Fd=1 "$@"
+	DEBIAN_FRONTEND=noninteractive apt-get -q -o Dpkg::Use-Pty=0 -o APT::Status-Fd=3 "$@" 3>&1
 }
 
 # Lists that are absent or name files the mirror no longer has are brought up to date.
