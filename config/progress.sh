@@ -7,9 +7,13 @@
 #   progress_run WHAT LOG COMMAND...  run a command, its output in a file, and print its last line
 #                                     there every ten seconds; the command's status
 
-# What the last line of a log says of ninja, cppcheck, curl or apt (as for APT::Status-Fd).
+# What the end of a log says of ninja, cppcheck, curl or apt. Of apt only what APT::Status-Fd brings,
+# since the messages of packages between that do not tell how far it is.
 progress_last() {
-	tail -c 400 "$1" | tr '\r' '\n' | grep -v '^[[:blank:]]*$' | tail -n 1 |
+	local lines status
+	lines=$(tail -c 4000 "$1" | tr '\r' '\n' | grep -v '^[[:blank:]]*$') || true
+	status=$(grep -E '^(pm|dl)status:' <<< "$lines") || true
+	tail -n 1 <<< "${status:-$lines}" |
 		sed -E 's/^(pm|dl)status:[^:]*:([0-9]+)[^:]*:/\2 %: /' | cut -c -90
 }
 
