@@ -36,14 +36,14 @@ missing=0
 packages=(
 	# to build; dpkg-dev unpacks source packages
 	gcc libc6-dev dpkg-dev meson ninja-build pkg-config libdpdk-dev libnuma-dev libcmocka-dev
-	# to run: dpdk-testpmd, hugeadm; to read captures
-	dpdk libhugetlbfs-bin python3-scapy
+	# to run: dpdk-testpmd, dpdk-telemetry.py, hugeadm; to read captures
+	dpdk dpdk-dev libhugetlbfs-bin python3-scapy
 )
 test_packages=(
 	# to build in other ways: g++ and make, clang, guides and reference
 	build-essential clang libclang-rt-dev doxygen python3-sphinx
-	# to test: dpdk-test, network namespaces, ping
-	dpdk-dev spin python3-pytest iproute2 iputils-ping procps
+	# to test: models, network namespaces, ping
+	spin python3-pytest iproute2 iputils-ping procps
 	# to lint
 	clang-format cppcheck python3-pyflakes shellcheck
 )
