@@ -44,7 +44,7 @@ moved() { # header, structure, member
 	local file=$work/moved/$1
 	rm -rf "$work/moved"
 	cp -r "$work/true" "$work/moved"
-	sed -i -E "/^struct .*\\b$2 \\{/,/^\\}/s/^([ \\t].*[ *\\t]$3(\\[.*\\])?;.*)/void *moved;\\n\\1/" \
+	sed -i -E "/^struct .*\\b$2 \\{/,/^\\}/s/^[ \\t].*[ *\\t]$3(\\[.*\\])?;/void *moved;\\n&/" \
 		"$file"
 	if cmp -s "$work/true/$1" "$file"; then
 		fail "struct $2 has no member $3"

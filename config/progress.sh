@@ -7,8 +7,8 @@
 #   progress_run WHAT LOG COMMAND...  run a command, its output in a file, and print its last line
 #                                     there every ten seconds; the command's status
 
-# What the end of a log says of ninja, cppcheck, curl or apt. Of apt only what APT::Status-Fd brings,
-# since the messages of packages between that do not tell how far it is.
+# What the end of a log says of ninja, cppcheck, curl or apt. Of apt what APT::Status-Fd brings: the
+# messages of packages in between do not tell how far it is.
 progress_last() {
 	local lines status
 	lines=$(tail -c 4000 "$1" | tr '\r' '\n' | grep -v '^[[:blank:]]*$') || true

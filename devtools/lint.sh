@@ -78,6 +78,7 @@ none() {
 formatted() {
 	local f ret=0
 	for f in "${c_files[@]}"; do
+		echo "Checking $f ..."
 		clang-format -style=file "$f" |
 			diff -u --label "$f" --label formatted "$f" - || ret=1
 	done
