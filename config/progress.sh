@@ -17,12 +17,14 @@ progress_last() {
 		sed -E 's/^(pm|dl)status:[^:]*:([0-9]+)[^:]*:/\2 %: /' | cut -c -90
 }
 
-# Without a program that sleeps: it would outlive this and keep a pipe to a reader open.
+# Ends with the script, as Ctrl-C does not reach what runs in the background. Without a program that
+# sleeps: it would outlive this and keep a pipe to a reader open.
 progress_watch() {
 	local what=$1 log=$2 start=$SECONDS quiet
 	exec {quiet}<> <(:)
 	while true; do
 		read -r -t 10 -u "$quiet" || true
+		kill -0 $$ 2> /dev/null || return 0
 		echo "$what: $((SECONDS - start)) s: $(progress_last "$log")"
 	done
 }
