@@ -31,6 +31,7 @@ build=yes
 huge_mb=4096
 driver_sdk=
 headers_taken=no
+packages_new=no
 missing=0
 
 packages=(
@@ -116,6 +117,7 @@ install_packages() {
 		fi
 	fi
 	rm -f "$log"
+	packages_new=yes
 }
 
 # --- driver headers
@@ -209,7 +211,8 @@ build_tree() {
 	fi
 	if [ ! -e "$dir/build.ninja" ]; then
 		meson setup "$dir" "$root"
-	elif [ $headers_taken = yes ]; then
+	elif [ $headers_taken = yes ] || [ $packages_new = yes ]; then
+		# There may be targets for them now, such as the guides.
 		meson setup --reconfigure "$dir" "$root"
 	fi
 	ninja -C "$dir"

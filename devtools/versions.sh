@@ -191,7 +191,7 @@ no_sources() {
 }
 
 test_version() {
-	local tree version dir
+	local tree version dir tests_skipped
 	tree=$(source_tree "$1") || { no_sources "$1"; return; }
 	version=$(cat "$tree/VERSION")
 	dir=$cache/$version
@@ -200,6 +200,8 @@ test_version() {
 	build_ours "$dir" || { count "$version" 0 1 " (not built)"; return; }
 	run_tests "$dir"
 	if [[ $(tail -n 1 "$dir/test.log") =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed(.*)$ ]]; then
+		tests_skipped=${BASH_REMATCH[3]//[!0-9]/}
+		skipped=$((skipped + ${tests_skipped:-0}))
 		count "$version" "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}" "${BASH_REMATCH[3]}"
 	else
 		count "$version" 0 1 " (no result)"
