@@ -231,6 +231,10 @@ has_elftools || {
 	exit 1
 }
 
+# Here, as devtools/test.sh would build with the installed DPDK afterwards.
+config/setup.sh --tests --no-build --check > /dev/null 2>&1 ||
+	config/setup.sh --tests --no-build || exit 1
+
 mkdir -p "$cache"
 for version in "${wanted[@]:-${versions[@]}}"; do test_version "$version"; done
 
