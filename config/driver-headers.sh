@@ -238,7 +238,10 @@ driver_headers_take() {
 		lack "DPDK driver headers (no DPDK)"
 		return 0
 	fi
-	if dpdk_has_header ethdev_driver.h; then return 0; fi
+	if dpdk_has_header ethdev_driver.h; then
+		[ -z "$given" ] || say "not needed, DPDK brings its driver headers: --driver-sdk"
+		return 0
+	fi
 	source=$(dpdk_source)
 	dpdk_identity=${source:-DPDK $dpdk_version}
 	if [ -z "$given" ] &&
