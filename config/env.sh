@@ -14,6 +14,7 @@
 #   PPFRAG_MIN_HUGE   megabytes of free hugepages below which there are none worth having
 #   ppfrag_eal_mem N  prints the EAL options for N megabytes of memory that a vhost-user peer
 #                     can map, hugepages or not
+#   ppfrag_lcores N   prints what --lcores takes: N lcores on the CPUs there are, in turn
 
 # shellcheck disable=SC3028,SC3054 # in bash this is the file itself, in others nothing
 ppfrag_dir=$(dirname "${BASH_SOURCE:-./config/env.sh}")/..
@@ -66,6 +67,13 @@ ppfrag_eal_mem() {
 		# One file descriptor for all memory: the peer takes no more than eight.
 		echo "--in-memory --single-file-segments -m $1"
 	fi
+}
+
+ppfrag_lcores() {
+	/usr/bin/python3 -c '
+import os, sys
+cpus = sorted(os.sched_getaffinity(0))
+print(",".join(f"{i}@{cpus[i % len(cpus)]}" for i in range(int(sys.argv[1]))))' "$1"
 }
 
 # What config/setup.sh found out about this host.

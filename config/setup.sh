@@ -14,34 +14,39 @@ usage: config/setup.sh [options]
 Installs packages, takes the DPDK driver headers, reserves hugepages, builds into build/.
 Steps that change the host need root.
 
+  --tests           packages for devtools/test.sh, too: compilers, checkers, Sphinx
   --check           change nothing, report what is missing; status 1 if anything is
   --hugepages MB    megabytes of hugepages to have (default $huge_mb); 0: use none, but --no-huge
-  --driver-sdk DIR  directory with the driver headers of the installed DPDK
+  --driver-sdk DIR  a source tree of the installed DPDK, or of another patch release of it, or a
+                    directory of its driver headers: copied, so that this is needed only once
   --no-build        leave out the build
 END
 }
 
 root=$(cd "$(dirname "$0")/.." && pwd -P)
-sdk_root=$root/.driver-sdk
 local_conf=$root/config/eal.local
 check=no
+tests=no
 build=yes
 huge_mb=4096
 driver_sdk=
+headers_taken=no
+packages_new=no
 missing=0
 
 packages=(
-	# to build
-	build-essential meson ninja-build pkg-config libdpdk-dev libnuma-dev
-	# to run: dpdk-testpmd, dpdk-test, hugeadm
-	dpdk dpdk-dev libhugetlbfs-bin
-	# to test
-	clang libclang-rt-dev libcmocka-dev spin python3-pytest python3-scapy
-	iproute2 iputils-ping procps
+	# to build; dpkg-dev unpacks source packages
+	gcc libc6-dev dpkg-dev meson ninja-build pkg-config libdpdk-dev libnuma-dev libcmocka-dev
+	# to run: dpdk-testpmd, dpdk-telemetry.py, hugeadm; to read captures
+	dpdk dpdk-dev libhugetlbfs-bin python3-scapy
+)
+test_packages=(
+	# to build in other ways: g++ and make, clang, guides and reference
+	build-essential clang libclang-rt-dev doxygen python3-sphinx
+	# to test: models, network namespaces, ping
+	spin python3-pytest iproute2 iputils-ping procps
 	# to lint
 	clang-format cppcheck python3-pyflakes shellcheck
-	# guides and reference
-	doxygen python3-sphinx
 )
 
 say() { echo "setup: $*"; }
@@ -51,6 +56,7 @@ need_root() { [ "$(id -u)" = 0 ] || die "$1 needs root: run config/setup.sh as r
 
 while [ $# -gt 0 ]; do
 	case $1 in
+	--tests) tests=yes ;;
 	--check) check=yes ;;
 	--no-build) build=no ;;
 	--hugepages | --driver-sdk)
@@ -65,21 +71,33 @@ while [ $# -gt 0 ]; do
 done
 [[ $huge_mb =~ ^[0-9]+$ ]] || die "--hugepages $huge_mb: not a number of megabytes"
 
+[ $tests = no ] || packages+=("${test_packages[@]}")
+if [ -n "$driver_sdk" ] && [ ! -d "$driver_sdk" ]; then
+	die "--driver-sdk $driver_sdk: no such directory"
+fi
+
+# shellcheck source=config/progress.sh
+. "$root/config/progress.sh"
+
 # --- packages
 
 packages_missing() {
 	local p
-	for p in "${packages[@]}"; do
+	for p; do
 		dpkg-query -W -f '${Status}' "$p" 2> /dev/null | grep -q ' installed$' || echo "$p"
 	done
 }
 
-apt() { DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 "$@"; }
+# Its progress goes to where its messages go, but not by descriptor 1, which the scripts of
+# packages would then be without.
+apt() {
+	DEBIAN_FRONTEND=noninteractive apt-get -q -o Dpkg::Use-Pty=0 -o APT::Status-Fd=3 "$@" 3>&1
+}
 
 # Lists that are absent or name files the mirror no longer has are brought up to date.
 install_packages() {
-	local todo p
-	mapfile -t todo < <(packages_missing)
+	local todo p log
+	mapfile -t todo < <(packages_missing "$@")
 	[ ${#todo[@]} -gt 0 ] || return 0
 	if [ $check = yes ]; then
 		for p in "${todo[@]}"; do lack "package $p"; done
@@ -87,132 +105,25 @@ install_packages() {
 	fi
 	need_root "installing packages"
 	say "installing ${todo[*]}"
-	if ! apt install -y --no-install-recommends "${todo[@]}" > /dev/null 2>&1; then
-		apt update
-		apt install -y --no-install-recommends "${todo[@]}" > /dev/null
+	log=$(mktemp)
+	if ! progress_run "setup: packages" "$log" apt install -y --no-install-recommends \
+		"${todo[@]}"; then
+		if ! progress_run "setup: lists of packages" "$log" apt update ||
+			! progress_run "setup: packages" "$log" apt install -y \
+				--no-install-recommends "${todo[@]}"; then
+			grep -v 'status:' "$log" | tail -n 20 >&2
+			rm -f "$log"
+			die "apt-get cannot install ${todo[*]}: see above"
+		fi
 	fi
+	rm -f "$log"
+	packages_new=yes
 }
 
 # --- driver headers
 
-sdk_headers=(dev_driver.h bus_driver.h bus_vdev_driver.h ethdev_driver.h ethdev_vdev.h)
-
-# Directories in which a compiler finds the headers of the installed DPDK.
-dpdk_include_dirs() { pkg-config --cflags-only-I libdpdk | tr ' ' '\n' | sed -n 's/^-I//p'; }
-
-dpdk_has_header() {
-	local d
-	while read -r d; do
-		[ -e "$d/$1" ] && return 0
-	done < <(dpdk_include_dirs)
-	return 1
-}
-
-# The binary package of the installed DPDK, empty if it is none of the distribution's.
-dpdk_package() {
-	dpkg-query -S "$(pkg-config --variable=includedir libdpdk)/rte_ethdev.h" 2> /dev/null |
-		sed 's/[,:].*//'
-}
-
-includes_of() {
-	sed -nE 's/^[[:blank:]]*#[[:blank:]]*include[[:blank:]]*[<"]([^>"/]+)[>"].*/\1/p' "$1"
-}
-
-# Copy the named headers, and what they include that is not installed, from a source tree.
-copy_headers() {
-	local src=$1 dest=$2 h path todo
-	shift 2
-	todo=("$@")
-	while [ ${#todo[@]} -gt 0 ]; do
-		h=${todo[0]}
-		todo=("${todo[@]:1}")
-		if [ -e "$dest/$h" ] || dpdk_has_header "$h"; then continue; fi
-		path=$(find "$src/lib" "$src/drivers/bus" -name "$h" \
-			-not -path '*/windows/*' -not -path '*/freebsd/*' -print -quit)
-		if [ -z "$path" ]; then continue; fi # of the C library or the kernel
-		cp "$path" "$dest/"
-		mapfile -t -O ${#todo[@]} todo < <(includes_of "$path")
-	done
-}
-
-# Fetch and unpack the source package $1 of version $2 under $3. The host's configuration of apt
-# is read, with source packages switched on in a copy of its list of mirrors, and left alone.
-fetch_source() {
-	local name=$1 version=$2 tmp=$3 f opts
-	mkdir -p "$tmp/parts" "$tmp/lists/partial" "$tmp/cache"
-	for f in /etc/apt/sources.list /etc/apt/sources.list.d/*.list; do
-		[ -e "$f" ] || continue
-		sed -nE 's/^[[:blank:]]*deb[[:blank:]]/deb-src /p' "$f" \
-			> "$tmp/parts/$(basename "$f" .list).list"
-	done
-	for f in /etc/apt/sources.list.d/*.sources; do
-		[ -e "$f" ] || continue
-		sed -E 's/^Types:.*/Types: deb-src/I' "$f" > "$tmp/parts/$(basename "$f")"
-	done
-	opts=(
-		-o Dir::Etc::sourcelist=/dev/null
-		-o Dir::Etc::sourceparts="$tmp/parts"
-		-o Dir::State::lists="$tmp/lists"
-		-o Dir::Cache="$tmp/cache"
-		-o APT::Sandbox::User=root
-	)
-	# A mirror without sources does no harm as long as another one has ours.
-	apt "${opts[@]}" update > "$tmp/log" 2>&1 || true
-	(cd "$tmp" && apt "${opts[@]}" source "$name=$version" >> "$tmp/log" 2>&1) || {
-		cat "$tmp/log" >&2
-		return 1
-	}
-}
-
-take_driver_headers() {
-	local version pkg source dest tmp tree h
-	if [ -n "$driver_sdk" ]; then return 0; fi # meson looks at it
-	if ! version=$(pkg-config --modversion libdpdk 2> /dev/null); then
-		lack "DPDK driver headers (no DPDK)"
-		return 0
-	fi
-	if dpdk_has_header ethdev_driver.h; then return 0; fi
-	pkg=$(dpdk_package)
-	[ -n "$pkg" ] || die "DPDK $version is no package of this distribution and lacks" \
-		"ethdev_driver.h: build it with -Denable_driver_sdk=true," \
-		"or name the directory of its driver headers with --driver-sdk DIR"
-	# shellcheck disable=SC2016 # these are dpkg's
-	source=$(dpkg-query -W -f '${source:Package} ${source:Version}\n' "$pkg" | head -n 1)
-	dest=$sdk_root/$version
-	if [ "$(cat "$dest/PACKAGE" 2> /dev/null)" = "$source" ]; then return 0; fi
-	if [ $check = yes ]; then
-		lack "driver headers of DPDK $version (source package $source)"
-		return 0
-	fi
-
-	say "taking the driver headers of DPDK $version from source package $source"
-	mkdir -p "$sdk_root"
-	tmp=$(mktemp -d "$sdk_root/tmp.XXXXXX")
-	# shellcheck disable=SC2064 # now
-	trap "rm -rf '$tmp'" EXIT
-	fetch_source "${source% *}" "${source#* }" "$tmp" ||
-		die "no source package $source at the configured mirrors." \
-			"If they have a newer one: apt-get update &&" \
-			"apt-get install $pkg dpdk dpdk-dev, then run this again"
-	tree=$(find "$tmp" -mindepth 2 -maxdepth 2 -name VERSION -printf '%h\n')
-	if [ -z "$tree" ] || [ "$(cat "$tree/VERSION")" != "$version" ]; then
-		die "source package $source is not DPDK $version"
-	fi
-	mkdir -p "$tmp/sdk/include"
-	copy_headers "$tree" "$tmp/sdk/include" "${sdk_headers[@]}"
-	for h in "${sdk_headers[@]}"; do
-		# shellcheck disable=SC2046 # flags
-		echo "#include <$h>" | cc $(pkg-config --cflags libdpdk) -I"$tmp/sdk/include" \
-			-DALLOW_INTERNAL_API -DALLOW_EXPERIMENTAL_API -fsyntax-only -x c - ||
-			die "driver header $h of DPDK $version does not compile"
-	done
-	cp "$tree/VERSION" "$tmp/sdk/"
-	echo "$source" > "$tmp/sdk/PACKAGE"
-	rm -rf "$dest"
-	mv "$tmp/sdk" "$dest"
-	rm -rf "$tmp"
-	trap - EXIT
-}
+# shellcheck source=config/driver-headers.sh
+. "$root/config/driver-headers.sh"
 
 # --- hugepages
 
@@ -299,19 +210,22 @@ build_tree() {
 		return 0
 	fi
 	if [ ! -e "$dir/build.ninja" ]; then
-		meson setup "$dir" "$root" -Ddriver_sdk="$driver_sdk"
-	elif [ -n "$driver_sdk" ]; then
-		meson configure "$dir" -Ddriver_sdk="$driver_sdk"
+		meson setup "$dir" "$root"
+	elif [ $headers_taken = yes ] || [ $packages_new = yes ]; then
+		# There may be targets for them now, such as the guides.
+		meson setup --reconfigure "$dir" "$root"
 	fi
 	ninja -C "$dir"
 }
 
-install_packages
-take_driver_headers
+install_packages "${packages[@]}"
+driver_headers_take "$driver_sdk"
 set_up_hugepages
 build_tree
 
 if [ $check = yes ]; then
-	[ $missing = 0 ] || die "$missing missing; config/setup.sh sees to it"
+	again=config/setup.sh
+	if [ $tests = yes ]; then again+=" --tests"; fi
+	[ $missing = 0 ] || die "$missing missing; $again sees to it"
 	say "nothing is missing"
 fi

@@ -48,10 +48,16 @@ all_files=(
 	"${c_files[@]}" "${sh_files[@]}" "${py_files[@]}" "${meson_files[@]}" "${text_files[@]}"
 )
 
+# shellcheck source=config/progress.sh
+. config/progress.sh
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
 check() {
-	if "${@:2}"; then
+	if progress_run "lint: $1" "$log" "${@:2}"; then
 		passed=$((passed + 1))
 	else
+		grep -vE '^(Checking .*[.]{3}|[0-9]+/[0-9]+ files checked .*)$' "$log"
 		echo "lint: $1: failed"
 		failed=$((failed + 1))
 	fi
@@ -72,6 +78,7 @@ none() {
 formatted() {
 	local f ret=0
 	for f in "${c_files[@]}"; do
+		echo "Checking $f ..."
 		clang-format -style=file "$f" |
 			diff -u --label "$f" --label formatted "$f" - || ret=1
 	done
@@ -140,15 +147,28 @@ documented() {
 	return $ret
 }
 
+# Every operation of the driver is one that driver headers of another release are probed for.
+probed() {
+	local op ret=0
+	while read -r op; do
+		grep -q "EXPECT($op, " config/driver-probe.c && continue
+		echo "config/driver-probe.c does not look where the operation $op is"
+		ret=1
+	done < <(cat drivers/net/ppfrag/*.c drivers/net/ppfrag/*/*.c |
+		sed -nE '/struct eth_dev_ops .*\{$/,/^\}/s/^\t\.([a-z_]+) = .*/\1/p' | sort -u)
+	return $ret
+}
+
 # With the headers of DPDK: without them its macros are syntax errors.
 cppcheck_clean() {
 	local flags
 	read -ra flags <<< "$(pkg-config --cflags-only-I libdpdk | sed 's/-isystem/-I/g')"
-	cppcheck -j "$(nproc)" --quiet --std=c11 --enable=warning,portability --inline-suppr \
-		--suppress=missingIncludeSystem --suppress='*:/usr/*' \
-		--suppress='*:*/.driver-sdk/*' --error-exitcode=1 -D__GNUC__ -D__x86_64__ \
-		--include="$(dpdk_header rte_config.h)" \
-		"${flags[@]}" -I"$(echo .driver-sdk/*/include)" -Ilib/ppool \
+	cppcheck -j "$(nproc)" --std=c11 --enable=warning,portability --inline-suppr \
+		--suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches \
+		--suppress='*:/usr/*' --suppress='*:*/.driver-sdk/*' \
+		--error-exitcode=1 -D__GNUC__ -D__x86_64__ \
+		--include="$(dpdk_header rte_config.h)" "${flags[@]}" \
+		-I".driver-sdk/$(pkg-config --modversion libdpdk)/include" -Ilib/ppool \
 		-Idrivers/net/ppfrag "${c_files[@]}"
 }
 
@@ -183,6 +203,7 @@ check "unbounded string functions" \
 check "prefix of others" none '^(struct |enum )?rte_[a-z_]+(\(| \{$)' "${c_files[@]}"
 check "exported functions" exported
 check "guides" documented
+check "probed operations" probed
 check "cppcheck" cppcheck_clean
 check "shellcheck" shellcheck -x "${sh_files[@]}"
 if [ ${#py_files[@]} -gt 0 ]; then

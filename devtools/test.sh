@@ -59,7 +59,7 @@ one() {
 	local name=$1 log
 	shift
 	log=$logs/${name//[^a-zA-Z0-9]/-}.log
-	if "$@" > "$log" 2>&1 < /dev/null; then
+	if progress_run "$name" "$log" "$@"; then
 		add 1 0 0
 		echo "passed: $name"
 	else
@@ -128,6 +128,7 @@ build() {
 part_build() {
 	one "build with gcc" build build-gcc gcc --werror
 	one "build with clang" build build-clang clang --werror
+	one "driver headers that do not fit" config/driver-probe-test.sh
 }
 
 # Run the unit suites of a build directory, or those in $suites, with more EAL options, and add what
@@ -139,10 +140,11 @@ unit() {
 	json=${log%.log}.json
 	rm -f "$json"
 	# shellcheck disable=SC2086 # options
-	timeout "$unit_limit" $fixed_addresses "$dir/app/test-ppool/dpdk-test-ppool" $unit_mem \
+	progress_run "$name" "$log" timeout "$unit_limit" $fixed_addresses \
+		"$dir/app/test-ppool/dpdk-test-ppool" $unit_mem \
 		--file-prefix "ppfrag-unit-$$" --no-pci --lcores "$lcores4" \
 		-d "$dir/drivers/net/ppfrag/librte_net_ppfrag.so" "$@" \
-		-- unit --json "$json" ${suites-} > "$log" 2>&1 < /dev/null
+		-- unit --json "$json" ${suites-}
 	status=$?
 	counts=$(/usr/bin/python3 -c '
 import json, sys
@@ -330,15 +332,17 @@ for arg; do
 done
 [ ${#wanted[@]} -gt 0 ] || wanted=("${parts[@]}")
 
-config/setup.sh --check > /dev/null 2>&1 || config/setup.sh || {
+config/setup.sh --tests --check > /dev/null 2>&1 || config/setup.sh --tests || {
 	echo "0 passed, 1 failed, 0 skipped"
 	exit 1
 }
 # shellcheck source=config/env.sh
 . config/env.sh
+# shellcheck source=config/progress.sh
+. config/progress.sh
 logs=$PPFRAG_BUILD/test-logs
 mkdir -p "$logs"
-ninja -C "$PPFRAG_BUILD" > "$logs/build.log" 2>&1 || {
+progress_run "build" "$logs/build.log" ninja -C "$PPFRAG_BUILD" || {
 	tail -n 40 "$logs/build.log"
 	echo "0 passed, 1 failed, 0 skipped"
 	exit 1
@@ -355,19 +359,8 @@ fi
 fixed_addresses=
 if setarch -R true 2> /dev/null; then fixed_addresses="setarch -R"; fi
 
-# Lcores on the CPUs there are, more lcores than CPUs if need be.
-mapfile -t cpus < <(/usr/bin/python3 -c '
-import os
-for c in sorted(os.sched_getaffinity(0)): print(c)')
-lcores_on() {
-	local i list=
-	for ((i = 0; i < $1; i++)); do
-		list+=",$i@${cpus[$((i % ${#cpus[@]}))]}"
-	done
-	echo "${list#,}"
-}
-lcores2=$(lcores_on 2)
-lcores4=$(lcores_on 4)
+lcores2=$(ppfrag_lcores 2)
+lcores4=$(ppfrag_lcores 4)
 
 if [ "${PPFRAG_LONG:-}" = 1 ]; then
 	echo "Full numbers of rounds, kills and packets: this takes hours"

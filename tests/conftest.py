@@ -136,6 +136,9 @@ class Lab:
             vdev[name] = f"net_pcap0,rx_pcap={source},tx_pcap={out[name]}"
         peer = self.peer(sock, [vdev["peer"]])
         dut = self.dut(sock, [vdev["dut"]], memory=memory, **how)
+        if max(map(len, to_dut + from_dut)) > harness.ROOM_DEFAULT:
+            for program in (peer, dut):
+                program.read_in_chains(1)
         prepare(dut)
         peer.wait_link()
         for program in (dut, peer):

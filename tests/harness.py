@@ -25,6 +25,7 @@ MIN_FRAME = 60
 DEFAULT_MTU = 1500
 LOCAL_HEADER = bytes.fromhex("020000000002 020000000001 88b5")  # for experiments
 PAGE_DEFAULT = 2176  # data room of testpmd's mbufs where nothing else is asked for
+ROOM_DEFAULT = PAGE_DEFAULT - 128  # without headroom
 
 # How a DPDK process gets its memory. In "default" every hugepage is a file of its own, more of
 # them than a vhost-user message can carry.
@@ -271,6 +272,13 @@ class Testpmd(Program):
         """Wait until a port has received so many packets."""
         wait_until(lambda: self.stats(port)["ipackets"] >= packets,
                    f"{packets} packets received by port {port} of {self.name}")
+
+    def read_in_chains(self, port):
+        """Have net_pcap read frames larger than an mbuf: from DPDK 26.07 on it has to be told."""
+        if "SCATTER" in self.command(f"show port {port} rx_offload capabilities"):
+            self.command(f"port stop {port}")
+            self.command(f"port config {port} rx_offload scatter on")
+            self.command(f"port start {port}")
 
     def patient(self):
         """Forward without loss: wait, for some seconds, for room in the ring of a slow peer."""

@@ -184,7 +184,7 @@ if [ "$longest" -gt 1518 ]; then
 	stock_name="$stock-byte mbufs"
 	hold_mb=$jumbo_hold_mb
 fi
-source_room=$(((longest > 2048 ? longest : 2048) + 128))
+source_room=$(((longest > 2044 ? longest + 4 : 2048) + 128)) # testpmd adds a checksum
 source_mbufs=$((frames + 4096))
 source_mb=$((source_mbufs * (source_room + 256) / 1048576 + 64))
 rx_mb=256

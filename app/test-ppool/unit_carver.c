@@ -557,7 +557,7 @@ exercise_lanes(struct rte_mempool *mp, uint16_t lanes, uint32_t max_len, uint64_
 	struct rte_mempool *frag_pool = ppool_frag_pool(mp);
 	struct pages pages = pages_of(mp);
 	struct rte_mbuf *m[256];
-	struct ppool_buf buf;
+	struct ppool_buf buf = { .addr = NULL };
 	unsigned int i;
 
 	for (i = 0; i < RTE_DIM(m); i++) {

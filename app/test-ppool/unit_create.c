@@ -17,6 +17,7 @@
 #include <rte_malloc.h>
 #include <rte_memory.h>
 
+#include <ppool_compat.h>
 #include <ppool_create.h>
 #include <ppool_sizing.h>
 
@@ -383,8 +384,11 @@ test_bad_conf(void **state)
 	conf.priv_size = 7;
 	assert_fails(&conf, EINVAL, "priv_size 7");
 	conf = good;
-	conf.cache_size = 44;
-	assert_fails(&conf, EINVAL, "cache_size 44 is too large for 64 pages");
+	while (PPOOL_CACHE_OBJECTS(conf.cache_size) <= 64)
+		conf.cache_size++;
+	assert_fails(&conf, EINVAL, " is too large for 64 pages");
+	conf.cache_size--;
+	unit_pool_free(create(&conf));
 	conf.cache_size = RTE_MEMPOOL_CACHE_MAX_SIZE + 1;
 	assert_fails(&conf, EINVAL, "cache_size 513 is too large");
 	conf = good;
@@ -922,6 +926,31 @@ test_size_errors(void **state)
 }
 
 /* Frames of the MTU fit into every candidate, and pools of them can be created. */
+/* Mbufs that rest in the mempool caches are counted as what such a cache really holds. */
+static void
+test_size_cache(void **state)
+{
+	struct ppool_size_conf conf = size_conf(2176, 256, 1000);
+	struct rte_mempool *mp = unit_pool(300, 2176, 32, 0);
+	struct rte_mempool_cache *cache = rte_mempool_default_cache(mp, rte_lcore_id());
+	void *obj[200];
+	struct ppool_size size;
+	uint32_t most = 0;
+	unsigned int i;
+
+	(void)state;
+	assert_non_null(cache);
+	conf.mbufs = 1;
+	conf.cache_size = 32;
+	assert_int_equal(estimate(&conf, &size), 0);
+	assert_int_equal(rte_mempool_get_bulk(mp, obj, RTE_DIM(obj)), 0);
+	for (i = 0; i < RTE_DIM(obj); i++) {
+		rte_mempool_put(mp, obj[i]);
+		most = RTE_MAX(most, cache->len);
+	}
+	assert_int_equal(size.whole_pages, conf.mbufs + most);
+}
+
 static void
 test_size_candidates(void **state)
 {
@@ -1218,6 +1247,7 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(test_short_of_contiguous_memory),
 	UNIT_TEST(test_size_fit),
 	UNIT_TEST(test_size_errors),
+	UNIT_TEST(test_size_cache),
 	UNIT_TEST(test_size_candidates),
 	UNIT_TEST(test_size_choice),
 	UNIT_TEST(test_size_small_pages),

@@ -299,16 +299,15 @@ test_memfd(void **state)
 {
 	struct rte_eth_burst_mode mode;
 	struct ppool_memfd memfd;
+	unsigned int i, repeated = 0;
 	void *addr = NULL;
-	unsigned int i;
 
 	(void)state;
 	/* A new pool at the addresses of the old one is other memory. */
-	for (i = 0; i < 3; i++) {
+	for (i = 0; i < 4; i++) {
 		start_dut(MEMFD, 512, 65280);
 		assert_int_equal(ppool_memfd(wire.mp, &memfd), 0);
-		if (i != 0)
-			assert_ptr_equal(memfd.addr, addr);
+		repeated += memfd.addr == addr;
 		addr = memfd.addr;
 		assert_true(is_zero_copy());
 		assert_int_equal(rte_eth_tx_burst_mode_get(wire.dut, 0, &mode), 0);
@@ -316,6 +315,8 @@ test_memfd(void **state)
 		exchange(FRAMES_MAX);
 		stop_dut();
 	}
+	/* Where the first one was, the back end still has the memory mapped when the next comes. */
+	assert_true(repeated > 0);
 	assert_int_not_equal(rte_eth_rx_burst_mode_get(wire.dut, 0, &mode), 0);
 }
 

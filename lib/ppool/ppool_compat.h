@@ -31,6 +31,16 @@
 #endif
 
 /*
+ * Objects that a mempool cache of a size may hold, and a pool has to have at least: half as many
+ * again as its size, before DPDK 26.07.
+ */
+#if RTE_VERSION >= RTE_VERSION_NUM(26, 7, 0, 0)
+#define PPOOL_CACHE_OBJECTS(size) (size)
+#else
+#define PPOOL_CACHE_OBJECTS(size) ((size) + (size) / 2)
+#endif
+
+/*
  * Of drivers. The counters of queues were part of struct rte_eth_stats; now they are apart from it,
  * and NULL where nobody asks for them.
  */

@@ -26,6 +26,7 @@
 #include <rte_mempool.h>
 
 #include "ppool_freelist.h"
+#include "ppool_compat.h"
 #include "ppool_private.h"
 #include "ppool_sizing.h"
 
@@ -325,7 +326,7 @@ header_pages(const struct ppool_size_conf *conf, const struct ppool_layout *layo
 static uint64_t
 cached(const struct ppool_size_conf *conf)
 {
-	return (uint64_t)conf->lcores * conf->cache_size * 3 / 2;
+	return (uint64_t)conf->lcores * PPOOL_CACHE_OBJECTS(conf->cache_size);
 }
 
 static uint64_t
