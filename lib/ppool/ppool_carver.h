@@ -28,10 +28,12 @@
  */
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
 #include <rte_branch_prediction.h>
+#include <rte_byteorder.h>
 #include <rte_common.h>
 #include <rte_mbuf.h>
 
@@ -56,7 +58,11 @@ struct ppool_frag {
 
 /** A lane: where the next frag of its page starts. Private to the inline functions below. */
 struct ppool_lane {
-	char *addr;        /**< start of the next frag */
+	/** Start of the next frag. Eight bytes in 32-bit programs, too, as in struct rte_mbuf. */
+	union {
+		char *addr;
+		uint64_t addr_word; /**< behind a 32-bit address, whatever is left there */
+	};
 	rte_iova_t iova;   /**< IOVA of addr */
 	uint32_t left;     /**< bytes from addr to the end of the room; 0: no page is open */
 	uint32_t unbilled; /**< bytes in front of addr that the next frag pays for */
@@ -214,6 +220,34 @@ ppool_peek(const struct ppool_carver *c, uint16_t lane)
 	return c->lane[lane].left != 0 ? c->lane[lane].addr : NULL;
 }
 
+/** A member of a struct must lie at this offset, as wide stores write it with its neighbours. */
+#define PPOOL_FIELD_AT(type, field, at) RTE_BUILD_BUG_ON(offsetof(type, field) != (at))
+
+/**
+ * @internal
+ * What ppool_lane_cut() relies on, asked of the program it is compiled into.
+ */
+static inline void
+ppool_lane_check_layout(void)
+{
+	PPOOL_FIELD_AT(struct ppool_lane, addr, 0);
+	PPOOL_FIELD_AT(struct ppool_lane, iova, 8);
+	RTE_BUILD_BUG_ON(sizeof(struct ppool_lane) != 32);
+	PPOOL_FIELD_AT(struct ppool_frag, truesize, offsetof(struct ppool_frag, page) + 4);
+	PPOOL_FIELD_AT(struct rte_mbuf, buf_addr, 0);
+	PPOOL_FIELD_AT(struct rte_mbuf, buf_iova, 8);
+	PPOOL_FIELD_AT(struct rte_mbuf, data_off, 16);
+	PPOOL_FIELD_AT(struct rte_mbuf, ol_flags, 24);
+	PPOOL_FIELD_AT(struct rte_mbuf, packet_type, 32);
+	PPOOL_FIELD_AT(struct rte_mbuf, pkt_len, 36);
+	PPOOL_FIELD_AT(struct rte_mbuf, data_len, 40);
+	PPOOL_FIELD_AT(struct rte_mbuf, hash.rss, 44);
+	PPOOL_FIELD_AT(struct rte_mbuf, hash.fdir.hi, 48);
+	PPOOL_FIELD_AT(struct rte_mbuf, vlan_tci_outer, 52);
+	PPOOL_FIELD_AT(struct rte_mbuf, buf_len, 54);
+	RTE_BUILD_BUG_ON(RTE_BYTE_ORDER != RTE_LITTLE_ENDIAN);
+}
+
 /**
  * @internal
  * Cut a frag with room for that many bytes of data off the front of a lane and give it to a
@@ -234,6 +268,7 @@ ppool_lane_cut(const struct ppool_carver *c, struct ppool_lane *l, struct rte_mb
 	uint64_t addr[2], last, record;
 	uint32_t truesize;
 
+	ppool_lane_check_layout();
 	bytes = RTE_MIN(bytes, l->left);
 	memcpy(addr, &l->addr, sizeof(addr));
 	memcpy(&m->buf_addr, addr, sizeof(addr));
