@@ -26,6 +26,7 @@ static const struct unit_suite * const suites[] = {
 	&suite_port,
 	&suite_debug,
 	&suite_compact,
+	&suite_iova,
 };
 
 static uint64_t seed;
