@@ -588,6 +588,8 @@ test_short_of_hugepages(void **state)
 
 	(void)state;
 	unit_require(rte_eal_has_hugepages() && need > 1000, "free hugepages of 2 MB");
+	unit_require(need * RTE_PGSIZE_2M <= SIZE_MAX,
+			"addresses for more hugepages than there are free");
 	conf.hugepage_size = RTE_PGSIZE_2M;
 	conf.bytes = need * RTE_PGSIZE_2M;
 	text = create_fails(&conf, ENOMEM);
