@@ -39,6 +39,10 @@ struct answer {
 	size_t len;
 };
 
+_Static_assert(sizeof(struct question) <= RTE_MP_MAX_PARAM_LEN &&
+				sizeof(struct answer) <= RTE_MP_MAX_PARAM_LEN,
+		"question and answer fit into messages of EAL");
+
 /* The primary's side */
 
 static int

@@ -26,6 +26,7 @@
  */
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -117,7 +118,8 @@ struct ppool_lcore {
 	uint32_t nb_pages;
 	uint32_t max_pages;
 	uint32_t nb_headers;
-	int64_t whole;            /* ordinary objects handed out minus taken back here */
+	/* ordinary objects handed out minus taken back here */
+	int64_t whole __rte_aligned(8);
 	struct ppool_stats stats; /* written by the owner only */
 	uint32_t nb_spare;        /* pages in the magazine: PPOOL_MAGAZINE or 0 */
 	void **spare;             /* the magazine */
@@ -137,7 +139,8 @@ struct ppool_depot {
 	uint32_t nb_parked;
 	uint32_t nb_carvers;
 	struct ppool_carver *carvers;
-	uint64_t reclaim_mark; /* frags freed when the last reclaim found nothing */
+	/* frags freed when the last reclaim found nothing */
+	uint64_t reclaim_mark __rte_aligned(8);
 };
 
 struct ppool {
@@ -160,12 +163,29 @@ struct ppool {
 	rte_spinlock_t shared_lock;
 	uint32_t nb_full;
 	uint32_t nb_loose;
-	void ***magazine;         /* for all pages, the full ones first */
-	void **loose;             /* free pages in no magazine, room for all */
-	int64_t whole;            /* as in ppool_lcore, for threads that are no lcore; atomic */
+	void ***magazine; /* for all pages, the full ones first */
+	void **loose;     /* free pages in no magazine, room for all */
+	/* as in ppool_lcore, for threads that are no lcore; atomic */
+	int64_t whole __rte_aligned(8);
 	struct ppool_stats stats; /* likewise; atomic */
 	struct ppool_depot depot __rte_cache_aligned;
 } __rte_cache_aligned;
+
+/*
+ * Compilers for 32 bits align a 64-bit member to 4 bytes. Where it is changed by atomic operations,
+ * or written by one thread and read by another, it must not lie in two cache lines.
+ */
+#define PPOOL_WHOLE_WORD(type, field) \
+	_Static_assert(offsetof(type, field) % 8 == 0, #field " may lie in two cache lines")
+PPOOL_WHOLE_WORD(struct ppool_page, use);
+PPOOL_WHOLE_WORD(struct ppool_page, owner_drop);
+PPOOL_WHOLE_WORD(struct ppool_lcore, whole);
+PPOOL_WHOLE_WORD(struct ppool_lcore, stats);
+PPOOL_WHOLE_WORD(struct ppool_depot, reclaim_mark);
+PPOOL_WHOLE_WORD(struct ppool, depot);
+PPOOL_WHOLE_WORD(struct ppool, whole);
+PPOOL_WHOLE_WORD(struct ppool, stats);
+_Static_assert(sizeof(struct ppool_page) == RTE_CACHE_LINE_SIZE, "a page is one cache line");
 
 /*
  * Time in units of 2^24 TSC cycles, 7 ms at 2.4 GHz: in 32 bits it wraps after about a year.
@@ -320,6 +340,7 @@ ppool_slot_at(const struct ppool *p, const struct ppool_page *pg, uint32_t i)
 static inline uint32_t *
 ppool_index_of(void *obj)
 {
+	RTE_BUILD_BUG_ON(sizeof(struct rte_mempool_objhdr) + sizeof(uint32_t) > RTE_MEMPOOL_ALIGN);
 	return RTE_PTR_SUB(obj, sizeof(struct rte_mempool_objhdr) + sizeof(uint32_t));
 }
 
