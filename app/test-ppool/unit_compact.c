@@ -216,7 +216,8 @@ snapshot(const struct rte_mbuf *m)
 {
 	struct snapshot s;
 
-	memcpy((void *)&s, m, sizeof(s));
+	memset(&s, 0, sizeof(s));
+	memcpy((void *)&s, m, sizeof(s.m) + sizeof(s.priv));
 	s.m.buf_addr = NULL;
 	s.m.buf_iova = 0;
 	s.m.buf_len = 0;
@@ -231,7 +232,8 @@ scribble(struct rte_mbuf *m, uint64_t tag)
 {
 	struct rte_mbuf keep = *m;
 
-	unit_fill(m, sizeof(struct snapshot), tag);
+	/* Behind the private area lies what the pool knows of the frag. */
+	unit_fill(m, sizeof(*m) + sizeof(((struct snapshot *)NULL)->priv), tag);
 	m->buf_addr = keep.buf_addr;
 	m->buf_iova = keep.buf_iova;
 	m->buf_len = keep.buf_len;
