@@ -560,6 +560,42 @@ test_ages(void **state)
 	hoard_free(h);
 }
 
+static uint64_t
+us_since(uint64_t tsc)
+{
+	return (rte_rdtsc() - tsc) * 1000000 / rte_get_tsc_hz();
+}
+
+/* However coarse the time of a page is, it never counts as older than it is. */
+static void
+test_min_age(void **state)
+{
+	const struct ppool_compact_conf conf = { .min_age = 100 };
+	struct ppool_compact_result r;
+	unsigned int i, round;
+	uint64_t since, us;
+	struct hoard *h;
+
+	(void)state;
+	for (round = 0; round < 8; round++) {
+		h = hoard_init(0);
+		since = rte_rdtsc();
+		for (i = 0; i < 10 * KEEP; i++)
+			h->m[h->n++] = carve_filled(h->rx, 500, i / KEEP);
+		hoard_thin_out(h, 0, KEEP);
+		close_page(h->rx);
+		us = us_since(since) + (round + 1) * 1000;
+		if (us < conf.min_age * 1000)
+			rte_delay_us_sleep((unsigned int)(conf.min_age * 1000 - us));
+		r = compact(h, &conf);
+		if (us_since(since) < conf.min_age * 1000)
+			assert_int_equal(r.kept_young, 10);
+		rte_delay_us_sleep(20000);
+		assert_int_equal(compact(h, &conf).kept_young, 0);
+		hoard_free(h);
+	}
+}
+
 /* One packet of ten in a page that is still open. */
 static struct hoard *
 hoard_of_one(void)
@@ -927,6 +963,7 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(test_others),
 	UNIT_TEST(test_open_and_young),
 	UNIT_TEST(test_ages),
+	UNIT_TEST(test_min_age),
 	UNIT_TEST(test_parked),
 	UNIT_TEST(test_occupancy),
 	UNIT_TEST(test_too_long),

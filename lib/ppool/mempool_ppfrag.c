@@ -59,6 +59,7 @@ alloc_page_pool(struct rte_mempool *mp)
 	}
 	p->magic = PPOOL_MAGIC;
 	p->biased = ppool_lock_can_bias();
+	p->time_shift = ppool_time_shift(rte_get_tsc_hz());
 	rte_spinlock_init(&p->create_lock);
 	rte_spinlock_init(&p->depot.lock);
 	p->depot.first = PPOOL_NONE;

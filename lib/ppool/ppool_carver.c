@@ -273,7 +273,7 @@ lane_open(struct ppool_carver *c, struct ppool_lane *l)
 	pg->kind = PPOOL_KIND_DATA;
 	pg->opener = (uint16_t)c->owner;
 	if (c->now == 0)
-		c->now = ppool_coarse_time();
+		c->now = ppool_coarse_time(p);
 	__atomic_store_n(&pg->opened, c->now, __ATOMIC_RELAXED);
 	__atomic_store_n(&pg->owner, c->owner, __ATOMIC_RELAXED);
 	__atomic_store_n(&pg->use, PPOOL_BIAS * PPOOL_USER + p->layout.page_bytes,

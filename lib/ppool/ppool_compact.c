@@ -350,7 +350,7 @@ page_obstacle(const struct job *j, uint32_t i)
 	if ((uint64_t)PPOOL_BYTES(use) * 100 >
 			(uint64_t)j->conf.max_occupancy * j->p->layout.page_bytes)
 		return &j->r->kept_dense;
-	if (ppool_page_age(pg) < j->conf.min_age)
+	if (ppool_page_age(j->p, pg) < j->conf.min_age)
 		return &j->r->kept_young;
 	if (site->too_long)
 		return &j->r->kept_long;

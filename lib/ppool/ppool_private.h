@@ -153,6 +153,7 @@ struct ppool {
 	uint32_t first_slot;  /* from the element to the first mbuf of a header page */
 	uint16_t frag_offset; /* from an mbuf to its struct ppool_frag */
 	uint8_t biased;       /* constant */
+	uint8_t time_shift;   /* of ppool_coarse_time(), the same in all processes; constant */
 	uint64_t free_cb;     /* ppool_free_pinned() in the process that split the pool */
 	/* NULL until a frag is first charged */
 	struct ppool_accounts *accounts;
@@ -188,27 +189,33 @@ PPOOL_WHOLE_WORD(struct ppool, stats);
 _Static_assert(sizeof(struct ppool_page) == RTE_CACHE_LINE_SIZE, "a page is one cache line");
 
 /*
- * Time in units of 2^24 TSC cycles, 7 ms at 2.4 GHz: in 32 bits it wraps after about a year.
- * Never 0.
+ * Time in units of a power of two of TSC cycles, 4 to 8 ms whatever the frequency of the timer: in
+ * 32 bits it wraps after half a year at the earliest. Never 0.
  */
-#define PPOOL_TIME_SHIFT 24
+static inline uint8_t
+ppool_time_shift(uint64_t tsc_hz)
+{
+	return (uint8_t)(63 - __builtin_clzll(tsc_hz / 128 | 1));
+}
 
 static inline uint32_t
-ppool_coarse_time(void)
+ppool_coarse_time(const struct ppool *p)
 {
-	uint32_t now = (uint32_t)(rte_rdtsc() >> PPOOL_TIME_SHIFT);
+	uint32_t now = (uint32_t)(rte_rdtsc() >> p->time_shift);
 
 	return RTE_MAX(now, 1u);
 }
 
-/* Milliseconds since a carver opened a page, 0 where none did. */
+/* Milliseconds since a carver opened a page, at least so many; 0 where none did. */
 static inline uint64_t
-ppool_page_age(const struct ppool_page *pg)
+ppool_page_age(const struct ppool *p, const struct ppool_page *pg)
 {
 	uint32_t opened = __atomic_load_n(&pg->opened, __ATOMIC_RELAXED);
-	uint32_t age = ppool_coarse_time() - opened;
+	uint32_t age = ppool_coarse_time(p) - opened;
 
-	return opened == 0 ? 0 : ((uint64_t)age << PPOOL_TIME_SHIFT) / (rte_get_tsc_hz() / 1000);
+	/* Both times are rounded down: less than a unit may have passed in the last one. */
+	age -= age != 0;
+	return opened == 0 ? 0 : ((uint64_t)age << p->time_shift) / (rte_get_tsc_hz() / 1000);
 }
 
 /* Who we are, as in ppool_page.owner: 0 where this thread is no lcore. */

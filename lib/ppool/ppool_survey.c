@@ -63,7 +63,7 @@ look(const struct ppool *p, struct ppool_survey *s, uint32_t i)
 		s->no_age++;
 		return;
 	}
-	page.age_ms = ppool_page_age(pg);
+	page.age_ms = ppool_page_age(p, pg);
 	page.lcore = (int64_t)pg->opener - 1;
 	s->age[age_bin(page.age_ms)]++;
 	rank(s, &page);
