@@ -86,8 +86,9 @@ assert_inside(const struct pages *p, const struct rte_mbuf *m)
 	assert_in_range(addr, obj + layout.lead_bytes - p->mp->header_size, obj + p->mp->elt_size);
 	assert_true(addr + m->buf_len <= obj + p->mp->elt_size);
 	assert_false((uintptr_t)m >= obj && (uintptr_t)m < obj + p->mp->elt_size);
-	if (m->buf_iova != RTE_BAD_IOVA)
-		assert_int_equal(m->buf_iova, rte_mempool_virt2iova((void *)obj) + (addr - obj));
+	if (rte_mbuf_iova_get(m) != RTE_BAD_IOVA)
+		assert_int_equal(rte_mbuf_iova_get(m),
+				rte_mempool_virt2iova((void *)obj) + (addr - obj));
 }
 
 static unsigned int

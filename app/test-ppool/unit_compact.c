@@ -219,7 +219,7 @@ snapshot(const struct rte_mbuf *m)
 	memset(&s, 0, sizeof(s));
 	memcpy((void *)&s, m, sizeof(s.m) + sizeof(s.priv));
 	s.m.buf_addr = NULL;
-	s.m.buf_iova = 0;
+	rte_mbuf_iova_set(&s.m, 0);
 	s.m.buf_len = 0;
 	s.m.next = NULL;
 	s.m.shinfo = NULL;
@@ -235,7 +235,7 @@ scribble(struct rte_mbuf *m, uint64_t tag)
 	/* Behind the private area lies what the pool knows of the frag. */
 	unit_fill(m, sizeof(*m) + sizeof(((struct snapshot *)NULL)->priv), tag);
 	m->buf_addr = keep.buf_addr;
-	m->buf_iova = keep.buf_iova;
+	rte_mbuf_iova_set(m, rte_mbuf_iova_get(&keep));
 	m->buf_len = keep.buf_len;
 	m->refcnt = keep.refcnt;
 	m->nb_segs = keep.nb_segs;

@@ -230,7 +230,7 @@ test_mempool_functions(void **state)
 	assert_true(size > 0);
 	free(text);
 	assert_ptr_equal(rte_mempool_from_obj(m[0]), frag_pool);
-	if (m[0]->buf_iova != RTE_BAD_IOVA)
+	if (rte_mbuf_iova_get(m[0]) != RTE_BAD_IOVA)
 		assert_int_not_equal(rte_mempool_virt2iova(m[0]), 0);
 	rte_pktmbuf_free_bulk(m, RTE_DIM(m));
 }

@@ -43,6 +43,16 @@
 extern "C" {
 #endif
 
+/**
+ * Whether an mbuf has an IOVA. A DPDK that was built with enable_iova_as_pa=false has the pointer
+ * to the next segment in its place.
+ */
+#ifdef RTE_IOVA_IN_MBUF
+#define PPOOL_IOVA_IN_MBUF RTE_IOVA_IN_MBUF
+#else
+#define PPOOL_IOVA_IN_MBUF RTE_IOVA_AS_PA /* as it was called before DPDK 23.03 */
+#endif
+
 /** Frags start, and the bytes they are cut to are rounded up, at multiples of this. */
 #define PPOOL_FRAG_ALIGN 64u
 
@@ -235,7 +245,11 @@ ppool_lane_check_layout(void)
 	RTE_BUILD_BUG_ON(sizeof(struct ppool_lane) != 32);
 	PPOOL_FIELD_AT(struct ppool_frag, truesize, offsetof(struct ppool_frag, page) + 4);
 	PPOOL_FIELD_AT(struct rte_mbuf, buf_addr, 0);
+#if PPOOL_IOVA_IN_MBUF
 	PPOOL_FIELD_AT(struct rte_mbuf, buf_iova, 8);
+#else
+	PPOOL_FIELD_AT(struct rte_mbuf, next, 8);
+#endif
 	PPOOL_FIELD_AT(struct rte_mbuf, data_off, 16);
 	PPOOL_FIELD_AT(struct rte_mbuf, ol_flags, 24);
 	PPOOL_FIELD_AT(struct rte_mbuf, packet_type, 32);
@@ -271,7 +285,8 @@ ppool_lane_cut(const struct ppool_carver *c, struct ppool_lane *l, struct rte_mb
 	ppool_lane_check_layout();
 	bytes = RTE_MIN(bytes, l->left);
 	memcpy(addr, &l->addr, sizeof(addr));
-	memcpy(&m->buf_addr, addr, sizeof(addr));
+	/* An idle header has no next segment. */
+	memcpy(&m->buf_addr, addr, PPOOL_IOVA_IN_MBUF ? sizeof(addr) : sizeof(addr[0]));
 	memcpy(&m->data_off, c->rearm, sizeof(c->rearm));
 	memcpy(&m->packet_type, lengths, sizeof(lengths));
 

@@ -70,9 +70,11 @@ static void
 exchange_frags(const struct ppool *p, struct rte_mbuf *a, struct rte_mbuf *b)
 {
 	struct ppool_frag *fa = ppool_frag_of(p, a), *fb = ppool_frag_of(p, b);
+	rte_iova_t iova = rte_mbuf_iova_get(a);
 
 	RTE_SWAP(a->buf_addr, b->buf_addr);
-	RTE_SWAP(a->buf_iova, b->buf_iova);
+	rte_mbuf_iova_set(a, rte_mbuf_iova_get(b));
+	rte_mbuf_iova_set(b, iova);
 	RTE_SWAP(a->buf_len, b->buf_len);
 	RTE_SWAP(fa->page, fb->page);
 	RTE_SWAP(fa->truesize, fb->truesize);

@@ -302,7 +302,7 @@ mono_frag(struct ppool *p, struct rte_mbuf *m, void *obj)
 	frag->page = (uint32_t)(pg - p->page);
 	frag->truesize = p->layout.page_bytes;
 	m->buf_addr = pg->obj + lead;
-	m->buf_iova = pg->iova + lead;
+	rte_mbuf_iova_set(m, pg->iova + lead);
 	m->buf_len = RTE_MIN(p->layout.room_bytes, (uint32_t)UINT16_MAX);
 	m->ol_flags = RTE_MBUF_F_EXTERNAL;
 }
