@@ -453,8 +453,9 @@ create_frag_pool(struct ppool *p)
 	priv.mbuf_priv_size = rte_pktmbuf_priv_size(p->mp);
 	priv.flags = RTE_PKTMBUF_POOL_F_PINNED_EXT_BUF;
 	memcpy(rte_mempool_get_priv(mp), &priv, sizeof(priv));
-	p->frag_mp = mp;
 	p->free_cb = (uintptr_t)ppool_free_pinned;
+	/* As ppool_is_split() finds it. */
+	__atomic_store_n(&p->frag_mp, mp, __ATOMIC_RELEASE);
 	rte_mempool_mem_iter(p->mp, list_chunk, mp);
 	return mp;
 }

@@ -212,7 +212,7 @@ audit_run(struct audit *a)
 	ppool_headers_reclaim(p, true);
 	count_free(a);
 	count_tables(a);
-	if (p->frag_mp == NULL)
+	if (!ppool_is_split(p))
 		return;
 	rte_spinlock_lock(&p->depot.lock);
 	count_pages(a);
@@ -308,7 +308,7 @@ ppool_check(struct rte_mempool *mp, FILE *f)
 		return -ENOMEM;
 	audit_run(&a);
 	check_totals(&a);
-	for (i = 0; a.p->page != NULL && i < a.p->mp->size; i++) {
+	for (i = 0; ppool_is_split(a.p) && i < a.p->mp->size; i++) {
 		check_page(&a, i);
 		check_header_page(&a, i);
 	}

@@ -218,6 +218,13 @@ ppool_page_age(const struct ppool *p, const struct ppool_page *pg)
 	return opened == 0 ? 0 : ((uint64_t)age << p->time_shift) / (rte_get_tsc_hz() / 1000);
 }
 
+/* Whether a pool is split: then its layout and its page table are there. Needs no lock. */
+static inline bool
+ppool_is_split(const struct ppool *p)
+{
+	return __atomic_load_n(&p->frag_mp, __ATOMIC_ACQUIRE) != NULL;
+}
+
 /* Who we are, as in ppool_page.owner: 0 where this thread is no lcore. */
 static inline uint32_t
 ppool_self(void)

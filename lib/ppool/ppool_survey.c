@@ -75,7 +75,7 @@ ppool_survey(const struct ppool *p, struct ppool_survey *s)
 	uint32_t i;
 
 	memset(s, 0, sizeof(*s));
-	for (i = 0; p->page != NULL && i < p->mp->size; i++)
+	for (i = 0; ppool_is_split(p) && i < p->mp->size; i++)
 		if (p->page[i].kind == PPOOL_KIND_DATA)
 			look(p, s, i);
 }
