@@ -610,6 +610,21 @@ test_short_of_hugepages(void **state)
 	free(text);
 }
 
+/* Lengths that do not fit into 32 bits: nothing smaller is made instead. */
+static void
+test_short_of_addresses(void **state)
+{
+	struct ppool_create_conf conf = conf_of(140000, 65280, PPOOL_BACKING_MEMFD);
+
+	(void)state;
+	unit_require(sizeof(size_t) < sizeof(uint64_t), "a 32-bit program");
+	assert_fails(&conf, ENOMEM, "more than a 32-bit program can address");
+	/* Of which 32 bits are some megabytes. */
+	conf = conf_of(0, PPOOL_PAGE_SIZE_MAX, PPOOL_BACKING_MEMFD);
+	conf.bytes = UINT64_C(1) << 40;
+	assert_fails(&conf, ENOMEM, "more than a 32-bit program can address");
+}
+
 static void
 test_short_of_eal_memory(void **state)
 {
@@ -1026,6 +1041,7 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(test_placement_of_others),
 	cmocka_unit_test_setup_teardown(test_node_of_port, port_setup, port_teardown),
 	UNIT_TEST(test_short_of_hugepages),
+	UNIT_TEST(test_short_of_addresses),
 	UNIT_TEST(test_short_of_eal_memory),
 	UNIT_TEST(test_size_fit),
 	UNIT_TEST(test_size_errors),
