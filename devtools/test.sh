@@ -26,6 +26,8 @@ Without a part: all of them, in this order.
   sanitize  the same under AddressSanitizer and UndefinedBehaviorSanitizer, with the library's
             own checks (-Dppool_debug=true)
   tsan      the suite threads under ThreadSanitizer
+  i386      the unit suites as 32-bit programs
+  arm64     the unit suites as programs for 64-bit Arm, under an emulator
   autotest  DPDK's own tests of mempool and mbuf, on this pool
   install   an installation, and programs built against it
   doc       guides and reference
@@ -35,7 +37,7 @@ Environment: PPFRAG_NO_HUGE=1 runs everything without hugepages, PPFRAG_LONG=1 i
 END
 }
 
-parts=(lint model build unit sanitize tsan autotest install doc e2e)
+parts=(lint model build unit sanitize tsan i386 arm64 autotest install doc e2e)
 passed=0
 failed=0
 skipped=0
@@ -125,10 +127,24 @@ build() {
 	ninja -C "$dir"
 }
 
+# As with a DPDK that was built with enable_iova_as_pa=false. It cannot run with this one.
+build_without_iova() {
+	local dir=$PWD/build-no-iova config
+	# shellcheck disable=SC2046 # flags
+	config=$(echo '#include <rte_build_config.h>' | cc $(pkg-config --cflags libdpdk) -E - |
+		sed -nE 's/^# 1 "(.*rte_build_config[.]h)".*/\1/p' | head -n 1)
+	mkdir -p "$dir-include"
+	sed -E 's/^(#define RTE_IOVA_(AS_PA|IN_MBUF)) 1$/\1 0/' "$config" \
+		> "$dir-include/rte_build_config.h"
+	! cmp "$config" "$dir-include/rte_build_config.h" || return 1
+	build "$dir" gcc --werror -Ddocs=disabled "-Dc_args=-I$dir-include"
+}
+
 part_build() {
 	one "build with gcc" build build-gcc gcc --werror
 	one "build with clang" build build-clang clang --werror
 	one "driver headers that do not fit" config/driver-probe-test.sh
+	one "build without IOVAs in mbufs" build_without_iova
 }
 
 # Run the unit suites of a build directory, or those in $suites, with more EAL options, and add what
@@ -199,6 +215,48 @@ part_tsan() {
 	suites=threads TSAN_OPTIONS=$options:history_size=4 \
 		unit "threads under ThreadSanitizer" build-tsan --in-memory
 	grep -o '[0-9]* actors took.*' "$logs/threads-under-ThreadSanitizer.log"
+}
+
+# Library and tests for another architecture; status 0 where they can be run.
+cross_build() {
+	local log=$logs/cross-$1.log status
+	devtools/cross.sh "$1" 2>&1 < /dev/null | tee "$log"
+	status=${PIPESTATUS[0]}
+	case $status in
+	0) add 1 0 0 ;;
+	77) add 0 0 1 ;;
+	*) fail "build for $1 (log: $log)" ;;
+	esac
+	return "$status"
+}
+
+# The unit suites for another architecture, with its own plugins.
+cross_unit() { # name, architecture, EAL options
+	unit "$1" "build-cross/$2/build" -d "$(echo "build-cross/$2/root/usr/lib"/*/dpdk/pmds-*)" \
+		"${@:3}"
+}
+
+# At addresses between program and libraries: a secondary process has to find them free, too.
+part_i386() {
+	cross_build i386 || return
+	if [ "$PPFRAG_NO_HUGE" = 1 ]; then
+		echo "skipped: unit as i386 with hugepages, there are none"
+		add 0 0 1
+	else
+		unit_mem="-m 512" cross_unit "unit as i386" i386 --base-virtaddr=0x60000000
+	fi
+	unit_mem="--no-huge -m 512" cross_unit "unit as i386 without hugepages" i386
+}
+
+# Suite by suite: an emulator takes its time.
+part_arm64() {
+	local suite names emulator="qemu-aarch64 -L $PWD/build-cross/arm64/root"
+	cross_build arm64 || return
+	mapfile -t names < <(sed -n 's/^\t&suite_\([a-z]*\),$/\1/p' app/test-ppool/cmd_unit.c)
+	for suite in "${names[@]}"; do
+		suites=$suite fixed_addresses=$emulator unit_mem="--no-huge -m 512" \
+			cross_unit "unit as arm64, $suite" arm64
+	done
 }
 
 autotest() {

@@ -32,6 +32,7 @@ static const struct unit_suite * const suites[] = {
 	&suite_rings,
 	&suite_hostile,
 	&suite_unaware,
+	&suite_iova,
 };
 
 static uint64_t seed;

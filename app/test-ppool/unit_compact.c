@@ -219,9 +219,10 @@ snapshot(const struct rte_mbuf *m)
 {
 	struct snapshot s;
 
-	memcpy((void *)&s, m, sizeof(s));
+	memset(&s, 0, sizeof(s));
+	memcpy((void *)&s, m, sizeof(s.m) + sizeof(s.priv));
 	s.m.buf_addr = NULL;
-	s.m.buf_iova = 0;
+	rte_mbuf_iova_set(&s.m, 0);
 	s.m.buf_len = 0;
 	s.m.next = NULL;
 	s.m.shinfo = NULL;
@@ -234,9 +235,10 @@ scribble(struct rte_mbuf *m, uint64_t tag)
 {
 	struct rte_mbuf keep = *m;
 
-	unit_fill(m, sizeof(struct snapshot), tag);
+	/* Behind the private area lies what the pool knows of the frag. */
+	unit_fill(m, sizeof(*m) + sizeof(((struct snapshot *)NULL)->priv), tag);
 	m->buf_addr = keep.buf_addr;
-	m->buf_iova = keep.buf_iova;
+	rte_mbuf_iova_set(m, rte_mbuf_iova_get(&keep));
 	m->buf_len = keep.buf_len;
 	m->refcnt = keep.refcnt;
 	m->nb_segs = keep.nb_segs;
@@ -560,6 +562,43 @@ test_ages(void **state)
 	if ((rte_rdtsc() - since) * 1000 / rte_get_tsc_hz() < conf.min_age)
 		assert_in_range(r.kept_young, h->n - old - 1, h->n - old);
 	hoard_free(h);
+}
+
+static uint64_t
+us_since(uint64_t tsc)
+{
+	return (rte_rdtsc() - tsc) * 1000000 / rte_get_tsc_hz();
+}
+
+/* However coarse the time of a page is, it never counts as older than it is. */
+static void
+test_min_age(void **state)
+{
+	const struct ppool_compact_conf conf = { .min_age = 100 };
+	struct ppool_compact_result r;
+	unsigned int i, round;
+	uint64_t since, us;
+	struct hoard *h;
+
+	(void)state;
+	for (round = 0; round < 5; round++) {
+		h = hoard_init(0);
+		since = rte_rdtsc();
+		for (i = 0; i < 10 * KEEP; i++)
+			h->m[h->n++] = carve_filled(h->rx, 500, i / KEEP);
+		hoard_thin_out(h, 0, KEEP);
+		close_page(h->rx);
+		us = us_since(since) + (round + 1) * 1000;
+		if (us < conf.min_age * 1000)
+			rte_delay_us_sleep((unsigned int)(conf.min_age * 1000 - us));
+		r = compact(h, &conf);
+		if (us_since(since) < conf.min_age * 1000)
+			assert_int_equal(r.kept_young, 10);
+		/* Each page is older now, however long it took to fill them. */
+		rte_delay_us_sleep((conf.min_age + 20) * 1000);
+		assert_int_equal(compact(h, &conf).kept_young, 0);
+		hoard_free(h);
+	}
 }
 
 /* One packet of ten in a page that is still open. */
@@ -930,6 +969,7 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(test_others),
 	UNIT_TEST(test_open_and_young),
 	UNIT_TEST(test_ages),
+	UNIT_TEST(test_min_age),
 	UNIT_TEST(test_parked),
 	UNIT_TEST(test_occupancy),
 	UNIT_TEST(test_too_long),

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <rte_dev.h>
@@ -369,6 +370,7 @@ static void
 test_bad_conf(void **state)
 {
 	struct ppool_create_conf good = conf_of(64, 2176, PPOOL_BACKING_EAL), conf = good;
+	char node[64];
 
 	(void)state;
 	conf.pages = 0;
@@ -393,7 +395,8 @@ test_bad_conf(void **state)
 	assert_fails(&conf, EINVAL, "cache_size 513 is too large");
 	conf = good;
 	conf.socket_id = RTE_MAX_NUMA_NODES - 1;
-	assert_fails(&conf, EINVAL, "no memory on NUMA node 31");
+	snprintf(node, sizeof(node), "no memory on NUMA node %d", conf.socket_id);
+	assert_fails(&conf, EINVAL, node);
 	conf.socket_id = PPOOL_SOCKET_OF_PORT;
 	conf.port_id = RTE_MAX_ETHPORTS - 1;
 	assert_fails(&conf, EINVAL, "there is no port 31");
@@ -489,6 +492,16 @@ test_memfd(void **state)
 	assert_false(is_mapped(memfd.addr));
 }
 
+/* Not under every emulator. */
+static bool
+kernel_tells_nodes(void)
+{
+	int node = -1;
+	void *addr = &node;
+
+	return syscall(SYS_move_pages, 0, 1UL, &addr, NULL, &node, 0) == 0;
+}
+
 static void
 test_memfd_small_pages(void **state)
 {
@@ -505,7 +518,7 @@ test_memfd_small_pages(void **state)
 	mp = create(&conf);
 	ppool_placement_get(mp, &placement);
 	assert_int_equal(placement.os_page_len, 4096);
-	assert_int_equal(placement.unknown, 0);
+	assert_int_equal(placement.unknown, kernel_tells_nodes() ? 0 : placement.os_pages);
 	exercise(mp);
 }
 
@@ -762,11 +775,28 @@ test_short_of_hugepages(void **state)
 
 	(void)state;
 	unit_require(rte_eal_has_hugepages() && need > 1000, "free hugepages of 2 MB");
+	unit_require(need * RTE_PGSIZE_2M <= SIZE_MAX,
+			"addresses for more hugepages than there are free");
 	conf.hugepage_size = RTE_PGSIZE_2M;
 	conf.bytes = need * RTE_PGSIZE_2M;
 	text = create_fails(&conf, ENOMEM);
 	check_shortage(text, need);
 	free(text);
+}
+
+/* Lengths that do not fit into 32 bits: nothing smaller is made instead. */
+static void
+test_short_of_addresses(void **state)
+{
+	struct ppool_create_conf conf = conf_of(140000, 65280, PPOOL_BACKING_MEMFD);
+
+	(void)state;
+	unit_require(sizeof(size_t) < sizeof(uint64_t), "a 32-bit program");
+	assert_fails(&conf, ENOMEM, "more than a 32-bit program can address");
+	/* Of which 32 bits are some megabytes. */
+	conf = conf_of(0, PPOOL_PAGE_SIZE_MAX, PPOOL_BACKING_MEMFD);
+	conf.bytes = UINT64_C(1) << 40;
+	assert_fails(&conf, ENOMEM, "more than a 32-bit program can address");
 }
 
 static void
@@ -1243,6 +1273,7 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(test_placement_of_others),
 	cmocka_unit_test_setup_teardown(test_node_of_port, port_setup, port_teardown),
 	UNIT_TEST(test_short_of_hugepages),
+	UNIT_TEST(test_short_of_addresses),
 	UNIT_TEST(test_short_of_eal_memory),
 	UNIT_TEST(test_short_of_contiguous_memory),
 	UNIT_TEST(test_size_fit),

@@ -93,6 +93,7 @@ alloc_page_pool(struct rte_mempool *mp)
 		return -ENOMEM;
 	}
 	p->magic = PPOOL_MAGIC;
+	p->time_shift = ppool_time_shift(rte_get_tsc_hz());
 	p->depot.first = PPOOL_NONE;
 	p->depot.parked_first = PPOOL_NONE;
 	if (ppool_debug_create(p) != 0) {

@@ -11,6 +11,7 @@
  */
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <rte_branch_prediction.h>
@@ -33,6 +34,13 @@ struct ppool_account {
 	uint64_t refusals __rte_cache_aligned;
 	uint64_t foreign;
 } __rte_cache_aligned;
+
+_Static_assert(offsetof(struct ppool_account, used) % 8 == 0 &&
+				offsetof(struct ppool_account, high_water) % 8 == 0 &&
+				offsetof(struct ppool_account, limit) % 8 == 0 &&
+				offsetof(struct ppool_account, refusals) % 8 == 0 &&
+				offsetof(struct ppool_account, foreign) % 8 == 0,
+		"atomic words of 64 bits do not lie in two cache lines");
 
 struct ppool_accounts {
 	struct ppool_mutex lock; /* creating and freeing */

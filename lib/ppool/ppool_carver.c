@@ -84,29 +84,11 @@ carver_unregister(struct ppool *p, struct ppool_carver *c)
 	ppool_carvers_unlock(p);
 }
 
-/*
- * What ppool_lane_cut() writes with wide stores lies in rte_mbuf like this: buf_addr, buf_iova |
- * data_off .. port, ol_flags | packet_type .. hash.rss | hash.fdir.hi, vlan_tci_outer, buf_len.
- */
-#define FIELD_AT(field, at) RTE_BUILD_BUG_ON(offsetof(struct rte_mbuf, field) != (at))
-
 static void
 rearm_init(uint64_t *rearm, const struct ppool_carver_conf *conf)
 {
 	struct rte_mbuf m;
 
-	FIELD_AT(buf_addr, 0);
-	FIELD_AT(buf_iova, 8);
-	FIELD_AT(data_off, 16);
-	FIELD_AT(ol_flags, 24);
-	FIELD_AT(packet_type, 32);
-	FIELD_AT(pkt_len, 36);
-	FIELD_AT(data_len, 40);
-	FIELD_AT(hash.rss, 44);
-	FIELD_AT(hash.fdir.hi, 48);
-	FIELD_AT(vlan_tci_outer, 52);
-	FIELD_AT(buf_len, 54);
-	RTE_BUILD_BUG_ON(RTE_BYTE_ORDER != RTE_LITTLE_ENDIAN);
 	memset(&m, 0, sizeof(m));
 	m.data_off = conf->headroom;
 	rte_mbuf_refcnt_set(&m, 1);
@@ -345,7 +327,7 @@ lane_open(struct ppool_carver *c, struct ppool_lane *l)
 	ppool_debug_pages_out(p, &obj, 1, PPOOL_DEBUG_DATA);
 	pg = ppool_page_of(p, obj);
 	if (c->now == 0)
-		c->now = ppool_coarse_time();
+		c->now = ppool_coarse_time(p->time_shift);
 	ppool_page_open(pg, c->owner, c->now, p->layout.page_bytes);
 	lead = p->layout.lead_bytes - p->mp->header_size;
 	l->addr = pg->obj + lead;

@@ -33,6 +33,7 @@
 #include <string.h>
 
 #include <rte_branch_prediction.h>
+#include <rte_byteorder.h>
 #include <rte_common.h>
 #include <rte_mbuf.h>
 
@@ -40,6 +41,16 @@
 
 #ifdef __cplusplus
 extern "C" {
+#endif
+
+/**
+ * Whether an mbuf has an IOVA. A DPDK that was built with enable_iova_as_pa=false has the pointer
+ * to the next segment in its place.
+ */
+#ifdef RTE_IOVA_IN_MBUF
+#define PPOOL_IOVA_IN_MBUF RTE_IOVA_IN_MBUF
+#else
+#define PPOOL_IOVA_IN_MBUF RTE_IOVA_AS_PA /* as it was called before DPDK 23.03 */
 #endif
 
 /** Frags start, and the bytes they are cut to are rounded up, at multiples of this. */
@@ -64,7 +75,11 @@ struct ppool_frag {
 
 /** A lane: where the next frag of its page starts. Private to the inline functions below. */
 struct ppool_lane {
-	char *addr;        /**< start of the next frag */
+	/** Start of the next frag. Eight bytes in 32-bit programs, too, as in struct rte_mbuf. */
+	union {
+		char *addr;
+		uint64_t addr_word; /**< behind a 32-bit address, whatever is left there */
+	};
 	rte_iova_t iova;   /**< IOVA of addr */
 	uint32_t left;     /**< bytes from addr to the end of the room; 0: no page is open */
 	uint32_t unbilled; /**< bytes in front of addr that the next frag pays for */
@@ -226,6 +241,38 @@ ppool_peek(const struct ppool_carver *c, uint16_t lane)
 	return c->lane[lane].left != 0 ? c->lane[lane].addr : NULL;
 }
 
+/** A member of a struct must lie at this offset, as wide stores write it with its neighbours. */
+#define PPOOL_FIELD_AT(type, field, at) RTE_BUILD_BUG_ON(offsetof(type, field) != (at))
+
+/**
+ * @internal
+ * What ppool_lane_cut() relies on, asked of the program it is compiled into.
+ */
+static inline void
+ppool_lane_check_layout(void)
+{
+	PPOOL_FIELD_AT(struct ppool_lane, addr, 0);
+	PPOOL_FIELD_AT(struct ppool_lane, iova, 8);
+	RTE_BUILD_BUG_ON(sizeof(struct ppool_lane) != 32);
+	PPOOL_FIELD_AT(struct ppool_frag, truesize, offsetof(struct ppool_frag, page) + 4);
+	PPOOL_FIELD_AT(struct rte_mbuf, buf_addr, 0);
+#if PPOOL_IOVA_IN_MBUF
+	PPOOL_FIELD_AT(struct rte_mbuf, buf_iova, 8);
+#else
+	PPOOL_FIELD_AT(struct rte_mbuf, next, 8);
+#endif
+	PPOOL_FIELD_AT(struct rte_mbuf, data_off, 16);
+	PPOOL_FIELD_AT(struct rte_mbuf, ol_flags, 24);
+	PPOOL_FIELD_AT(struct rte_mbuf, packet_type, 32);
+	PPOOL_FIELD_AT(struct rte_mbuf, pkt_len, 36);
+	PPOOL_FIELD_AT(struct rte_mbuf, data_len, 40);
+	PPOOL_FIELD_AT(struct rte_mbuf, hash.rss, 44);
+	PPOOL_FIELD_AT(struct rte_mbuf, hash.fdir.hi, 48);
+	PPOOL_FIELD_AT(struct rte_mbuf, vlan_tci_outer, 52);
+	PPOOL_FIELD_AT(struct rte_mbuf, buf_len, 54);
+	RTE_BUILD_BUG_ON(RTE_BYTE_ORDER != RTE_LITTLE_ENDIAN);
+}
+
 /**
  * @internal
  * Cut a frag with room for that many bytes of data off the front of a lane and give it to a
@@ -246,9 +293,11 @@ ppool_lane_cut(const struct ppool_carver *c, struct ppool_lane *l, struct rte_mb
 	uint64_t addr[2], last, record;
 	uint32_t truesize;
 
+	ppool_lane_check_layout();
 	bytes = RTE_MIN(bytes, l->left);
 	memcpy(addr, &l->addr, sizeof(addr));
-	memcpy(&m->buf_addr, addr, sizeof(addr));
+	/* An idle header has no next segment. */
+	memcpy(&m->buf_addr, addr, PPOOL_IOVA_IN_MBUF ? sizeof(addr) : sizeof(addr[0]));
 	memcpy(&m->data_off, c->rearm, sizeof(c->rearm));
 	memcpy(&m->packet_type, lengths, sizeof(lengths));
 

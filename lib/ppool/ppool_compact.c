@@ -71,9 +71,11 @@ static void
 exchange_frags(const struct ppool *p, struct rte_mbuf *a, struct rte_mbuf *b)
 {
 	struct ppool_frag *fa = ppool_frag_of(p, a), *fb = ppool_frag_of(p, b);
+	rte_iova_t iova = rte_mbuf_iova_get(a);
 
 	RTE_SWAP(a->buf_addr, b->buf_addr);
-	RTE_SWAP(a->buf_iova, b->buf_iova);
+	rte_mbuf_iova_set(a, rte_mbuf_iova_get(b));
+	rte_mbuf_iova_set(b, iova);
 	RTE_SWAP(a->buf_len, b->buf_len);
 	RTE_SWAP(fa->page, fb->page);
 	RTE_SWAP(fa->truesize, fb->truesize);
@@ -352,7 +354,7 @@ page_obstacle(const struct job *j, uint32_t i)
 	if ((uint64_t)PPOOL_BYTES(use) * 100 >
 			(uint64_t)j->conf.max_occupancy * j->p->layout.page_bytes)
 		return &j->r->kept_dense;
-	if (ppool_page_age(pg) < j->conf.min_age)
+	if (ppool_page_age(pg, j->p->time_shift) < j->conf.min_age)
 		return &j->r->kept_young;
 	if (site->too_long)
 		return &j->r->kept_long;

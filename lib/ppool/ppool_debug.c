@@ -247,7 +247,7 @@ static void
 poison(const struct ppool *p, struct debug_page *pg)
 {
 	/* What an object holds that can never be split is not known. */
-	if (p->frag_mp == NULL)
+	if (!ppool_is_split(p))
 		return;
 	memset(page_room(p, pg), POISON, p->layout.room_bytes);
 	pg->poisoned = true;

@@ -71,30 +71,38 @@ struct ppool_page {
 	rte_iova_t iova;      /* of obj, constant */
 } __rte_cache_aligned;
 
+_Static_assert(sizeof(struct ppool_page) == RTE_CACHE_LINE_SIZE, "a page is one cache line");
+
 /* Time */
 
 /*
- * Time in units of 2^24 TSC cycles, 7 ms at 2.4 GHz: in 32 bits it wraps after about a year.
- * Never 0.
+ * Time in units of a power of two of TSC cycles, 4 to 8 ms whatever the frequency of the timer: in
+ * 32 bits it wraps after half a year at the earliest. Never 0.
  */
-#define PPOOL_TIME_SHIFT 24
+static inline uint8_t
+ppool_time_shift(uint64_t tsc_hz)
+{
+	return (uint8_t)(63 - __builtin_clzll(tsc_hz / 128 | 1));
+}
 
 static inline uint32_t
-ppool_coarse_time(void)
+ppool_coarse_time(uint8_t shift)
 {
-	uint32_t now = (uint32_t)(rte_rdtsc() >> PPOOL_TIME_SHIFT);
+	uint32_t now = (uint32_t)(rte_rdtsc() >> shift);
 
 	return RTE_MAX(now, 1u);
 }
 
-/* Milliseconds since a carver opened a page, 0 where none did. */
+/* Milliseconds since a carver opened a page, at least so many; 0 where none did. */
 static inline uint64_t
-ppool_page_age(const struct ppool_page *pg)
+ppool_page_age(const struct ppool_page *pg, uint8_t shift)
 {
 	uint32_t opened = __atomic_load_n(&pg->opened, __ATOMIC_RELAXED);
-	uint32_t age = ppool_coarse_time() - opened;
+	uint32_t age = ppool_coarse_time(shift) - opened;
 
-	return opened == 0 ? 0 : ((uint64_t)age << PPOOL_TIME_SHIFT) / (rte_get_tsc_hz() / 1000);
+	/* Both times are rounded down: less than a unit may have passed in the last one. */
+	age -= age != 0;
+	return opened == 0 ? 0 : ((uint64_t)age << shift) / (rte_get_tsc_hz() / 1000);
 }
 
 /* What a page is */

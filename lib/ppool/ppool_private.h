@@ -39,6 +39,7 @@
  */
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -82,7 +83,8 @@ struct ppool_lcore {
 	uint32_t nb_headers;
 	ppool_owner_t owner;      /* constant */
 	ppool_owner_t drop_owner; /* owner where ppool_page_drop_as() may be told of it, else 0 */
-	int64_t whole;            /* ordinary objects handed out minus taken back here */
+	/* ordinary objects handed out minus taken back here */
+	int64_t whole __rte_aligned(8);
 	struct ppool_stats stats; /* written by the owner only */
 	uint32_t nb_spare;        /* pages in the magazine: PPOOL_MAGAZINE or 0 */
 	void **spare;             /* the magazine */
@@ -104,7 +106,8 @@ struct ppool_depot {
 	uint32_t nb_carvers;        /* written under the lock of the list of carvers */
 	uint32_t nb_reserved;       /* slots that carvers keep; atomic */
 	uint32_t nb_reserved_pages; /* slot pages with such slots; atomic */
-	uint64_t reclaim_mark;      /* frags freed when reclaim is of use again */
+	/* frags freed when reclaim is of use again */
+	uint64_t reclaim_mark __rte_aligned(8);
 	uint32_t reclaim_step;      /* how many more after one that found nothing */
 	struct rte_mbuf *limbo; /* slots put while the depot was stuck, linked by next; atomic */
 };
@@ -124,6 +127,7 @@ struct ppool {
 	uint32_t first_slot;  /* from the element to the first mbuf of a header page */
 	uint16_t frag_offset; /* from an mbuf to its struct ppool_frag */
 	uint8_t biased;       /* constant */
+	uint8_t time_shift;   /* of ppool_coarse_time(), the same in all processes; constant */
 	uint64_t free_cb;     /* ppool_free_cb() of the process that split the pool */
 	/* NULL until a frag is first charged */
 	struct ppool_accounts *accounts;
@@ -142,7 +146,8 @@ struct ppool {
 	uint32_t nb_limbo;        /* atomic */
 	void ***magazine;         /* for all pages, the full ones first */
 	void **loose;             /* free pages in no magazine, room for all */
-	int64_t whole;            /* as in ppool_lcore, for threads that are no lcore; atomic */
+	/* as in ppool_lcore, for threads that are no lcore; atomic */
+	int64_t whole __rte_aligned(8);
 	struct ppool_stats stats; /* likewise; atomic */
 	struct ppool_depot depot __rte_cache_aligned;
 	/* No allocation takes this lock: it is for set-up, and for those who only look. */
@@ -150,6 +155,28 @@ struct ppool {
 	struct ppool_carver *carvers;
 	uint64_t taken_off; /* bytes that accounts got back because the pool is freed */
 } __rte_cache_aligned;
+
+/*
+ * Compilers for 32 bits align a 64-bit member to 4 bytes. Where it is changed by atomic operations,
+ * or written by one thread and read by another, it must not lie in two cache lines.
+ */
+#define PPOOL_WHOLE_WORD(type, field) \
+	_Static_assert(offsetof(type, field) % 8 == 0, #field " may lie in two cache lines")
+PPOOL_WHOLE_WORD(struct ppool_page, use);
+PPOOL_WHOLE_WORD(struct ppool_page, owner_drop);
+PPOOL_WHOLE_WORD(struct ppool_lcore, whole);
+PPOOL_WHOLE_WORD(struct ppool_lcore, stats);
+PPOOL_WHOLE_WORD(struct ppool_depot, reclaim_mark);
+PPOOL_WHOLE_WORD(struct ppool, depot);
+PPOOL_WHOLE_WORD(struct ppool, whole);
+PPOOL_WHOLE_WORD(struct ppool, stats);
+
+/* Whether a pool is split: then its layout and its page table are there. Needs no lock. */
+static inline bool
+ppool_is_split(const struct ppool *p)
+{
+	return __atomic_load_n(&p->frag_mp, __ATOMIC_ACQUIRE) != NULL;
+}
 
 #define PPOOL_LCORE_FOREACH(p, lc) \
 	for (lc = __atomic_load_n(&(p)->lists, __ATOMIC_ACQUIRE); lc != NULL; lc = lc->next)
@@ -229,6 +256,7 @@ ppool_slot_at(const struct ppool *p, const struct ppool_page *pg, uint32_t i)
 static inline uint32_t *
 ppool_index_of(void *obj)
 {
+	RTE_BUILD_BUG_ON(sizeof(struct rte_mempool_objhdr) + sizeof(uint32_t) > RTE_MEMPOOL_ALIGN);
 	return RTE_PTR_SUB(obj, sizeof(struct rte_mempool_objhdr) + sizeof(uint32_t));
 }
 

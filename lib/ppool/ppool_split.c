@@ -229,7 +229,8 @@ internal_pools_create(struct ppool *p)
 	}
 	p->free_cb = ppool_free_cb();
 	rte_mempool_mem_iter(p->mp, chunk_list, p->mono_mp);
-	p->frag_mp = frag_mp;
+	/* As ppool_is_split() finds it. */
+	__atomic_store_n(&p->frag_mp, frag_mp, __ATOMIC_RELEASE);
 	rte_mempool_mem_iter(p->mp, chunk_list, frag_mp);
 	return 0;
 }

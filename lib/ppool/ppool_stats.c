@@ -134,7 +134,7 @@ ppool_idle_count(const struct ppool *p)
 	const struct ppool_depot *d = &p->depot;
 	uint32_t idle, parked, reserved;
 
-	if (p->frag_mp == NULL)
+	if (!ppool_is_split(p))
 		return 0;
 	if (ppool_slots_used(p) != 0) {
 		idle = __atomic_load_n(&d->nb_idle_pages, __ATOMIC_RELAXED);

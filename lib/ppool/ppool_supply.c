@@ -46,7 +46,7 @@ ppool_reclaim(struct ppool *p, bool force)
 	uint64_t freed;
 	unsigned int n;
 
-	if (p->frag_mp == NULL)
+	if (!ppool_is_split(p))
 		return false;
 	freed = frags_freed(p);
 	if (!force && freed < __atomic_load_n(&p->depot.reclaim_mark, __ATOMIC_RELAXED))

@@ -282,7 +282,7 @@ audit_count(struct audit *a)
 	a->l->pages = p->mp->populated_size;
 	count_free(a, &a->walk.before);
 	count_tables(a);
-	if (p->frag_mp == NULL)
+	if (!ppool_is_split(p))
 		return;
 	count_pages(a);
 	count_carvers(a);
@@ -296,7 +296,7 @@ audit_count(struct audit *a)
 static bool
 can_walk(const struct ppool *p)
 {
-	return p->frag_mp == NULL || ppool_is_mapped(p);
+	return !ppool_is_split(p) || ppool_is_mapped(p);
 }
 
 int
@@ -379,7 +379,7 @@ check_pages(struct audit *a)
 {
 	uint32_t i;
 
-	for (i = 0; a->p->page != NULL && i < a->p->mp->size; i++) {
+	for (i = 0; ppool_is_split(a->p) && i < a->p->mp->size; i++) {
 		check_page(a, i);
 		check_header_page(a, i);
 	}

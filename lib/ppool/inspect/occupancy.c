@@ -76,7 +76,7 @@ page_look(const struct ppool *p, struct ppool_occupancy *s, uint32_t i)
 		s->no_age++;
 		return;
 	}
-	page.age_ms = ppool_page_age(pg);
+	page.age_ms = ppool_page_age(pg, p->time_shift);
 	page.lcore = lcore_of(pg->holder);
 	s->age[age_bin(page.age_ms)]++;
 	page_rank(s, &page);
@@ -90,7 +90,7 @@ ppool_occupancy(const struct ppool *p, struct ppool_occupancy *s)
 
 	memset(s, 0, sizeof(*s));
 	ppool_walk_begin(&walk, p);
-	for (i = 0; p->page != NULL && i < p->mp->size; i++)
+	for (i = 0; ppool_is_split(p) && i < p->mp->size; i++)
 		if (ppool_page_is(&p->page[i], PPOOL_KIND_DATA))
 			page_look(p, s, i);
 	s->approximate = ppool_walk_end(&walk);

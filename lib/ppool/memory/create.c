@@ -201,7 +201,7 @@ static int
 plan_pages(struct plan *plan)
 {
 	const struct ppool_create_conf *conf = plan->conf;
-	uint64_t pages = conf->pages;
+	uint64_t pages = conf->pages, bytes;
 
 	if (pages == 0)
 		pages = plan_pages_in(plan, conf->bytes);
@@ -212,8 +212,16 @@ plan_pages(struct plan *plan)
 				conf->name, conf->bytes, pages, plan->page_bytes, UINT32_MAX);
 		return -EINVAL;
 	}
+	bytes = RTE_ALIGN_CEIL(plan_bytes_of(plan, pages), (uint64_t)plan->os_page);
+	if (conf->backing == PPOOL_BACKING_MEMFD && bytes > SIZE_MAX) {
+		PPOOL_LOG(ERR,
+				"mempool %s: %" PRIu64
+				" bytes are more than a 32-bit program can address",
+				conf->name, bytes);
+		return -ENOMEM;
+	}
 	plan->pages = (uint32_t)pages;
-	plan->len = RTE_ALIGN_CEIL(plan_bytes_of(plan, pages), plan->os_page);
+	plan->len = (size_t)bytes;
 	return 0;
 }
 

@@ -42,6 +42,10 @@ struct answer {
 	size_t len;
 };
 
+_Static_assert(sizeof(struct request) <= RTE_MP_MAX_PARAM_LEN &&
+				sizeof(struct answer) <= RTE_MP_MAX_PARAM_LEN,
+		"request and answer fit into messages of EAL");
+
 /* The primary's side */
 
 static int

@@ -63,6 +63,15 @@ struct vu_msg {
 	} payload;
 };
 
+/* As the protocol has them, whatever this compiler aligns to. */
+_Static_assert(sizeof(struct vu_hdr) == 12, "header of a message");
+_Static_assert(sizeof(struct vu_vring_state) == 8, "SET_VRING_NUM");
+_Static_assert(sizeof(struct vu_vring_addr) == 40 && offsetof(struct vu_vring_addr, desc) == 8,
+		"SET_VRING_ADDR");
+_Static_assert(sizeof(struct vu_mem_table) == 8 + 32 * VU_MAX_REGIONS &&
+				offsetof(struct vu_mem_table, region) == 8,
+		"SET_MEM_TABLE");
+
 static const char *
 request_name(uint32_t req)
 {

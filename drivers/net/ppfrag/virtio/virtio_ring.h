@@ -76,6 +76,16 @@ struct virtq_used {
 	struct virtq_used_elem ring[];
 };
 
+/* As virtio has them, whatever this compiler aligns to. */
+_Static_assert(sizeof(struct virtio_hdr) == 12, "header of a packet");
+_Static_assert(sizeof(struct virtq_desc) == 16 && offsetof(struct virtq_desc, len) == 8 &&
+				offsetof(struct virtq_desc, flags) == 12 &&
+				offsetof(struct virtq_desc, next) == 14,
+		"descriptor");
+_Static_assert(offsetof(struct virtq_avail, ring) == 4, "available ring");
+_Static_assert(sizeof(struct virtq_used_elem) == 8 && offsetof(struct virtq_used, ring) == 4,
+		"used ring");
+
 /** Where the three parts of a virtqueue are. */
 struct virtq {
 	struct virtq_desc *desc;
