@@ -652,7 +652,9 @@ test_secondary(void **arg)
 	for (i = 0; i < RTE_DIM(states); i++) {
 		make_port(states[i]);
 		snprintf(number, sizeof(number), "%d", states[i]);
-		assert_int_equal(unit_child_wait(unit_child_start(UNIT_SELF, unit_free_lcore(), argv)), 0);
+		assert_int_equal(unit_child_wait(unit_child_start(UNIT_SELF, unit_free_lcore(),
+						 argv)),
+				0);
 		remove_port(DUT_NAME);
 	}
 }

@@ -20,8 +20,8 @@
 #define RESERVE_MAX 64u
 
 /*
- * Who drives this carver, as far as drops of the owner are concerned: only an lcore with lists of its
- * own has a lock that protects them.
+ * Who drives this carver, as far as drops of the owner are concerned: only an lcore with lists of
+ * its own has a lock that protects them.
  */
 static uint32_t
 owner_of_carver(struct ppool *p)

@@ -20,8 +20,9 @@
 #include "ppool_freelist.h"
 
 /*
- * Counts are read without locks, too. What stands before a change of a count is done before it, what
- * stands behind it afterwards: a process may end in between, and must not leave a page in two lists.
+ * Counts are read without locks, too. What stands before a change of a count is done before it,
+ * what stands behind it afterwards: a process may end in between, and must not leave a page in two
+ * lists.
  */
 static inline void
 count_set(uint32_t *count, uint32_t n)

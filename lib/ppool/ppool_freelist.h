@@ -66,7 +66,7 @@ ppool_lcore_pop_pages(struct ppool_lcore *lc, void **obj, unsigned int n)
 	return true;
 }
 
-/* Note who takes free pages of a tracked pool, or that they are free. A lock on their list is held. */
+/* Note who takes pages of a tracked pool, or that they are free. A lock on their list is held. */
 static inline void
 ppool_pages_mark(struct ppool *p, void * const *obj, unsigned int n, ppool_owner_t holder)
 {

@@ -17,8 +17,8 @@
  * Each lcore owns the lock of its own free lists and takes it at every burst; another thread takes
  * it only when it has to search the lists of others. The owner announces itself with a plain store
  * and then looks for a revocation; the visitor revokes, and the membarrier() system call orders its
- * store against that of the owner (Dekker's algorithm with the owner's fence moved into the visitor,
- * as in liburcu's "memb" flavour). See membarrier(2).
+ * store against that of the owner (Dekker's algorithm with the owner's fence moved into the
+ * visitor, as in liburcu's "memb" flavour). See membarrier(2).
  *
  * Where a process cannot register with membarrier, or under a thread sanitizer, which does not
  * know it, a biased lock is its mutex and nothing else ("plain").
@@ -153,7 +153,7 @@ ppool_tryunlock_owner(struct ppool_lock *lock)
 /*
  * Any other thread. Waits for the owner to leave, unless its process has ended or is stopped.
  * Returns false, without the lock, where the owner or another visitor is stopped inside, or where
- * this process may not use membarrier but the lock is biased: then what it protects is out of reach.
+ * this process may not use membarrier but the lock is biased: what it protects is out of reach then.
  */
 bool ppool_lock_visitor(struct ppool_lock *lock);
 void ppool_unlock_visitor(struct ppool_lock *lock);

@@ -34,7 +34,7 @@
  *   inspect/               ledger, occupancy, dump, telemetry: they read and change nothing
  *
  * Locks, in the order in which they may be taken inside each other:
- * carvers -> depot -> shared -> one lcore's lock. An owner lets go of its own lock before any other.
+ * carvers -> depot -> shared -> one lcore's lock. An owner lets go of its own lock before another.
  * Who only looks takes none of these, but that of the list of carvers, and no other inside it.
  */
 
@@ -108,7 +108,7 @@ struct ppool_depot {
 	uint32_t nb_reserved_pages; /* slot pages with such slots; atomic */
 	/* frags freed when reclaim is of use again */
 	uint64_t reclaim_mark __rte_aligned(8);
-	uint32_t reclaim_step;      /* how many more after one that found nothing */
+	uint32_t reclaim_step;  /* how many more after one that found nothing */
 	struct rte_mbuf *limbo; /* slots put while the depot was stuck, linked by next; atomic */
 };
 
@@ -143,9 +143,9 @@ struct ppool {
 	uint32_t nb_full;
 	uint32_t nb_loose;
 	uint32_t limbo; /* pages put while the shared part was stuck, by ppool_page.next; atomic */
-	uint32_t nb_limbo;        /* atomic */
-	void ***magazine;         /* for all pages, the full ones first */
-	void **loose;             /* free pages in no magazine, room for all */
+	uint32_t nb_limbo; /* atomic */
+	void ***magazine;  /* for all pages, the full ones first */
+	void **loose;      /* free pages in no magazine, room for all */
 	/* as in ppool_lcore, for threads that are no lcore; atomic */
 	int64_t whole __rte_aligned(8);
 	struct ppool_stats stats; /* likewise; atomic */

@@ -81,7 +81,7 @@ ppool_stats_get(struct rte_mempool *mp, struct ppool_stats *stats)
 		carver_stats_add(stats, c);
 	ppool_carvers_unlock(p);
 	PPOOL_LCORE_FOREACH(p, lc)
-		stats_add(stats, &lc->stats);
+	stats_add(stats, &lc->stats);
 	return 0;
 }
 
@@ -94,7 +94,7 @@ ppool_slots_idle(const struct ppool *p)
 
 	n += __atomic_load_n(&p->depot.nb_reserved, __ATOMIC_RELAXED);
 	PPOOL_LCORE_FOREACH(p, lc)
-		n += __atomic_load_n(&lc->nb_headers, __ATOMIC_RELAXED);
+	n += __atomic_load_n(&lc->nb_headers, __ATOMIC_RELAXED);
 	return n;
 }
 

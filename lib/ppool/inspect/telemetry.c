@@ -148,8 +148,7 @@ tell_stats(struct ppool *p, struct rte_tel_data *d)
 
 	ppool_stats_get(mp, &stats);
 	rte_tel_data_add_dict_string(d, "name", mp->name);
-	ppool_tel_dict_add_u64(d, "page_bytes",
-			mp->header_size + mp->elt_size + mp->trailer_size);
+	ppool_tel_dict_add_u64(d, "page_bytes", mp->header_size + mp->elt_size + mp->trailer_size);
 	ppool_tel_dict_add_u64(d, "pages", mp->populated_size);
 	ppool_tel_dict_add_u64(d, "avail", rte_mempool_avail_count(mp));
 	add_config(d, p);
@@ -246,8 +245,9 @@ tell_error(struct rte_tel_data *d, const char *text)
 static int
 tell_no_pool(struct rte_tel_data *d, const char *name)
 {
-	return tell_error(d, name == NULL ? "the name of a page pool is missing; see /ppool/list" :
-					    "no page pool of this name; see /ppool/list");
+	return tell_error(d,
+			name == NULL ? "the name of a page pool is missing; see /ppool/list" :
+				       "no page pool of this name; see /ppool/list");
 }
 
 /* Look a pool up and tell of its pages. In a secondary process they may not be mapped yet. */
