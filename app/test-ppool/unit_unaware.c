@@ -474,8 +474,8 @@ test_ordinary_again(void **state)
 		assert_int_equal(m[n]->buf_len, ROOM);
 		assert_int_equal(m[n]->priv_size, 0);
 		assert_ptr_equal(m[n]->buf_addr, m[n] + 1);
-		if (m[n]->buf_iova != RTE_BAD_IOVA)
-			assert_int_equal(m[n]->buf_iova,
+		if (rte_mbuf_iova_get(m[n]) != RTE_BAD_IOVA)
+			assert_int_equal(rte_mbuf_iova_get(m[n]),
 					rte_mempool_virt2iova(m[n]) + sizeof(*m[n]));
 	}
 	assert_int_equal(n, 255);
