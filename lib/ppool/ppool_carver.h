@@ -236,7 +236,7 @@ ppool_reserve(struct ppool_carver *c, uint16_t lane, struct ppool_buf *buf)
  * Where the buffer of a reserved lane starts, for prefetching; NULL where no page is open.
  */
 static inline char *
-ppool_peek(const struct ppool_carver *c, uint16_t lane)
+ppool_lane_addr(const struct ppool_carver *c, uint16_t lane)
 {
 	return c->lane[lane].left != 0 ? c->lane[lane].addr : NULL;
 }

@@ -5,7 +5,7 @@
 #ifndef _PPOOL_COMPAT_H_
 #define _PPOOL_COMPAT_H_
 
-/* The one place for differences between DPDK 22.11 and later. Not installed. */
+/* The one place of the library for differences between DPDK 22.11 and later. Not installed. */
 
 #include <stdint.h>
 
@@ -38,22 +38,6 @@
 #define PPOOL_CACHE_OBJECTS(size) (size)
 #else
 #define PPOOL_CACHE_OBJECTS(size) ((size) + (size) / 2)
-#endif
-
-/*
- * Of drivers. The counters of queues were part of struct rte_eth_stats; now they are apart from it,
- * and NULL where nobody asks for them.
- */
-#if RTE_VERSION >= RTE_VERSION_NUM(25, 11, 0, 0)
-#define ppool_queue_stats eth_queue_stats
-#define PPOOL_STATS_PARAMS struct rte_eth_stats *stats, struct eth_queue_stats *queues
-#define PPOOL_STATS_ARGS stats, queues
-typedef int ppool_queue_count_t;
-#else
-#define ppool_queue_stats rte_eth_stats
-#define PPOOL_STATS_PARAMS struct rte_eth_stats *stats
-#define PPOOL_STATS_ARGS stats, stats
-typedef uint32_t ppool_queue_count_t;
 #endif
 
 #endif /* _PPOOL_COMPAT_H_ */

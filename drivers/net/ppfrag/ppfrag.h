@@ -40,8 +40,8 @@
 
 #include <ppool.h>
 #include <ppool_carver.h>
-#include <ppool_compat.h>
 
+#include "ppfrag_compat.h"
 #include "virtio/vhost_user.h"
 #include "virtio/virtio_ring.h"
 
@@ -257,7 +257,7 @@ int ppfrag_args_parse(const char *name, const char *args, struct ppfrag_dev *pd)
 
 /* ppfrag_stats.c */
 
-int ppfrag_stats_get(struct rte_eth_dev *dev, PPOOL_STATS_PARAMS);
+int ppfrag_stats_get(struct rte_eth_dev *dev, PPFRAG_ETH_STATS_PARAMS);
 int ppfrag_stats_reset(struct rte_eth_dev *dev);
 int ppfrag_xstats_get(struct rte_eth_dev *dev, struct rte_eth_xstat *xstats, unsigned int n);
 int ppfrag_xstats_get_names(struct rte_eth_dev *dev, struct rte_eth_xstat_name *names,
@@ -382,7 +382,7 @@ void ppfrag_tx_drain(struct ppfrag_txq *q);
 
 /* virtio/ppfrag_state.c */
 
-ppool_queue_count_t ppfrag_rx_queue_count(void *rxq);
+ppfrag_eth_queue_count_t ppfrag_rx_queue_count(void *rxq);
 int ppfrag_rx_descriptor_status(void *rxq, uint16_t offset);
 int ppfrag_tx_descriptor_status(void *txq, uint16_t offset);
 int ppfrag_rx_burst_mode_get(struct rte_eth_dev *dev, uint16_t queue_id,

@@ -74,7 +74,7 @@ counter_read(struct counters c, size_t offset)
 #define TXQ_READ(c, name) counter_read(c, offsetof(struct ppfrag_txq_stats, name))
 
 static void
-rxq_add(struct rte_eth_stats *stats, struct ppool_queue_stats *queues, struct counters c,
+rxq_add(struct rte_eth_stats *stats, struct ppfrag_eth_queue_stats *queues, struct counters c,
 		uint16_t i)
 {
 	uint64_t packets = RXQ_READ(c, packets), bytes = RXQ_READ(c, bytes);
@@ -93,7 +93,7 @@ rxq_add(struct rte_eth_stats *stats, struct ppool_queue_stats *queues, struct co
 }
 
 static void
-txq_add(struct rte_eth_stats *stats, struct ppool_queue_stats *queues, struct counters c,
+txq_add(struct rte_eth_stats *stats, struct ppfrag_eth_queue_stats *queues, struct counters c,
 		uint16_t i)
 {
 	uint64_t packets = TXQ_READ(c, packets), bytes = TXQ_READ(c, bytes);
@@ -108,7 +108,7 @@ txq_add(struct rte_eth_stats *stats, struct ppool_queue_stats *queues, struct co
 }
 
 static int
-get_all(struct rte_eth_dev *dev, struct rte_eth_stats *stats, struct ppool_queue_stats *queues)
+get_all(struct rte_eth_dev *dev, struct rte_eth_stats *stats, struct ppfrag_eth_queue_stats *queues)
 {
 	const struct ppfrag_dev *pd = dev->data->dev_private;
 	uint16_t i;
@@ -121,9 +121,9 @@ get_all(struct rte_eth_dev *dev, struct rte_eth_stats *stats, struct ppool_queue
 }
 
 int
-ppfrag_stats_get(struct rte_eth_dev *dev, PPOOL_STATS_PARAMS)
+ppfrag_stats_get(struct rte_eth_dev *dev, PPFRAG_ETH_STATS_PARAMS)
 {
-	return get_all(dev, PPOOL_STATS_ARGS);
+	return get_all(dev, PPFRAG_ETH_STATS_ARGS);
 }
 
 static void

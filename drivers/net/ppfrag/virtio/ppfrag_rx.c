@@ -320,7 +320,7 @@ rx_run(const struct ppfrag_rxq *q, uint16_t at, struct rte_mbuf **pkts, uint16_t
 			break;
 		posted[id] = burst;
 		/* For the application. */
-		rte_prefetch0(ppool_peek(c, (uint16_t)id) + headroom);
+		rte_prefetch0(ppool_lane_addr(c, (uint16_t)id) + headroom);
 		ppool_commit(c, (uint16_t)id, pkts[i], len - VIRTIO_HDR_LEN);
 		done[i] = (uint16_t)id;
 		*bytes += len - VIRTIO_HDR_LEN;

@@ -27,7 +27,7 @@ rx_waiting_entries(const struct ppfrag_rxq *q)
 	return RTE_MIN(n, q->nb_posted);
 }
 
-ppool_queue_count_t
+ppfrag_eth_queue_count_t
 ppfrag_rx_queue_count(void *rxq)
 {
 	return rxq == NULL ? 0 : rx_waiting_entries(rxq);

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The ppfrag authors
+ */
+
+#ifndef _PPFRAG_COMPAT_H_
+#define _PPFRAG_COMPAT_H_
+
+/* The one place of the driver for differences between DPDK 22.11 and later. */
+
+#include <stdint.h>
+
+#include <rte_version.h>
+
+/*
+ * The counters of queues were part of struct rte_eth_stats; now they are apart from it,
+ * and NULL where nobody asks for them.
+ */
+#if RTE_VERSION >= RTE_VERSION_NUM(25, 11, 0, 0)
+#define ppfrag_eth_queue_stats eth_queue_stats
+#define PPFRAG_ETH_STATS_PARAMS struct rte_eth_stats *stats, struct eth_queue_stats *queues
+#define PPFRAG_ETH_STATS_ARGS stats, queues
+typedef int ppfrag_eth_queue_count_t;
+#else
+#define ppfrag_eth_queue_stats rte_eth_stats
+#define PPFRAG_ETH_STATS_PARAMS struct rte_eth_stats *stats
+#define PPFRAG_ETH_STATS_ARGS stats, stats
+typedef uint32_t ppfrag_eth_queue_count_t;
+#endif
+
+#endif /* _PPFRAG_COMPAT_H_ */
