@@ -248,11 +248,13 @@ ppool_slots_add_page(struct ppool *p, void *obj)
 	struct ppool_page *pg = ppool_page_of(p, obj);
 	uint32_t i;
 
+	ppool_debug_pages_out(p, &obj, 1, PPOOL_DEBUG_HEADER);
 	for (i = 0; i < p->layout.slots; i++)
 		slot_format(p, pg, i);
-	if (!ppool_depot_enter(p))
+	if (!ppool_depot_enter(p)) {
+		ppool_debug_pages_in(p, &obj, 1, PPOOL_DEBUG_HEADER);
 		return false;
-	ppool_debug_pages_out(p, &obj, 1, PPOOL_DEBUG_HEADER);
+	}
 	pg->open = 0;
 	ppool_page_split(pg);
 	depot_add_page(p, pg);
