@@ -100,6 +100,7 @@ make_root() {
 	version=$(pkg-config --modversion libdpdk 2> /dev/null)
 	[ -n "$version" ] || unable "no DPDK here: run config/setup.sh"
 	if [ "$(dpdk_version_there)" != "$version" ] || [ ! -e "$dir/complete" ]; then
+		mkdir -p "$dir"
 		rm -f "$dir/complete"
 		say "downloading ${packages[*]} for $arch and what they need, 50 to 60 MB"
 		download > "$dir/apt.log" 2>&1 ||

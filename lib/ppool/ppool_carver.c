@@ -150,7 +150,7 @@ reserve_return(struct ppool *p, struct ppool_carver *c)
 
 /* Lanes, what a debug build appends to them, the reserve. */
 static struct ppool_carver *
-carver_allocate(const struct ppool_carver_conf *conf)
+carver_allocate(struct ppool *p, const struct ppool_carver_conf *conf)
 {
 	uint32_t reserve = RTE_MIN((uint32_t)conf->nb_lanes, RESERVE_MAX);
 	size_t bytes = sizeof(struct ppool_carver) + conf->nb_lanes * sizeof(struct ppool_lane) +
@@ -160,10 +160,15 @@ carver_allocate(const struct ppool_carver_conf *conf)
 	bytes = RTE_ALIGN_CEIL(bytes, sizeof(c->reserve[0]));
 	c = rte_zmalloc_socket("ppool_carver", bytes + reserve * sizeof(c->reserve[0]),
 			RTE_CACHE_LINE_SIZE, conf->socket_id);
-	if (c != NULL) {
-		c->reserve = RTE_PTR_ADD(c, bytes);
-		c->max_reserve = reserve;
+	if (c == NULL) {
+		rte_errno = ENOMEM;
+		return NULL;
 	}
+	/* Tell TSan: the lock of EAL's heap orders this after the previous rte_free(). */
+	PPOOL_TSAN_ACQUIRE(&p->carvers);
+	c->pool = p;
+	c->reserve = RTE_PTR_ADD(c, bytes);
+	c->max_reserve = reserve;
 	return c;
 }
 
@@ -182,14 +187,9 @@ ppool_carver_create(struct rte_mempool *mp, const struct ppool_carver_conf *conf
 		rte_errno = -ret;
 		return NULL;
 	}
-	c = carver_allocate(conf);
-	if (c == NULL) {
-		rte_errno = ENOMEM;
+	c = carver_allocate(p, conf);
+	if (c == NULL)
 		return NULL;
-	}
-	/* The heap of EAL has a lock. */
-	PPOOL_TSAN_ACQUIRE(&p->carvers);
-	c->pool = p;
 	c->tail_bytes = p->tail_bytes;
 	c->frag_offset = p->frag_offset;
 	c->headroom = conf->headroom;
