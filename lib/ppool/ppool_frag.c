@@ -169,11 +169,13 @@ free_one(struct ppool *p, struct ppool_lcore *lc, struct rte_mbuf * const *m)
 		free_any(p, m, 1);
 		return;
 	}
-	kept = ppool_lcore_push_slots(lc, m, 1);
+	kept = ppool_lcore_slots_room(lc) != 0;
 	if (likely(kept)) {
 		frag->owner = lc->owner;
 		frag->truesize = 0;
 		last = ppool_page_drop_as(pg, lc->owner, lc->drop_owner, PPOOL_USER + bytes);
+		/* Last: a process that ends here leaves no slot with a frag in a list. */
+		ppool_lcore_add_slots(lc, m, 1);
 	}
 	ppool_tryunlock_owner(&lc->lock);
 	if (unlikely(!kept))

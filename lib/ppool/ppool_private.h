@@ -324,16 +324,30 @@ bool ppool_is_internal_pool(const struct rte_mempool *mp);
 
 /* ppool_slot.c */
 
-/* Put idle slots to those of an lcore whose lock is held. Returns false where there is no room. */
-static inline bool
-ppool_lcore_push_slots(struct ppool_lcore *lc, struct rte_mbuf * const *m, unsigned int n)
+/* Idle slots of an lcore, whose lock is held: for how many more there is room. */
+static inline unsigned int
+ppool_lcore_slots_room(const struct ppool_lcore *lc)
+{
+	return PPOOL_LCORE_HEADERS - lc->nb_headers;
+}
+
+/* Put what there is room for. */
+static inline void
+ppool_lcore_add_slots(struct ppool_lcore *lc, struct rte_mbuf * const *m, unsigned int n)
 {
 	uint32_t old = lc->nb_headers;
 
-	if (unlikely(n > PPOOL_LCORE_HEADERS - old))
-		return false;
 	rte_memcpy(&lc->headers[old], m, n * sizeof(m[0]));
 	__atomic_store_n(&lc->nb_headers, old + n, __ATOMIC_RELEASE);
+}
+
+/* Put all or none. Returns false where there is no room. */
+static inline bool
+ppool_lcore_push_slots(struct ppool_lcore *lc, struct rte_mbuf * const *m, unsigned int n)
+{
+	if (unlikely(n > ppool_lcore_slots_room(lc)))
+		return false;
+	ppool_lcore_add_slots(lc, m, n);
 	return true;
 }
 
