@@ -95,9 +95,9 @@ struct ppool_carver {
 	uint16_t headroom;
 	uint64_t rearm[2]; /**< data_off, refcnt, nb_segs, port; ol_flags of every mbuf */
 	uint32_t nb_lanes;
-	uint32_t owner;      /**< who drives it, where its lists protect what it drops; else 0 */
-	uint16_t driver;     /**< who drives it */
-	uint16_t nb_reserve; /**< headers that it keeps for when none are to be had */
+	uint32_t owner;       /**< who drives it, where its lists protect what it drops; else 0 */
+	uint16_t driver;      /**< who drives it */
+	uint16_t nb_reserve;  /**< headers that it keeps for when none are to be had */
 	uint16_t max_reserve; /**< as many as it keeps if it can */
 	uint64_t frags; /**< frags cut from pages that are closed, since the carver was created */
 	uint64_t bytes; /**< truesize of these */

@@ -153,7 +153,7 @@ ppool_tryunlock_owner(struct ppool_lock *lock)
 /*
  * Any other thread. Waits for the owner to leave, unless its process has ended or is stopped.
  * Returns false, without the lock, where the owner or another visitor is stopped inside, or where
- * this process may not use membarrier but the lock is biased: what it protects is out of reach then.
+ * this process may not use membarrier but the lock is biased: what it protects is out of reach.
  */
 bool ppool_lock_visitor(struct ppool_lock *lock);
 void ppool_unlock_visitor(struct ppool_lock *lock);
