@@ -19,6 +19,7 @@
 #include <rte_malloc.h>
 
 #include "inspect/accounts.h"
+#include "ppool_account_table.h"
 #include "ppool_freelist.h"
 #include "ppool_mono.h"
 

@@ -197,31 +197,3 @@ ppool_frag_free_bulk(struct ppool *p, struct rte_mbuf * const *m, unsigned int n
 	else
 		free_any(p, m, n);
 }
-
-struct ppool_frag *
-ppool_record_of(const struct rte_mbuf *m)
-{
-	struct ppool *p = ppool_from_mempool(m->pool);
-
-	if (p == NULL || !ppool_is_internal_role(m->pool))
-		return NULL;
-	return ppool_is_mono_role(m->pool) ? ppool_mono_record(p, m) : ppool_frag_of(p, m);
-}
-
-size_t
-ppool_mbuf_truesize(const struct rte_mbuf *m)
-{
-	const struct ppool_frag *frag;
-	size_t bytes = 0;
-
-	for (; m != NULL; m = m->next) {
-		const struct rte_mempool *mp = m->pool;
-
-		frag = ppool_record_of(m);
-		if (frag == NULL)
-			bytes += mp->header_size + mp->elt_size + mp->trailer_size;
-		else
-			bytes += frag->truesize + frag->slot_bytes;
-	}
-	return bytes;
-}
