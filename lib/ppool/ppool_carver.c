@@ -140,6 +140,16 @@ reserve_take(struct ppool_carver *c, struct rte_mbuf **m, unsigned int n)
 	return n;
 }
 
+/* Who drives the carver has its headers. */
+static void
+reserve_claim(const struct ppool_carver *c)
+{
+	unsigned int i;
+
+	for (i = 0; i < c->nb_reserve; i++)
+		ppool_frag_of(c->pool, c->reserve[i])->owner = c->driver;
+}
+
 static void
 reserve_return(struct ppool *p, struct ppool_carver *c)
 {
@@ -252,6 +262,7 @@ carver_pass(struct ppool_carver *c)
 			ppool_page_pass(&p->page[c->lane[i].page], owner);
 	c->owner = owner;
 	c->driver = (uint16_t)ppool_owner_id();
+	reserve_claim(c);
 	if (former != NULL)
 		ppool_unlock_visitor(&former->lock);
 	return true;
