@@ -158,6 +158,22 @@ reserve_return(struct ppool *p, struct ppool_carver *c)
 	c->nb_reserve = 0;
 }
 
+/* Count anew what carvers keep: one that has ended in between has not counted what it did. */
+static void
+reserves_recount(struct ppool *p)
+{
+	const struct ppool_carver *c;
+	uint32_t i;
+
+	for (i = 0; i < p->mp->size; i++)
+		if (p->page[i].kind == PPOOL_KIND_HEADER)
+			p->page[i].open = 0;
+	p->depot.nb_reserved = 0;
+	p->depot.nb_reserved_pages = 0;
+	for (c = p->carvers; c != NULL; c = c->next)
+		reserve_count(p, c->reserve, c->nb_reserve, 1);
+}
+
 /* Lanes, what a debug build appends to them, the reserve. */
 static struct ppool_carver *
 carver_allocate(const struct ppool_carver_conf *conf)
@@ -486,6 +502,7 @@ ppool_carvers_reap(struct ppool *p)
 		rte_free(c);
 		n++;
 	}
+	reserves_recount(p);
 	ppool_carvers_unlock(p);
 	return n;
 }
