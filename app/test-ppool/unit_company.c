@@ -288,6 +288,19 @@ company_leave(struct rte_mempool *mp, char **args)
 		pause();
 }
 
+/* Be a process that has done nothing yet, and look for others that have ended. */
+static int
+company_mourn(struct rte_mempool *mp)
+{
+	struct ppool_owner_info info[64];
+	int i, n = ppool_owners_get(mp, info, RTE_DIM(info));
+
+	for (i = 0; i < n; i++)
+		if (info[i].dead && info[i].pid != 0)
+			return EXIT_SUCCESS;
+	return EXIT_FAILURE;
+}
+
 static int
 company_run(char **args)
 {
@@ -301,14 +314,14 @@ company_run(char **args)
 		return company_look(mp);
 	if (strcmp(args[0], "leave") == 0)
 		return company_leave(mp, args);
-	return company_work(mp, args);
+	return strcmp(args[0], "mourn") == 0 ? company_mourn(mp) : company_work(mp, args);
 }
 
 static const struct opt company_opts[] = { { .name = NULL } };
 
 const struct command cmd_unit_company = {
 	.name = "unit-company",
-	.synopsis = "work|look|leave POOL RING RING",
+	.synopsis = "work|look|leave|mourn POOL RING RING",
 	.help = "the secondary process of the unit suite 'company'",
 	.opts = company_opts,
 	.max_args = 4,
@@ -584,6 +597,27 @@ test_inherit_carver(void **state)
 	assert_true(unit_pool_whole(mp));
 }
 
+/* A process that has used no pool yet knows who has ended. */
+static void
+test_mourn(void **state)
+{
+	struct rte_mempool *mp = unit_pool(8, 16384, 0, 0);
+	const char * const args[] = { "unit-company", "mourn", mp->name, NULL };
+	struct ppool_recovered r = { .frags = 0 };
+
+	(void)state;
+	unit_require_secondary();
+	unit_require(unit_workers() >= 1, "two lcores");
+	unit_forgive_heap();
+	assert_non_null(ppool_frag_pool(mp));
+	carver_inherit(mp);
+	assert_int_equal(unit_child_wait(unit_child_start(UNIT_SELF, unit_free_lcore(), args)), 0);
+	recover_all(mp, &r);
+	assert_int_equal(ppool_recover_rest(mp, &r), 0);
+	assert_int_equal(r.carvers, 1);
+	assert_true(unit_pool_whole(mp));
+}
+
 /* Somebody looks on while lcore 0 works: another thread starts who does. */
 
 struct look {
@@ -681,6 +715,7 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(test_kill_cached),
 	UNIT_TEST(test_stop),
 	UNIT_TEST(test_inherit_carver),
+	UNIT_TEST(test_mourn),
 };
 
 UNIT_SUITE(company, "other processes on the same lcore, looking on, stopped, killed", tests);
