@@ -78,6 +78,7 @@ rxq_reset(struct ppfrag_rxq *q)
 	q->avail_idx = 0;
 	q->nb_posted = 0;
 	q->nb_starved = 0;
+	q->nb_waiting = 0;
 	memset(q->posted, 0, q->nb * sizeof(*q->posted));
 }
 
