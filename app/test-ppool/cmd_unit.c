@@ -29,6 +29,7 @@ static const struct unit_suite * const suites[] = {
 	&suite_debug,
 	&suite_compact,
 	&suite_company,
+	&suite_steps,
 	&suite_rings,
 	&suite_hostile,
 	&suite_unaware,

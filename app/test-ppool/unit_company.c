@@ -275,6 +275,32 @@ company_look(struct rte_mempool *mp)
 	return (int)sum;
 }
 
+/* Make a carver, pass it on, and wait to be killed. */
+static int
+company_leave(struct rte_mempool *mp, char **args)
+{
+	struct rte_ring *r = rte_ring_lookup(args[2]);
+	struct ppool_carver *c = carver_new(mp);
+
+	if (r == NULL || c == NULL || rte_ring_sp_enqueue(r, c) != 0)
+		return EXIT_FAILURE;
+	for (;;)
+		pause();
+}
+
+/* Be a process that has done nothing yet, and look for others that have ended. */
+static int
+company_mourn(struct rte_mempool *mp)
+{
+	struct ppool_owner_info info[64];
+	int i, n = ppool_owners_get(mp, info, RTE_DIM(info));
+
+	for (i = 0; i < n; i++)
+		if (info[i].dead && info[i].pid != 0)
+			return EXIT_SUCCESS;
+	return EXIT_FAILURE;
+}
+
 static int
 company_run(char **args)
 {
@@ -284,14 +310,18 @@ company_run(char **args)
 		fprintf(stderr, "unit-company: no pool %s\n", args[1]);
 		return EXIT_FAILURE;
 	}
-	return strcmp(args[0], "look") == 0 ? company_look(mp) : company_work(mp, args);
+	if (strcmp(args[0], "look") == 0)
+		return company_look(mp);
+	if (strcmp(args[0], "leave") == 0)
+		return company_leave(mp, args);
+	return strcmp(args[0], "mourn") == 0 ? company_mourn(mp) : company_work(mp, args);
 }
 
 static const struct opt company_opts[] = { { .name = NULL } };
 
 const struct command cmd_unit_company = {
 	.name = "unit-company",
-	.synopsis = "work|look POOL RING RING",
+	.synopsis = "work|look|leave|mourn POOL RING RING",
 	.help = "the secondary process of the unit suite 'company'",
 	.opts = company_opts,
 	.max_args = 4,
@@ -502,6 +532,92 @@ test_stop(void **state)
 	rounds_run(&round, scaled(4, 20));
 }
 
+/* A carver whose process has ended. */
+static struct ppool_carver *
+carver_inherit(struct rte_mempool *mp)
+{
+	struct rte_ring *r = ring_new();
+	const char * const args[] = { "unit-company", "leave", mp->name, r->name, NULL };
+	pid_t child = unit_child_start(UNIT_SELF, worker_lcore(), args);
+	void *c = NULL;
+	unsigned int ms;
+
+	for (ms = 0; ms < PROGRESS_SECONDS * 1000 && rte_ring_sc_dequeue(r, &c) != 0; ms++)
+		rte_delay_us_sleep(1000);
+	kill(child, SIGKILL);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	rte_ring_free(r);
+	assert_non_null(c);
+	return c;
+}
+
+static uint64_t
+headers_of_dead(struct rte_mempool *mp)
+{
+	struct ppool_owner_info info[64];
+	int i, n = ppool_owners_get(mp, info, RTE_DIM(info));
+	uint64_t headers = 0;
+
+	assert_in_range(n, 0, RTE_DIM(info));
+	for (i = 0; i < n; i++)
+		headers += info[i].dead ? info[i].idle_headers : 0;
+	return headers;
+}
+
+/* Headers that a carver keeps belong to who drives it, also where they are used at last. */
+static void
+test_inherit_carver(void **state)
+{
+	struct rte_mempool *mp = unit_pool(8, 16384, 0, 0);
+	struct rte_mbuf *m[1024];
+	struct ppool_recovered r = { .frags = 0 };
+	struct ppool_carver *c;
+	unsigned int got, n;
+	void *obj[8];
+
+	(void)state;
+	unit_require_secondary();
+	unit_require(unit_workers() >= 1, "two lcores");
+	unit_forgive_heap();
+	assert_non_null(ppool_frag_pool(mp));
+	c = carver_inherit(mp);
+	assert_true(headers_of_dead(mp) > 0);
+	/* No page for others: all headers there are, those that the carver keeps at last. */
+	for (n = 0; n < RTE_DIM(obj) && rte_mempool_get(mp, &obj[n]) == 0; n++)
+		;
+	got = ppool_headers_get(c, m, RTE_DIM(m));
+	assert_in_range(got, 1, RTE_DIM(m) - 1);
+	assert_int_equal(headers_of_dead(mp), 0);
+	ppool_headers_put(c, m, got);
+	rte_mempool_put_bulk(mp, obj, n);
+	ppool_carver_free(c);
+	recover_all(mp, &r);
+	assert_int_equal(ppool_recover_rest(mp, &r), 0);
+	assert_int_equal(r.headers, 0);
+	assert_true(unit_pool_whole(mp));
+}
+
+/* A process that has used no pool yet knows who has ended. */
+static void
+test_mourn(void **state)
+{
+	struct rte_mempool *mp = unit_pool(8, 16384, 0, 0);
+	const char * const args[] = { "unit-company", "mourn", mp->name, NULL };
+	struct ppool_recovered r = { .frags = 0 };
+
+	(void)state;
+	unit_require_secondary();
+	unit_require(unit_workers() >= 1, "two lcores");
+	unit_forgive_heap();
+	assert_non_null(ppool_frag_pool(mp));
+	carver_inherit(mp);
+	assert_int_equal(unit_child_wait(unit_child_start(UNIT_SELF, unit_free_lcore(), args)), 0);
+	recover_all(mp, &r);
+	assert_int_equal(ppool_recover_rest(mp, &r), 0);
+	assert_int_equal(r.carvers, 1);
+	assert_true(unit_pool_whole(mp));
+}
+
 /* Somebody looks on while lcore 0 works: another thread starts who does. */
 
 struct look {
@@ -598,6 +714,8 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(test_kill_short),
 	UNIT_TEST(test_kill_cached),
 	UNIT_TEST(test_stop),
+	UNIT_TEST(test_inherit_carver),
+	UNIT_TEST(test_mourn),
 };
 
 UNIT_SUITE(company, "other processes on the same lcore, looking on, stopped, killed", tests);

@@ -19,6 +19,7 @@
 #include <rte_malloc.h>
 
 #include "inspect/accounts.h"
+#include "ppool_account_table.h"
 #include "ppool_freelist.h"
 #include "ppool_mono.h"
 
@@ -185,10 +186,10 @@ ppfrag_enqueue(struct rte_mempool *mp, void * const *obj, unsigned int n)
 		ppool_frag_free_bulk(p, (struct rte_mbuf * const *)obj, n);
 		return 0;
 	}
-	if (unlikely(PPOOL_DEBUG_CHECKS || p->tracked || lc == NULL ||
-			    !ppool_trylock_owner(&lc->lock)))
+	if (unlikely(PPOOL_DEBUG_CHECKS || lc == NULL || !ppool_trylock_owner(&lc->lock)))
 		return enqueue_slow(mp, obj, n);
-	done = ppool_lcore_push_pages(lc, obj, n);
+	/* Looked at under the lock, as it is changed. */
+	done = likely(!p->tracked) && ppool_lcore_push_pages(lc, obj, n);
 	if (likely(done))
 		lc->whole -= n;
 	ppool_tryunlock_owner(&lc->lock);
@@ -220,10 +221,10 @@ ppfrag_dequeue(struct rte_mempool *mp, void **obj, unsigned int n)
 	struct ppool_lcore *lc = ppool_lcore_existing(p);
 	bool done;
 
-	if (unlikely(PPOOL_DEBUG_CHECKS || ppool_is_frag_role(mp) || p->tracked || lc == NULL ||
+	if (unlikely(PPOOL_DEBUG_CHECKS || ppool_is_frag_role(mp) || lc == NULL ||
 			    !ppool_trylock_owner(&lc->lock)))
 		return dequeue_slow(mp, obj, n);
-	done = ppool_lcore_pop_pages(lc, obj, n);
+	done = likely(!p->tracked) && ppool_lcore_pop_pages(lc, obj, n);
 	if (likely(done))
 		lc->whole += n;
 	ppool_tryunlock_owner(&lc->lock);

@@ -21,17 +21,19 @@
  * - carver: a single-owner cursor that hands out frags (see ppool_carver.h).
  * - truesize: the bytes one mbuf keeps from being used by anybody else.
  * - account: a budget that charged mbufs belong to until they are freed (see ppool_account.h).
+ * - owner: a process and an lcore of it; lists, carvers, headers and pages have one (see
+ *   ppool_recover.h).
  *
  * rte_mempool_avail_count() only reads, takes no lock, and is exact while no call is under way.
  * Available of a page pool are:
  *
  * - the pages in free lists and mempool caches
  * - pages left behind by carvers, all of whose frags are freed
- * - header pages whose slots are all idle, but for one for each carver, which needs it to deliver
- *   what it receives. While frags are in use, only slots that came back to the part that lcores
- *   share are known to be idle together: a page one of whose idle slots waits with an lcore is
- *   counted when no frag is in use any more, or when that slot is shared. It can be had meanwhile
- *   all the same.
+ * - header pages whose slots are all idle, but for those with slots that carvers reserve, which
+ *   need them to deliver what they receive. While frags are in use, only slots that came back to
+ *   the part that lcores share are known to be idle together: a page one of whose idle slots waits
+ *   with an lcore is counted when no frag is in use any more, or when that slot is shared. It can
+ *   be had meanwhile all the same.
  *
  * A page that a lane of a carver has open is in use, even where all of its frags are freed. When no
  * frag, no ordinary object and no carver is left, rte_mempool_full() is true. Of a frag pool,

@@ -3,7 +3,7 @@
  */
 
 /*
- * Charging, and the uncharging that a free does.
+ * What mbufs weigh, and charging them. The uncharging that a free does is in ppool_account_table.c.
  *
  * An account is one number that charges raise and frees lower, each burst with one atomic
  * operation; the record of a frag says which account that is (struct ppool_frag). Charging marks
@@ -12,6 +12,7 @@
  */
 
 #include "ppool_account_table.h"
+#include "ppool_mono.h"
 #include "ppool_private.h"
 
 /* What packets weigh. */
@@ -68,6 +69,19 @@ static uint32_t
 foreign_bytes(const struct rte_mbuf *m)
 {
 	return m->pool->header_size + m->pool->elt_size + m->pool->trailer_size;
+}
+
+size_t
+ppool_mbuf_truesize(const struct rte_mbuf *m)
+{
+	const struct ppool_frag *frag;
+	size_t bytes = 0;
+
+	for (; m != NULL; m = m->next) {
+		frag = ppool_record_of(m);
+		bytes += frag == NULL ? foreign_bytes(m) : frag_bytes(frag);
+	}
+	return bytes;
 }
 
 /* Say of a packet's segments that they belong to an account. */
@@ -453,41 +467,6 @@ ppool_account_of(const struct rte_mbuf *m)
 	const struct ppool_frag *frag = ppool_record_of(m);
 
 	return frag == NULL ? PPOOL_ACCOUNT_NONE : frag->account;
-}
-
-/* The free of frags, see ppool_frag.c */
-
-/* A frag of another account follows: put the bytes of the latest one to the others. */
-__rte_noinline void
-ppool_uncharge_switch(struct ppool_uncharge *u, uint16_t account, uint64_t bytes)
-{
-	unsigned int i;
-
-	for (i = 0; i < u->nb_others && u->other[i].account != u->account; i++)
-		;
-	if (i == u->nb_others) {
-		u->other[i].account = u->account;
-		u->other[i].bytes = 0;
-		/* Nothing was charged before the first. */
-		u->nb_others += u->account != PPOOL_ACCOUNT_NONE;
-	}
-	u->other[i].bytes += bytes;
-	u->account = account;
-}
-
-__rte_noinline void
-ppool_uncharge_commit(struct ppool *p, const struct ppool_uncharge *u, uint64_t bytes)
-{
-	struct ppool_account *a = p->accounts->account;
-	unsigned int i;
-
-	for (i = 0; i < u->nb_others; i++)
-		if (u->other[i].account == u->account)
-			bytes += u->other[i].bytes;
-		else
-			__atomic_fetch_sub(&a[u->other[i].account].used, u->other[i].bytes,
-					__ATOMIC_RELAXED);
-	__atomic_fetch_sub(&a[u->account].used, bytes, __ATOMIC_RELAXED);
 }
 
 /* What a charged packet weighs has changed; that is no reason to refuse it. */

@@ -3,8 +3,8 @@
  */
 
 /*
- * Accounts as such: creating and freeing them, and what each knows of itself. What is found by
- * looking at all frags is in inspect/accounts.c.
+ * Accounts as such: creating and freeing them, what each knows of itself, and what the free of
+ * frags takes off them. What is found by looking at all frags is in inspect/accounts.c.
  */
 
 #include <errno.h>
@@ -53,7 +53,6 @@ table_create(void)
 		if (mz != NULL) {
 			t = mz->addr;
 			memset(t, 0, sizeof(*t));
-			t->lock = (struct ppool_mutex){ 0 };
 			for (i = 0; i < PPOOL_ACCOUNTS_MAX; i++)
 				t->account[i].used = PPOOL_ACCOUNT_FREE;
 		}
@@ -230,4 +229,39 @@ ppool_account_take_off(uint16_t id, uint64_t bytes)
 			!__atomic_compare_exchange_n(&a->used, &used, used - RTE_MIN(used, bytes),
 					true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
 		;
+}
+
+/* What a free takes off */
+
+/* A frag of another account follows: put the bytes of the latest one to the others. */
+__rte_noinline void
+ppool_uncharge_switch(struct ppool_uncharge *u, uint16_t account, uint64_t bytes)
+{
+	unsigned int i;
+
+	for (i = 0; i < u->nb_others && u->other[i].account != u->account; i++)
+		;
+	if (i == u->nb_others) {
+		u->other[i].account = u->account;
+		u->other[i].bytes = 0;
+		/* Nothing was charged before the first. */
+		u->nb_others += u->account != PPOOL_ACCOUNT_NONE;
+	}
+	u->other[i].bytes += bytes;
+	u->account = account;
+}
+
+__rte_noinline void
+ppool_uncharge_commit(struct ppool *p, const struct ppool_uncharge *u, uint64_t bytes)
+{
+	struct ppool_account *a = p->accounts->account;
+	unsigned int i;
+
+	for (i = 0; i < u->nb_others; i++)
+		if (u->other[i].account == u->account)
+			bytes += u->other[i].bytes;
+		else
+			__atomic_fetch_sub(&a[u->other[i].account].used, u->other[i].bytes,
+					__ATOMIC_RELAXED);
+	__atomic_fetch_sub(&a[u->account].used, bytes, __ATOMIC_RELAXED);
 }

@@ -6,8 +6,8 @@
 #define _PPOOL_ACCOUNT_TABLE_H_
 
 /*
- * The table of accounts: a memzone, at the same address in all processes. Made, listed and checked
- * in ppool_account_table.c, charged in ppool_account.c.
+ * The table of accounts: a memzone, at the same address in all processes. Made and listed in
+ * ppool_account_table.c, charged in ppool_account.c, checked in inspect/accounts.c.
  */
 
 #include <stdbool.h>
@@ -77,5 +77,11 @@ ppool_account_exists(const struct ppool_account *a)
 {
 	return a != NULL && __atomic_load_n(&a->used, __ATOMIC_ACQUIRE) != PPOOL_ACCOUNT_FREE;
 }
+
+typedef void ppool_account_cb_t(uint16_t account, const struct ppool_account_stats *stats,
+		void *arg);
+void ppool_accounts_each(ppool_account_cb_t *cb, void *arg);
+/* As if frags of that many bytes had been freed. */
+void ppool_account_take_off(uint16_t account, uint64_t bytes);
 
 #endif /* _PPOOL_ACCOUNT_TABLE_H_ */

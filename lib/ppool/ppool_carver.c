@@ -42,6 +42,8 @@ max_len_check(const struct ppool *p, uint32_t headroom, uint32_t max_len)
 void
 ppool_carvers_lock(struct ppool *p)
 {
+	/* Should this process end inside, the others must see that it did. */
+	ppool_process_join();
 	ppool_mutex_wait(&p->carvers_lock);
 }
 
@@ -140,12 +142,38 @@ reserve_take(struct ppool_carver *c, struct rte_mbuf **m, unsigned int n)
 	return n;
 }
 
+/* Who drives the carver has its headers. */
+static void
+reserve_claim(const struct ppool_carver *c)
+{
+	unsigned int i;
+
+	for (i = 0; i < c->nb_reserve; i++)
+		ppool_frag_of(c->pool, c->reserve[i])->owner = c->driver;
+}
+
 static void
 reserve_return(struct ppool *p, struct ppool_carver *c)
 {
 	reserve_count(p, c->reserve, c->nb_reserve, -1);
 	ppool_slots_return(p, c->reserve, c->nb_reserve);
 	c->nb_reserve = 0;
+}
+
+/* Count anew what carvers keep: one that has ended in between has not counted what it did. */
+static void
+reserves_recount(struct ppool *p)
+{
+	const struct ppool_carver *c;
+	uint32_t i;
+
+	for (i = 0; i < p->mp->size; i++)
+		if (p->page[i].kind == PPOOL_KIND_HEADER)
+			p->page[i].open = 0;
+	p->depot.nb_reserved = 0;
+	p->depot.nb_reserved_pages = 0;
+	for (c = p->carvers; c != NULL; c = c->next)
+		reserve_count(p, c->reserve, c->nb_reserve, 1);
 }
 
 /* Lanes, what a debug build appends to them, the reserve. */
@@ -252,6 +280,7 @@ carver_pass(struct ppool_carver *c)
 			ppool_page_pass(&p->page[c->lane[i].page], owner);
 	c->owner = owner;
 	c->driver = (uint16_t)ppool_owner_id();
+	reserve_claim(c);
 	if (former != NULL)
 		ppool_unlock_visitor(&former->lock);
 	return true;
@@ -475,6 +504,7 @@ ppool_carvers_reap(struct ppool *p)
 		rte_free(c);
 		n++;
 	}
+	reserves_recount(p);
 	ppool_carvers_unlock(p);
 	return n;
 }

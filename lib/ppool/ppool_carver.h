@@ -95,17 +95,17 @@ struct ppool_carver {
 	uint16_t headroom;
 	uint64_t rearm[2]; /**< data_off, refcnt, nb_segs, port; ol_flags of every mbuf */
 	uint32_t nb_lanes;
-	uint32_t owner;      /**< who drives it, where its lists protect what it drops; else 0 */
-	uint16_t driver;     /**< who drives it */
-	uint16_t nb_reserve; /**< headers that it keeps for when none are to be had */
-	uint16_t max_reserve;
+	uint32_t owner;       /**< who drives it, where its lists protect what it drops; else 0 */
+	uint16_t driver;      /**< who drives it */
+	uint16_t nb_reserve;  /**< headers that it keeps for when none are to be had */
+	uint16_t max_reserve; /**< as many as it keeps if it can */
 	uint64_t frags; /**< frags cut from pages that are closed, since the carver was created */
 	uint64_t bytes; /**< truesize of these */
-	uint64_t pages; /**< pages opened, likewise */
+	uint64_t pages; /**< pages opened, since the carver was created */
 	uint32_t now; /**< when this burst opened a page, 0: not yet; reading the TSC takes long */
 	struct ppool *pool;
 	struct ppool_carver *next; /**< of the same pool */
-	struct rte_mbuf **reserve;
+	struct rte_mbuf **reserve; /**< these headers; behind the lanes */
 	struct ppool_lane lane[] __rte_cache_aligned;
 };
 
@@ -126,8 +126,8 @@ struct ppool_buf {
 };
 
 /**
- * Create a carver on a page pool. Set-up path; takes a header page, so that whoever holds pages
- * in its lanes can always deliver what they receive.
+ * Create a carver on a page pool. Set-up path; reserves a header for each lane, up to 64, so that
+ * whoever holds pages in its lanes can always deliver what they receive.
  *
  * @param mp
  *   A page pool with ops ppfrag, or its frag pool.
@@ -136,7 +136,7 @@ struct ppool_buf {
  *   - those of ppool_frag_pool()
  *   - EINVAL: no lanes
  *   - EMSGSIZE: headroom + max_len do not fit into a page of this pool, or exceed 65535
- *   - ENOMEM: no memory, or no page free
+ *   - ENOMEM: no memory, or no page free for the headers that it reserves
  */
 struct ppool_carver *ppool_carver_create(struct rte_mempool *mp,
 		const struct ppool_carver_conf *conf);

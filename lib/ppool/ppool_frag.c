@@ -169,11 +169,13 @@ free_one(struct ppool *p, struct ppool_lcore *lc, struct rte_mbuf * const *m)
 		free_any(p, m, 1);
 		return;
 	}
-	kept = ppool_lcore_push_slots(lc, m, 1);
+	kept = ppool_lcore_slots_room(lc) != 0;
 	if (likely(kept)) {
 		frag->owner = lc->owner;
 		frag->truesize = 0;
 		last = ppool_page_drop_as(pg, lc->owner, lc->drop_owner, PPOOL_USER + bytes);
+		/* Last: a process that ends here leaves no slot with a frag in a list. */
+		ppool_lcore_add_slots(lc, m, 1);
 	}
 	ppool_tryunlock_owner(&lc->lock);
 	if (unlikely(!kept))
@@ -194,32 +196,4 @@ ppool_frag_free_bulk(struct ppool *p, struct rte_mbuf * const *m, unsigned int n
 		free_one(p, lc, m);
 	else
 		free_any(p, m, n);
-}
-
-struct ppool_frag *
-ppool_record_of(const struct rte_mbuf *m)
-{
-	struct ppool *p = ppool_from_mempool(m->pool);
-
-	if (p == NULL || !ppool_is_internal_role(m->pool))
-		return NULL;
-	return ppool_is_mono_role(m->pool) ? ppool_mono_record(p, m) : ppool_frag_of(p, m);
-}
-
-size_t
-ppool_mbuf_truesize(const struct rte_mbuf *m)
-{
-	const struct ppool_frag *frag;
-	size_t bytes = 0;
-
-	for (; m != NULL; m = m->next) {
-		const struct rte_mempool *mp = m->pool;
-
-		frag = ppool_record_of(m);
-		if (frag == NULL)
-			bytes += mp->header_size + mp->elt_size + mp->trailer_size;
-		else
-			bytes += frag->truesize + frag->slot_bytes;
-	}
-	return bytes;
 }

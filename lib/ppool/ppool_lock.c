@@ -2,6 +2,11 @@
  * Copyright(c) 2026 The ppfrag authors
  */
 
+/*
+ * Locks of shared memory: taking over those of processes that have ended, giving up on those of
+ * processes that are stopped. What they protect is not known here.
+ */
+
 #include <linux/membarrier.h>
 #include <sys/syscall.h>
 #include <unistd.h>

@@ -102,6 +102,16 @@ ppool_mono_record(const struct ppool *p, const struct rte_mbuf *m)
 	return pg == NULL || !ppool_page_is_mono(pg) ? NULL : ppool_frag_of(p, slot_of(p, pg));
 }
 
+struct ppool_frag *
+ppool_record_of(const struct rte_mbuf *m)
+{
+	struct ppool *p = ppool_from_mempool(m->pool);
+
+	if (p == NULL || !ppool_is_internal_role(m->pool))
+		return NULL;
+	return ppool_is_mono_role(m->pool) ? ppool_mono_record(p, m) : ppool_frag_of(p, m);
+}
+
 static struct rte_mbuf_ext_shared_info *
 own_shinfo(const struct ppool *p, const struct rte_mbuf *m)
 {

@@ -24,6 +24,9 @@ bool ppool_mono_owns(const struct ppool *p, const struct rte_mbuf *m);
 /* The record of a whole page, NULL where it is not in use as a frag. */
 struct ppool_frag *ppool_mono_record(const struct ppool *p, const struct rte_mbuf *m);
 
+/* The record of any mbuf, NULL where it is of no frag. */
+struct ppool_frag *ppool_record_of(const struct rte_mbuf *m);
+
 /* Its process has ended: make the mbuf of the page that of an ordinary object. */
 void ppool_mono_reset(struct ppool *p, struct ppool_page *pg);
 

@@ -120,13 +120,6 @@ ppool_page_use(const struct ppool_page *pg)
 	return __atomic_load_n(&pg->use, __ATOMIC_ACQUIRE);
 }
 
-/* Users and bytes, without what the owner of an open page has dropped in the meantime. */
-static inline uint64_t
-ppool_page_net_use(const struct ppool_page *pg)
-{
-	return ppool_page_use(pg) - __atomic_load_n(&pg->owner_drop, __ATOMIC_RELAXED);
-}
-
 /* The IOVA of a byte of a page, RTE_BAD_IOVA where the page has none. */
 static inline rte_iova_t
 ppool_page_iova(const struct ppool_page *pg, size_t offset)

@@ -9,32 +9,39 @@
  * The inside of a page pool. All of it lies in EAL memory and is used by every process: no
  * function pointers, no process-local addresses.
  *
- * From the bottom up; no file calls into one that stands further down in this list:
+ * From the bottom up; no file calls into one that stands further down in this list, but that a
+ * debug build is checked from everywhere:
  *
+ *   ppool_log.h            what is logged
  *   ppool_role.c           which mempool is which
  *   ppool_owner.[ch]       who owns: processes and lcores, and which processes have ended
  *   ppool_page.h           the life of one page: its count and its state
  *   ppool_lock.[ch]        locks of shared memory; the lock of an owner's lists
  *   ppool_freelist.[ch]    free pages: of the lcore, in magazines, loose
- *   ppool_slot.c           slot pages: idle slots of the lcore, then of the depot
  *   ppool_park.c           pages that carvers left behind
+ *   ppool_slot.c           slot pages: idle slots of the lcore, then of the depot
  *   ppool_supply.c         where pages and slots come from when lists are empty
+ *   ppool_account_table.*  budgets of those who hold mbufs
  *   ppool_pinned.c         the last clone of a frag
  *   ppool_frag.c           the free of frags
- *   ppool_mono.[ch]        whole pages as frags
+ *   ppool_mono.[ch]        whole pages as frags; calls ppool_frag.c and is called: bulks are mixed
  *   ppool_split.c          layout, page table, the internal pools
- *   ppool_carver.c         carvers and their lanes
- *   ppool_account_table.c  budgets of those who hold mbufs
- *   ppool_account.c        what they are charged with
- *   ppool_compact.c        held frags and headers into fewer pages
+ *   ppool_sizing.[ch]      what a pool for a load needs
+ *   ppool_carver.[ch]      carvers and their lanes
+ *   ppool_account.[ch]     what mbufs weigh, and charging them to a budget
+ *   ppool_compact.[ch]     held frags and headers into fewer pages
  *   ppool_stats.c          counters
- *   ppool_recover.c        who has what; taking it back from those who have ended
- *   ppool_debug.[ch]       checks of a debug build
- *   mempool_ppfrag.c       the mempool ops on top
+ *   memory/                memory that pages lie in; pools with memory of their own choice
+ *   ppool_recover.[ch]     who has what; taking it back from those who have ended
  *   inspect/               ledger, occupancy, dump, telemetry: they read and change nothing
+ *   mempool_ppfrag.c       the mempool ops on top
+ *
+ *   ppool_debug.[ch]       checks of a debug build
+ *   ppool_compat.h         what differs between versions of DPDK
  *
  * Locks, in the order in which they may be taken inside each other:
  * carvers -> depot -> shared -> one lcore's lock. An owner lets go of its own lock before another.
+ * That of splitting a pool and that of the table of accounts have none of these inside.
  * Who only looks takes none of these, but that of the list of carvers, and no other inside it.
  */
 
@@ -50,7 +57,6 @@
 #include <rte_mbuf.h>
 #include <rte_memcpy.h>
 #include <rte_mempool.h>
-#include <rte_spinlock.h>
 
 #include "ppool.h"
 #include "ppool_account.h"
@@ -324,16 +330,30 @@ bool ppool_is_internal_pool(const struct rte_mempool *mp);
 
 /* ppool_slot.c */
 
-/* Put idle slots to those of an lcore whose lock is held. Returns false where there is no room. */
-static inline bool
-ppool_lcore_push_slots(struct ppool_lcore *lc, struct rte_mbuf * const *m, unsigned int n)
+/* Idle slots of an lcore, whose lock is held: for how many more there is room. */
+static inline unsigned int
+ppool_lcore_slots_room(const struct ppool_lcore *lc)
+{
+	return PPOOL_LCORE_HEADERS - lc->nb_headers;
+}
+
+/* Put what there is room for. */
+static inline void
+ppool_lcore_add_slots(struct ppool_lcore *lc, struct rte_mbuf * const *m, unsigned int n)
 {
 	uint32_t old = lc->nb_headers;
 
-	if (unlikely(n > PPOOL_LCORE_HEADERS - old))
-		return false;
 	rte_memcpy(&lc->headers[old], m, n * sizeof(m[0]));
 	__atomic_store_n(&lc->nb_headers, old + n, __ATOMIC_RELEASE);
+}
+
+/* Put all or none. Returns false where there is no room. */
+static inline bool
+ppool_lcore_push_slots(struct ppool_lcore *lc, struct rte_mbuf * const *m, unsigned int n)
+{
+	if (unlikely(n > ppool_lcore_slots_room(lc)))
+		return false;
+	ppool_lcore_add_slots(lc, m, n);
 	return true;
 }
 
@@ -377,6 +397,15 @@ int ppool_pages_get(struct ppool *p, void **obj, unsigned int n);
 int ppool_pages_get_whole(struct ppool *p, void **obj, unsigned int n);
 /* Take n idle slots, wherever they are. Returns how many. */
 unsigned int ppool_slots_get(struct ppool *p, struct rte_mbuf **m, unsigned int n);
+uint64_t ppool_slots_idle(const struct ppool *p);
+/* Slots that have a frag, or are in the hands of one who is about to cut one. */
+uint64_t ppool_slots_used(const struct ppool *p);
+/*
+ * Pages in no free list that are to be had all the same: idle slot pages but for those that carvers
+ * reserve, and parked pages without a frag. Never more than ppool_reclaim() would collect: while
+ * frags are in use, a page some of whose idle slots wait with lcores does not count.
+ */
+uint32_t ppool_idle_count(const struct ppool *p);
 /* Collect pages that are not free but that nobody uses. */
 bool ppool_reclaim(struct ppool *p, bool force);
 /* The next search need not wait for frees. */
@@ -406,8 +435,6 @@ void ppool_check_free_cb(const struct ppool *p);
 #define PPOOL_ACCOUNT_MONO UINT16_MAX
 
 void ppool_frag_free_bulk(struct ppool *p, struct rte_mbuf * const *m, unsigned int n);
-/* The record of an mbuf, NULL where it is of no frag. */
-struct ppool_frag *ppool_record_of(const struct rte_mbuf *m);
 
 /* ppool_split.c */
 int ppool_layout_init(struct ppool *p);
@@ -418,18 +445,9 @@ void ppool_unsplit(struct ppool *p);
 
 /* Frags handed out and not freed yet. */
 uint64_t ppool_frag_live(const struct ppool *p);
-uint64_t ppool_slots_idle(const struct ppool *p);
-/* Slots that have a frag, or are in the hands of one who is about to cut one. */
-uint64_t ppool_slots_used(const struct ppool *p);
-/*
- * Pages in no free list that are to be had all the same: idle slot pages but for those that carvers
- * reserve, and parked pages without a frag. Never more than ppool_reclaim() would collect: while
- * frags are in use, a page some of whose idle slots wait with lcores does not count.
- */
-uint32_t ppool_idle_count(const struct ppool *p);
 
 /*
- * ppool_account.c
+ * ppool_account_table.c
  *
  * What a burst of frags takes off the accounts they belong to: bytes are collected by account, so
  * that each takes one atomic operation. Those of the latest account are the caller's to add up.
@@ -445,7 +463,6 @@ struct ppool_uncharge {
 
 void ppool_uncharge_switch(struct ppool_uncharge *u, uint16_t account, uint64_t bytes);
 void ppool_uncharge_commit(struct ppool *p, const struct ppool_uncharge *u, uint64_t bytes);
-void ppool_account_adjust(struct ppool *p, uint16_t account, int64_t bytes);
 
 static inline void
 ppool_uncharge_init(struct ppool_uncharge *u)
@@ -454,12 +471,8 @@ ppool_uncharge_init(struct ppool_uncharge *u)
 	u->nb_others = 0;
 }
 
-typedef void ppool_account_cb_t(uint16_t account, const struct ppool_account_stats *stats,
-		void *arg);
-void ppool_accounts_each(ppool_account_cb_t *cb, void *arg);
-/* As if frags of that many bytes had been freed. */
-void ppool_account_take_off(uint16_t account, uint64_t bytes);
-void ppool_account_dump_pool(FILE *f, struct ppool *p);
+/* ppool_account.c: what a charged packet weighs has changed */
+void ppool_account_adjust(struct ppool *p, uint16_t account, int64_t bytes);
 
 /* memory/secondary.c: whether the pages of a pool are mapped in this process */
 bool ppool_is_mapped(const struct ppool *p);

@@ -23,6 +23,8 @@
  * A frag or a page belongs to the owner that allocated it. One that another process takes over
  * belongs to that process when it says so, by ppool_claim() or by charging it to an account.
  * Mempool caches do not say who has what they pass on, so that a pool with a cache needs this, too.
+ *
+ * Any thread of any process may take back, but only one at a time: two would free the same frags.
  */
 
 #include <stdbool.h>

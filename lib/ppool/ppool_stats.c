@@ -4,7 +4,7 @@
 
 /*
  * Counters: each lcore has its own, and so has each carver; here they are added up. Reads only, and
- * takes no lock that allocation takes: the data path may ask for counts.
+ * takes no lock that allocation takes.
  */
 
 #include <errno.h>
@@ -83,69 +83,6 @@ ppool_stats_get(struct rte_mempool *mp, struct ppool_stats *stats)
 	PPOOL_LCORE_FOREACH(p, lc)
 	stats_add(stats, &lc->stats);
 	return 0;
-}
-
-/* Slots that wait for a frag: with lcores, with carvers and in the depot. */
-uint64_t
-ppool_slots_idle(const struct ppool *p)
-{
-	uint64_t n = __atomic_load_n(&p->depot.nb_idle, __ATOMIC_RELAXED);
-	const struct ppool_lcore *lc;
-
-	n += __atomic_load_n(&p->depot.nb_reserved, __ATOMIC_RELAXED);
-	PPOOL_LCORE_FOREACH(p, lc)
-	n += __atomic_load_n(&lc->nb_headers, __ATOMIC_RELAXED);
-	return n;
-}
-
-uint64_t
-ppool_slots_used(const struct ppool *p)
-{
-	uint64_t idle = ppool_slots_idle(p), n = p->layout.slots;
-
-	n *= __atomic_load_n(&p->depot.nb_header_pages, __ATOMIC_RELAXED);
-	/* The two are of different moments while others work. */
-	return n - RTE_MIN(n, idle);
-}
-
-/*
- * Parked pages all of whose frags are freed. The list may change meanwhile: it may lead anywhere in
- * the page table, but not beyond it, and not for longer than it was.
- */
-PPOOL_RACY static uint32_t
-parked_unused(const struct ppool *p)
-{
-	uint32_t left = __atomic_load_n(&p->depot.nb_parked, __ATOMIC_RELAXED), n = 0;
-	uint32_t i = __atomic_load_n(&p->depot.parked_first, __ATOMIC_RELAXED);
-	const struct ppool_page *pg;
-
-	for (; left > 0 && i < p->mp->size; left--) {
-		pg = &p->page[i];
-		if (__atomic_load_n(&pg->parked, __ATOMIC_RELAXED) != 0)
-			n += ppool_page_parked_unused(pg);
-		i = __atomic_load_n(&pg->next, __ATOMIC_RELAXED);
-	}
-	return n;
-}
-
-uint32_t
-ppool_idle_count(const struct ppool *p)
-{
-	const struct ppool_depot *d = &p->depot;
-	uint32_t idle, parked, reserved;
-
-	if (!ppool_is_split(p))
-		return 0;
-	if (ppool_slots_used(p) != 0) {
-		idle = __atomic_load_n(&d->nb_idle_pages, __ATOMIC_RELAXED);
-		return idle + parked_unused(p);
-	}
-	/* No frag is in use: neither is a page of any kind, wherever idle slots are. */
-	parked = __atomic_load_n(&d->nb_parked, __ATOMIC_RELAXED);
-	idle = __atomic_load_n(&d->nb_header_pages, __ATOMIC_RELAXED);
-	/* ppool_reclaim() leaves those that carvers keep slots of. */
-	reserved = __atomic_load_n(&d->nb_reserved_pages, __ATOMIC_RELAXED);
-	return parked + idle - RTE_MIN(idle, reserved);
 }
 
 uint64_t

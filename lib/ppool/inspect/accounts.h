@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "ppool_private.h"
 
@@ -22,5 +23,7 @@ struct ppool_account_frags {
 void ppool_frags_add(struct ppool *p, struct ppool_account_frags *sum);
 /* Of all pools that are mapped in this process. For free(); NULL where there is no memory. */
 struct ppool_account_frags *ppool_frags_by_account(void);
+/* Print what is charged to which account in one pool. */
+void ppool_account_dump_pool(FILE *f, struct ppool *p);
 
 #endif /* _ACCOUNTS_H_ */

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <inttypes.h>
 
+#include "accounts.h"
 #include "occupancy.h"
 #include "ppool_private.h"
 

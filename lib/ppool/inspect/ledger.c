@@ -179,7 +179,8 @@ count_carvers(struct audit *a)
 
 	ppool_carvers_lock(a->p);
 	for (c = a->p->carvers; c != NULL; c = c->next) {
-		a->l->table_bytes += sizeof(*c) + c->nb_lanes * sizeof(c->lane[0]);
+		a->l->table_bytes += sizeof(*c) + c->nb_lanes * sizeof(c->lane[0]) +
+				c->max_reserve * sizeof(c->reserve[0]);
 		for (i = 0; i < c->nb_lanes; i++) {
 			l = &c->lane[i];
 			left = __atomic_load_n(&l->left, __ATOMIC_RELAXED);

@@ -2,15 +2,17 @@
  * Copyright(c) 2026 The ppfrag authors
  */
 
+/* The telemetry commands /ppool/...: what pools and accounts tell, as JSON. */
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <rte_telemetry.h>
 
+#include "ppool_account_table.h"
 #include "ppool_compat.h"
 #include "ppool_create.h"
-#include "ppool_account_table.h"
 #include "ppool_recover.h"
 #include "accounts.h"
 #include "ledger.h"

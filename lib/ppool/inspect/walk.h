@@ -67,7 +67,7 @@ ppool_page_is(const struct ppool_page *pg, enum ppool_kind kind)
 	return __atomic_load_n(&pg->kind, __ATOMIC_ACQUIRE) == kind;
 }
 
-/* As ppool_page_net_use(), of a page that others change. */
+/* Users and bytes, without what the owner of an open page has dropped in the meantime. */
 PPOOL_RACY static inline uint64_t
 ppool_page_look(const struct ppool_page *pg)
 {

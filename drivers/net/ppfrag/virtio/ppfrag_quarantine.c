@@ -43,7 +43,7 @@ struct ppfrag_quarantine {
 };
 
 static uint32_t
-count_packets(const struct rte_eth_dev *dev)
+packets_max(const struct rte_eth_dev *dev)
 {
 	const struct ppfrag_txq *q;
 	uint32_t nb = 0;
@@ -57,7 +57,7 @@ count_packets(const struct rte_eth_dev *dev)
 }
 
 static void
-take_txq(struct ppfrag_quarantine *e, struct ppfrag_txq *q)
+entry_take_txq(struct ppfrag_quarantine *e, struct ppfrag_txq *q)
 {
 	uint16_t i;
 
@@ -71,7 +71,7 @@ take_txq(struct ppfrag_quarantine *e, struct ppfrag_txq *q)
 
 /* The pages that were posted are open in the lanes of the carver. */
 static void
-take_rxq(struct ppfrag_quarantine *e, struct ppfrag_rxq *q)
+entry_take_rxq(struct ppfrag_quarantine *e, struct ppfrag_rxq *q)
 {
 	uint16_t i = q->queue_id;
 
@@ -89,7 +89,7 @@ take_rxq(struct ppfrag_quarantine *e, struct ppfrag_rxq *q)
 }
 
 static void
-take_all(struct ppfrag_quarantine *e, struct rte_eth_dev *dev)
+entry_take(struct ppfrag_quarantine *e, struct rte_eth_dev *dev)
 {
 	struct ppfrag_dev *pd = dev->data->dev_private;
 	uint16_t i;
@@ -98,17 +98,17 @@ take_all(struct ppfrag_quarantine *e, struct rte_eth_dev *dev)
 	pd->arena = NULL;
 	for (i = 0; i < dev->data->nb_rx_queues; i++)
 		if (dev->data->rx_queues[i] != NULL)
-			take_rxq(e, dev->data->rx_queues[i]);
+			entry_take_rxq(e, dev->data->rx_queues[i]);
 	for (i = 0; i < dev->data->nb_tx_queues; i++)
 		if (dev->data->tx_queues[i] != NULL)
-			take_txq(e, dev->data->tx_queues[i]);
+			entry_take_txq(e, dev->data->tx_queues[i]);
 	pd->quarantined_buffers += e->nb_buffers;
 	pd->quarantines++;
 }
 
 /* Give everything to others. */
 static void
-release(struct rte_eth_dev *dev, struct ppfrag_quarantine *e)
+entry_release(struct rte_eth_dev *dev, struct ppfrag_quarantine *e)
 {
 	struct ppfrag_dev *pd = dev->data->dev_private;
 	unsigned int i;
@@ -132,7 +132,7 @@ release(struct rte_eth_dev *dev, struct ppfrag_quarantine *e)
 
 /* Whether the back end has closed its side, and when what it had can be given to others. */
 static bool
-is_over(struct ppfrag_quarantine *e)
+entry_is_over(struct ppfrag_quarantine *e)
 {
 	struct pollfd pfd = { .fd = e->fd };
 
@@ -146,20 +146,20 @@ is_over(struct ppfrag_quarantine *e)
 
 /* Release what can be released. Returns whether anything is left. */
 static bool
-check(struct rte_eth_dev *dev)
+entries_check(struct rte_eth_dev *dev)
 {
 	struct ppfrag_local *local = dev->process_private;
 	struct ppfrag_quarantine **at = &local->quarantine, *e;
 
 	while (*at != NULL) {
 		e = *at;
-		if (!is_over(e)) {
+		if (!entry_is_over(e)) {
 			at = &e->next;
 			continue;
 		}
 		*at = e->next;
 		PPFRAG_LOG(NOTICE, "%s: %u buffers left quarantine", local->vu.name, e->nb_buffers);
-		release(dev, e);
+		entry_release(dev, e);
 	}
 	return local->quarantine != NULL;
 }
@@ -173,7 +173,7 @@ on_alarm(void *arg)
 	bool left = true;
 
 	if (pthread_mutex_trylock(&local->lock) == 0) {
-		left = check(dev);
+		left = entries_check(dev);
 		pthread_mutex_unlock(&local->lock);
 	}
 	if (left)
@@ -186,7 +186,7 @@ ppfrag_quarantine_add(struct rte_eth_dev *dev, int fd)
 	struct ppfrag_local *local = dev->process_private;
 	struct ppfrag_quarantine *e;
 
-	e = calloc(1, sizeof(*e) + count_packets(dev) * sizeof(e->pkt[0]));
+	e = calloc(1, sizeof(*e) + packets_max(dev) * sizeof(e->pkt[0]));
 	if (e == NULL) {
 		PPFRAG_LOG(ERR, "%s: no memory to quarantine what the back end may still use",
 				local->vu.name);
@@ -194,7 +194,7 @@ ppfrag_quarantine_add(struct rte_eth_dev *dev, int fd)
 		return;
 	}
 	e->fd = fd;
-	take_all(e, dev);
+	entry_take(e, dev);
 	PPFRAG_LOG(WARNING,
 			"%s: back end at %s did not confirm that it has stopped: %u buffers are in "
 			"quarantine until it closes the connection or ends",
@@ -208,11 +208,11 @@ ppfrag_quarantine_add(struct rte_eth_dev *dev, int fd)
 
 /* Wait, but not for ever. Returns whether anything is left. */
 static bool
-wait_within(struct rte_eth_dev *dev, uint64_t ms)
+entries_wait(struct rte_eth_dev *dev, uint64_t ms)
 {
 	uint64_t end = vu_now() + ms;
 
-	while (check(dev)) {
+	while (entries_check(dev)) {
 		if (vu_now() >= end)
 			return true;
 		rte_delay_us_sleep(QUARANTINE_POLL_MS * 1000);
@@ -226,7 +226,7 @@ ppfrag_quarantine_wait(struct rte_eth_dev *dev)
 	struct ppfrag_local *local = dev->process_private;
 
 	pthread_mutex_lock(&local->lock);
-	wait_within(dev, QUARANTINE_START_MS);
+	entries_wait(dev, QUARANTINE_START_MS);
 	pthread_mutex_unlock(&local->lock);
 }
 
@@ -237,14 +237,14 @@ ppfrag_quarantine_flush(struct rte_eth_dev *dev)
 	struct ppfrag_quarantine *e;
 
 	pthread_mutex_lock(&local->lock);
-	if (wait_within(dev, QUARANTINE_FLUSH_MS))
+	if (entries_wait(dev, QUARANTINE_FLUSH_MS))
 		PPFRAG_LOG(ERR,
 				"%s: back end at %s still has memory of this port, which is given "
 				"to others now: end it",
 				local->vu.name, local->vu.path);
 	while ((e = local->quarantine) != NULL) {
 		local->quarantine = e->next;
-		release(dev, e);
+		entry_release(dev, e);
 	}
 	pthread_mutex_unlock(&local->lock);
 	/* Without the lock: this waits for one that is under way. */

@@ -78,6 +78,7 @@ rxq_reset(struct ppfrag_rxq *q)
 	q->avail_idx = 0;
 	q->nb_posted = 0;
 	q->nb_starved = 0;
+	q->nb_waiting = 0;
 	memset(q->posted, 0, q->nb * sizeof(*q->posted));
 }
 
@@ -117,7 +118,7 @@ queues_reset(struct rte_eth_dev *dev)
 
 /* Names are not used twice: what had them before may be in quarantine. */
 static const struct rte_memzone *
-reserve(struct ppfrag_dev *pd, const char *what, size_t len, int socket_id)
+zone_reserve(struct ppfrag_dev *pd, const char *what, size_t len, int socket_id)
 {
 	char name[RTE_MEMZONE_NAMESIZE];
 
@@ -137,7 +138,7 @@ ppfrag_arena_init(struct rte_eth_dev *dev)
 	len = pd->nb_pairs * pair_bytes(pd->queue_size);
 	if (pd->arena != NULL && pd->arena->len >= len)
 		return 0;
-	arena = reserve(pd, "arena", len, dev->data->numa_node);
+	arena = zone_reserve(pd, "arena", len, dev->data->numa_node);
 	if (arena == NULL) {
 		PPFRAG_LOG(ERR, "%s: no memory for rings of queue_size=%u: %zu bytes: %s",
 				dev->data->name, pd->queue_size, len, rte_strerror(rte_errno));
@@ -256,7 +257,7 @@ bounce_init(struct ppfrag_rxq *q)
 
 	if (*mz == NULL || (*mz)->len < len) {
 		rte_memzone_free(*mz);
-		*mz = reserve(q->dev, "bounce", len, q->socket_id);
+		*mz = zone_reserve(q->dev, "bounce", len, q->socket_id);
 	}
 	q->bounce_mz = *mz;
 	if (q->bounce_mz == NULL) {
