@@ -294,11 +294,21 @@ ppool_of(const struct rte_mempool *mp)
 	return mp->pool_data;
 }
 
+/* Whether what a mempool has, which may be another driver's, begins as a pool of ours. */
+static inline bool
+ppool_has_magic(const struct rte_mempool *mp)
+{
+	uint64_t magic;
+
+	memcpy(&magic, mp->pool_data, sizeof(magic));
+	return magic == PPOOL_MAGIC;
+}
+
 /* Whether a mempool that our ops are called with is a pool of ours. Logs where it is not. */
 static inline bool
 ppool_role_check(const struct rte_mempool *mp)
 {
-	if (likely(ppool_of(mp)->magic == PPOOL_MAGIC))
+	if (likely(ppool_has_magic(mp)))
 		return true;
 	ppool_role_mismatch(mp);
 	return false;

@@ -95,7 +95,7 @@ ppool_find(const struct rte_mempool *mp)
 		return NULL;
 	if (ppool_has_our_ops(mp))
 		return ppool_role_check(mp) ? p->real : NULL;
-	if (lies_in_eal_memory(p) && p->magic == PPOOL_MAGIC)
+	if (lies_in_eal_memory(p) && ppool_has_magic(mp))
 		ppool_role_mismatch(mp);
 	return NULL;
 }
@@ -103,9 +103,8 @@ ppool_find(const struct rte_mempool *mp)
 bool
 ppool_is_page_pool(const struct rte_mempool *mp)
 {
-	const struct ppool *p = ppool_from_mempool(mp);
-
-	return p != NULL && p->magic == PPOOL_MAGIC && !ppool_is_internal_role(mp);
+	return ppool_has_our_ops(mp) && ppool_of(mp) != NULL && ppool_has_magic(mp) &&
+			!ppool_is_internal_role(mp);
 }
 
 bool
