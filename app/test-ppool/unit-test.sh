@@ -22,7 +22,7 @@ shift 3
 memory=(-m 1024)
 if [ "$PPFRAG_NO_HUGE" = 1 ]; then memory+=(--no-huge); fi
 
-# Two processes that use one pool need the library at the same address.
+# EAL memory must be free at the same addresses in the processes that a suite starts.
 fixed_addresses=()
 if setarch -R true 2> /dev/null; then fixed_addresses=(setarch -R); fi
 
