@@ -42,8 +42,6 @@ max_len_check(const struct ppool *p, uint32_t headroom, uint32_t max_len)
 void
 ppool_carvers_lock(struct ppool *p)
 {
-	/* Should this process end inside, the others must see that it did. */
-	ppool_process_join();
 	ppool_mutex_wait(&p->carvers_lock);
 }
 

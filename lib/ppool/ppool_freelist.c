@@ -39,12 +39,18 @@ lcore_count(const struct ppool_lcore *lc)
 			__atomic_load_n(&lc->nb_spare, __ATOMIC_RELAXED);
 }
 
+/* Of the shared part, for who has its lock. */
+static inline unsigned int
+shared_count_locked(const struct ppool *p)
+{
+	return __atomic_load_n(&p->nb_loose, __ATOMIC_RELAXED) +
+			__atomic_load_n(&p->nb_full, __ATOMIC_RELAXED) * PPOOL_MAGAZINE;
+}
+
 static inline unsigned int
 shared_count(const struct ppool *p)
 {
-	return __atomic_load_n(&p->nb_loose, __ATOMIC_RELAXED) +
-			__atomic_load_n(&p->nb_limbo, __ATOMIC_RELAXED) +
-			__atomic_load_n(&p->nb_full, __ATOMIC_RELAXED) * PPOOL_MAGAZINE;
+	return shared_count_locked(p) + __atomic_load_n(&p->nb_limbo, __ATOMIC_RELAXED);
 }
 
 unsigned int
@@ -224,6 +230,8 @@ limbo_push(struct ppool *p, void * const *obj, unsigned int n)
 	uint32_t first;
 	unsigned int i;
 
+	/* Before they can be taken out. */
+	__atomic_fetch_add(&p->nb_limbo, n, __ATOMIC_RELAXED);
 	for (i = 0; i < n; i++) {
 		pg = ppool_page_of(p, obj[i]);
 		first = __atomic_load_n(&p->limbo, __ATOMIC_RELAXED);
@@ -232,7 +240,6 @@ limbo_push(struct ppool *p, void * const *obj, unsigned int n)
 		} while (!__atomic_compare_exchange_n(&p->limbo, &first, (uint32_t)(pg - p->page),
 				true, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
 	}
-	__atomic_fetch_add(&p->nb_limbo, n, __ATOMIC_RELAXED);
 }
 
 static __rte_noinline void
@@ -498,7 +505,8 @@ refill_shared(struct ppool *p, struct ppool_lcore *lc, void **obj, unsigned int 
 		shared_leave(p);
 		return -ENOBUFS;
 	}
-	enough = lcore_count(lc) + shared_count(p) >= n;
+	/* Without those in limbo, which come when the lock is taken next. */
+	enough = lcore_count(lc) + shared_count_locked(p) >= n;
 	got = enough ? lcore_gather(p, lc, obj, n) : n;
 	shared_leave(p);
 	/* What is in the magazine is copied without the shared lock. */
@@ -529,7 +537,7 @@ refill_other(struct ppool *p, void **obj, unsigned int n)
 
 	if (shared_count(p) < n || !shared_enter(p))
 		return -ENOBUFS;
-	if (shared_count(p) >= n)
+	if (shared_count_locked(p) >= n)
 		loose_provide(p, n);
 	ret = loose_take(p, obj, n);
 	shared_leave(p);
@@ -817,4 +825,13 @@ ppool_freelist_inherit(struct ppool *p, uint32_t process)
 	}
 	shared_leave(p);
 	return all;
+}
+
+void
+ppool_freelist_recount(struct ppool *p)
+{
+	if (!shared_enter(p))
+		return;
+	__atomic_store_n(&p->nb_limbo, 0, __ATOMIC_RELAXED);
+	shared_leave(p);
 }

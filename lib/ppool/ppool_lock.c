@@ -154,6 +154,9 @@ ppool_mutex_wait(struct ppool_mutex *m)
 	uint64_t now, last = rte_rdtsc();
 	enum ppool_locked locked;
 
+	/* That a process without a number has ended, nobody can tell. */
+	ppool_process_join();
+
 	for (;;) {
 		locked = ppool_mutex_lock(m);
 		if (locked != PPOOL_STUCK)
@@ -175,6 +178,15 @@ void
 ppool_mutex_unlock(struct ppool_mutex *m)
 {
 	__atomic_store_n(&m->holder, 0, __ATOMIC_RELEASE);
+}
+
+void
+ppool_mutex_release_dead(struct ppool_mutex *m)
+{
+	uint32_t holder = __atomic_load_n(&m->holder, __ATOMIC_RELAXED);
+
+	if (holder != 0 && ppool_process_is_dead(holder) && mutex_try(m, holder))
+		ppool_mutex_unlock(m);
 }
 
 /* Biased locks */

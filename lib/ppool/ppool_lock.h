@@ -80,6 +80,8 @@ enum ppool_locked ppool_mutex_lock(struct ppool_mutex *m);
 /* The same for as long as it takes: set-up paths. Logs what it waits for. Never PPOOL_STUCK. */
 enum ppool_locked ppool_mutex_wait(struct ppool_mutex *m);
 void ppool_mutex_unlock(struct ppool_mutex *m);
+/* Unlock what a process holds that has ended, where nothing has to be repaired. Never waits. */
+void ppool_mutex_release_dead(struct ppool_mutex *m);
 
 struct ppool_lock {
 	uint32_t busy;              /* the owner is inside; written by the owner only */

@@ -42,9 +42,9 @@ uint32_t ppool_owner_base;
 static struct table *table;
 static int file = -1;
 static rte_spinlock_t join_lock = RTE_SPINLOCK_INITIALIZER;
-static bool refused;
-/* This thread looks for a number, and uses pools to find one. */
+/* This thread looks for a number, and uses pools to find one; some thread does. */
 static __thread bool joining;
+static volatile bool joining_here;
 static bool (*is_left_without)(uint32_t process);
 
 /*
@@ -199,30 +199,39 @@ number_find(void)
 	return number;
 }
 
+static bool
+has_number(void)
+{
+	return ppool_owner_base != 0 && ppool_process_self() != PPOOL_PROCESS_REFUSED;
+}
+
 bool
 ppool_process_join(void)
 {
 	uint32_t number;
 
 	if (ppool_owner_base != 0 || joining)
-		return ppool_owner_base != 0;
+		return has_number();
 	rte_spinlock_lock(&join_lock);
-	if (ppool_owner_base == 0 && !refused) {
+	if (ppool_owner_base == 0) {
 		joining = true;
+		joining_here = true;
 		number = number_find();
+		joining_here = false;
 		joining = false;
-		refused = number == 0;
+		if (number == 0)
+			number = PPOOL_PROCESS_REFUSED;
 		__atomic_store_n(&ppool_owner_base, number * PPOOL_PROCESS_OWNERS,
 				__ATOMIC_RELEASE);
 	}
 	rte_spinlock_unlock(&join_lock);
-	return ppool_owner_base != 0;
+	return has_number();
 }
 
 uint32_t
 ppool_process_as_holder(void)
 {
-	if (likely(ppool_owner_base != 0))
+	if (likely(has_number()))
 		return ppool_process_self();
 	return joining ? PPOOL_PROCESS_JOINING : PPOOL_PROCESS_UNKNOWN;
 }
@@ -238,6 +247,9 @@ bool
 ppool_process_is_dead(uint32_t process)
 {
 	if (process == ppool_process_self() || !ppool_process_exists(process) || file < 0)
+		return false;
+	/* The kernel does not tell a process of its own locks. */
+	if (process == PPOOL_PROCESS_JOINING && joining_here)
 		return false;
 	return file_lock(F_GETLK, F_WRLCK, process) == F_UNLCK;
 }

@@ -26,11 +26,13 @@
 #define PPOOL_PROCESSES 16u
 /* The holder of mutexes in a process that is about to get a number, and in one that has none. */
 #define PPOOL_PROCESS_JOINING (PPOOL_PROCESSES + 1)
+/* A process that got no number: it owns no lists, and counts as alive. */
+#define PPOOL_PROCESS_REFUSED (PPOOL_PROCESSES + 2)
 #define PPOOL_PROCESS_UNKNOWN UINT32_MAX
 /* Owners of one process: its lcores, and all its threads that are none. */
 #define PPOOL_PROCESS_OWNERS (RTE_MAX_LCORE + 1u)
 /* Places of a table by owner. No process has number 0. */
-#define PPOOL_OWNERS ((PPOOL_PROCESSES + 1) * PPOOL_PROCESS_OWNERS)
+#define PPOOL_OWNERS ((PPOOL_PROCESS_REFUSED + 1) * PPOOL_PROCESS_OWNERS)
 
 /* In 16 bits: of a page, and of a slot. */
 typedef uint16_t ppool_owner_t;

@@ -314,11 +314,14 @@ pages_take_back(struct ppool *p, uint32_t process, struct ppool_recovered *r)
 static bool
 locks_take_over(struct ppool *p)
 {
-	ppool_mutex_wait(&p->create_lock);
-	ppool_mutex_unlock(&p->create_lock);
+	struct ppool_lcore *lc;
+
+	ppool_mutex_release_dead(&p->create_lock);
 	if (!ppool_depot_enter(p))
 		return false;
 	ppool_depot_leave(p);
+	PPOOL_LCORE_FOREACH(p, lc)
+		ppool_mutex_release_dead(&lc->lock.visitor);
 	return true;
 }
 
@@ -370,6 +373,8 @@ nothing_is_left(uint32_t process)
 {
 	struct remains remains = { .process = process };
 
+	if (ppool_accounts_get() != NULL)
+		ppool_mutex_release_dead(&ppool_accounts_get()->lock);
 	rte_mempool_walk(pool_look_for, &remains);
 	return !remains.found;
 }
@@ -390,7 +395,8 @@ ppool_recover_process(struct rte_mempool *mp, uint32_t process, struct ppool_rec
 		return -EBUSY;
 	if (!locks_take_over(p) || !ppool_freelist_inherit(p, process))
 		return -EAGAIN;
-	ppool_slots_inherit(p, process);
+	if (!ppool_slots_inherit(p, process))
+		return -EAGAIN;
 	if (r == NULL)
 		r = memset(&none, 0, sizeof(none));
 	frags_take_back(p, process, PPOOL_ACCOUNT_NONE, r);
@@ -626,6 +632,7 @@ recount_run(struct ppool *p, struct recount *rc)
 	slots_each(p, slot_count, rc);
 	slots_each(p, slot_relist, rc);
 	pages_count(p, rc);
+	ppool_freelist_recount(p);
 	whole_count(p);
 	stats_count(p, rc);
 }
