@@ -4,8 +4,8 @@
 
 /*
  * Other processes beside a primary that works: on the same lcore number, looking on, stopped,
- * killed at any moment. Every mbuf carries a pattern that is verified before it is freed; what a process
- * held that was killed is taken back, and the ledger is exact.
+ * killed at any moment. Every mbuf carries a pattern that is verified before it is freed; what a
+ * process held that was killed is taken back, and the ledger is exact.
  */
 
 #include <errno.h>

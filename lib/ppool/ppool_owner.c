@@ -59,9 +59,7 @@ static bool (*is_left_without)(uint32_t process);
 static int
 file_lock_ask(int cmd, short type, off_t byte, struct flock *lock)
 {
-	*lock = (struct flock){
-		.l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1
-	};
+	*lock = (struct flock){ .l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1 };
 	return fcntl(file, cmd, lock) == 0 ? 0 : -errno;
 }
 
@@ -352,8 +350,7 @@ ppool_process_pid(uint32_t process)
 {
 	struct flock lock;
 
-	if (process_is_guest(process) &&
-			file_lock_ask(F_GETLK, F_WRLCK, process, &lock) == 0 &&
+	if (process_is_guest(process) && file_lock_ask(F_GETLK, F_WRLCK, process, &lock) == 0 &&
 			lock.l_type != F_UNLCK)
 		return (uint32_t)lock.l_pid;
 	return ppool_process_exists(process) ? table->process[process].pid : 0;
