@@ -33,6 +33,13 @@
 #define MAX_LEN 1500u
 #define ACCOUNT "unit_company"
 #define NULL_PORT "net_null9"
+/* Whole pages that a process takes and keeps, and so many pages of headers. */
+#define TAKEN 4u
+#define TAKEN_HEADER_PAGES 8u
+/* Secondaries that get numbers of their own: the primary has one of 16. */
+#define NUMBERED 15u
+#define GUEST_BULK 8u
+#define GUEST_POOL 300u
 /* How many steps the primary must come forward, and for how long it may take for that. */
 #define PROGRESS 2000u
 #define PROGRESS_SECONDS 30u
@@ -301,6 +308,69 @@ company_mourn(struct rte_mempool *mp)
 	return EXIT_FAILURE;
 }
 
+/* Use a pool, and leave nothing. */
+static int
+company_touch(struct rte_mempool *mp)
+{
+	struct rte_mbuf *m = rte_pktmbuf_alloc(mp);
+
+	rte_pktmbuf_free(m);
+	return m == NULL ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+/* End with pages and headers in hand. */
+static int
+company_take(struct rte_mempool *mp)
+{
+	struct ppool_carver *c = carver_new(mp);
+	struct rte_mbuf *m[TAKEN], **header;
+	struct ppool_layout layout;
+	unsigned int n;
+
+	if (c == NULL || ppool_layout_get(mp, &layout) != 0)
+		return EXIT_FAILURE;
+	n = TAKEN_HEADER_PAGES * layout.slots;
+	header = calloc(n, sizeof(*header));
+	if (header == NULL || ppool_headers_get(c, header, n) != n ||
+			rte_pktmbuf_alloc_bulk(mp, m, TAKEN) != 0)
+		return EXIT_FAILURE;
+	kill(getpid(), SIGKILL);
+	return EXIT_FAILURE;
+}
+
+/* Take pages, say so, and keep them; or put and take others until killed. */
+static int
+company_keep(struct rte_mempool *mp, char **args)
+{
+	struct rte_ring *say = rte_ring_lookup(args[2]);
+	struct rte_mbuf *m[TAKEN];
+	void *obj[GUEST_BULK];
+
+	if (say == NULL || rte_pktmbuf_alloc_bulk(mp, m, TAKEN) != 0 ||
+			rte_ring_sp_enqueue(say, m[0]) != 0)
+		return EXIT_FAILURE;
+	while (strcmp(args[0], "keep") == 0)
+		pause();
+	for (;;)
+		if (rte_mempool_get_bulk(mp, obj, GUEST_BULK) == 0)
+			rte_mempool_put_bulk(mp, obj, GUEST_BULK);
+	return EXIT_FAILURE;
+}
+
+/* Look on, with the list of carvers locked nearly all the time. */
+static int
+company_stats(struct rte_mempool *mp, char **args)
+{
+	struct rte_ring *say = rte_ring_lookup(args[2]);
+	struct ppool_stats stats;
+
+	if (say == NULL || rte_ring_sp_enqueue(say, mp) != 0)
+		return EXIT_FAILURE;
+	while (ppool_stats_get(mp, &stats) == 0)
+		;
+	return EXIT_FAILURE;
+}
+
 static int
 company_run(char **args)
 {
@@ -314,14 +384,24 @@ company_run(char **args)
 		return company_look(mp);
 	if (strcmp(args[0], "leave") == 0)
 		return company_leave(mp, args);
-	return strcmp(args[0], "mourn") == 0 ? company_mourn(mp) : company_work(mp, args);
+	if (strcmp(args[0], "mourn") == 0)
+		return company_mourn(mp);
+	if (strcmp(args[0], "touch") == 0)
+		return company_touch(mp);
+	if (strcmp(args[0], "take") == 0)
+		return company_take(mp);
+	if (strcmp(args[0], "stats") == 0)
+		return company_stats(mp, args);
+	if (strcmp(args[0], "work") == 0)
+		return company_work(mp, args);
+	return company_keep(mp, args);
 }
 
 static const struct opt company_opts[] = { { .name = NULL } };
 
 const struct command cmd_unit_company = {
 	.name = "unit-company",
-	.synopsis = "work|look|leave|mourn POOL RING RING",
+	.synopsis = "look|leave|mourn|touch|take|stats|keep|spin|work POOL [RING [RING]]",
 	.help = "the secondary process of the unit suite 'company'",
 	.opts = company_opts,
 	.max_args = 4,
@@ -707,7 +787,190 @@ test_proc_info(void **state)
 	rte_eal_hotplug_remove("vdev", NULL_PORT);
 }
 
+/* What a process had in hand that has ended; all others keep what they have. */
+
+/* A process that takes pages and headers, and ends with them. */
+static void
+take_run(struct rte_mempool *mp)
+{
+	const char * const args[] = { "unit-company", "take", mp->name, NULL };
+	pid_t child = unit_child_start(UNIT_SELF, unit_free_lcore(), args);
+	int status;
+
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+}
+
+/* Everything that is to be had; returns how much that is. */
+static unsigned int
+pages_count(struct rte_mempool *mp)
+{
+	void **obj = calloc(mp->size, sizeof(*obj));
+	unsigned int i, n = 0;
+
+	assert_non_null(obj);
+	while (n < mp->size && rte_mempool_get(mp, &obj[n]) == 0)
+		n++;
+	for (i = 0; i < n; i++)
+		rte_mempool_put(mp, obj[i]);
+	free(obj);
+	return n;
+}
+
+static void
+rest_run(struct rte_mempool *mp, struct ppool_recovered *r)
+{
+	recover_all(mp, r);
+	assert_int_equal(ppool_recover_rest(mp, r), 0);
+}
+
+static void
+company_require(void)
+{
+	unit_require_secondary();
+	unit_require(!unit_debug_build(), "a release build: a debug build panics at what is lost");
+	unit_forgive_heap();
+}
+
+static void
+test_rest(void **state)
+{
+	struct rte_mempool *mp = unit_pool(100, 2304, 0, 0);
+	struct ppool_recovered r = { .frags = 0 };
+	struct rte_mbuf *mine[TAKEN];
+
+	(void)state;
+	company_require();
+	assert_non_null(ppool_frag_pool(mp));
+	take_run(mp);
+	/* Taken by the lcore that calls. */
+	assert_int_equal(rte_pktmbuf_alloc_bulk(mp, mine, TAKEN), 0);
+	rest_run(mp, &r);
+	/* So many headers that their pages go home. */
+	assert_true(r.headers >= TAKEN_HEADER_PAGES);
+	assert_true(r.pages >= TAKEN);
+	assert_int_equal(pages_count(mp), mp->size - TAKEN);
+	rte_pktmbuf_free_bulk(mine, TAKEN);
+}
+
+/* A process comes before the pool is split, another one afterwards. */
+static void
+test_unsplit(void **state)
+{
+	struct rte_mempool *mp = unit_pool(100, 2304, 0, 0);
+	const char * const args[] = { "unit-company", "touch", mp->name, NULL };
+	struct ppool_recovered r = { .frags = 0 };
+
+	(void)state;
+	company_require();
+	assert_int_equal(unit_child_wait(unit_child_start(UNIT_SELF, unit_free_lcore(), args)), 0);
+	assert_non_null(ppool_frag_pool(mp));
+	take_run(mp);
+	rest_run(mp, &r);
+	assert_true(r.pages >= TAKEN);
+}
+
+/* More processes than there are numbers. */
+
+/* Start one; it has taken its pages when this returns. */
+static pid_t
+keep_start(struct rte_mempool *mp, const char *deed, struct rte_ring *said)
+{
+	const char * const args[] = { "unit-company", deed, mp->name, said->name, NULL };
+	pid_t child = unit_child_start(UNIT_SELF, 0, args);
+	unsigned int ms;
+	void *obj;
+
+	for (ms = 0; ms < PROGRESS_SECONDS * 1000; ms++) {
+		if (rte_ring_sc_dequeue(said, &obj) == 0)
+			return child;
+		rte_delay_us_sleep(1000);
+	}
+	fail_msg("a secondary does not start");
+	return child;
+}
+
+static void
+keep_end(pid_t child)
+{
+	assert_int_equal(kill(child, SIGKILL), 0);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+}
+
+/* Two that share the lock of what is shared; each is killed at a random moment. */
+static void
+guests_kill(struct rte_mempool *mp, struct rte_ring *said, uint64_t *rng)
+{
+	pid_t guest[2] = { keep_start(mp, "spin", said), keep_start(mp, "spin", said) };
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(guest); i++) {
+		rte_delay_us_sleep(unit_range(rng, 0, 20000));
+		keep_end(guest[i]);
+	}
+	rest_run(mp, NULL);
+	assert_int_equal(pages_count(mp), GUEST_POOL - NUMBERED * TAKEN);
+}
+
+static void
+test_guests(void **state)
+{
+	struct rte_mempool *mp = unit_pool(GUEST_POOL, 2304, 0, 0);
+	struct rte_ring *said = ring_new();
+	uint64_t rng = unit_seed;
+	pid_t child[NUMBERED], guest;
+	unsigned int i;
+
+	(void)state;
+	company_require();
+	assert_non_null(ppool_frag_pool(mp));
+	for (i = 0; i < NUMBERED; i++)
+		child[i] = keep_start(mp, "keep", said);
+	guest = keep_start(mp, "keep", said);
+	/* What a guest has that is alive is its own. */
+	rest_run(mp, NULL);
+	assert_int_equal(pages_count(mp), GUEST_POOL - (NUMBERED + 1) * TAKEN);
+	keep_end(guest);
+	rest_run(mp, NULL);
+	assert_int_equal(pages_count(mp), GUEST_POOL - NUMBERED * TAKEN);
+	for (i = 0; i < scaled(4, 40); i++)
+		guests_kill(mp, said, &rng);
+	for (i = 0; i < NUMBERED; i++)
+		keep_end(child[i]);
+	rest_run(mp, NULL);
+	rte_ring_free(said);
+}
+
+/* Who only looks has no number. */
+static void
+test_look_kill(void **state)
+{
+	struct rte_mempool *mp = unit_pool(100, 2304, 0, 0);
+	struct rte_ring *said = ring_new();
+	uint64_t rng = unit_seed;
+	unsigned int i;
+
+	(void)state;
+	company_require();
+	assert_non_null(ppool_frag_pool(mp));
+	for (i = 0; i < scaled(8, 80); i++) {
+		pid_t child = keep_start(mp, "stats", said);
+
+		rte_delay_us_sleep(unit_range(&rng, 0, 2000));
+		keep_end(child);
+		/* Waits for ever where the lock is lost. */
+		alarm(PROGRESS_SECONDS);
+		unit_carver_free(unit_carver(mp, MAX_LEN, 1));
+		alarm(0);
+	}
+	rte_ring_free(said);
+}
+
 static const struct CMUnitTest tests[] = {
+	UNIT_TEST(test_look_kill),
+	UNIT_TEST(test_rest),
+	UNIT_TEST(test_unsplit),
+	UNIT_TEST(test_guests),
 	UNIT_TEST(test_look),
 	UNIT_TEST(test_proc_info),
 	UNIT_TEST(test_kill),

@@ -360,7 +360,9 @@ lists_note_foreign(struct ppool *p)
 {
 	if (p->foreign || ppool_process_self() == p->creator)
 		return;
-	__atomic_store_n(&p->foreign, 1, __ATOMIC_RELAXED);
+	/* Either we see that the pool is split, or who splits it sees this. */
+	__atomic_store_n(&p->foreign, 1, __ATOMIC_SEQ_CST);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	ppool_freelist_track(p);
 }
 
@@ -381,13 +383,14 @@ lcore_return(struct ppool *p, uint32_t owner)
 struct ppool_lcore *
 ppool_lcore_missing(struct ppool *p)
 {
+	bool numbered = ppool_process_join();
 	struct ppool_lcore *lc;
 
 	/* A process that membarrier does not reach must stay out of biased locks. */
-	if (!ppool_process_join() || (p->biased && !ppool_lock_can_bias()))
+	if (p->biased && !ppool_lock_can_bias())
 		return NULL;
 	lists_note_foreign(p);
-	if (rte_lcore_id() >= RTE_MAX_LCORE)
+	if (!numbered || rte_lcore_id() >= RTE_MAX_LCORE)
 		return NULL;
 	/* They were made for us, or this process had no number a moment ago. */
 	lc = ppool_lcore_existing(p);
@@ -793,7 +796,7 @@ ppool_freelist_track(struct ppool *p)
 		return;
 	}
 	/* What was handed out so far was so by the process that made the pool. */
-	for (i = 0; i < p->mp->size; i++)
+	for (i = 0; i < p->mp->size && !p->tracked; i++)
 		if (p->page[i].kind == PPOOL_KIND_WHOLE)
 			p->page[i].holder = (ppool_owner_t)(p->creator * PPOOL_PROCESS_OWNERS +
 					RTE_MAX_LCORE);

@@ -114,11 +114,16 @@ mutex_try_hard(struct ppool_mutex *m)
 	return PPOOL_STUCK;
 }
 
-/* A thread of this process runs again: only another process can be stopped while we are not. */
+/*
+ * A thread of this process runs again: only another process can be stopped while we are not. It may
+ * be another one where neither is known.
+ */
 static bool
 holder_is_other(const struct ppool_mutex *m)
 {
-	return __atomic_load_n(&m->holder, __ATOMIC_RELAXED) != ppool_process_as_holder();
+	uint32_t holder = __atomic_load_n(&m->holder, __ATOMIC_RELAXED);
+
+	return holder != ppool_process_as_holder() || holder == PPOOL_PROCESS_UNKNOWN;
 }
 
 static __rte_noinline enum ppool_locked
@@ -153,9 +158,6 @@ ppool_mutex_wait(struct ppool_mutex *m)
 {
 	uint64_t now, last = rte_rdtsc();
 	enum ppool_locked locked;
-
-	/* That a process without a number has ended, nobody can tell. */
-	ppool_process_join();
 
 	for (;;) {
 		locked = ppool_mutex_lock(m);

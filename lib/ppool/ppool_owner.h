@@ -22,17 +22,20 @@
 #include <rte_common.h>
 #include <rte_lcore.h>
 
-/* Most processes that can own something at the same time; further ones use the shared lists. */
+/* Most processes that can own lists at the same time; further ones use the shared lists. */
 #define PPOOL_PROCESSES 16u
-/* The holder of mutexes in a process that is about to get a number, and in one that has none. */
+/* The holder of mutexes in a process that is about to get a number. */
 #define PPOOL_PROCESS_JOINING (PPOOL_PROCESSES + 1)
-/* A process that got no number: it owns no lists, and counts as alive. */
-#define PPOOL_PROCESS_REFUSED (PPOOL_PROCESSES + 2)
-#define PPOOL_PROCESS_UNKNOWN UINT32_MAX
+/* All processes that got no number, as owners: they have ended when the last one has. */
+#define PPOOL_PROCESS_GUESTS (PPOOL_PROCESSES + 2)
+/* As owners: all processes of which nobody can know whether they have ended. */
+#define PPOOL_PROCESS_UNKNOWN (PPOOL_PROCESSES + 3)
+/* The first guest as the holder of mutexes, where each counts for itself. */
+#define PPOOL_PROCESS_GUEST (PPOOL_PROCESSES + 4)
 /* Owners of one process: its lcores, and all its threads that are none. */
 #define PPOOL_PROCESS_OWNERS (RTE_MAX_LCORE + 1u)
 /* Places of a table by owner. No process has number 0. */
-#define PPOOL_OWNERS ((PPOOL_PROCESS_REFUSED + 1) * PPOOL_PROCESS_OWNERS)
+#define PPOOL_OWNERS (PPOOL_PROCESS_GUEST * PPOOL_PROCESS_OWNERS)
 
 /* In 16 bits: of a page, and of a slot. */
 typedef uint16_t ppool_owner_t;
@@ -41,7 +44,7 @@ static_assert(PPOOL_OWNERS < UINT16_MAX, "an owner does not fit into ppool_owner
 /* Nobody: of a free page, of a slot in the depot. */
 #define PPOOL_OWNER_NONE 0u
 
-/* This process's first owner, 0 as long as it owns nothing. */
+/* This process's first owner, 0 until it has asked for a number. */
 extern uint32_t ppool_owner_base;
 
 /* This thread. In a process that owns nothing yet: an owner that nothing belongs to. */

@@ -321,7 +321,7 @@ locks_take_over(struct ppool *p)
 		return false;
 	ppool_depot_leave(p);
 	PPOOL_LCORE_FOREACH(p, lc)
-		ppool_mutex_release_dead(&lc->lock.visitor);
+	ppool_mutex_release_dead(&lc->lock.visitor);
 	return true;
 }
 
@@ -389,7 +389,8 @@ ppool_recover_process(struct rte_mempool *mp, uint32_t process, struct ppool_rec
 
 	if (p == NULL)
 		return -ENOTSUP;
-	if (!ppool_process_join() || !ppool_process_exists(process))
+	ppool_process_join();
+	if (!ppool_process_exists(process) || process == PPOOL_PROCESS_JOINING)
 		return -ENOENT;
 	if (!ppool_process_is_dead(process))
 		return -EBUSY;
@@ -561,23 +562,32 @@ data_page_count(struct ppool_page *pg, const struct page_sum *sum)
 	return users == 0;
 }
 
+/* A page in no list that nobody alive has taken. */
+static bool
+whole_page_is_lost(const struct ppool *p, const struct ppool_page *pg, const struct page_sum *sum)
+{
+	if (pg->kind != PPOOL_KIND_WHOLE || sum->listed || !p->tracked)
+		return false;
+	return pg->holder == PPOOL_OWNER_NONE ||
+			ppool_process_is_dead(ppool_owner_process(pg->holder));
+}
+
 static void
 pages_count(struct ppool *p, struct recount *rc)
 {
 	ppool_owner_t me = (ppool_owner_t)ppool_owner_id();
 	struct ppool_page *pg;
-	uint32_t i, holder;
+	uint32_t i;
 	void *obj;
 
+	/* Only now: what was relisted may have sent slot pages home. */
+	ppool_freelist_each(p, page_note_listed, rc);
 	for (i = 0; i < p->mp->size; i++) {
 		pg = &p->page[i];
 		obj = pg->obj;
 		if (pg->kind == PPOOL_KIND_DATA && data_page_count(pg, &rc->page[i]))
 			ppool_page_retire(pg, me);
-		else if (pg->kind != PPOOL_KIND_WHOLE || rc->page[i].listed || !p->tracked)
-			continue;
-		holder = ppool_owner_process(pg->holder);
-		if (pg->holder != me && holder != 0 && !ppool_process_is_dead(holder))
+		else if (!whole_page_is_lost(p, pg, &rc->page[i]))
 			continue;
 		ppool_freelist_put(p, &obj, 1);
 		rc->r->pages++;
@@ -621,7 +631,6 @@ lists_note(struct ppool *p, struct recount *rc)
 	slots_note_listed(p, rc, lc->headers, lc->nb_headers);
 	for (c = p->carvers; c != NULL; c = c->next)
 		carver_note(p, rc, c);
-	ppool_freelist_each(p, page_note_listed, rc);
 }
 
 static void
@@ -651,7 +660,8 @@ ppool_recover_rest(struct rte_mempool *mp, struct ppool_recovered *r)
 	if (p->page == NULL)
 		return 0;
 	ppool_process_join();
-	if (!locks_take_over(p))
+	/* No process has number 0: for the shared lock. */
+	if (!locks_take_over(p) || !ppool_freelist_inherit(p, 0))
 		return -EAGAIN;
 	rc.page = calloc(p->mp->size, sizeof(rc.page[0]));
 	rc.slot_listed = calloc(p->mp->size, p->layout.slots);

@@ -12,6 +12,7 @@
 #include <rte_malloc.h>
 
 #include "ppool_create.h"
+#include "ppool_freelist.h"
 #include "ppool_mono.h"
 
 /* From the element to the first byte that frags may use: the application's mbuf stays intact. */
@@ -273,9 +274,15 @@ pool_split(struct ppool *p)
 	if (ret != 0)
 		return -ret;
 	ret = internal_pools_create(p);
-	if (ret != 0)
+	if (ret != 0) {
 		ppool_unsplit(p);
-	return -ret;
+		return -ret;
+	}
+	/* Other processes may have come before: see lists_note_foreign(). */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&p->foreign, __ATOMIC_RELAXED) != 0)
+		ppool_freelist_track(p);
+	return 0;
 }
 
 struct rte_mempool *
@@ -290,6 +297,7 @@ ppool_frag_pool(struct rte_mempool *mp)
 		return NULL;
 	}
 	ppool_check_free_cb(p);
+	ppool_process_join();
 	ppool_mutex_wait(&p->create_lock);
 	if (p->frag_mp == NULL)
 		err = pool_split(p);
