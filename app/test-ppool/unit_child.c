@@ -71,6 +71,32 @@ unit_require_secondary(void)
 			"AddressSanitizer");
 }
 
+static bool
+stock_possible(void)
+{
+#ifdef UNIT_ASAN
+	return false;
+#else
+	return true;
+#endif
+}
+
+static bool
+program_exists(const char *program)
+{
+	char cmd[128];
+
+	snprintf(cmd, sizeof(cmd), "command -v %s > /dev/null", program);
+	return system(cmd) == 0;
+}
+
+void
+unit_require_stock(const char *program)
+{
+	unit_require(stock_possible(), "a build without AddressSanitizer");
+	unit_require(program_exists(program), program);
+}
+
 /* On a processor that we may use. */
 static void
 lcores_option(char *text, size_t size, unsigned int id)

@@ -12,6 +12,8 @@
 
 /** Skip the test where there can be no secondary process. */
 void unit_require_secondary(void);
+/* Programs of DPDK load this library, too. */
+void unit_require_stock(const char *program);
 
 /** An lcore that the primary does not have. */
 unsigned int unit_free_lcore(void);

@@ -779,7 +779,7 @@ test_proc_info(void **state)
 {
 	(void)state;
 	unit_require_secondary();
-	unit_require(system("command -v dpdk-proc-info > /dev/null") == 0, "dpdk-proc-info");
+	unit_require_stock("dpdk-proc-info");
 	unit_forgive_heap();
 	/* It ends at once where there is no port. */
 	assert_int_equal(rte_eal_hotplug_add("vdev", NULL_PORT, ""), 0);

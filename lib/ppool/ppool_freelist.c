@@ -39,9 +39,9 @@ lcore_count(const struct ppool_lcore *lc)
 			__atomic_load_n(&lc->nb_spare, __ATOMIC_RELAXED);
 }
 
-/* Of the shared part, for who has its lock. */
+/* What the shared part has at hand. Exact where its lock is held. */
 static inline unsigned int
-shared_count_locked(const struct ppool *p)
+shared_at_hand(const struct ppool *p)
 {
 	return __atomic_load_n(&p->nb_loose, __ATOMIC_RELAXED) +
 			__atomic_load_n(&p->nb_full, __ATOMIC_RELAXED) * PPOOL_MAGAZINE;
@@ -50,7 +50,7 @@ shared_count_locked(const struct ppool *p)
 static inline unsigned int
 shared_count(const struct ppool *p)
 {
-	return shared_count_locked(p) + __atomic_load_n(&p->nb_limbo, __ATOMIC_RELAXED);
+	return shared_at_hand(p) + __atomic_load_n(&p->nb_limbo, __ATOMIC_RELAXED);
 }
 
 unsigned int
@@ -230,7 +230,7 @@ limbo_push(struct ppool *p, void * const *obj, unsigned int n)
 	uint32_t first;
 	unsigned int i;
 
-	/* Before they can be taken out. */
+	/* Counted before they are there: the count is never too low. */
 	__atomic_fetch_add(&p->nb_limbo, n, __ATOMIC_RELAXED);
 	for (i = 0; i < n; i++) {
 		pg = ppool_page_of(p, obj[i]);
@@ -242,18 +242,26 @@ limbo_push(struct ppool *p, void * const *obj, unsigned int n)
 	}
 }
 
+/*
+ * One by one, so that a process that ends here has one page in hand, which says so: marked as those
+ * who put them, pages would never be missed while these live. Others only add pages in front.
+ */
 static __rte_noinline void
 limbo_drain(struct ppool *p)
 {
-	uint32_t i = __atomic_exchange_n(&p->limbo, PPOOL_NONE, __ATOMIC_ACQUIRE);
+	uint32_t i = __atomic_load_n(&p->limbo, __ATOMIC_ACQUIRE);
 	void *obj;
 
 	while (i != PPOOL_NONE) {
 		obj = p->page[i].obj;
-		i = p->page[i].next;
+		ppool_pages_mark(p, &obj, 1, (ppool_owner_t)ppool_owner_id());
+		if (!__atomic_compare_exchange_n(&p->limbo, &i, p->page[i].next, false,
+				    __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE))
+			continue;
 		ppool_pages_mark(p, &obj, 1, PPOOL_OWNER_NONE);
 		loose_push(p, &obj, 1);
 		__atomic_fetch_sub(&p->nb_limbo, 1, __ATOMIC_RELAXED);
+		i = __atomic_load_n(&p->limbo, __ATOMIC_ACQUIRE);
 	}
 }
 
@@ -508,8 +516,8 @@ refill_shared(struct ppool *p, struct ppool_lcore *lc, void **obj, unsigned int 
 		shared_leave(p);
 		return -ENOBUFS;
 	}
-	/* Without those in limbo, which come when the lock is taken next. */
-	enough = lcore_count(lc) + shared_count_locked(p) >= n;
+	/* Pages still get into limbo. */
+	enough = lcore_count(lc) + shared_at_hand(p) >= n;
 	got = enough ? lcore_gather(p, lc, obj, n) : n;
 	shared_leave(p);
 	/* What is in the magazine is copied without the shared lock. */
@@ -540,7 +548,7 @@ refill_other(struct ppool *p, void **obj, unsigned int n)
 
 	if (shared_count(p) < n || !shared_enter(p))
 		return -ENOBUFS;
-	if (shared_count_locked(p) >= n)
+	if (shared_at_hand(p) >= n)
 		loose_provide(p, n);
 	ret = loose_take(p, obj, n);
 	shared_leave(p);
@@ -830,11 +838,13 @@ ppool_freelist_inherit(struct ppool *p, uint32_t process)
 	return all;
 }
 
-void
-ppool_freelist_recount(struct ppool *p)
+bool
+ppool_freelist_settle(struct ppool *p)
 {
 	if (!shared_enter(p))
-		return;
+		return false;
+	/* Nothing is in limbo: what else is counted was about to be put by one who has ended. */
 	__atomic_store_n(&p->nb_limbo, 0, __ATOMIC_RELAXED);
 	shared_leave(p);
+	return true;
 }

@@ -95,9 +95,12 @@ void ppool_freelist_unlock_all(struct ppool *p, struct ppool_lcore *first);
 /* Call f for every free page; all lists are locked. */
 void ppool_freelist_each(struct ppool *p, void (*f)(struct ppool *p, void *obj, void *arg),
 		void *arg);
-/* A process may have ended between counting pages in limbo and putting them there. */
-void ppool_freelist_recount(struct ppool *p);
 /* Move the pages that a process that has ended left in its lists to the shared part. */
 bool ppool_freelist_inherit(struct ppool *p, uint32_t process);
+/*
+ * Bring the shared part in order while no other call is under way. Returns false where a process
+ * is stopped inside.
+ */
+bool ppool_freelist_settle(struct ppool *p);
 
 #endif /* _PPOOL_FREELIST_H_ */

@@ -641,7 +641,6 @@ recount_run(struct ppool *p, struct recount *rc)
 	slots_each(p, slot_count, rc);
 	slots_each(p, slot_relist, rc);
 	pages_count(p, rc);
-	ppool_freelist_recount(p);
 	whole_count(p);
 	stats_count(p, rc);
 }
@@ -660,8 +659,8 @@ ppool_recover_rest(struct rte_mempool *mp, struct ppool_recovered *r)
 	if (p->page == NULL)
 		return 0;
 	ppool_process_join();
-	/* No process has number 0: for the shared lock. */
-	if (!locks_take_over(p) || !ppool_freelist_inherit(p, 0))
+	/* Pages in limbo are in no list that is walked below. */
+	if (!locks_take_over(p) || !ppool_freelist_settle(p))
 		return -EAGAIN;
 	rc.page = calloc(p->mp->size, sizeof(rc.page[0]));
 	rc.slot_listed = calloc(p->mp->size, p->layout.slots);
