@@ -38,12 +38,18 @@ lcore_count(const struct ppool_lcore *lc)
 			__atomic_load_n(&lc->nb_spare, __ATOMIC_RELAXED);
 }
 
+/* What the shared part has at hand. Exact where its lock is held. */
+static inline unsigned int
+shared_at_hand(const struct ppool *p)
+{
+	return __atomic_load_n(&p->nb_loose, __ATOMIC_RELAXED) +
+			__atomic_load_n(&p->nb_full, __ATOMIC_RELAXED) * PPOOL_MAGAZINE;
+}
+
 static inline unsigned int
 shared_count(const struct ppool *p)
 {
-	return __atomic_load_n(&p->nb_loose, __ATOMIC_RELAXED) +
-			__atomic_load_n(&p->nb_limbo, __ATOMIC_RELAXED) +
-			__atomic_load_n(&p->nb_full, __ATOMIC_RELAXED) * PPOOL_MAGAZINE;
+	return shared_at_hand(p) + __atomic_load_n(&p->nb_limbo, __ATOMIC_RELAXED);
 }
 
 unsigned int
@@ -223,6 +229,8 @@ limbo_push(struct ppool *p, void * const *obj, unsigned int n)
 	uint32_t first;
 	unsigned int i;
 
+	/* Counted before they are there: the count is never too low. */
+	__atomic_fetch_add(&p->nb_limbo, n, __ATOMIC_RELAXED);
 	for (i = 0; i < n; i++) {
 		pg = ppool_page_of(p, obj[i]);
 		first = __atomic_load_n(&p->limbo, __ATOMIC_RELAXED);
@@ -231,21 +239,28 @@ limbo_push(struct ppool *p, void * const *obj, unsigned int n)
 		} while (!__atomic_compare_exchange_n(&p->limbo, &first, (uint32_t)(pg - p->page),
 				true, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
 	}
-	__atomic_fetch_add(&p->nb_limbo, n, __ATOMIC_RELAXED);
 }
 
+/*
+ * One by one, so that a process that ends here has one page in hand, which says so: marked as those
+ * who put them, pages would never be missed while these live. Others only add pages in front.
+ */
 static __rte_noinline void
 limbo_drain(struct ppool *p)
 {
-	uint32_t i = __atomic_exchange_n(&p->limbo, PPOOL_NONE, __ATOMIC_ACQUIRE);
+	uint32_t i = __atomic_load_n(&p->limbo, __ATOMIC_ACQUIRE);
 	void *obj;
 
 	while (i != PPOOL_NONE) {
 		obj = p->page[i].obj;
-		i = p->page[i].next;
+		ppool_pages_mark(p, &obj, 1, (ppool_owner_t)ppool_owner_id());
+		if (!__atomic_compare_exchange_n(&p->limbo, &i, p->page[i].next, false,
+				    __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE))
+			continue;
 		ppool_pages_mark(p, &obj, 1, PPOOL_OWNER_NONE);
 		loose_push(p, &obj, 1);
 		__atomic_fetch_sub(&p->nb_limbo, 1, __ATOMIC_RELAXED);
+		i = __atomic_load_n(&p->limbo, __ATOMIC_ACQUIRE);
 	}
 }
 
@@ -497,7 +512,8 @@ refill_shared(struct ppool *p, struct ppool_lcore *lc, void **obj, unsigned int 
 		shared_leave(p);
 		return -ENOBUFS;
 	}
-	enough = lcore_count(lc) + shared_count(p) >= n;
+	/* Pages still get into limbo. */
+	enough = lcore_count(lc) + shared_at_hand(p) >= n;
 	got = enough ? lcore_gather(p, lc, obj, n) : n;
 	shared_leave(p);
 	/* What is in the magazine is copied without the shared lock. */
@@ -528,7 +544,7 @@ refill_other(struct ppool *p, void **obj, unsigned int n)
 
 	if (shared_count(p) < n || !shared_enter(p))
 		return -ENOBUFS;
-	if (shared_count(p) >= n)
+	if (shared_at_hand(p) >= n)
 		loose_provide(p, n);
 	ret = loose_take(p, obj, n);
 	shared_leave(p);
@@ -816,4 +832,15 @@ ppool_freelist_inherit(struct ppool *p, uint32_t process)
 	}
 	shared_leave(p);
 	return all;
+}
+
+bool
+ppool_freelist_settle(struct ppool *p)
+{
+	if (!shared_enter(p))
+		return false;
+	/* Nothing is in limbo: what else is counted was about to be put by one who has ended. */
+	__atomic_store_n(&p->nb_limbo, 0, __ATOMIC_RELAXED);
+	shared_leave(p);
+	return true;
 }

@@ -97,5 +97,10 @@ void ppool_freelist_each(struct ppool *p, void (*f)(struct ppool *p, void *obj, 
 		void *arg);
 /* Move the pages that a process that has ended left in its lists to the shared part. */
 bool ppool_freelist_inherit(struct ppool *p, uint32_t process);
+/*
+ * Bring the shared part in order while no other call is under way. Returns false where a process
+ * is stopped inside.
+ */
+bool ppool_freelist_settle(struct ppool *p);
 
 #endif /* _PPOOL_FREELIST_H_ */

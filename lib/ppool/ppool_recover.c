@@ -644,7 +644,8 @@ ppool_recover_rest(struct rte_mempool *mp, struct ppool_recovered *r)
 	if (p->page == NULL)
 		return 0;
 	ppool_process_join();
-	if (!locks_take_over(p))
+	/* Pages in limbo are in no list that is walked below. */
+	if (!locks_take_over(p) || !ppool_freelist_settle(p))
 		return -EAGAIN;
 	rc.page = calloc(p->mp->size, sizeof(rc.page[0]));
 	rc.slot_listed = calloc(p->mp->size, p->layout.slots);

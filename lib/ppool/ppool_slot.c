@@ -157,15 +157,20 @@ limbo_push(struct ppool *p, struct rte_mbuf *m)
 			__ATOMIC_RELAXED));
 }
 
+/* One by one: a process that ends here has one slot in hand, which says so. */
 static __rte_noinline void
 limbo_drain(struct ppool *p)
 {
-	struct rte_mbuf *m = __atomic_exchange_n(&p->depot.limbo, NULL, __ATOMIC_ACQUIRE), *next;
+	struct rte_mbuf *m = __atomic_load_n(&p->depot.limbo, __ATOMIC_ACQUIRE);
 
-	for (; m != NULL; m = next) {
-		next = m->next;
+	while (m != NULL) {
+		ppool_frag_of(p, m)->owner = (ppool_owner_t)ppool_owner_id();
+		if (!__atomic_compare_exchange_n(&p->depot.limbo, &m, m->next, false,
+				    __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE))
+			continue;
 		m->next = NULL;
 		depot_push(p, m);
+		m = __atomic_load_n(&p->depot.limbo, __ATOMIC_ACQUIRE);
 	}
 }
 
