@@ -70,7 +70,7 @@ bool g_done;              /* process 1 has returned from its last call */
 byte g_hand[PAGES + 1];   /* in whose hands a page is, 0: it is in a list */
 bool g_app[PAGES + 1];    /* it was handed out and not put yet */
 hidden byte g_n[PAGES + 1];
-hidden byte g_i, g_p;
+hidden byte g_i, g_p, g_in_limbo;
 
 #define IS_DEAD(process) ((process) == 1 && g_dead)
 
@@ -174,7 +174,8 @@ inline pages_mark(from, nb, holder)
 			i++
 		}
 	:: d_step { i == nb -> i = 0 }; break
-	od
+	od;
+	skip
 }
 
 /* Equal states should look equal: what is behind the end of a list is never read. */
@@ -949,9 +950,12 @@ inline lists_check()
 		g_add(mem[CELLS(magazine[g_i / MAGAZINE]) + g_i % MAGAZINE])
 	}
 	do
-	:: limbo != 0 -> g_n[limbo]++; limbo = limbo_next[limbo]
+	:: limbo != 0 -> g_n[limbo]++; limbo = limbo_next[limbo]; g_in_limbo++
 	:: else -> break
 	od;
+	/* Otherwise nobody would look for what is there. */
+	assert(nb_limbo >= g_in_limbo && nb_limbo <= PAGES);
+	g_in_limbo = 0;
 	for (g_i : 1 .. PAGES) {
 		assert(g_n[g_i] == (g_hand[g_i] == 0))
 	}

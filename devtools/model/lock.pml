@@ -4,19 +4,26 @@
 
 /*
  * The biased lock (ppool_lock.h, ppool_lock.c): an owner who takes it without atomic operations,
- * and two visitors, on the memory of x86: each CPU has a store buffer. With -DPLAIN: the same lock
- * where membarrier is not to be had.
+ * and two visitors, on the memory of x86: each CPU has a store buffer. Each is a process of its
+ * own. The owner and one visitor may end at any step, or be stopped for ever. With -DPLAIN: the
+ * same lock where membarrier is not to be had, which is the mutex alone.
  *
  * Proves over all interleavings, and over all delays of stores: one is inside at a time, and sees
- * what those before have stored; nobody waits for ever; a visitor whose membarrier() fails leaves
- * the lock as it was.
+ * what those before have stored, those who have ended included; nobody waits for ever, not even for
+ * one who is stopped; where nobody is stopped, the next one gets in, whoever has ended; a visitor
+ * whose membarrier() fails leaves the lock as it was.
+ *
+ * How long others wait for one who is stopped cannot be told here: at any time they may have
+ * waited for long enough, also for one who is slow.
  */
 
 /* How often the owner and each visitor take the lock. */
 #ifndef OWNER_ROUNDS
-#define OWNER_ROUNDS 3
+#define OWNER_ROUNDS 2
 #endif
-#define VISITOR_ROUNDS 2
+#ifndef VISITOR_ROUNDS
+#define VISITOR_ROUNDS 1
+#endif
 
 #define OWNER 0
 #define CPUS 3
@@ -24,9 +31,11 @@
 /* Memory: the members of struct ppool_lock but for plain, and a counter that the lock protects. */
 #define BUSY 0
 #define REVOKED 1
-#define VISITOR 2
-#define COUNTER 3
-byte mem[4];
+#define HOLDER 2 /* of the mutex: a process has the number of its CPU + 1 */
+#define MUTEX_STUCK 3
+#define OWNER_STUCK 4
+#define COUNTER 5
+byte mem[6];
 
 /* A store buffer: what its CPU has stored and others do not see yet, in order. */
 #define DEPTH 4
@@ -37,8 +46,21 @@ typedef store_buffer {
 };
 store_buffer sb[CPUS];
 
-byte g_inside;  /* how many are inside */
-byte g_entered; /* how often the counter was to be incremented */
+mtype = { RUNS, STOPPED, ENDED };
+mtype state[CPUS] = RUNS;
+mtype fate_of[CPUS] = RUNS;
+byte g_rounds_left = CPUS; /* processes that have not done all of their rounds */
+bool g_in[CPUS];           /* is inside */
+byte g_turn;               /* who is in the last round, from 1 on */
+byte g_entered;            /* how often the counter was incremented */
+
+/* What the kernel says of a process. What it has stored is in memory then. */
+#define IS_DEAD(cpu) (state[cpu] == ENDED && sb[cpu].fill == 0)
+#define NOBODY_STOPPED (state[0] != STOPPED && state[1] != STOPPED)
+#define LAST_ROUND (g_rounds_left == 0)
+/* In the last round, all are quick, and one comes after the other. */
+#define WAITED_LONG(cpu) (!IS_DEAD(cpu) && (!LAST_ROUND || state[cpu] == STOPPED))
+#define IS_OUR_TURN (LAST_ROUND && (g_turn == 0 || state[g_turn - 1] != RUNS))
 
 /* A plain store, a relaxed or a release one. */
 inline store(a, v)
@@ -51,36 +73,28 @@ inline store(a, v)
 	}
 }
 
-/* A load of any order: what this CPU has stored last, or else memory. */
+/* A load of any order: what this CPU has stored last, or else memory. Part of a step. */
+inline loaded(a, v)
+{
+	v = mem[a];
+	for (k : 0 .. DEPTH - 1) {
+		if
+		:: k < sb[me].fill && sb[me].addr[k] == a -> v = sb[me].val[k]
+		:: else
+		fi
+	}
+	k = 0
+}
+
 inline load(a, v)
 {
-	d_step {
-		v = mem[a];
-		for (k : 0 .. DEPTH - 1) {
-			if
-			:: k < sb[me].fill && sb[me].addr[k] == a -> v = sb[me].val[k]
-			:: else
-			fi
-		}
-		k = 0
-	}
+	d_step { loaded(a, v) }
 }
 
 /* A sequentially consistent store: xchg, which waits for the store buffer. */
 inline store_seq_cst(a, v)
 {
 	d_step { sb[me].fill == 0 -> mem[a] = v }
-}
-
-inline spin_lock(a)
-{
-	d_step { sb[me].fill == 0 && mem[a] == 0 -> mem[a] = 1 }
-}
-
-/* Weaker than the xchg of rte_spinlock_unlock(). */
-inline spin_unlock(a)
-{
-	store(a, 0)
 }
 
 /* membarrier(): a full barrier on this CPU and on that of the owner, one after the other. */
@@ -120,42 +134,129 @@ end:
 	od
 }
 
+/* At any time, or never. */
+proctype fate(byte cpu)
+{
+	if
+	:: d_step {
+			fate_of[cpu] != RUNS ->
+			state[cpu] = fate_of[cpu];
+			/* One who is stopped may go on one day. */
+			g_in[cpu] = g_in[cpu] && state[cpu] == STOPPED;
+			fate_of[cpu] = RUNS
+		}
+	:: true
+	fi
+}
+
 /* What the lock is for: increment a counter, in two steps. */
 inline critical_section(n)
 {
 	d_step {
-		assert(g_inside == 0);
-		g_inside++;
-		g_entered++
+		assert(!g_in[0] && !g_in[1] && !g_in[2]);
+		g_in[me] = true
 	}
 #ifdef LOAD_AHEAD
 	n = ahead;
 #else
 	load(COUNTER, n);
 #endif
-	store(COUNTER, n + 1);
+	d_step {
+		sb[me].fill < DEPTH;
+		assert(n == g_entered);
+		sb[me].addr[sb[me].fill] = COUNTER;
+		sb[me].val[sb[me].fill] = n + 1;
+		sb[me].fill++;
+		g_entered++
+	}
 	d_step {
 		n = 0;
-		g_inside--
+		g_in[me] = false
 	}
 }
 
-/* ppool_lock_owner_wait() */
+/* mutex_try(): compare and exchange, which waits for the store buffer. Part of a step. */
+inline mutex_taken()
+{
+	mem[HOLDER] = me + 1;
+	got = true
+}
+
+/*
+ * ppool_mutex_lock(). Leaves in got whether it was to be had. Waiting is one step for as long as
+ * nothing changes.
+ */
+inline ppool_mutex_lock()
+{
+	do
+	:: d_step { sb[me].fill == 0 && mem[HOLDER] == 0 -> mutex_taken() }; break
+	:: d_step { mem[HOLDER] != 0 -> holder = mem[HOLDER] };
+		if
+#ifdef TAKE_OVER_ALIVE
+		:: true ->
+#else
+		:: IS_DEAD(holder - 1) ->
+#endif
+#ifdef TAKE_OVER_TWICE
+			d_step { sb[me].fill == 0 -> mutex_taken() };
+			break
+#else
+			d_step {
+				sb[me].fill == 0 ->
+				if
+				:: mem[HOLDER] == holder -> mutex_taken()
+				:: else
+				fi
+			};
+			if
+			:: got -> break
+			:: else
+			fi
+#endif
+#ifndef MUTEX_FOR_EVER
+		:: WAITED_LONG(holder - 1) && mem[MUTEX_STUCK] != 0 -> break
+		:: WAITED_LONG(holder - 1) -> store(MUTEX_STUCK, 1); break
+#endif
+		/* It has changed hands. */
+		:: mem[HOLDER] != holder
+		fi
+	od;
+	holder = 0;
+	if
+	:: got && mem[MUTEX_STUCK] != 0 -> store(MUTEX_STUCK, 0)
+	:: else
+	fi
+}
+
+/* ppool_mutex_unlock() */
+inline ppool_mutex_unlock()
+{
+	store(HOLDER, 0)
+}
+
+/* ppool_lock_owner_wait(). Leaves in got whether the lock was to be had. */
 inline ppool_lock_owner_wait()
 {
 #ifndef WAIT_BUSY
 	store(BUSY, 0);
 #endif
-	spin_lock(VISITOR);
+	ppool_mutex_lock();
 #ifndef PLAIN
-#ifndef WAIT_NOT_BUSY_AGAIN
-	store_seq_cst(BUSY, 1);
+	if
+	:: got ->
+#ifndef WAIT_REVOKED
+		store(REVOKED, 0);
 #endif
-	spin_unlock(VISITOR)
+#ifndef WAIT_NOT_BUSY_AGAIN
+		store_seq_cst(BUSY, 1);
+#endif
+		ppool_mutex_unlock()
+	:: else
+	fi
 #endif
 }
 
-/* ppool_lock_owner() */
+/* ppool_lock_owner(). Leaves in got whether it was to be had. */
 inline ppool_lock_owner()
 {
 #ifdef LOAD_REVOKED_FIRST
@@ -171,11 +272,11 @@ inline ppool_lock_owner()
 #endif
 	if
 	:: revoked != 0 ->
-		ppool_lock_owner_wait()
+		ppool_lock_owner_wait();
 #ifdef LOAD_AHEAD
 		load(COUNTER, ahead)
 #endif
-	:: else
+	:: else -> got = true
 	fi;
 	revoked = 0
 }
@@ -208,32 +309,64 @@ inline ppool_tryunlock_owner()
 inline ppool_unlock_owner()
 {
 #ifdef PLAIN
-	spin_unlock(VISITOR)
+	ppool_mutex_unlock()
 #else
 	store(BUSY, 0)
 #endif
 }
 
+/* owner_is_out(). Leaves in got whether it is. */
+inline owner_is_out()
+{
+	got = false;
+	do
+	:: mem[BUSY] == 0 -> got = true; break
+	:: mem[BUSY] != 0 ->
+		if
+#ifndef OWNER_NEVER_DEAD
+		:: IS_DEAD(OWNER) -> store(BUSY, 0); got = true; break
+#endif
+#ifdef OWNER_TAKEN_FOR_DEAD
+		:: state[OWNER] == RUNS -> got = true; break
+#endif
+#ifndef OWNER_FOR_EVER
+		:: WAITED_LONG(OWNER) && mem[OWNER_STUCK] != 0 -> break
+		:: WAITED_LONG(OWNER) -> store(OWNER_STUCK, 1); break
+#endif
+		:: mem[BUSY] == 0
+		fi
+	od
+}
+
 /* ppool_lock_visitor(). Leaves in got whether it was to be had. */
 inline ppool_lock_visitor()
 {
-	spin_lock(VISITOR);
-	got = true;
+	ppool_mutex_lock();
 #ifndef PLAIN
-	store_seq_cst(REVOKED, 1);
 	if
-	:: true
+	:: got ->
+		store_seq_cst(REVOKED, 1);
+		if
+		:: true ->
 #ifndef NO_MEMBARRIER
-		-> membarrier()
+			membarrier();
 #endif
-	:: true ->
-		/* membarrier() failed. */
-		store(REVOKED, 0);
-		spin_unlock(VISITOR);
-		got = false
-	fi;
-	if
-	:: got -> mem[BUSY] == 0 /* its own store buffer has no store to busy */
+			owner_is_out();
+			if
+			:: got && mem[OWNER_STUCK] != 0 -> store(OWNER_STUCK, 0)
+			:: else
+			fi
+		/* membarrier() fails. */
+		:: !LAST_ROUND -> got = false
+		fi;
+		if
+		:: !got ->
+#ifndef GIVE_UP_REVOKED
+			store(REVOKED, 0);
+#endif
+			ppool_mutex_unlock()
+		:: else
+		fi
 	:: else
 	fi
 #endif
@@ -243,69 +376,112 @@ inline ppool_lock_visitor()
 inline ppool_unlock_visitor()
 {
 #ifdef UNLOCK_BEFORE_REVOKED
-	spin_unlock(VISITOR);
+	ppool_mutex_unlock();
 	store(REVOKED, 0)
 #else
 #ifndef PLAIN
 	store(REVOKED, 0);
 #endif
-	spin_unlock(VISITOR)
+	ppool_mutex_unlock()
 #endif
 }
 
-proctype owner()
-{
-	byte me = OWNER, round, revoked, n, k;
-	bool got;
+/* Stopped, or ended: equal states should look equal. */
+#define HALTED d_step { \
+	state[me] != RUNS -> \
+	n = 0; k = 0; holder = 0; revoked = 0; got = false; round = 0; \
+	if \
+	:: !finished -> g_rounds_left-- \
+	:: else \
+	fi; \
+	finished = true \
+}
+
 #ifdef LOAD_AHEAD
-	byte ahead;
+#define LOCALS byte round, revoked, n, k, holder, ahead; bool got, finished
+#else
+#define LOCALS byte round, revoked, n, k, holder; bool got, finished
 #endif
 
-	do
-	:: round < OWNER_ROUNDS ->
-		/* Who tries in vain does something else before it waits, or does not wait. */
-		if
-		:: ppool_trylock_owner();
-			if
-			:: got ->
-				critical_section(n);
-				ppool_tryunlock_owner()
-			:: else
-			fi
-		:: ppool_lock_owner();
-			critical_section(n);
-			ppool_unlock_owner()
-		fi;
-		got = false;
-		round++
-	:: else -> break
-	od
+inline owner_round()
+{
+	ppool_lock_owner();
+	assert(got || !LAST_ROUND || !NOBODY_STOPPED);
+	if
+	:: got ->
+		critical_section(n);
+		ppool_unlock_owner()
+	:: else
+	fi;
+	got = false
+}
+
+/* Who tries in vain does something else before it waits, or does not wait. */
+inline owner_try()
+{
+	ppool_trylock_owner();
+	if
+	:: got ->
+		critical_section(n);
+		ppool_tryunlock_owner()
+	:: else
+	fi;
+	got = false
+}
+
+inline visitor_round()
+{
+	ppool_lock_visitor();
+	assert(got || !LAST_ROUND || !NOBODY_STOPPED);
+	if
+	:: got ->
+#ifdef LOAD_AHEAD
+		load(COUNTER, ahead);
+#endif
+		critical_section(n);
+		ppool_unlock_visitor()
+	:: else
+	fi;
+	got = false
+}
+
+proctype owner(byte me)
+{
+	LOCALS;
+
+	{
+		do
+		:: round < OWNER_ROUNDS -> owner_try(); round++
+		:: round < OWNER_ROUNDS -> owner_round(); round++
+		:: else ->
+			d_step { finished = true; g_rounds_left--; round = 0 };
+			d_step { IS_OUR_TURN -> g_turn = me + 1 };
+			owner_round();
+			g_turn = 0;
+			break
+		od
+	} unless {
+		HALTED
+	}
 }
 
 proctype visitor(byte me)
 {
-	byte round, n, k;
-	bool got;
-#ifdef LOAD_AHEAD
-	byte ahead;
-#endif
+	LOCALS;
 
-	do
-	:: round < VISITOR_ROUNDS ->
-		ppool_lock_visitor();
-		if
-		:: got ->
-#ifdef LOAD_AHEAD
-			load(COUNTER, ahead);
-#endif
-			critical_section(n);
-			ppool_unlock_visitor()
-		:: else
-		fi;
-		got = false;
-		round++
-	:: else -> break
-	od
+	{
+		do
+		:: round < VISITOR_ROUNDS -> visitor_round(); round++
+		:: else ->
+			d_step { finished = true; g_rounds_left--; round = 0 };
+			d_step { IS_OUR_TURN -> g_turn = me + 1 };
+			visitor_round();
+			g_turn = 0;
+			break
+		od
+	} unless {
+		HALTED
+	}
 }
 
 init
@@ -314,14 +490,36 @@ init
 	mem[REVOKED] = 1;
 #endif
 	atomic {
-		run owner();
+		if
+		:: true
+		:: fate_of[0] = ENDED
+		:: fate_of[0] = STOPPED
+		fi;
+		if
+		:: true
+		:: fate_of[1] = ENDED
+		:: fate_of[1] = STOPPED
+		fi;
+		run owner(0);
 		run visitor(1);
-		run visitor(2)
+		run visitor(2);
+		run fate(0);
+		run fate(1)
 	}
 	_nr_pr == 2 && sb[0].fill == 0 && sb[1].fill == 0 && sb[2].fill == 0;
 	assert(mem[COUNTER] == g_entered);
-	assert(g_inside == 0 && mem[BUSY] == 0 && mem[VISITOR] == 0);
+	if
+	:: NOBODY_STOPPED ->
+		assert(!g_in[0] && !g_in[1] && !g_in[2]);
+		/* What those leave who end in the last round is left. */
+		if
+		:: state[0] == RUNS && state[1] == RUNS ->
+			assert(mem[BUSY] == 0 && mem[HOLDER] == 0);
 #ifndef PLAIN
-	assert(mem[REVOKED] == 0)
+			assert(mem[REVOKED] == 0)
 #endif
+		:: else
+		fi
+	:: else
+	fi
 }
