@@ -19,7 +19,7 @@
 
 /* Pages, and what is PPOOL_MAGAZINE and PPOOL_LCORE_PAGES in the C code. */
 #ifndef PAGES
-#define PAGES 4
+#define PAGES 3
 #endif
 #define MAGAZINE 2
 #ifndef LCORE_PAGES

@@ -5,8 +5,8 @@
 /*
  * The biased lock (ppool_lock.h, ppool_lock.c): an owner who takes it without atomic operations,
  * and two visitors, on the memory of x86: each CPU has a store buffer. Each is a process of its
- * own. The owner and one visitor may end at any step, or be stopped for ever. With -DPLAIN: the
- * same lock where membarrier is not to be had, which is the mutex alone.
+ * own. With -DFATE=0 the owner ends at some step, or is stopped for ever; with -DFATE=1 a visitor.
+ * With -DPLAIN: the same lock where membarrier is not to be had, which is the mutex alone.
  *
  * Proves over all interleavings, and over all delays of stores: one is inside at a time, and sees
  * what those before have stored, those who have ended included; nobody waits for ever, not even for
@@ -19,7 +19,7 @@
 
 /* How often the owner and each visitor take the lock. */
 #ifndef OWNER_ROUNDS
-#define OWNER_ROUNDS 2
+#define OWNER_ROUNDS 1
 #endif
 #ifndef VISITOR_ROUNDS
 #define VISITOR_ROUNDS 1
@@ -32,6 +32,7 @@
 #define BUSY 0
 #define REVOKED 1
 #define HOLDER 2 /* of the mutex: a process has the number of its CPU + 1 */
+/* No more than hints: they are not delayed here. */
 #define MUTEX_STUCK 3
 #define OWNER_STUCK 4
 #define COUNTER 5
@@ -48,9 +49,9 @@ store_buffer sb[CPUS];
 
 mtype = { RUNS, STOPPED, ENDED };
 mtype state[CPUS] = RUNS;
-mtype fate_of[CPUS] = RUNS;
 byte g_rounds_left = CPUS; /* processes that have not done all of their rounds */
 bool g_in[CPUS];           /* is inside */
+bool g_late;               /* one has ended in the last round */
 byte g_turn;               /* who is in the last round, from 1 on */
 byte g_entered;            /* how often the counter was incremented */
 
@@ -60,7 +61,8 @@ byte g_entered;            /* how often the counter was incremented */
 #define LAST_ROUND (g_rounds_left == 0)
 /* In the last round, all are quick, and one comes after the other. */
 #define WAITED_LONG(cpu) (!IS_DEAD(cpu) && (!LAST_ROUND || state[cpu] == STOPPED))
-#define IS_OUR_TURN (LAST_ROUND && (g_turn == 0 || state[g_turn - 1] != RUNS))
+#define IS_OUR_TURN (LAST_ROUND && (g_turn == 0 || state[g_turn - 1] != RUNS) && \
+	sb[0].fill == 0 && sb[1].fill == 0 && sb[2].fill == 0)
 
 /* A plain store, a relaxed or a release one. */
 inline store(a, v)
@@ -134,20 +136,16 @@ end:
 	od
 }
 
-/* At any time, or never. */
-proctype fate(byte cpu)
+#ifdef FATE
+/* At any time. One who is stopped may go on one day. */
+proctype fate()
 {
 	if
-	:: d_step {
-			fate_of[cpu] != RUNS ->
-			state[cpu] = fate_of[cpu];
-			/* One who is stopped may go on one day. */
-			g_in[cpu] = g_in[cpu] && state[cpu] == STOPPED;
-			fate_of[cpu] = RUNS
-		}
-	:: true
+	:: d_step { state[FATE] = ENDED; g_in[FATE] = false; g_late = LAST_ROUND }
+	:: state[FATE] = STOPPED
 	fi
 }
+#endif
 
 /* What the lock is for: increment a counter, in two steps. */
 inline critical_section(n)
@@ -215,7 +213,7 @@ inline ppool_mutex_lock()
 #endif
 #ifndef MUTEX_FOR_EVER
 		:: WAITED_LONG(holder - 1) && mem[MUTEX_STUCK] != 0 -> break
-		:: WAITED_LONG(holder - 1) -> store(MUTEX_STUCK, 1); break
+		:: WAITED_LONG(holder - 1) -> mem[MUTEX_STUCK] = 1; break
 #endif
 		/* It has changed hands. */
 		:: mem[HOLDER] != holder
@@ -223,7 +221,7 @@ inline ppool_mutex_lock()
 	od;
 	holder = 0;
 	if
-	:: got && mem[MUTEX_STUCK] != 0 -> store(MUTEX_STUCK, 0)
+	:: got && mem[MUTEX_STUCK] != 0 -> mem[MUTEX_STUCK] = 0
 	:: else
 	fi
 }
@@ -331,7 +329,7 @@ inline owner_is_out()
 #endif
 #ifndef OWNER_FOR_EVER
 		:: WAITED_LONG(OWNER) && mem[OWNER_STUCK] != 0 -> break
-		:: WAITED_LONG(OWNER) -> store(OWNER_STUCK, 1); break
+		:: WAITED_LONG(OWNER) -> mem[OWNER_STUCK] = 1; break
 #endif
 		:: mem[BUSY] == 0
 		fi
@@ -353,7 +351,7 @@ inline ppool_lock_visitor()
 #endif
 			owner_is_out();
 			if
-			:: got && mem[OWNER_STUCK] != 0 -> store(OWNER_STUCK, 0)
+			:: got && mem[OWNER_STUCK] != 0 -> mem[OWNER_STUCK] = 0
 			:: else
 			fi
 		/* membarrier() fails. */
@@ -455,8 +453,17 @@ proctype owner(byte me)
 		:: round < OWNER_ROUNDS -> owner_round(); round++
 		:: else ->
 			d_step { finished = true; g_rounds_left--; round = 0 };
-			d_step { IS_OUR_TURN -> g_turn = me + 1 };
+			d_step {
+				IS_OUR_TURN -> g_turn = me + 1;
+#if !defined(FATE) && !defined(PLAIN)
+				assert(mem[REVOKED] == 0)
+#endif
+			};
 			owner_round();
+#ifndef PLAIN
+			/* Whoever has left it so, the owner is fast again. */
+			assert(mem[REVOKED] == 0 || !NOBODY_STOPPED);
+#endif
 			g_turn = 0;
 			break
 		od
@@ -490,36 +497,23 @@ init
 	mem[REVOKED] = 1;
 #endif
 	atomic {
-		if
-		:: true
-		:: fate_of[0] = ENDED
-		:: fate_of[0] = STOPPED
-		fi;
-		if
-		:: true
-		:: fate_of[1] = ENDED
-		:: fate_of[1] = STOPPED
-		fi;
 		run owner(0);
 		run visitor(1);
 		run visitor(2);
-		run fate(0);
-		run fate(1)
+#ifdef FATE
+		run fate()
+#endif
 	}
 	_nr_pr == 2 && sb[0].fill == 0 && sb[1].fill == 0 && sb[2].fill == 0;
 	assert(mem[COUNTER] == g_entered);
 	if
-	:: NOBODY_STOPPED ->
+	:: NOBODY_STOPPED && !g_late ->
+		/* The next ones have put in order what others have left. */
 		assert(!g_in[0] && !g_in[1] && !g_in[2]);
-		/* What those leave who end in the last round is left. */
-		if
-		:: state[0] == RUNS && state[1] == RUNS ->
-			assert(mem[BUSY] == 0 && mem[HOLDER] == 0);
+		assert(mem[HOLDER] == 0);
 #ifndef PLAIN
-			assert(mem[REVOKED] == 0)
+		assert(mem[BUSY] == 0 && mem[REVOKED] == 0)
 #endif
-		:: else
-		fi
 	:: else
 	fi
 }
