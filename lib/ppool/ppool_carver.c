@@ -248,8 +248,8 @@ lists_of_owner(struct ppool *p, uint32_t owner)
 	if (owner == PPOOL_OWNER_NONE)
 		return NULL;
 	PPOOL_LCORE_FOREACH(p, lc)
-	if (lc->drop_owner == owner)
-		break;
+		if (lc->drop_owner == owner)
+			break;
 	return lc;
 }
 

@@ -60,7 +60,7 @@ ppool_freelist_count(const struct ppool *p)
 	const struct ppool_lcore *lc;
 
 	PPOOL_LCORE_FOREACH(p, lc)
-	n += lcore_count(lc);
+		n += lcore_count(lc);
 	return n;
 }
 
@@ -185,7 +185,7 @@ magazine_places(const struct ppool *p, void * const *magazine)
 	for (i = 0; i < n; i++)
 		places += p->magazine[i] == magazine;
 	PPOOL_LCORE_FOREACH(p, lc)
-	places += lc->spare == magazine;
+		places += lc->spare == magazine;
 	return places;
 }
 
@@ -201,8 +201,8 @@ magazine_find_lost(const struct ppool *p)
 		if (magazine_places(p, memory + i * PPOOL_MAGAZINE) == 0)
 			return memory + i * PPOOL_MAGAZINE;
 	PPOOL_LCORE_FOREACH(p, lc)
-	if (magazine_places(p, lc->magazine) == 0)
-		return lc->magazine;
+		if (magazine_places(p, lc->magazine) == 0)
+			return lc->magazine;
 	return NULL;
 }
 
@@ -213,9 +213,9 @@ magazines_repair(struct ppool *p)
 	struct ppool_lcore *lc;
 
 	PPOOL_LCORE_FOREACH(p, lc)
-	if (ppool_process_is_dead(lc->lock.process) && lc->nb_spare == 0 &&
-			magazine_places(p, lc->spare) > 1)
-		lc->spare = magazine_find_lost(p);
+		if (ppool_process_is_dead(lc->lock.process) && lc->nb_spare == 0 &&
+				magazine_places(p, lc->spare) > 1)
+			lc->spare = magazine_find_lost(p);
 }
 
 /*
@@ -340,8 +340,8 @@ lcore_create(struct ppool *p, uint32_t owner)
 	lc->drop_owner = lc->owner;
 	/* The lock of lists that were deserted protects what was dropped as this owner. */
 	PPOOL_LCORE_FOREACH(p, other)
-	if (other->owner == owner)
-		lc->drop_owner = PPOOL_OWNER_NONE;
+		if (other->owner == owner)
+			lc->drop_owner = PPOOL_OWNER_NONE;
 	lc->next = __atomic_load_n(&p->lists, __ATOMIC_RELAXED);
 	while (!__atomic_compare_exchange_n(&p->lists, &lc->next, lc, true, __ATOMIC_RELEASE,
 			__ATOMIC_RELAXED))
@@ -381,8 +381,9 @@ lcore_return(struct ppool *p, uint32_t owner)
 	struct ppool_lcore *lc;
 
 	PPOOL_LCORE_FOREACH(p, lc)
-	if (lc->owner == owner && __atomic_load_n(&lc->lock.visitor.holder, __ATOMIC_ACQUIRE) == 0)
-		break;
+		if (lc->owner == owner &&
+				__atomic_load_n(&lc->lock.visitor.holder, __ATOMIC_ACQUIRE) == 0)
+			break;
 	if (lc != NULL)
 		__atomic_store_n(&p->lcore[owner], lc, __ATOMIC_RELEASE);
 	return lc;
@@ -594,8 +595,7 @@ refill_neighbours(struct ppool *p, struct ppool_lcore *self, void **obj, unsigne
 		ppool_lcore_leave(self);
 	}
 	loose_provide(p, n);
-	PPOOL_LCORE_FOREACH(p, lc)
-	{
+	PPOOL_LCORE_FOREACH(p, lc) {
 		if (p->nb_loose >= n)
 			break;
 		if (lc != self)
@@ -774,8 +774,7 @@ ppool_freelist_each(struct ppool *p, void (*f)(struct ppool *p, void *obj, void 
 	pages_each(p, p->loose, p->nb_loose, f, arg);
 	for (i = 0; i < p->nb_full; i++)
 		pages_each(p, p->magazine[i], PPOOL_MAGAZINE, f, arg);
-	PPOOL_LCORE_FOREACH(p, lc)
-	{
+	PPOOL_LCORE_FOREACH(p, lc) {
 		pages_each(p, lc->pages, lc->nb_pages, f, arg);
 		pages_each(p, lc->spare, lc->nb_spare, f, arg);
 	}
@@ -821,8 +820,7 @@ ppool_freelist_inherit(struct ppool *p, uint32_t process)
 
 	if (!shared_enter(p))
 		return false;
-	PPOOL_LCORE_FOREACH(p, lc)
-	{
+	PPOOL_LCORE_FOREACH(p, lc) {
 		if (lc->lock.process != process)
 			continue;
 		if (ppool_lock_visitor(&lc->lock)) {

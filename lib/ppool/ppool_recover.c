@@ -91,7 +91,7 @@ lists_list(struct ppool *p, struct listing *l)
 	const struct ppool_lcore *lc;
 
 	PPOOL_LCORE_FOREACH(p, lc)
-	l->owner[lc->owner].free_pages += lc->nb_pages + lc->nb_spare;
+		l->owner[lc->owner].free_pages += lc->nb_pages + lc->nb_spare;
 }
 
 static void
@@ -264,8 +264,7 @@ lcore_is_orphan(struct ppool *p, unsigned int id, uint32_t process)
 	const struct ppool_lcore *lc;
 	bool theirs = false;
 
-	PPOOL_LCORE_FOREACH(p, lc)
-	{
+	PPOOL_LCORE_FOREACH(p, lc) {
 		if (ppool_owner_lcore(lc->owner) != id)
 			continue;
 		if (!ppool_process_is_dead(lc->lock.process))
@@ -321,7 +320,7 @@ locks_take_over(struct ppool *p)
 		return false;
 	ppool_depot_leave(p);
 	PPOOL_LCORE_FOREACH(p, lc)
-	ppool_mutex_release_dead(&lc->lock.visitor);
+		ppool_mutex_release_dead(&lc->lock.visitor);
 	return true;
 }
 
@@ -603,7 +602,7 @@ whole_count(struct ppool *p)
 	uint32_t i;
 
 	PPOOL_LCORE_FOREACH(p, lc)
-	counted += lc->whole;
+		counted += lc->whole;
 	for (i = 0; i < p->mp->size; i++)
 		out += p->page[i].kind == PPOOL_KIND_WHOLE;
 	out -= ppool_freelist_count(p);
@@ -628,7 +627,7 @@ lists_note(struct ppool *p, struct recount *rc)
 
 	depot_note_listed(p, rc);
 	PPOOL_LCORE_FOREACH(p, lc)
-	slots_note_listed(p, rc, lc->headers, lc->nb_headers);
+		slots_note_listed(p, rc, lc->headers, lc->nb_headers);
 	for (c = p->carvers; c != NULL; c = c->next)
 		carver_note(p, rc, c);
 }

@@ -390,8 +390,7 @@ ppool_slots_flush_all(struct ppool *p)
 	struct ppool_lcore *lc;
 	unsigned int n;
 
-	PPOOL_LCORE_FOREACH(p, lc)
-	{
+	PPOOL_LCORE_FOREACH(p, lc) {
 		n = lcore_slots_take(p, lc, m);
 		if (n > 0)
 			ppool_depot_push(p, m, n);
@@ -451,8 +450,7 @@ ppool_slots_inherit(struct ppool *p, uint32_t process)
 	struct ppool_lcore *lc;
 	unsigned int n;
 
-	PPOOL_LCORE_FOREACH(p, lc)
-	{
+	PPOOL_LCORE_FOREACH(p, lc) {
 		if (lc->lock.process != process)
 			continue;
 		n = lcore_slots_take(p, lc, m);

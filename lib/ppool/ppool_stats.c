@@ -81,7 +81,7 @@ ppool_stats_get(struct rte_mempool *mp, struct ppool_stats *stats)
 		carver_stats_add(stats, c);
 	ppool_carvers_unlock(p);
 	PPOOL_LCORE_FOREACH(p, lc)
-	stats_add(stats, &lc->stats);
+		stats_add(stats, &lc->stats);
 	return 0;
 }
 

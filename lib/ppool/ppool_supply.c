@@ -26,7 +26,7 @@ ppool_slots_idle(const struct ppool *p)
 
 	n += __atomic_load_n(&p->depot.nb_reserved, __ATOMIC_RELAXED);
 	PPOOL_LCORE_FOREACH(p, lc)
-	n += __atomic_load_n(&lc->nb_headers, __ATOMIC_RELAXED);
+		n += __atomic_load_n(&lc->nb_headers, __ATOMIC_RELAXED);
 	return n;
 }
 
@@ -89,7 +89,7 @@ frags_freed(const struct ppool *p)
 	const struct ppool_lcore *lc;
 
 	PPOOL_LCORE_FOREACH(p, lc)
-	n += __atomic_load_n(&lc->stats.frag_free, __ATOMIC_RELAXED);
+		n += __atomic_load_n(&lc->stats.frag_free, __ATOMIC_RELAXED);
 	return n;
 }
 

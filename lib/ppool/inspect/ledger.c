@@ -238,8 +238,7 @@ list_lcores(struct audit *a)
 	const struct ppool_lcore *lc;
 	uint32_t i, n;
 
-	PPOOL_LCORE_FOREACH(a->p, lc)
-	{
+	PPOOL_LCORE_FOREACH(a->p, lc) {
 		n = __atomic_load_n(&lc->nb_headers, __ATOMIC_RELAXED);
 		for (i = 0; i < n; i++)
 			list_slot(a, lc->headers[i]);
@@ -270,7 +269,7 @@ count_tables(struct audit *a)
 	if (p->page != NULL)
 		a->l->table_bytes += p->mp->size * sizeof(p->page[0]) + sizeof(*p->mono);
 	PPOOL_LCORE_FOREACH(p, lc)
-	a->l->table_bytes += sizeof(*lc);
+		a->l->table_bytes += sizeof(*lc);
 }
 
 /* The terms, and what pages should have. */

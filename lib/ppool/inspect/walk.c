@@ -27,7 +27,7 @@ whole_count(const struct ppool *p)
 	const struct ppool_lcore *lc;
 
 	PPOOL_LCORE_FOREACH(p, lc)
-	n += __atomic_load_n(&lc->whole, __ATOMIC_RELAXED);
+		n += __atomic_load_n(&lc->whole, __ATOMIC_RELAXED);
 	return n;
 }
 
