@@ -916,13 +916,14 @@ static void
 test_guests(void **state)
 {
 	struct rte_mempool *mp = unit_pool(GUEST_POOL, 2304, 0, 0);
-	struct rte_ring *said = ring_new();
+	struct rte_ring *said;
 	uint64_t rng = unit_seed;
 	pid_t child[NUMBERED], guest;
 	unsigned int i;
 
 	(void)state;
 	company_require();
+	said = ring_new();
 	assert_non_null(ppool_frag_pool(mp));
 	for (i = 0; i < NUMBERED; i++)
 		child[i] = keep_start(mp, "keep", said);
@@ -946,12 +947,13 @@ static void
 test_look_kill(void **state)
 {
 	struct rte_mempool *mp = unit_pool(100, 2304, 0, 0);
-	struct rte_ring *said = ring_new();
+	struct rte_ring *said;
 	uint64_t rng = unit_seed;
 	unsigned int i;
 
 	(void)state;
 	company_require();
+	said = ring_new();
 	assert_non_null(ppool_frag_pool(mp));
 	for (i = 0; i < scaled(8, 80); i++) {
 		pid_t child = keep_start(mp, "stats", said);
