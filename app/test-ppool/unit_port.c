@@ -315,8 +315,11 @@ test_memfd(void **state)
 		exchange(FRAMES_MAX);
 		stop_dut();
 	}
-	/* Where the first one was, the back end still has the memory mapped when the next comes. */
-	assert_true(repeated > 0);
+	/*
+	 * Where the first one was, the back end still has the memory mapped when the next comes. On
+	 * 32 bits, where addresses are scarce, the place may go to something else.
+	 */
+	assert_true(repeated > 0 || sizeof(void *) == 4);
 	assert_int_not_equal(rte_eth_rx_burst_mode_get(wire.dut, 0, &mode), 0);
 }
 
