@@ -645,8 +645,8 @@ static void
 test_reserve_when_empty(void **state)
 {
 	struct rte_mempool *mp = unit_pool(8, 4096, 0, 0);
-	unsigned int header_pages = RTE_ALIGN_MUL_CEIL(16, layout_of(mp).slots) /
-			layout_of(mp).slots;
+	unsigned int header_pages =
+			RTE_ALIGN_MUL_CEIL(16, layout_of(mp).slots) / layout_of(mp).slots;
 	struct ppool_carver *c = unit_carver(mp, 1518, 16);
 	struct ppool_buf buf;
 	struct rte_mbuf *m[16];

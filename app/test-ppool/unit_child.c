@@ -87,8 +87,7 @@ program_exists(const char *program)
 {
 	char cmd[256];
 
-	snprintf(cmd, sizeof(cmd),
-			"p=$(command -v %s) && cmp -s -i 18 -n 2 /proc/%d/exe \"$p\"",
+	snprintf(cmd, sizeof(cmd), "p=$(command -v %s) && cmp -s -i 18 -n 2 /proc/%d/exe \"$p\"",
 			program, getpid());
 	return system(cmd) == 0;
 }
