@@ -29,18 +29,24 @@ def idle(lab):
                        ["--total-num-mbufs=2048"])
 
 
-def test_pages(lab, all_lengths):
-    """A port that receives has data pages: every page is in one bin, and has an age."""
+def have_received(lab, frames):
+    """A testpmd that has received them and forwards no more, and its peer."""
     sock = lab.socket()
-    source = write_frames(lab.dir / "in.pcap", all_lengths)
+    source = write_frames(lab.dir / "in.pcap", frames)
     peer = lab.peer(sock, [f"net_pcap0,rx_pcap={source}"])
     dut = lab.dut(sock, options=["--forward-mode=rxonly"], mbuf_size=16384, mbufs=2048)
     peer.wait_link()
     dut.start()
     peer.patient()
     peer.start()
-    dut.wait_received(len(all_lengths))
+    dut.wait_received(len(frames))
     dut.stop()
+    return dut, peer
+
+
+def test_pages(lab, all_lengths):
+    """A port that receives has data pages: every page is in one bin, and has an age."""
+    dut, peer = have_received(lab, all_lengths)
     name, = ask(dut, "/ppool/list")
     info = ask(dut, f"/ppool/info,{name}")
     pages = ask(dut, f"/ppool/pages,{name}")
@@ -67,16 +73,7 @@ def linked_mempools(program):
 @pytest.mark.hugepages
 def test_show_mempool(lab, all_lengths):
     """dpdk-proc-info counts pages as telemetry does, and leaves the pool as it was."""
-    sock = lab.socket()
-    source = write_frames(lab.dir / "in.pcap", all_lengths)
-    peer = lab.peer(sock, [f"net_pcap0,rx_pcap={source}"])
-    dut = lab.dut(sock, options=["--forward-mode=rxonly"], mbuf_size=16384, mbufs=2048)
-    peer.wait_link()
-    dut.start()
-    peer.patient()
-    peer.start()
-    dut.wait_received(len(all_lengths))
-    dut.stop()
+    dut, peer = have_received(lab, all_lengths)
     name, = ask(dut, "/ppool/list")
     before = ask(dut, f"/ppool/info,{name}")
     # Both must have the same drivers in the same order, see doc/guides/mempool/ppfrag.rst.

@@ -9,7 +9,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <rte_cycles.h>
 #include <rte_eal.h>
+#include <rte_ethdev.h>
 #include <rte_launch.h>
 
 #include "pool.h"
@@ -624,4 +626,28 @@ unit_on_thread(lcore_function_t *f, void *arg)
 		return -1;
 	pthread_join(thread, NULL);
 	return call.ret;
+}
+
+/* Ports */
+
+#define LINK_SECONDS 30
+
+bool
+unit_link_is(uint16_t port, int status)
+{
+	struct rte_eth_link link = { .link_status = !status };
+
+	return rte_eth_link_get_nowait(port, &link) == 0 && link.link_status == status;
+}
+
+void
+unit_wait_link(uint16_t port, int status)
+{
+	uint64_t end = rte_rdtsc() + LINK_SECONDS * rte_get_tsc_hz();
+
+	while (!unit_link_is(port, status)) {
+		if (rte_rdtsc() > end)
+			fail_msg("link of port %u does not go %s", port, status ? "up" : "down");
+		usleep(1000);
+	}
 }

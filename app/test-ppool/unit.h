@@ -215,6 +215,13 @@ int unit_on_thread(lcore_function_t *f, void *arg);
 
 unsigned int unit_workers(void);
 
+/* Ports. The link of a vhost port changes in another thread. */
+
+bool unit_link_is(uint16_t port, int status);
+
+/** Fails the test where it does not come, after half a minute. */
+void unit_wait_link(uint16_t port, int status);
+
 /* What the suite 'threads' does, for others. */
 
 struct unit_stress {

@@ -75,27 +75,6 @@ start_port(uint16_t port, struct rte_mempool *mp, uint16_t ring)
 	return ret == 0 ? rte_eth_dev_start(port) : ret;
 }
 
-static bool
-link_is(uint16_t port, int status)
-{
-	struct rte_eth_link link = { .link_status = !status };
-
-	return rte_eth_link_get_nowait(port, &link) == 0 && link.link_status == status;
-}
-
-/* The threads of the vhost library take their time. */
-static void
-wait_link(uint16_t port, int status)
-{
-	uint64_t end = rte_rdtsc() + TIMEOUT_S * rte_get_tsc_hz();
-
-	while (!link_is(port, status)) {
-		if (rte_rdtsc() > end)
-			fail_msg("link of port %u does not go %s", port, status ? "up" : "down");
-		usleep(1000);
-	}
-}
-
 static void
 start_dut_ring(enum memory memory, uint32_t pages, uint32_t page_size, uint16_t ring)
 {
@@ -103,7 +82,7 @@ start_dut_ring(enum memory memory, uint32_t pages, uint32_t page_size, uint16_t 
 	wire.mp = make_pool(memory, pages, page_size);
 	wire.ring = ring;
 	assert_int_equal(start_port(wire.dut, wire.mp, ring), 0);
-	wait_link(wire.peer, RTE_ETH_LINK_UP);
+	unit_wait_link(wire.peer, RTE_ETH_LINK_UP);
 }
 
 static void
@@ -430,7 +409,7 @@ test_settings(void **state)
 	assert_int_equal(rte_eth_dev_get_mtu(wire.dut, &mtu), 0);
 	assert_int_equal(mtu, 9000);
 	assert_int_equal(rte_eth_dev_start(wire.dut), 0);
-	wait_link(wire.peer, RTE_ETH_LINK_UP);
+	unit_wait_link(wire.peer, RTE_ETH_LINK_UP);
 	exchange(RING);
 }
 
@@ -443,19 +422,19 @@ test_link(void **state)
 	start_dut(EAL, 256, 16384);
 	exchange(RING);
 	assert_int_equal(rte_eth_dev_set_link_down(wire.dut), 0);
-	assert_true(link_is(wire.dut, RTE_ETH_LINK_DOWN));
+	assert_true(unit_link_is(wire.dut, RTE_ETH_LINK_DOWN));
 	m = make_frame(wire.mp, 64, 1);
 	assert_int_equal(rte_eth_tx_burst(wire.dut, 0, &m, 1), 0);
 	rte_pktmbuf_free(m);
 	assert_int_equal(rte_eth_dev_set_link_up(wire.dut), 0);
-	assert_true(link_is(wire.dut, RTE_ETH_LINK_UP));
+	assert_true(unit_link_is(wire.dut, RTE_ETH_LINK_UP));
 	exchange(RING);
 	assert_int_equal(rte_eth_dev_stop(wire.dut), 0);
 	assert_int_equal(rte_eth_dev_set_link_down(wire.dut), 0);
 	assert_int_equal(rte_eth_dev_set_link_up(wire.dut), -EINVAL);
 	assert_int_equal(rte_eth_dev_start(wire.dut), 0);
-	assert_true(link_is(wire.dut, RTE_ETH_LINK_UP));
-	wait_link(wire.peer, RTE_ETH_LINK_UP);
+	assert_true(unit_link_is(wire.dut, RTE_ETH_LINK_UP));
+	unit_wait_link(wire.peer, RTE_ETH_LINK_UP);
 	exchange(RING);
 }
 
@@ -712,7 +691,7 @@ test_counters_stay(void **state)
 	assert_int_equal(rte_eth_stats_get(wire.dut, &stats), 0);
 	assert_int_equal(stats.ipackets, RING);
 	assert_int_equal(start_port(wire.dut, wire.mp, RING), 0);
-	wait_link(wire.peer, RTE_ETH_LINK_UP);
+	unit_wait_link(wire.peer, RTE_ETH_LINK_UP);
 	assert_int_equal(rte_eth_stats_get(wire.dut, &stats), 0);
 	assert_memory_equal(&stats, &before, sizeof(stats));
 	assert_int_equal(xstat("rx_q0_packets"), RING);

@@ -24,7 +24,6 @@
 #define PEER_NAME "net_vhost_states"
 #define RING 64
 #define PAGES 512
-#define TIMEOUT_S 30
 
 enum port_state {
 	NEW,        /* just probed */
@@ -398,26 +397,6 @@ static const struct operation operations[] = {
 
 /* Ports */
 
-static bool
-link_is(uint16_t port, int status)
-{
-	struct rte_eth_link link = { .link_status = !status };
-
-	return rte_eth_link_get_nowait(port, &link) == 0 && link.link_status == status;
-}
-
-static void
-wait_link(uint16_t port, int status)
-{
-	uint64_t end = rte_rdtsc() + TIMEOUT_S * rte_get_tsc_hz();
-
-	while (!link_is(port, status)) {
-		if (rte_rdtsc() > end)
-			fail_msg("link of port %u does not go %s", port, status ? "up" : "down");
-		usleep(1000);
-	}
-}
-
 static void
 remove_port(const char *name)
 {
@@ -470,7 +449,7 @@ start(void)
 {
 	set_up();
 	assert_int_equal(rte_eth_dev_start(rig.dut), 0);
-	wait_link(rig.peer, RTE_ETH_LINK_UP);
+	unit_wait_link(rig.peer, RTE_ETH_LINK_UP);
 }
 
 /* Bring a port that was just probed into a state. */
@@ -502,7 +481,7 @@ enter(enum port_state state)
 	case LOST:
 		start();
 		remove_port(PEER_NAME);
-		wait_link(rig.dut, RTE_ETH_LINK_DOWN);
+		unit_wait_link(rig.dut, RTE_ETH_LINK_DOWN);
 		break;
 	case REFUSED:
 		set_up();

@@ -694,7 +694,6 @@ test_reorder(void **state)
 #endif
 #define BOND_ARGS "mode=3," MEMBER "=" MEMBER_NAME "0," MEMBER "=" MEMBER_NAME "1"
 #define DESCRIPTORS 512
-#define LINK_SECONDS 30
 
 static bool
 port_make(const char *name, const char *args)
@@ -740,21 +739,6 @@ send_mixed(const struct ctx *x, uint16_t port, uint64_t *rng)
 	return sent;
 }
 
-/* A bond looks for its members from time to time. */
-static bool
-port_wait_link(uint16_t port)
-{
-	struct rte_eth_link link = { .link_status = 0 };
-	unsigned int ms;
-
-	for (ms = 0; ms < LINK_SECONDS * 1000; ms += 10) {
-		if (rte_eth_link_get_nowait(port, &link) == 0 && link.link_status != 0)
-			return true;
-		rte_delay_us_sleep(10000);
-	}
-	return false;
-}
-
 /* A port that has sent all before it returns. */
 static void
 exercise_port(const char *name)
@@ -765,7 +749,8 @@ exercise_port(const char *name)
 	uint16_t port;
 
 	assert_true(port_start(name, x.stock, &port));
-	assert_true(port_wait_link(port));
+	/* A bond looks for its members from time to time. */
+	unit_wait_link(port, RTE_ETH_LINK_UP);
 	for (i = 0; i < TIMES; i++)
 		sent += send_mixed(&x, port, &rng);
 	assert_true(sent >= TIMES);
