@@ -43,6 +43,8 @@
 /* How many steps the primary must come forward, and for how long it may take for that. */
 #define PROGRESS 2000u
 #define PROGRESS_SECONDS 30u
+/* How long somebody looks on in a long run, in each of two ways. */
+#define LOOK_SECONDS 600u
 
 /* What works: in the primary on a worker lcore, in the secondary on its only one. */
 struct busy {
@@ -744,7 +746,7 @@ look_count(struct look *l)
 	pid_t child = unit_child_start(UNIT_SELF, 0,
 			(const char * const[]){ "unit-company", "look", l->busy.mp->name, NULL });
 
-	rte_delay_us_sleep(scaled(2, 300) * 1000000);
+	rte_delay_us_sleep(scaled(2, LOOK_SECONDS) * 1000000);
 	if (waitpid(child, NULL, WNOHANG) != 0)
 		l->failed = "who looks has ended by itself";
 	kill(child, SIGKILL);
@@ -764,11 +766,11 @@ test_look(void **state)
 static void
 look_proc_info(struct look *l)
 {
-	unsigned int i;
+	uint64_t end = rte_get_timer_cycles() + scaled(3, LOOK_SECONDS) * rte_get_timer_hz();
 	char show[64];
 
 	snprintf(show, sizeof(show), "--show-mempool=%s", l->busy.mp->name);
-	for (i = 0; i < scaled(3, 300) && l->failed == NULL; i++)
+	while (rte_get_timer_cycles() < end && l->failed == NULL)
 		if (unit_child_wait(unit_child_start("dpdk-proc-info", UNIT_LCORE_DEFAULT,
 				    (const char * const[]){ show, NULL })) != 0)
 			l->failed = "dpdk-proc-info fails";
