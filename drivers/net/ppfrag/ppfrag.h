@@ -29,6 +29,7 @@
  */
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/un.h>
@@ -210,10 +211,19 @@ struct ppfrag_mem {
 	struct vu_region region[VU_MAX_REGIONS];
 };
 
-/** Raises eventfds without ever waiting. */
+/** An eventfd that the back end has, too. */
+struct ppfrag_event {
+	int fd;       /**< -1: none */
+	bool pending; /**< the thread is to raise it; atomic */
+};
+
+/** Raises these eventfds; never has its caller wait. */
 struct ppfrag_notifier {
 	unsigned long ctx; /**< of the kernel's asynchronous reads */
-	int null_fd;       /**< what they read; -1: there are none, nothing is raised */
+	int null_fd;       /**< what they read; -1: there are none, but the thread */
+	bool has_thread;
+	pthread_t thread;
+	sem_t wake; /**< what the thread waits for: something is pending */
 };
 
 /** What only the primary process has, in process_private. */
@@ -226,8 +236,8 @@ struct ppfrag_local {
 	bool lent;    /**< the back end has memory and has not confirmed that it is done with it */
 	bool watched; /**< the interrupt thread has the socket */
 	struct rte_intr_handle *intr; /**< of the socket and, by receive queue, of call */
-	int kick[2 * VU_MAX_PAIRS];   /**< by ring */
-	int call[2 * VU_MAX_PAIRS];
+	struct ppfrag_event kick[2 * VU_MAX_PAIRS]; /**< by ring; those that exist come first */
+	struct ppfrag_event call[2 * VU_MAX_PAIRS];
 	struct ppfrag_notifier notifier;
 };
 
@@ -392,12 +402,19 @@ int ppfrag_tx_burst_mode_get(struct rte_eth_dev *dev, uint16_t queue_id,
 
 /* virtio/ppfrag_notify.c */
 
-/** @return 0 or a negative errno: this kernel has no asynchronous reads, or no more of them. */
-int ppfrag_notify_init(struct ppfrag_notifier *n);
-void ppfrag_notify_fini(struct ppfrag_notifier *n);
+/** The eventfds exist. @return 0 or a negative errno, logged. */
+int ppfrag_notify_init(struct ppfrag_local *local);
+void ppfrag_notify_fini(struct ppfrag_local *local);
 
-/** Add 1 to an eventfd. Never waits, whatever others do with it. Any thread. */
-void ppfrag_notify(const struct ppfrag_notifier *n, int fd);
+/**
+ * A back end that is gone has no hold on what comes now. The port is stopped.
+ *
+ * @return 0 or a negative errno, logged.
+ */
+int ppfrag_notify_restart(struct ppfrag_local *local);
+
+/** Add 1 to an eventfd, soon. Never waits, whatever others do with it. Any thread. */
+void ppfrag_notify(struct ppfrag_notifier *n, struct ppfrag_event *event);
 
 /* virtio/ppfrag_intr.c */
 

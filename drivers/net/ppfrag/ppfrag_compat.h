@@ -7,8 +7,11 @@
 
 /* The one place of the driver for differences between DPDK 22.11 and later. */
 
+#include <pthread.h>
 #include <stdint.h>
 
+#include <rte_lcore.h>
+#include <rte_thread.h>
 #include <rte_version.h>
 
 /*
@@ -25,6 +28,29 @@ typedef int ppfrag_eth_queue_count_t;
 #define PPFRAG_ETH_STATS_PARAMS struct rte_eth_stats *stats
 #define PPFRAG_ETH_STATS_ARGS stats, stats
 typedef uint32_t ppfrag_eth_queue_count_t;
+#endif
+
+/* Control threads: EAL's own type has replaced that of POSIX, which it contains. */
+#if RTE_VERSION >= RTE_VERSION_NUM(23, 11, 0, 0)
+typedef uint32_t ppfrag_thread_ret_t;
+
+static inline int
+ppfrag_thread_create(pthread_t *thread, const char *name, rte_thread_func run, void *arg)
+{
+	rte_thread_t id = { .opaque_id = 0 };
+	int ret = rte_thread_create_control(&id, name, run, arg);
+
+	*thread = (pthread_t)id.opaque_id;
+	return ret;
+}
+#else
+typedef void *ppfrag_thread_ret_t;
+
+static inline int
+ppfrag_thread_create(pthread_t *thread, const char *name, void *(*run)(void *), void *arg)
+{
+	return rte_ctrl_thread_create(thread, name, NULL, run, arg);
+}
 #endif
 
 #endif /* _PPFRAG_COMPAT_H_ */

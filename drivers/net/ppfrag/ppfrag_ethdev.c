@@ -72,12 +72,12 @@ local_free(struct ppfrag_local *local)
 	if (local->intr != NULL)
 		ppfrag_intr_fini(local);
 	rte_intr_instance_free(local->intr);
-	ppfrag_notify_fini(&local->notifier);
+	ppfrag_notify_fini(local);
 	for (i = 0; i < RTE_DIM(local->kick); i++) {
-		if (local->kick[i] >= 0)
-			close(local->kick[i]);
-		if (local->call[i] >= 0)
-			close(local->call[i]);
+		if (local->kick[i].fd >= 0)
+			close(local->kick[i].fd);
+		if (local->call[i].fd >= 0)
+			close(local->call[i].fd);
 	}
 	pthread_mutex_destroy(&local->lock);
 	free(local);
@@ -281,25 +281,29 @@ create_eventfds(struct ppfrag_local *local, uint16_t nb_vrings)
 	uint16_t i;
 
 	for (i = 0; i < nb_vrings; i++) {
-		local->kick[i] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-		local->call[i] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-		if (local->kick[i] < 0 || local->call[i] < 0)
+		local->kick[i].fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+		local->call[i].fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+		if (local->kick[i].fd < 0 || local->call[i].fd < 0)
 			return -errno;
 	}
 	return 0;
 }
 
-/* The port works without, as most back ends poll. */
-static void
-init_notifier(struct ppfrag_local *local)
+static int
+local_init(struct ppfrag_local *local, const struct ppfrag_dev *pd)
 {
-	int ret = ppfrag_notify_init(&local->notifier);
+	int ret;
 
-	if (ret != 0)
-		PPFRAG_LOG(WARNING,
-				"%s: a back end that sleeps is not woken: %s; allow io_setup() and raise "
-				"fs.aio-max-nr",
-				local->vu.name, strerror(-ret));
+	local->intr = rte_intr_instance_alloc(RTE_INTR_INSTANCE_F_PRIVATE);
+	ret = local->intr == NULL ? -ENOMEM : create_eventfds(local, 2 * pd->max_pairs);
+	if (ret == 0)
+		ret = ppfrag_intr_init(local, pd->max_pairs);
+	if (ret != 0) {
+		PPFRAG_LOG(ERR, "%s: cannot create event descriptors: %s", local->vu.name,
+				strerror(-ret));
+		return ret;
+	}
+	return ppfrag_notify_init(local);
 }
 
 static int
@@ -307,6 +311,7 @@ local_alloc(struct rte_eth_dev *dev)
 {
 	struct ppfrag_dev *pd = dev->data->dev_private;
 	struct ppfrag_local *local = malloc(sizeof(*local));
+	unsigned int i;
 	int ret;
 
 	if (local == NULL)
@@ -315,17 +320,13 @@ local_alloc(struct rte_eth_dev *dev)
 		.vu = { .fd = -1, .name = dev->data->name, .path = pd->path },
 		.notifier = { .null_fd = -1 },
 	};
-	memset(local->kick, -1, sizeof(local->kick));
-	memset(local->call, -1, sizeof(local->call));
+	for (i = 0; i < RTE_DIM(local->kick); i++) {
+		local->kick[i].fd = -1;
+		local->call[i].fd = -1;
+	}
 	pthread_mutex_init(&local->lock, NULL);
-	init_notifier(local);
-	local->intr = rte_intr_instance_alloc(RTE_INTR_INSTANCE_F_PRIVATE);
-	ret = local->intr == NULL ? -ENOMEM : create_eventfds(local, 2 * pd->max_pairs);
-	if (ret == 0)
-		ret = ppfrag_intr_init(local, pd->max_pairs);
+	ret = local_init(local, pd);
 	if (ret != 0) {
-		PPFRAG_LOG(ERR, "%s: cannot create event descriptors: %s", dev->data->name,
-				strerror(-ret));
 		local_free(local);
 		return ret;
 	}

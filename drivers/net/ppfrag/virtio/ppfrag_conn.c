@@ -28,11 +28,11 @@ has_protocol(const struct ppfrag_local *local, unsigned int bit)
 void
 ppfrag_kick(const struct ppfrag_dev *pd, uint16_t vring)
 {
-	const struct ppfrag_local *local = local_of(&rte_eth_devices[pd->port_id]);
+	struct ppfrag_local *local = local_of(&rte_eth_devices[pd->port_id]);
 
 	/* A secondary process has no descriptor to write to; a polling back end needs none. */
 	if (local != NULL)
-		ppfrag_notify(&local->notifier, local->kick[vring]);
+		ppfrag_notify(&local->notifier, &local->kick[vring]);
 }
 
 /* Set the link status. Returns whether it changed. */
@@ -278,7 +278,7 @@ set_calls(const struct ppfrag_dev *pd, struct ppfrag_local *local)
 	int ret = 0;
 
 	for (i = 0; i < 2 * pd->nb_pairs && ret == 0; i++)
-		ret = vu_set_vring_fd(&local->vu, VU_SET_VRING_CALL, i, local->call[i]);
+		ret = vu_set_vring_fd(&local->vu, VU_SET_VRING_CALL, i, local->call[i].fd);
 	return ret;
 }
 
@@ -340,7 +340,7 @@ start_vring(struct rte_eth_dev *dev, uint16_t vring)
 	if (ret == 0)
 		ret = vu_set_vring_addr(vu, vring, vq.desc, vq.avail, vq.used);
 	if (ret == 0)
-		ret = vu_set_vring_fd(vu, VU_SET_VRING_KICK, vring, local->kick[vring]);
+		ret = vu_set_vring_fd(vu, VU_SET_VRING_KICK, vring, local->kick[vring].fd);
 	return ret;
 }
 
@@ -394,7 +394,9 @@ ppfrag_conn_start(struct rte_eth_dev *dev)
 	vu_begin(&local->vu);
 	if (must_reconnect(dev)) {
 		disconnect(dev);
-		ret = conn_open(dev);
+		ret = ppfrag_notify_restart(local);
+		if (ret == 0)
+			ret = conn_open(dev);
 	}
 	if (ret == 0)
 		ret = conn_start(dev);

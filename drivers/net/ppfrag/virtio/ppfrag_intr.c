@@ -23,7 +23,7 @@ ppfrag_intr_init(struct ppfrag_local *local, uint16_t nb_queues)
 
 	ret = rte_intr_vec_list_alloc(intr, "ppfrag_intr", nb_queues);
 	for (i = 0; i < nb_queues && ret == 0; i++) {
-		ret = rte_intr_efds_index_set(intr, i, local->call[ppfrag_rx_vring(i)]);
+		ret = rte_intr_efds_index_set(intr, i, local->call[ppfrag_rx_vring(i)].fd);
 		if (ret == 0)
 			ret = rte_intr_vec_list_index_set(intr, i, RTE_INTR_VEC_RXTX_OFFSET + i);
 	}
@@ -60,7 +60,7 @@ must_poll(const struct ppfrag_rxq *q)
 int
 ppfrag_rx_intr_enable(struct rte_eth_dev *dev, uint16_t queue_id)
 {
-	const struct ppfrag_local *local = dev->process_private;
+	struct ppfrag_local *local = dev->process_private;
 	struct ppfrag_rxq *q = dev->data->rx_queues[queue_id];
 
 	if (q == NULL || !dev->data->dev_started)
@@ -72,7 +72,7 @@ ppfrag_rx_intr_enable(struct rte_eth_dev *dev, uint16_t queue_id)
 	if (q->unnotified && virtq_wants_kick(&q->vq))
 		ppfrag_rx_kick(q);
 	if (must_poll(q))
-		ppfrag_notify(&local->notifier, local->call[ppfrag_rx_vring(queue_id)]);
+		ppfrag_notify(&local->notifier, &local->call[ppfrag_rx_vring(queue_id)]);
 	return 0;
 }
 

@@ -18,7 +18,12 @@
  * before it helps. So the kernel raises the eventfd, as it does for devices: it never waits, a
  * counter that is full stays so. What makes it do so is a read of nothing from /dev/null by
  * io_submit(), which is over before the call returns.
+ *
+ * Where the kernel refuses that, a thread of the port writes, and nothing waits for this thread. A
+ * back end that wins the race gets it stuck, and is not woken then; no other port suffers.
  */
+
+/* Asynchronous reads */
 
 /* Reads whose results were not collected yet. */
 #define NOTIFY_DEPTH 64
@@ -26,28 +31,28 @@
 /* Attempts while other lcores use up the results that this one has collected. */
 #define NOTIFY_TRIES 4
 
-int
-ppfrag_notify_init(struct ppfrag_notifier *n)
+/* Returns NULL, or what there is not, with errno. */
+static const char *
+aio_init(struct ppfrag_notifier *n)
 {
 	int err;
 
 	n->null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	if (n->null_fd < 0)
-		return -errno;
+		return "/dev/null";
 	n->ctx = 0;
 	if (syscall(SYS_io_setup, NOTIFY_DEPTH, &n->ctx) == 0)
-		return 0;
+		return NULL;
 	err = errno;
 	close(n->null_fd);
 	n->null_fd = -1;
-	return -err;
+	errno = err;
+	return "io_setup()";
 }
 
-void
-ppfrag_notify_fini(struct ppfrag_notifier *n)
+static void
+aio_fini(struct ppfrag_notifier *n)
 {
-	if (n->null_fd < 0)
-		return;
 	syscall(SYS_io_destroy, n->ctx);
 	close(n->null_fd);
 	n->null_fd = -1;
@@ -55,7 +60,7 @@ ppfrag_notify_fini(struct ppfrag_notifier *n)
 
 /* Make room for more reads. Does not wait. */
 static void
-notify_collect(const struct ppfrag_notifier *n)
+aio_collect(const struct ppfrag_notifier *n)
 {
 	struct io_event event[NOTIFY_DEPTH];
 	struct timespec none = { .tv_sec = 0 };
@@ -63,8 +68,8 @@ notify_collect(const struct ppfrag_notifier *n)
 	syscall(SYS_io_getevents, n->ctx, 0L, (long)NOTIFY_DEPTH, event, &none);
 }
 
-void
-ppfrag_notify(const struct ppfrag_notifier *n, int fd)
+static void
+aio_raise(const struct ppfrag_notifier *n, int fd)
 {
 	struct iocb read = {
 		.aio_lio_opcode = IOCB_CMD_PREAD,
@@ -75,11 +80,129 @@ ppfrag_notify(const struct ppfrag_notifier *n, int fd)
 	struct iocb *list = &read;
 	unsigned int i;
 
-	if (n->null_fd < 0)
-		return;
 	for (i = 0; i < NOTIFY_TRIES; i++) {
 		if (syscall(SYS_io_submit, n->ctx, 1L, &list) == 1 || errno != EAGAIN)
 			return;
-		notify_collect(n);
+		aio_collect(n);
 	}
+}
+
+/* The thread */
+
+static bool
+eventfd_add(int fd)
+{
+	const uint64_t one = 1;
+
+	return write(fd, &one, sizeof(one)) == sizeof(one);
+}
+
+static void
+thread_raise(struct ppfrag_event *event)
+{
+	uint64_t count;
+
+	if (!__atomic_exchange_n(&event->pending, false, __ATOMIC_ACQUIRE))
+		return;
+	/* Other rings wait for this one only where the back end clears it again just now. */
+	fcntl(event->fd, F_SETFL, O_NONBLOCK);
+	if (eventfd_add(event->fd))
+		return;
+	/* It is full: readable, but EAL waits for edges, and there is one when it is raised. */
+	if (read(event->fd, &count, sizeof(count)) == sizeof(count))
+		eventfd_add(event->fd);
+}
+
+/* It looks before it waits: the thread before it may have been cancelled between the two. */
+static ppfrag_thread_ret_t
+thread_run(void *arg)
+{
+	struct ppfrag_local *local = arg;
+	unsigned int i;
+
+	while (true) {
+		for (i = 0; i < RTE_DIM(local->kick) && local->kick[i].fd >= 0; i++) {
+			thread_raise(&local->kick[i]);
+			thread_raise(&local->call[i]);
+		}
+		/* A signal makes it look in vain. */
+		sem_wait(&local->notifier.wake);
+	}
+	return 0;
+}
+
+static int
+thread_start(struct ppfrag_local *local)
+{
+	struct ppfrag_notifier *n = &local->notifier;
+	int ret = ppfrag_thread_create(&n->thread, "ppfrag-wake", thread_run, local);
+
+	n->has_thread = ret == 0;
+	if (ret != 0)
+		PPFRAG_LOG(ERR, "%s: cannot start the thread that wakes the back end: %s",
+				local->vu.name, strerror(-ret));
+	return ret;
+}
+
+/* Wherever it waits, in write(), too, it can be cancelled. */
+static void
+thread_stop(struct ppfrag_notifier *n)
+{
+	if (!n->has_thread)
+		return;
+	pthread_cancel(n->thread);
+	pthread_join(n->thread, NULL);
+	n->has_thread = false;
+}
+
+static void
+thread_ask(struct ppfrag_notifier *n, struct ppfrag_event *event)
+{
+	/* One that is pending has been posted: the semaphore cannot overflow. */
+	if (!__atomic_exchange_n(&event->pending, true, __ATOMIC_ACQ_REL))
+		sem_post(&n->wake);
+}
+
+/* Either of them */
+
+int
+ppfrag_notify_init(struct ppfrag_local *local)
+{
+	const char *missing;
+
+	sem_init(&local->notifier.wake, 0, 0);
+	missing = aio_init(&local->notifier);
+	if (missing == NULL)
+		return 0;
+	PPFRAG_LOG(WARNING,
+			"%s: %s is refused: %s; a thread wakes the back end instead, which takes longer: "
+			"allow io_setup() and raise fs.aio-max-nr",
+			local->vu.name, missing, strerror(errno));
+	return thread_start(local);
+}
+
+void
+ppfrag_notify_fini(struct ppfrag_local *local)
+{
+	if (local->notifier.null_fd >= 0)
+		aio_fini(&local->notifier);
+	thread_stop(&local->notifier);
+}
+
+int
+ppfrag_notify_restart(struct ppfrag_local *local)
+{
+	if (local->notifier.null_fd >= 0)
+		return 0;
+	thread_stop(&local->notifier);
+	return thread_start(local);
+}
+
+void
+ppfrag_notify(struct ppfrag_notifier *n, struct ppfrag_event *event)
+{
+	if (n->null_fd >= 0)
+		aio_raise(n, event->fd);
+	else
+		thread_ask(n, event);
 }
