@@ -26,6 +26,7 @@ static const struct unit_suite * const suites[] = {
 	&suite_account,
 	&suite_port,
 	&suite_port_states,
+	&suite_wake,
 	&suite_debug,
 	&suite_compact,
 	&suite_company,

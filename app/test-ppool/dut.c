@@ -80,6 +80,28 @@ look_at_rings(void)
 	dut.buf_len = dut.rx->desc[0].len;
 }
 
+static void
+start_peer(bool no_mrg)
+{
+	dut.peer = vhost_peer_start(dut.path,
+			VHOST_F_VERSION_1 | VHOST_F_PROTOCOL | (no_mrg ? 0 : VHOST_F_MRG_RXBUF));
+	assert_non_null(dut.peer);
+}
+
+void
+dut_replace_peer(void)
+{
+	vhost_peer_stop(dut.peer);
+	unlink(dut.path);
+	start_peer(false);
+}
+
+static int
+plug_port(void *args)
+{
+	return rte_eal_hotplug_add("vdev", DUT_NAME, args);
+}
+
 void
 dut_start_pool(const struct dut_conf *conf, struct rte_mempool *mp)
 {
@@ -89,14 +111,12 @@ dut_start_pool(const struct dut_conf *conf, struct rte_mempool *mp)
 
 	free(devargs.data);
 	unit_require(loaded, "the driver net_ppfrag: -d librte_net_ppfrag.so");
+	unit_require(!conf->no_aio || unit_can_refuse_aio(), UNIT_REFUSE_AIO);
 	dut.mp = mp;
-	dut.peer = vhost_peer_start(dut.path,
-			VHOST_F_VERSION_1 | VHOST_F_PROTOCOL |
-					(conf->no_mrg ? 0 : VHOST_F_MRG_RXBUF));
-	assert_non_null(dut.peer);
+	start_peer(conf->no_mrg);
 	snprintf(args, sizeof(args), "path=%s,queue_size=%u", dut.path,
 			conf->ring != 0 ? conf->ring : RING);
-	assert_int_equal(rte_eal_hotplug_add("vdev", DUT_NAME, args), 0);
+	assert_int_equal(conf->no_aio ? unit_without_aio(plug_port, args) : plug_port(args), 0);
 	assert_int_equal(rte_eth_dev_get_port_by_name(DUT_NAME, &dut.port), 0);
 	assert_int_equal(start_port(conf), 0);
 	look_at_rings();
@@ -181,6 +201,17 @@ dut_copies(void)
 
 	assert_int_equal(rte_eth_rx_burst_mode_get(dut.port, 0, &mode), 0);
 	return strstr(mode.info, "zero-copy") == NULL;
+}
+
+unsigned int
+dut_tx_consume(void)
+{
+	uint16_t n, done = vhost_ring_pending(dut.tx);
+
+	for (n = 0; n < done; n++)
+		vhost_ring_put(dut.tx, n, vhost_ring_take(dut.tx), 0);
+	vhost_ring_publish(dut.tx, done);
+	return done;
 }
 
 static struct rte_mbuf *

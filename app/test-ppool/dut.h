@@ -19,6 +19,7 @@ struct dut_conf {
 	bool copy;     /* the pool is where the back end cannot reach it: packets are copied */
 	bool no_mrg;   /* without mergeable buffers */
 	bool scatter;  /* deliver frames longer than a page as chains */
+	bool no_aio;   /* io_setup() is refused to the driver */
 	uint16_t ring; /* descriptors of either ring; 0: 64 */
 	uint16_t mtu;  /* 0: 1500 */
 	uint16_t free_thresh;
@@ -51,6 +52,9 @@ void dut_start_pool(const struct dut_conf *conf, struct rte_mempool *mp);
 /** Stop and start the port: its rings are as new. */
 void dut_restart(void);
 
+/** Another back end takes the place of the one there is, for a port that starts then. */
+void dut_replace_peer(void);
+
 /** Close the port and its back end, check and free the pool. */
 void dut_stop(void);
 
@@ -59,6 +63,9 @@ uint64_t dut_xstat(const char *name);
 
 /** Whether packets are copied. */
 bool dut_copies(void);
+
+/** A correct back end takes all packets of the transmit ring. @return how many. */
+unsigned int dut_tx_consume(void);
 
 /** Exchange frames: a correct back end sends n of that length, all of them arrive. */
 void dut_exchange(unsigned int n, uint32_t len);

@@ -50,7 +50,7 @@ struct unit_suite {
 extern const struct unit_suite suite_mempool, suite_frag, suite_carver, suite_ledger, suite_threads,
 		suite_secondary, suite_info, suite_create, suite_dma, suite_account, suite_port,
 		suite_debug, suite_compact, suite_company, suite_steps, suite_rings, suite_hostile,
-		suite_unaware, suite_port_states, suite_iova;
+		suite_unaware, suite_port_states, suite_iova, suite_wake;
 
 int unit_setup(void **state);
 int unit_teardown(void **state);
@@ -214,6 +214,20 @@ int unit_on_lcore(unsigned int i, lcore_function_t *f, void *arg);
 int unit_on_thread(lcore_function_t *f, void *arg);
 
 unsigned int unit_workers(void);
+
+/* Asynchronous I/O of the kernel, which may refuse io_setup(). */
+
+/** Run on a thread to which io_setup() is refused, as are threads that it starts, and wait. */
+int unit_without_aio(lcore_function_t *f, void *arg);
+
+/** Whether it is refused there. */
+bool unit_can_refuse_aio(void);
+
+/** What tests of that need. */
+#define UNIT_REFUSE_AIO "seccomp, to refuse io_setup()"
+
+/** Whether it is allowed here. */
+bool unit_has_aio(void);
 
 /* Ports. The link of a vhost port changes in another thread. */
 

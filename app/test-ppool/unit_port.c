@@ -8,7 +8,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <rte_alarm.h>
@@ -39,6 +38,7 @@ enum memory { EAL, MEMFD };
 static struct {
 	uint16_t dut, peer;
 	bool ready;                  /* both drivers are there */
+	bool no_aio;                 /* io_setup() was refused to the dut */
 	uint16_t ring;               /* descriptors of the dut's receive queue */
 	struct rte_mempool *mp;      /* of the dut */
 	struct rte_mempool *peer_mp; /* fixed buffers */
@@ -78,6 +78,7 @@ start_port(uint16_t port, struct rte_mempool *mp, uint16_t ring)
 static void
 start_dut_ring(enum memory memory, uint32_t pages, uint32_t page_size, uint16_t ring)
 {
+	unit_require(!wire.no_aio || unit_can_refuse_aio(), UNIT_REFUSE_AIO);
 	unit_require(wire.ready, "the drivers net_vhost and net_ppfrag: -d librte_net_ppfrag.so");
 	wire.mp = make_pool(memory, pages, page_size);
 	wire.ring = ring;
@@ -104,7 +105,13 @@ stop_dut(void)
 }
 
 static int
-port_setup(void **state)
+plug_dut(void *args)
+{
+	return rte_eal_hotplug_add("vdev", DUT_NAME, args);
+}
+
+static int
+wire_setup(void **state, bool no_aio)
 {
 	char args[96];
 	uint64_t id;
@@ -113,6 +120,7 @@ port_setup(void **state)
 	rte_eth_dev_owner_new(&id);
 	unit_setup(state);
 	memset(&wire, 0, sizeof(wire));
+	wire.no_aio = no_aio;
 	snprintf(wire.dir, sizeof(wire.dir), "/tmp/ppfrag-unit-XXXXXX");
 	if (mkdtemp(wire.dir) == NULL)
 		return -1;
@@ -126,9 +134,21 @@ port_setup(void **state)
 	if (start_port(wire.peer, wire.peer_mp, RING) != 0)
 		return -1;
 	snprintf(args, sizeof(args), "path=%s", wire.path);
-	wire.ready = rte_eal_hotplug_add("vdev", DUT_NAME, args) == 0 &&
+	wire.ready = (no_aio ? unit_without_aio(plug_dut, args) : plug_dut(args)) == 0 &&
 			rte_eth_dev_get_port_by_name(DUT_NAME, &wire.dut) == 0;
 	return 0;
+}
+
+static int
+port_setup(void **state)
+{
+	return wire_setup(state, false);
+}
+
+static int
+port_setup_no_aio(void **state)
+{
+	return wire_setup(state, true);
 }
 
 static void
@@ -154,6 +174,13 @@ port_teardown(void **state)
 }
 
 #define PORT_TEST(f) cmocka_unit_test_setup_teardown(f, port_setup, port_teardown)
+
+/* The same without asynchronous I/O. */
+#define PORT_TEST_NO_AIO(f) \
+	{ \
+		.name = #f "_no_aio", .test_func = (f), .setup_func = port_setup_no_aio, \
+		.teardown_func = port_teardown, \
+	}
 
 /* Frames */
 
@@ -465,18 +492,6 @@ drain_events(void)
 		;
 }
 
-/* Emulators of another machine may not have it. */
-static void
-require_notify(void)
-{
-	unsigned long ctx = 0;
-	bool possible = syscall(SYS_io_setup, 1, &ctx) == 0;
-
-	if (possible)
-		syscall(SYS_io_destroy, ctx);
-	unit_require(possible, "io_setup(), which wakes who sleeps");
-}
-
 static void
 test_interrupts(void **state)
 {
@@ -484,7 +499,6 @@ test_interrupts(void **state)
 	unsigned int i;
 
 	(void)state;
-	require_notify();
 	start_dut(EAL, 256, 16384);
 	assert_true(rte_eth_dev_rx_intr_ctl_q_get_fd(wire.dut, 0) >= 0);
 	assert_int_equal(control_events(RTE_INTR_EVENT_ADD), 0);
@@ -548,15 +562,19 @@ test_clogged_interrupt(void **state)
 	start_dut(EAL, 256, 16384);
 	fd = rte_eth_dev_rx_intr_ctl_q_get_fd(wire.dut, 0);
 	assert_true(fd >= 0);
+	assert_int_equal(control_events(RTE_INTR_EVENT_ADD), 0);
 	assert_int_equal(fcntl(fd, F_SETFL, 0), 0);
 	assert_int_equal(eventfd_write(fd, EVENTFD_FULL), 0);
+	drain_events();
 	send_frames(wire.peer, wire.peer_mp, 0, RTE_DIM(m));
 	rescued = false;
 	assert_int_equal(rte_eal_alarm_set(TIMEOUT_S * US_PER_S, rescue, &fd), 0);
 	assert_int_equal(rte_eth_dev_rx_intr_enable(wire.dut, 0), 0);
 	rte_eal_alarm_cancel(rescue, &fd);
 	assert_false(rescued);
+	assert_int_equal(wait_event(TIMEOUT_S * 1000), 1);
 	assert_int_equal(rte_eth_dev_rx_intr_disable(wire.dut, 0), 0);
+	assert_int_equal(control_events(RTE_INTR_EVENT_DEL), 0);
 	receive_frames(wire.dut, m, 0, RTE_DIM(m));
 	rte_pktmbuf_free_bulk(m, RTE_DIM(m));
 }
@@ -715,7 +733,6 @@ test_starved(void **state)
 	unsigned int n = 0, i;
 
 	(void)state;
-	require_notify();
 	start_dut_ring(EAL, RTE_DIM(page), 2176, RTE_DIM(m));
 	assert_int_equal(control_events(RTE_INTR_EVENT_ADD), 0);
 	while (n < RTE_DIM(page) && (page[n] = rte_pktmbuf_alloc(wire.mp)) != NULL)
@@ -729,7 +746,7 @@ test_starved(void **state)
 				RTE_ETH_RX_DESC_UNAVAIL);
 	drain_events();
 	assert_int_equal(rte_eth_dev_rx_intr_enable(wire.dut, 0), 0);
-	assert_int_equal(wait_event(0), 1);
+	assert_int_equal(wait_event(TIMEOUT_S * 1000), 1);
 
 	rte_pktmbuf_free_bulk(page, n);
 	rte_pktmbuf_free_bulk(m, RTE_DIM(m));
@@ -752,11 +769,14 @@ static const struct CMUnitTest tests[] = {
 	PORT_TEST(test_settings),
 	PORT_TEST(test_link),
 	PORT_TEST(test_interrupts),
+	PORT_TEST_NO_AIO(test_interrupts),
 	PORT_TEST(test_clogged_interrupt),
+	PORT_TEST_NO_AIO(test_clogged_interrupt),
 	PORT_TEST(test_stolen_interrupt),
 	PORT_TEST(test_close_while_telling),
 	PORT_TEST(test_counters_stay),
 	PORT_TEST(test_starved),
+	PORT_TEST_NO_AIO(test_starved),
 };
 
 UNIT_SUITE(port, "ports of net_ppfrag, with stock net_vhost at the other end", tests);

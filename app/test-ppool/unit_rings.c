@@ -63,18 +63,6 @@ make_chain(struct rte_mempool *mp, unsigned int segs)
 	return m;
 }
 
-/* The back end takes all packets of the transmit ring and is done with them. Returns how many. */
-static unsigned int
-tx_consume(void)
-{
-	uint16_t n, done = vhost_ring_pending(dut.tx);
-
-	for (n = 0; n < done; n++)
-		vhost_ring_put(dut.tx, n, vhost_ring_take(dut.tx), 0);
-	vhost_ring_publish(dut.tx, done);
-	return done;
-}
-
 /* Send packets one by one, with a back end that is never in arrears for more than one poll. */
 static void
 send_packets(struct rte_mempool *mp, unsigned int segs, uint32_t len)
@@ -91,14 +79,14 @@ send_packets(struct rte_mempool *mp, unsigned int segs, uint32_t len)
 		for (tries = 0; tries < 3; tries++) {
 			if (rte_eth_tx_burst(dut.port, 0, &m, 1) == 1)
 				break;
-			sent += tx_consume();
+			sent += dut_tx_consume();
 		}
 		if (tries == 3) {
 			rte_pktmbuf_free(m);
 			fail_msg("packet %u of %u segments is never taken", i, segs);
 		}
 	}
-	sent += tx_consume();
+	sent += dut_tx_consume();
 	assert_int_equal(sent, 100);
 	rte_eth_tx_done_cleanup(dut.port, 0, 0);
 }
@@ -142,7 +130,7 @@ test_tx_jump(void **state)
 	for (i = 0; i < 2000; i++)
 		assert_int_equal(rte_eth_tx_done_cleanup(dut.port, 0, 0), 0);
 	assert_int_equal(dut_xstat("tx_q0_bad_used"), 1000);
-	assert_int_equal(tx_consume(), 1);
+	assert_int_equal(dut_tx_consume(), 1);
 	assert_int_equal(rte_eth_tx_done_cleanup(dut.port, 0, 0), 1);
 	assert_int_equal(dut_xstat("tx_q0_bad_used"), 1000);
 	dut_stop();
@@ -167,7 +155,7 @@ test_tx_lying_mbuf(void **state)
 	m->pkt_len = UINT32_MAX - 4;
 	assert_int_equal(rte_eth_tx_burst(dut.port, 0, &m, 1), 1);
 	assert_int_equal(dut_xstat("tx_q0_dropped_packets"), 1);
-	assert_int_equal(tx_consume(), 2);
+	assert_int_equal(dut_tx_consume(), 2);
 	assert_int_equal(rte_eth_tx_done_cleanup(dut.port, 0, 0), 2);
 	dut_stop();
 }

@@ -222,6 +222,20 @@ ring_set_addr(struct vhost_peer *p, const struct msg *m)
 	return r->desc != NULL && r->avail != NULL && r->used != NULL;
 }
 
+/* The descriptor is the ring's from here on. */
+static void
+ring_set_kick(struct vhost_peer *p, struct msg *m)
+{
+	struct vhost_ring *r = &p->ring[m->u64 % RTE_DIM(p->ring)];
+
+	if (m->nb_fds == 0)
+		return;
+	if (r->kick >= 0)
+		close(r->kick);
+	r->kick = m->fd[0];
+	m->fd[0] = -1;
+}
+
 static bool
 handle_state(struct vhost_peer *p, struct msg *m)
 {
@@ -267,6 +281,9 @@ handle(struct vhost_peer *p, struct msg *m)
 	case SET_VRING_ADDR:
 		ok = ring_set_addr(p, m);
 		break;
+	case SET_VRING_KICK:
+		ring_set_kick(p, m);
+		break;
 	case SET_VRING_NUM:
 	case SET_VRING_BASE:
 	case SET_VRING_ENABLE:
@@ -292,7 +309,8 @@ serve_one(struct vhost_peer *p)
 	pthread_cond_broadcast(&p->changed);
 	pthread_mutex_unlock(&p->lock);
 	for (i = 0; i < m.nb_fds; i++)
-		close(m.fd[i]);
+		if (m.fd[i] >= 0)
+			close(m.fd[i]);
 	return ok;
 }
 
@@ -349,6 +367,8 @@ vhost_peer_start(const char *path, uint64_t features)
 	if (p == NULL)
 		return NULL;
 	p->features = features;
+	p->ring[VHOST_RX].kick = -1;
+	p->ring[VHOST_TX].kick = -1;
 	p->listener = listen_at(path);
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_cond_init(&p->changed, NULL);
@@ -363,10 +383,15 @@ vhost_peer_start(const char *path, uint64_t features)
 void
 vhost_peer_stop(struct vhost_peer *p)
 {
+	unsigned int i;
+
 	close(p->wake[1]);
 	pthread_join(p->thread, NULL);
 	close(p->wake[0]);
 	close(p->listener);
+	for (i = 0; i < RTE_DIM(p->ring); i++)
+		if (p->ring[i].kick >= 0)
+			close(p->ring[i].kick);
 	pthread_cond_destroy(&p->changed);
 	pthread_mutex_destroy(&p->lock);
 	free(p);

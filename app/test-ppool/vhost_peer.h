@@ -55,6 +55,7 @@ struct vhost_ring {
 	struct vhost_avail *avail;
 	struct vhost_used *used;
 	uint16_t next_avail, next_used;
+	int kick; /**< eventfd by which the driver wakes the back end; -1: none yet */
 };
 
 struct vhost_peer;
