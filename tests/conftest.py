@@ -4,6 +4,7 @@
 
 import itertools
 import os
+import platform
 import shutil
 import tempfile
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import harness
+import without_aio
 
 ROOT = Path(__file__).resolve().parent.parent
 HUGEPAGES_NEEDED = 1 << 30
@@ -99,7 +101,7 @@ class Lab:
                                           "--disable-link-check", *options], wrapper)
 
     def dut(self, sock, vdevs=(), options=(), *, devargs="", memory=None, mbufs=8192,
-            mbuf_size=None, wait=True):
+            mbuf_size=None, wrapper=(), wait=True):
         """Start a stock testpmd whose port 0 is net_ppfrag on a socket, with a page pool."""
         eal = [*self.memory(memory), harness.lcores(1), *self.plugins(),
                f"--vdev=net_ppfrag0,path={sock}{devargs}", *map("--vdev={}".format, vdevs),
@@ -107,13 +109,13 @@ class Lab:
         options = [f"--total-num-mbufs={mbufs}", "--no-flush-rx", "--disable-link-check", *options]
         if mbuf_size is not None:
             options.append(f"--mbuf-size={mbuf_size}")
-        return self.testpmd("dut", eal, options, wait=wait)
+        return self.testpmd("dut", eal, options, wrapper, wait)
 
-    def app(self, sock, command, *options, devargs="", memory=None):
+    def app(self, sock, command, *options, devargs="", memory=None, wrapper=()):
         """Start a command of dpdk-test-ppool whose port is net_ppfrag on a socket."""
         prefix = self.prefix()
         program = self.add(harness.Program(command, [
-            self.builddir / "app/test-ppool/dpdk-test-ppool", *self.memory(memory),
+            *wrapper, self.builddir / "app/test-ppool/dpdk-test-ppool", *self.memory(memory),
             harness.lcores(1), *self.plugins(), "--no-pci", f"--file-prefix={prefix}",
             f"--vdev=net_ppfrag0,path={sock}{devargs}", "--", command, "--ops", "ppfrag",
             *options], prefix))
@@ -181,6 +183,15 @@ def lab(request, hugepages):
     made = Lab(request.config.getoption("--builddir").resolve(), hugepages)
     yield made
     made.close(show=getattr(request.node, "failed", False))
+
+
+@pytest.fixture(params=harness.AIO_WRAPPERS)
+def aio_wrapper(request):
+    """What to start a program with that may, or may not, have the kernel raise eventfds."""
+    wrapper = harness.AIO_WRAPPERS[request.param]
+    if wrapper and platform.machine() not in without_aio.IO_SETUP:
+        pytest.skip("needs the number of io_setup() on this machine")
+    return wrapper
 
 
 @pytest.fixture(scope="session")

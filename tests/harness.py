@@ -11,6 +11,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -35,6 +36,11 @@ MEMORY_MODES = {
     "in-memory": ["--in-memory", "--single-file-segments"],
     "no-huge": ["--no-huge", "-m", "512"],
 }
+
+
+# What a program is started with where the kernel is to refuse it asynchronous I/O, or not.
+WITHOUT_AIO = (sys.executable, str(Path(__file__).with_name("without_aio.py")))
+AIO_WRAPPERS = {"aio": (), "no aio": WITHOUT_AIO}
 
 
 class HarnessError(AssertionError):

@@ -12,10 +12,12 @@ from vhost_peer import RX, VhostPeer
 FRAMES = 100
 
 
-def start(lab, sock):
+def start(lab, sock, wrapper):
     """Start a receiver that sleeps."""
-    return lab.app(sock, "rx", "--sleep", "--mbufs", 2048, "--seconds", 3600,
-                   "--json", lab.dir / "rx.json")
+    rx = lab.app(sock, "rx", "--sleep", "--mbufs", 2048, "--seconds", 3600,
+                 "--json", lab.dir / "rx.json", wrapper=wrapper)
+    assert ("io_setup() is refused" in rx.output) == bool(wrapper)
+    return rx
 
 
 def finish(lab, rx):
@@ -27,15 +29,15 @@ def finish(lab, rx):
     return measured
 
 
-def test_one_by_one(lab):
+def test_one_by_one(lab, aio_wrapper):
     """Each frame wakes the application, which wakes the back end for the buffer posted again."""
     sock = lab.socket()
     peer = lab.add_peer(VhostPeer(sock))
-    rx = start(lab, sock)
+    rx = start(lab, sock, aio_wrapper)
     peer.wait_ready()
     ring = peer.rings[RX]
     frames = [make_frame(60 + number) for number in range(FRAMES)]
-    ring.kicked()
+    wait_until(ring.kicked, "a notification of the first buffers")
     for frame in frames:
         peer.send(frame)
         wait_until(ring.kicked, "a notification of posted buffers")
@@ -48,12 +50,12 @@ def test_one_by_one(lab):
 
 
 @pytest.mark.parametrize("burst", [1, 32])
-def test_stock_peer(lab, tcp_frames, burst):
+def test_stock_peer(lab, tcp_frames, burst, aio_wrapper):
     """All frames of a stock back end arrive at an application that sleeps in between."""
     sock = lab.socket()
     source = write_frames(lab.dir / "in.pcap", tcp_frames)
     peer = lab.peer(sock, [f"net_pcap0,rx_pcap={source}"])
-    rx = start(lab, sock)
+    rx = start(lab, sock, aio_wrapper)
     peer.wait_link()
     peer.patient()
     peer.command(f"set burst {burst}")
