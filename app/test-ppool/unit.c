@@ -25,6 +25,14 @@ unsigned int unit_ran;
 unsigned int unit_skipped;
 uint64_t unit_seed;
 
+uint64_t
+unit_scaled(uint64_t n, uint64_t many)
+{
+	const char *value = getenv("PPFRAG_LONG");
+
+	return value != NULL && strcmp(value, "1") == 0 ? many : n;
+}
+
 static struct rte_mempool *pools[POOLS_MAX];
 static struct ppool_carver *carvers[CARVERS_MAX];
 static uint16_t accounts[ACCOUNTS_MAX];

@@ -75,6 +75,9 @@ extern unsigned int unit_ran, unit_skipped;
 
 extern uint64_t unit_seed;
 
+/* How often: n times, or many where the environment has PPFRAG_LONG=1. */
+uint64_t unit_scaled(uint64_t n, uint64_t many);
+
 static inline uint64_t
 unit_random(uint64_t *state)
 {

@@ -413,12 +413,6 @@ const struct command cmd_unit_company = {
 
 /* The primary's side */
 
-static unsigned int
-scaled(unsigned int n, unsigned int many)
-{
-	return getenv("PPFRAG_LONG") != NULL ? many : n;
-}
-
 static bool
 waits_for_steps(const struct busy *b)
 {
@@ -579,7 +573,7 @@ test_kill(void **state)
 
 	(void)state;
 	round.mp = unit_pool(200, 16384, 0, 0);
-	rounds_run(&round, scaled(6, 100));
+	rounds_run(&round, unit_scaled(6, 100));
 }
 
 /* Small pages and few of them: lists of others are visited all the time. */
@@ -590,7 +584,7 @@ test_kill_short(void **state)
 
 	(void)state;
 	round.mp = unit_pool(240, 2304, 0, 0);
-	rounds_run(&round, scaled(5, 50));
+	rounds_run(&round, unit_scaled(5, 50));
 }
 
 /* rte_mempool's caches go by the number of the lcore: with one, it has to be another. */
@@ -601,7 +595,7 @@ test_kill_cached(void **state)
 
 	(void)state;
 	round.mp = unit_pool(400, 4096, 32, 0);
-	rounds_run(&round, scaled(5, 50));
+	rounds_run(&round, unit_scaled(5, 50));
 }
 
 static void
@@ -611,7 +605,7 @@ test_stop(void **state)
 
 	(void)state;
 	round.mp = unit_pool(300, 2304, 0, 0);
-	rounds_run(&round, scaled(4, 20));
+	rounds_run(&round, unit_scaled(4, 20));
 }
 
 /* A carver whose process has ended. */
@@ -746,7 +740,7 @@ look_count(struct look *l)
 	pid_t child = unit_child_start(UNIT_SELF, 0,
 			(const char * const[]){ "unit-company", "look", l->busy.mp->name, NULL });
 
-	rte_delay_us_sleep(scaled(2, LOOK_SECONDS) * 1000000);
+	rte_delay_us_sleep(unit_scaled(2, LOOK_SECONDS) * 1000000);
 	if (waitpid(child, NULL, WNOHANG) != 0)
 		l->failed = "who looks has ended by itself";
 	kill(child, SIGKILL);
@@ -766,7 +760,7 @@ test_look(void **state)
 static void
 look_proc_info(struct look *l)
 {
-	uint64_t end = rte_get_timer_cycles() + scaled(3, LOOK_SECONDS) * rte_get_timer_hz();
+	uint64_t end = rte_get_timer_cycles() + unit_scaled(3, LOOK_SECONDS) * rte_get_timer_hz();
 	char show[64];
 
 	snprintf(show, sizeof(show), "--show-mempool=%s", l->busy.mp->name);
@@ -936,7 +930,7 @@ test_guests(void **state)
 	keep_end(guest);
 	rest_run(mp, NULL);
 	assert_int_equal(pages_count(mp), GUEST_POOL - NUMBERED * TAKEN);
-	for (i = 0; i < scaled(4, 40); i++)
+	for (i = 0; i < unit_scaled(4, 40); i++)
 		guests_kill(mp, said, &rng);
 	for (i = 0; i < NUMBERED; i++)
 		keep_end(child[i]);
@@ -957,7 +951,7 @@ test_look_kill(void **state)
 	company_require();
 	said = ring_new();
 	assert_non_null(ppool_frag_pool(mp));
-	for (i = 0; i < scaled(8, 80); i++) {
+	for (i = 0; i < unit_scaled(8, 80); i++) {
 		pid_t child = keep_start(mp, "stats", said);
 
 		rte_delay_us_sleep(unit_range(&rng, 0, 2000));

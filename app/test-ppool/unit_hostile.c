@@ -113,10 +113,7 @@ static struct foe {
 static uint64_t
 entries_goal(void)
 {
-	const char *value = getenv("PPFRAG_LONG");
-
-	return value != NULL && strcmp(value, "1") == 0 ? LONG_ENTRIES / NB_PATHS + 1 :
-							  SHORT_ENTRIES;
+	return unit_scaled(SHORT_ENTRIES, LONG_ENTRIES / NB_PATHS + 1);
 }
 
 /* The back end */

@@ -702,8 +702,7 @@ look(const struct held *h, FILE *f)
 static void
 test_look_while_busy(void **state)
 {
-	const char *env = getenv("PPFRAG_LONG");
-	const unsigned int held = env != NULL && env[0] == '1' ? HELD_LONG : HELD;
+	const unsigned int held = unit_scaled(HELD, HELD_LONG);
 	struct rte_mempool *mp = unit_pool(held / 40 + 200, 16384, 0, 0);
 	struct ppool_carver *c = unit_carver(mp, 200, 1);
 	struct traffic traffic = { .c = unit_carver(mp, 200, 2), .seed = unit_seed };

@@ -203,7 +203,7 @@ op_cut_and_recover(struct rte_mempool *mp, const struct op *op, unsigned int ste
 static void
 test_steps(void **state)
 {
-	unsigned int tries = getenv("PPFRAG_LONG") != NULL ? 200 : 2, i, k, all, step;
+	unsigned int tries = unit_scaled(2, 200), i, k, all, step;
 	struct rte_mempool *mp = unit_pool(PAGES, 16384, 0, 0);
 	uint64_t rng = unit_seed;
 
