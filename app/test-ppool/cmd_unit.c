@@ -31,6 +31,7 @@ static const struct unit_suite * const suites[] = {
 	&suite_compact,
 	&suite_company,
 	&suite_steps,
+	&suite_limbo,
 	&suite_rings,
 	&suite_hostile,
 	&suite_unaware,

@@ -344,6 +344,29 @@ unit_forgive_heap(void)
 	heap_forgiven = true;
 }
 
+static void
+page_pool_find(struct rte_mempool *mp, void *arg)
+{
+	if (ppool_is_page_pool(mp))
+		*(struct rte_mempool **)arg = mp;
+}
+
+/* Pools that a test has made and not registered: nobody has checked them. */
+static bool
+teardown_unregistered(void)
+{
+	struct rte_mempool *mp = NULL;
+	bool ok = true;
+
+	for (;; ok = false, mp = NULL) {
+		rte_mempool_walk(page_pool_find, &mp);
+		if (mp == NULL)
+			return ok;
+		print_error("%s: neither registered nor freed\n", mp->name);
+		rte_mempool_free(mp);
+	}
+}
+
 /* What fails a check is left out of the next test all the same. */
 static bool
 teardown_pools(void)
@@ -367,7 +390,7 @@ teardown_pools(void)
 			ok = unit_pool_whole(mp[i]) && ok;
 			rte_mempool_free(mp[i]);
 		}
-	return ok;
+	return teardown_unregistered() && ok;
 }
 
 int

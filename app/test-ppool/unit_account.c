@@ -604,6 +604,7 @@ test_pool_freed(void **state)
 	assert_int_equal(ppool_account_charge(b, mono + N / 2, N / 2), N / 2);
 	assert_int_equal(ppool_account_charge(b, m, RTE_DIM(m)), RTE_DIM(m));
 	assert_int_equal(ppool_account_free(a), -EBUSY);
+	unit_assert_charged(mp, mono, N);
 
 	log = open_memstream(&text, &size);
 	assert_non_null(log);

@@ -788,6 +788,7 @@ test_pool_freed_first(void **state)
 	(void)state;
 	assert_non_null(c);
 	assert_int_equal(ppool_reserve(c, 1, &buf), 0);
+	unit_ledger(mp);
 	rte_mempool_free(mp);
 	assert_null(ppool_carver_frag_pool(c));
 	assert_null(ppool_carve(c, 10));

@@ -2,7 +2,7 @@
  * Copyright(c) 2026 The ppfrag authors
  */
 
-/* Secondary processes of the unit suites: started, waited for, ended. */
+/* Secondary processes of the unit suites: started, traced, waited for, ended, mourned. */
 
 #include <errno.h>
 #include <libgen.h>
@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/personality.h>
+#include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -209,4 +210,72 @@ unit_child_wait(pid_t child)
 	kill(child, SIGKILL);
 	waitpid(child, &status, 0);
 	return -1;
+}
+
+/* It would wait for ever where nobody traces it. */
+#define NOT_TRACED 2
+
+void
+unit_child_stop(void)
+{
+	static bool traced;
+
+	if (!traced && ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0)
+		_exit(NOT_TRACED);
+	traced = true;
+	raise(SIGSTOP);
+}
+
+pid_t
+unit_child_trace(unsigned int lcore, const char * const *args)
+{
+	pid_t child;
+	int status;
+
+	/* The steps are those of the secondary, not of the dynamic linker. */
+	setenv("LD_BIND_NOW", "1", 1);
+	child = unit_child_start(UNIT_SELF, lcore, args);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	if (WIFEXITED(status))
+		unit_require(WEXITSTATUS(status) != NOT_TRACED, "permission to trace processes");
+	assert_true(WIFSTOPPED(status));
+	/* It does not outlive us. */
+	assert_int_equal(ptrace(PTRACE_SETOPTIONS, child, NULL, PTRACE_O_EXITKILL), 0);
+	return child;
+}
+
+int
+unit_child_resume(pid_t child, int request)
+{
+	int status;
+
+	assert_int_equal(ptrace(request, child, NULL, NULL), 0);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	return status;
+}
+
+void
+unit_child_kill(pid_t child)
+{
+	assert_int_equal(kill(child, SIGKILL), 0);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+}
+
+unsigned int
+unit_recover_dead(struct rte_mempool *mp, struct ppool_recovered *r)
+{
+	struct ppool_owner_info info[64];
+	int i, n = ppool_owners_get(mp, info, RTE_DIM(info));
+	unsigned int dead = 0;
+
+	assert_in_range(n, 0, RTE_DIM(info));
+	for (i = 0; i < n; i++) {
+		if (!info[i].dead)
+			continue;
+		dead++;
+		/* Both owners of a process are gone with the first. */
+		assert_in_range(-ppool_recover_process(mp, (uint32_t)info[i].process, r), 0,
+				ENOENT);
+	}
+	return dead;
 }

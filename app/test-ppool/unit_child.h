@@ -10,6 +10,10 @@
 #include <limits.h>
 #include <sys/types.h>
 
+#include <rte_mempool.h>
+
+#include <ppool_recover.h>
+
 /** Skip the test where there can be no secondary process. */
 void unit_require_secondary(void);
 /* Programs of DPDK load this library, too. */
@@ -36,5 +40,22 @@ pid_t unit_child_start(const char *program, unsigned int lcore, const char * con
 
 /** Wait, but not for ever. @return 0 where it ended well. */
 int unit_child_wait(pid_t child);
+
+/* Secondaries that the primary traces: run step by step, stopped anywhere. */
+
+/** In the secondary: stop here until the primary resumes it. */
+void unit_child_stop(void);
+
+/** Start one, which is stopped. The test is skipped where processes cannot be traced. */
+pid_t unit_child_trace(unsigned int lcore, const char * const *args);
+
+/** Resume one by a request of ptrace(). @return its status, when it is stopped again or ends */
+int unit_child_resume(pid_t child, int request);
+
+/** It ends at once, wherever it is. */
+void unit_child_kill(pid_t child);
+
+/** Take back what processes had that have ended. @return how many owners these were */
+unsigned int unit_recover_dead(struct rte_mempool *mp, struct ppool_recovered *r);
 
 #endif /* _UNIT_CHILD_H_ */

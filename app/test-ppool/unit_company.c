@@ -472,26 +472,6 @@ ring_end(struct rte_ring *r)
 	rte_ring_free(r);
 }
 
-/* Everything of every process that has ended. Returns how many there were. */
-static unsigned int
-recover_all(struct rte_mempool *mp, struct ppool_recovered *r)
-{
-	struct ppool_owner_info info[64];
-	int i, n = ppool_owners_get(mp, info, RTE_DIM(info));
-	unsigned int dead = 0;
-
-	assert_in_range(n, 0, RTE_DIM(info));
-	for (i = 0; i < n; i++) {
-		if (!info[i].dead)
-			continue;
-		dead++;
-		/* Both owners of a process are gone with the first. */
-		assert_in_range(-ppool_recover_process(mp, (uint32_t)info[i].process, r), 0,
-				ENOENT);
-	}
-	return dead;
-}
-
 struct round {
 	struct rte_mempool *mp;
 	unsigned int lcore; /* of the secondary */
@@ -528,11 +508,10 @@ round_run(struct round *round)
 		assert_int_equal(kill(child, SIGCONT), 0);
 		assert_true(waits_for_steps(&b));
 	}
-	assert_int_equal(kill(child, SIGKILL), 0);
-	assert_int_equal(waitpid(child, NULL, 0), child);
+	unit_child_kill(child);
 	assert_true(waits_for_steps(&b));
 	/* While the primary works. */
-	recover_all(round->mp, &round->recovered);
+	unit_recover_dead(round->mp, &round->recovered);
 	assert_true(waits_for_steps(&b));
 	busy_stop(&b);
 	ring_end(b.to_other);
@@ -667,7 +646,7 @@ test_inherit_carver(void **state)
 	ppool_headers_put(c, m, got);
 	rte_mempool_put_bulk(mp, obj, n);
 	ppool_carver_free(c);
-	recover_all(mp, &r);
+	unit_recover_dead(mp, &r);
 	assert_int_equal(ppool_recover_rest(mp, &r), 0);
 	assert_int_equal(r.headers, 0);
 	assert_true(unit_pool_whole(mp));
@@ -688,7 +667,7 @@ test_mourn(void **state)
 	assert_non_null(ppool_frag_pool(mp));
 	carver_inherit(mp);
 	assert_int_equal(unit_child_wait(unit_child_start(UNIT_SELF, unit_free_lcore(), args)), 0);
-	recover_all(mp, &r);
+	unit_recover_dead(mp, &r);
 	assert_int_equal(ppool_recover_rest(mp, &r), 0);
 	assert_int_equal(r.carvers, 1);
 	assert_true(unit_pool_whole(mp));
@@ -731,7 +710,7 @@ look_run(void (*run)(struct look *l))
 	if (b->error != NULL || l.failed != NULL)
 		fail_msg("%s", b->error != NULL ? b->error : l.failed);
 	/* Who only looks has nothing to take back. */
-	assert_int_equal(recover_all(b->mp, NULL), 0);
+	assert_int_equal(unit_recover_dead(b->mp, NULL), 0);
 }
 
 static void
@@ -816,7 +795,7 @@ pages_count(struct rte_mempool *mp)
 static void
 rest_run(struct rte_mempool *mp, struct ppool_recovered *r)
 {
-	recover_all(mp, r);
+	unit_recover_dead(mp, r);
 	assert_int_equal(ppool_recover_rest(mp, r), 0);
 }
 
@@ -886,13 +865,6 @@ keep_start(struct rte_mempool *mp, const char *deed, struct rte_ring *said)
 	return child;
 }
 
-static void
-keep_end(pid_t child)
-{
-	assert_int_equal(kill(child, SIGKILL), 0);
-	assert_int_equal(waitpid(child, NULL, 0), child);
-}
-
 /* Two that share the lock of what is shared; each is killed at a random moment. */
 static void
 guests_kill(struct rte_mempool *mp, struct rte_ring *said, uint64_t *rng)
@@ -902,7 +874,7 @@ guests_kill(struct rte_mempool *mp, struct rte_ring *said, uint64_t *rng)
 
 	for (i = 0; i < RTE_DIM(guest); i++) {
 		rte_delay_us_sleep(unit_range(rng, 0, 20000));
-		keep_end(guest[i]);
+		unit_child_kill(guest[i]);
 	}
 	rest_run(mp, NULL);
 	assert_int_equal(pages_count(mp), GUEST_POOL - NUMBERED * TAKEN);
@@ -927,13 +899,13 @@ test_guests(void **state)
 	/* What a guest has that is alive is its own. */
 	rest_run(mp, NULL);
 	assert_int_equal(pages_count(mp), GUEST_POOL - (NUMBERED + 1) * TAKEN);
-	keep_end(guest);
+	unit_child_kill(guest);
 	rest_run(mp, NULL);
 	assert_int_equal(pages_count(mp), GUEST_POOL - NUMBERED * TAKEN);
 	for (i = 0; i < unit_scaled(4, 40); i++)
 		guests_kill(mp, said, &rng);
 	for (i = 0; i < NUMBERED; i++)
-		keep_end(child[i]);
+		unit_child_kill(child[i]);
 	rest_run(mp, NULL);
 	rte_ring_free(said);
 }
@@ -955,7 +927,7 @@ test_look_kill(void **state)
 		pid_t child = keep_start(mp, "stats", said);
 
 		rte_delay_us_sleep(unit_range(&rng, 0, 2000));
-		keep_end(child);
+		unit_child_kill(child);
 		/* Waits for ever where the lock is lost. */
 		alarm(PROGRESS_SECONDS);
 		unit_carver_free(unit_carver(mp, MAX_LEN, 1));

@@ -7,7 +7,6 @@
  * killed behind one of them. What it had is taken back, and the ledger is exact.
  */
 
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
@@ -110,7 +109,7 @@ static const struct op {
 	{ "park", op_park },
 };
 
-/* The secondary's side. Exits with 2 where it cannot be traced. */
+/* The secondary's side */
 static int
 steps_run(char **args)
 {
@@ -132,9 +131,7 @@ steps_run(char **args)
 	for (i = 0; i < RTE_DIM(s.m); i++)
 		s.m[i] = ppool_carve(s.c, MAX_LEN);
 	rte_pktmbuf_free(ppool_carve(s.c, MAX_LEN));
-	if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0)
-		return 2;
-	raise(SIGSTOP);
+	unit_child_stop();
 	op->run(&s);
 	_exit(0);
 }
@@ -158,36 +155,20 @@ static unsigned int
 op_cut(struct rte_mempool *mp, const struct op *op, unsigned int steps)
 {
 	const char * const args[] = { "unit-steps", op->name, mp->name, NULL };
-	pid_t child = unit_child_start(UNIT_SELF, unit_free_lcore(), args);
-	unsigned int n = 0;
-	int status;
+	pid_t child = unit_child_trace(unit_free_lcore(), args);
+	unsigned int n;
 
-	assert_int_equal(waitpid(child, &status, 0), child);
-	if (WIFEXITED(status))
-		unit_require(WEXITSTATUS(status) != 2, "permission to trace processes");
-	assert_true(WIFSTOPPED(status));
-	while (n < steps && WIFSTOPPED(status)) {
-		assert_int_equal(ptrace(PTRACE_SINGLESTEP, child, NULL, NULL), 0);
-		assert_int_equal(waitpid(child, &status, 0), child);
-		n++;
-	}
-	if (!WIFSTOPPED(status))
-		return n;
-	kill(child, SIGKILL);
-	assert_int_equal(waitpid(child, &status, 0), child);
+	for (n = 0; n < steps; n++)
+		if (!WIFSTOPPED(unit_child_resume(child, PTRACE_SINGLESTEP)))
+			return n + 1;
+	unit_child_kill(child);
 	return n;
 }
 
 static void
 recover_all(struct rte_mempool *mp)
 {
-	struct ppool_owner_info info[64];
-	int i, n = ppool_owners_get(mp, info, RTE_DIM(info));
-
-	assert_in_range(n, 0, RTE_DIM(info));
-	for (i = 0; i < n; i++)
-		if (info[i].dead)
-			ppool_recover_process(mp, (uint32_t)info[i].process, NULL);
+	unit_recover_dead(mp, NULL);
 	assert_int_equal(ppool_recover_rest(mp, NULL), 0);
 }
 
@@ -211,8 +192,6 @@ test_steps(void **state)
 	unit_require_secondary();
 	unit_require(!unit_debug_build() && !UNIT_TSAN, "a build without checks");
 	unit_forgive_heap();
-	/* The steps are those of the operation, not of the dynamic linker. */
-	setenv("LD_BIND_NOW", "1", 1);
 	assert_non_null(ppool_frag_pool(mp));
 	for (i = 0; i < RTE_DIM(ops); i++) {
 		all = op_cut(mp, &ops[i], UINT32_MAX);
