@@ -100,6 +100,35 @@ def test_demo_source_stops(lab, monkeypatch):
     assert "truesize per packet" not in text
 
 
+# Stands for config/setup.sh on a host without Python, which comes with the packages.
+FAKE_SETUP = """#!/bin/bash
+[ "${1-}" != --check ] || exit 1
+umount /usr/bin/python3
+echo "packages are installed"
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to hide Python")
+def test_demo_without_python(lab):
+    """On a bare host the demo sets up first, and reads the capture afterwards."""
+    setup = lab.dir / "setup.sh"
+    setup.write_text(FAKE_SETUP)
+    setup.chmod(0o755)
+    hidden = ["unshare", "--mount", "sh", "-ec", '''
+        mount --bind "$1" "$2/config/setup.sh"
+        mount --bind /dev/null /usr/bin/python3
+        shift 2
+        exec "$@"''', "sh", setup, ROOT]
+    if subprocess.run([*hidden, "true"], check=False).returncode != 0:
+        pytest.skip("needs a mount namespace of its own")
+    done = subprocess.run([*hidden, ROOT / "usertools/ppfrag-demo.sh", "--pcap", "/nosuch"],
+                          check=False, capture_output=True, text=True, timeout=USERTOOLS_TIMEOUT)
+    assert done.stdout == ("Setting this host up; the first time takes some minutes.\n"
+                           "packages are installed\n")
+    assert done.stderr == "ppfrag-demo: --pcap /nosuch: No such file or directory\n"
+    assert done.returncode == 1
+
+
 # Captures that cannot be replayed, and why. None: there is no such file.
 BAD_CAPTURES = {
     "missing": (None, "No such file or directory"),

@@ -66,7 +66,20 @@ if ! [[ $seconds =~ ^[0-9]{1,5}$ ]] || [ "$((10#$seconds))" = 0 ]; then
 fi
 seconds=$((10#$seconds))
 if [ -n "$json" ]; then : 2> /dev/null > "$json" || die "--json $json: cannot be written"; fi
-command -v /usr/bin/python3 > /dev/null || die "there is no Python: run config/setup.sh"
+
+# Once: what is missing on this host.
+host_ready=no
+set_up() {
+	if [ $host_ready = yes ]; then return 0; fi
+	if ! "$root/config/setup.sh" --check > /dev/null 2>&1; then
+		echo "Setting this host up; the first time takes some minutes."
+		"$root/config/setup.sh" || die "config/setup.sh failed, see above"
+	fi
+	host_ready=yes
+}
+
+# A capture that cannot be replayed is refused before these minutes, but takes Python to read.
+command -v /usr/bin/python3 > /dev/null || set_up
 capture=$("$root/usertools/ppfrag-capture" --max-length 9014 "$pcap" 2>&1) || die "--pcap $capture"
 read -r frames average longest <<< "$capture"
 
@@ -157,10 +170,7 @@ last_number() {
 
 # --- the host
 
-if ! "$root/config/setup.sh" --check > /dev/null 2>&1; then
-	echo "Setting this host up; the first time takes some minutes."
-	"$root/config/setup.sh" || die "config/setup.sh failed, see above"
-fi
+set_up
 # shellcheck source=config/env.sh
 . "$root/config/env.sh"
 work=$(mktemp -d)
