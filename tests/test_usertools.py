@@ -150,12 +150,12 @@ CAPTURE_TOOLS = {
 }
 
 
-def run_anywhere(lab, argv, **how):
+def run_anywhere(lab, argv, wrapper=()):
     """Run a program of the tree; what it printed and its exit status."""
     env = dict(os.environ, PPFRAG_BUILD=str(lab.builddir))
-    done = subprocess.run([ROOT / argv[0], *map(str, argv[1:])], env=env, check=False,
+    done = subprocess.run([*wrapper, ROOT / argv[0], *map(str, argv[1:])], env=env, check=False,
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, timeout=USERTOOLS_TIMEOUT, **how)
+                          stderr=subprocess.STDOUT, text=True, timeout=USERTOOLS_TIMEOUT)
     print(done.stdout)
     assert "Traceback" not in done.stdout
     return done.stdout, done.returncode
@@ -282,19 +282,25 @@ def test_silence_is_broken(lab):
     assert re.match(r"step 7\n(work: \d+ s: step 7\n)+$", done.stdout)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be somebody else")
+# Root who may do what the modes of files say: a checkout below /root is open to nobody else.
+WITHOUT_OVERRIDE = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give up permissions")
 @pytest.mark.parametrize("tool", CAPTURE_TOOLS)
 def test_no_permission(lab, tool):
     """Nor is a capture read that its owner keeps to himself."""
     source = write_frames(lab.dir / "secret.pcap", [make_frame(60)])
     source.chmod(0)
-    lab.dir.chmod(0o777)
+    if subprocess.run([*WITHOUT_OVERRIDE, "test", "-x", ROOT / "config/testpmd.sh"],
+                      check=False).returncode != 0:
+        pytest.skip("needs a checkout that belongs to root or that everybody may read")
     argv, prefix = CAPTURE_TOOLS[tool]
     argv = [lab.socket() if arg == "SOCKET" else arg for arg in argv]
     if tool == "compare" and not lab.hugepages:
         pytest.skip(NO_HUGEPAGES)
     argv += [source] + (["--build", lab.builddir] if tool == "compare" else [])
-    text, status = run_anywhere(lab, argv, user="nobody")
+    text, status = run_anywhere(lab, argv, WITHOUT_OVERRIDE)
     assert status in (1, 2)
     assert prefix.format(source) + "Permission denied" in text
 
