@@ -175,8 +175,9 @@ class Program:
                 for name in self.telemetry("/ppool/list")}
 
     def check_ledgers(self):
-        """Every page pool accounts for every byte; the ledgers."""
+        """There are page pools, and each accounts for every byte; the ledgers."""
         ledgers = self.ledgers()
+        assert ledgers, f"{self.name} has no page pool"
         for name, ledger in ledgers.items():
             text = f"{self.name}: page pool {name}: {ledger}"
             assert ledger["violations"] == 0, text
