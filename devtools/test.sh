@@ -294,6 +294,18 @@ install_destdir() {
 	[ -e "$dir/libppool.so" ] && [ -e "$dir/librte_net_ppfrag.so" ]
 }
 
+# The build tree's library beside the installed one: the first is used, the other one says so.
+two_copies() {
+	local plugins log=$logs/two-copies.out mem
+	mem=$(ppfrag_eal_mem 256)
+	plugins=$(dirname "$(find "$prefix.dest" -name librte_net_ppfrag.so)")
+	# shellcheck disable=SC2086 # options
+	timeout 300 "$PPFRAG_BUILD/app/test-ppool/dpdk-test-ppool" $mem --no-pci \
+		--lcores "$lcores4" --file-prefix "ppfrag-twice-$$" -d "$plugins" \
+		-- unit info > "$log" 2>&1
+	tail -n 1 "$log" | grep PASSED && grep 'libppool is loaded twice' "$log"
+}
+
 consumer_build() {
 	local cc=$1 lang=$2
 	local flags
@@ -335,7 +347,8 @@ part_install() {
 		one "C++ program against ppool.pc runs" consumer_run c++ &&
 		one "example against ppool.pc" example_build &&
 		one "example against ppool.pc runs" example_installed
-	one "install for a package" install_destdir
+	one "install for a package" install_destdir &&
+		one "library of build tree and installation" two_copies
 	rm -rf "$consumer_dir" "$prefix" "$prefix.dest"
 }
 

@@ -4,6 +4,7 @@
 
 import re
 import shlex
+import shutil
 import socket
 
 import pytest
@@ -67,6 +68,32 @@ def test_readme(lab, tcp_frames, count):
     assert ledger["memory_bytes"] < 400 << 20
     dut.quit()
     peer.stop()
+    peer.quit()
+
+
+# Starts a program with another library than those it loads by itself, and that of stdbuf.
+PRELOAD = ("sh", "-c", 'LD_PRELOAD="$0 ${LD_PRELOAD-}" exec "$@"')
+
+
+def test_two_copies(lab):
+    """Of two copies of the library the first is used, and answers; both are named."""
+    first, second = lab.dir / "libppool.so.0", lab.builddir / "lib/ppool/libppool.so.0"
+    shutil.copy(second, first)
+    sock = lab.socket()
+    peer = lab.peer(sock)
+    dut = lab.dut(sock, options=["--forward-mode=rxonly"], wrapper=[*PRELOAD, first])
+    assert re.search(f"PPOOL: libppool is loaded twice: {first} is used, {second} is not: "
+                     "leave out -d, or run 'ninja -C build uninstall'\n", dut.output)
+    peer.command("set fwd txonly")
+    peer.wait_link()
+    dut.start()
+    peer.start()
+    dut.wait_received(1000)
+    peer.stop()
+    dut.stop()
+    name, = dut.check_ledgers()
+    assert dut.telemetry(f"/ppool/stats,{name}")["pages"] > 0
+    dut.quit()
     peer.quit()
 
 

@@ -11,6 +11,7 @@
 /* For rte_mempool_event_callback_register(). */
 #define ALLOW_INTERNAL_API
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -274,9 +275,25 @@ static const struct rte_mempool_ops ppfrag_ops = {
 	.populate = ppfrag_populate,
 };
 
-RTE_MEMPOOL_REGISTER_OPS(ppfrag_ops);
-
-RTE_INIT(ppfrag_role_init)
+static const char *
+file_of(rte_mempool_enqueue_t function)
 {
+	Dl_info info;
+
+	return dladdr((void *)(uintptr_t)function, &info) != 0 ? info.dli_fname : "another file";
+}
+
+/* A second copy of the library registers nothing, and programs go on with the first one. */
+RTE_INIT(ppfrag_ops_init)
+{
+	const struct rte_mempool_ops *first;
+
 	ppool_role_set_ops(ppfrag_enqueue);
+	first = ppool_role_first_copy();
+	if (first == NULL)
+		rte_mempool_register_ops(&ppfrag_ops);
+	else
+		PPOOL_LOG(WARNING,
+				"libppool is loaded twice: %s is used, %s is not: leave out -d, or run 'ninja -C build uninstall'",
+				file_of(first->enqueue), file_of(ppfrag_enqueue));
 }

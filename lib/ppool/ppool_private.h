@@ -276,6 +276,8 @@ ppool_page_of(const struct ppool *p, void *obj)
 
 /* The function by which a process recognises our ops in its table. Set by mempool_ppfrag.c. */
 void ppool_role_set_ops(rte_mempool_enqueue_t enqueue);
+/* The ops of another copy of this library that was loaded before; NULL where there is none. */
+const struct rte_mempool_ops *ppool_role_first_copy(void);
 bool ppool_has_our_ops(const struct rte_mempool *mp);
 /* The pool behind one of its mempools, NULL where mp is none of ours. Believes the ops. */
 struct ppool *ppool_from_mempool(const struct rte_mempool *mp);

@@ -10,6 +10,8 @@
  * of another. The magic number of a pool tells.
  */
 
+#include <string.h>
+
 #include <rte_memory.h>
 
 #include "ppool_private.h"
@@ -20,6 +22,24 @@ void
 ppool_role_set_ops(rte_mempool_enqueue_t enqueue)
 {
 	our_enqueue = enqueue;
+}
+
+/*
+ * Where EAL has loaded the build tree's library and the installed one, the first registered its ops
+ * before our constructors run. It serves all pools, and the second must not answer for it.
+ */
+const struct rte_mempool_ops *
+ppool_role_first_copy(void)
+{
+	const struct rte_mempool_ops *ops;
+	uint32_t i;
+
+	for (i = 0; i < rte_mempool_ops_table.num_ops; i++) {
+		ops = &rte_mempool_ops_table.ops[i];
+		if (strcmp(ops->name, PPOOL_OPS_NAME) == 0)
+			return ops->enqueue == our_enqueue ? NULL : ops;
+	}
+	return NULL;
 }
 
 /* The index of our ops differs from process to process, our own functions do not. */

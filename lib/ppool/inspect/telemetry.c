@@ -423,6 +423,9 @@ handle_account_frags(const char *cmd, const char *params, struct rte_tel_data *d
 /* Help texts of 64 bytes and more are refused, and the command with them. */
 RTE_INIT(ppool_telemetry_init)
 {
+	/* Of two commands of a name, EAL asks the one that came last. */
+	if (ppool_role_first_copy() != NULL)
+		return;
 	rte_telemetry_register_cmd("/ppool/list", handle_list,
 			"Returns the names of all page pools. Takes no parameters");
 	rte_telemetry_register_cmd("/ppool/info", handle_info,
