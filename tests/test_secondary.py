@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright(c) 2026 The ppfrag authors
-"""A stock secondary process looks at the port."""
+"""A stock secondary process looks at the port, and uses its queues."""
 
+import glob
+import os
 import re
+import subprocess
+import time
 
 import pytest
 
-from harness import Program, write_frames
+from harness import TIMEOUT, Program, lcores, write_frames
 
 
 @pytest.mark.hugepages
@@ -31,6 +35,48 @@ def test_proc_info(lab, all_lengths, memory):
         assert info.wait_end() == 0, options
         assert re.search(pattern, info.output), options
     dut.stop()
+    dut.check_ledgers()
+    dut.quit()
+    peer.quit()
+
+
+def other_mempool_driver(lab):
+    """A mempool driver of DPDK that programs are not linked with."""
+    done = subprocess.run(["ldd", lab.builddir / "lib/ppool/libppool.so"], capture_output=True,
+                          text=True, timeout=TIMEOUT, check=True)
+    libdir = os.path.dirname(re.search(r"librte_eal\S* => (\S+)", done.stdout)[1])
+    found = glob.glob(f"{libdir}/dpdk/pmds-*/librte_mempool_bucket.so")
+    if not found:
+        pytest.skip("needs librte_mempool_bucket.so")
+    return found[0]
+
+
+@pytest.mark.hugepages
+@pytest.mark.parametrize("order", ["same", "other"])
+def test_order_of_plugins(lab, order):
+    """A testpmd receives for its primary; where the ops have another number, it is told why not."""
+    sock = lab.socket()
+    peer = lab.peer(sock, options=["--forward-mode=txonly"])
+    dut = lab.dut(sock, memory="default")
+    peer.wait_link()
+    first = ["-d", other_mempool_driver(lab)] if order == "other" else []
+    second = lab.testpmd("second", ["--proc-type=secondary", f"--file-prefix={dut.prefix}",
+                                    lcores(1), *first, *lab.plugins()], ["--forward-mode=rxonly"])
+    said = re.search("net_ppfrag0: its queues cannot be used here: its pools have mempool ops "
+                     r"number (\d+), which is \w+ in this process, where ppfrag is number (\d+)",
+                     second.output)
+    second.start()
+    peer.start()
+    if order == "same":
+        dut.wait_received(1000)
+        assert not said
+    else:
+        time.sleep(1)
+        assert dut.stats()["ipackets"] == 0
+        assert int(said[1]) + 1 == int(said[2])
+    peer.stop()
+    second.stop()
+    second.quit()
     dut.check_ledgers()
     dut.quit()
     peer.quit()

@@ -184,6 +184,7 @@ struct ppfrag_txq {
 struct ppfrag_dev {
 	uint32_t link_up; /**< the back end processes our rings; atomic */
 	uint16_t port_id;
+	int16_t ops_number; /**< of the mempool ops, in the primary process */
 	uint16_t nb_shared;
 	struct {
 		uintptr_t addr;

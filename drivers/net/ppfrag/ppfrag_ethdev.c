@@ -216,10 +216,15 @@ txq_info_get(struct rte_eth_dev *dev, uint16_t queue_id, struct rte_eth_txq_info
 	info->conf.offloads = dev->data->dev_conf.txmode.offloads;
 }
 
+/* In a secondary process where get and put, with the pools of the primary, end in other ops. */
+static bool queues_refused;
+
 /* ethdev does not check that the queue is set up. */
 static int
 tx_done_cleanup(void *txq, uint32_t n)
 {
+	if (queues_refused)
+		return -ENOTSUP;
 	return txq == NULL ? -EINVAL : ppfrag_tx_done_cleanup(txq, n);
 }
 
@@ -335,6 +340,18 @@ local_alloc(struct rte_eth_dev *dev)
 	return 0;
 }
 
+/* The number of the pool's ops in the table of this process, in which inline functions look. */
+static int16_t
+ops_number(void)
+{
+	uint32_t i;
+
+	for (i = 0; i < rte_mempool_ops_table.num_ops; i++)
+		if (strcmp(rte_mempool_ops_table.ops[i].name, PPOOL_OPS_NAME) == 0)
+			return (int16_t)i;
+	return -1;
+}
+
 static int
 dev_init(struct rte_eth_dev *dev)
 {
@@ -342,6 +359,7 @@ dev_init(struct rte_eth_dev *dev)
 	int ret;
 
 	pd->port_id = dev->data->port_id;
+	pd->ops_number = ops_number();
 	dev->data->mac_addrs = &pd->mac;
 	dev->data->dev_flags = RTE_ETH_DEV_INTR_LSC | RTE_ETH_DEV_AUTOFILL_QUEUE_XSTATS;
 	dev->dev_ops = &primary_ops;
@@ -365,6 +383,29 @@ set_burst(struct rte_eth_dev *dev)
 	dev->rx_queue_count = ppfrag_rx_queue_count;
 	dev->rx_descriptor_status = ppfrag_rx_descriptor_status;
 	dev->tx_descriptor_status = ppfrag_tx_descriptor_status;
+}
+
+static const char *
+ops_name(int16_t number)
+{
+	if (number < 0 || (uint32_t)number >= rte_mempool_ops_table.num_ops)
+		return "nothing";
+	return rte_mempool_ops_table.ops[number].name;
+}
+
+/* Whether get and put, with the pools of the primary, end in this library here, too. */
+static bool
+has_same_ops(const struct rte_eth_dev *dev)
+{
+	const struct ppfrag_dev *pd = dev->data->dev_private;
+
+	if (pd->ops_number == ops_number())
+		return true;
+	PPFRAG_LOG(WARNING,
+			"%s: its queues cannot be used here: its pools have mempool ops number %d, which is %s in this process, where " PPOOL_OPS_NAME
+			" is number %d: load the same plugins in the same order as the primary (-d), and with LD_PRELOAD the mempool drivers that only one of the programs is linked with",
+			dev->data->name, pd->ops_number, ops_name(pd->ops_number), ops_number());
+	return false;
 }
 
 /*
@@ -398,6 +439,15 @@ secondary_tx_burst(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 	return ppfrag_tx_burst(txq, pkts, nb_pkts);
 }
 
+static uint16_t
+refused_burst(void *queue, struct rte_mbuf **pkts, uint16_t nb_pkts)
+{
+	RTE_SET_USED(queue);
+	RTE_SET_USED(pkts);
+	RTE_SET_USED(nb_pkts);
+	return 0;
+}
+
 static int
 probe_primary(struct rte_vdev_device *vdev, const struct ppfrag_dev *args)
 {
@@ -428,11 +478,12 @@ probe_secondary(struct rte_vdev_device *vdev)
 
 	if (dev == NULL)
 		return -ENODEV;
+	queues_refused = !has_same_ops(dev);
 	dev->device = &vdev->device;
 	dev->dev_ops = &secondary_ops;
 	set_burst(dev);
-	dev->rx_pkt_burst = secondary_rx_burst;
-	dev->tx_pkt_burst = secondary_tx_burst;
+	dev->rx_pkt_burst = queues_refused ? refused_burst : secondary_rx_burst;
+	dev->tx_pkt_burst = queues_refused ? refused_burst : secondary_tx_burst;
 	rte_eth_dev_probing_finish(dev);
 	return 0;
 }
