@@ -80,3 +80,18 @@ def test_order_of_plugins(lab, order):
     dut.check_ledgers()
     dut.quit()
     peer.quit()
+
+
+@pytest.mark.hugepages
+def test_unit_as_secondary(lab):
+    """The unit suites are not run in a secondary process of somebody's program."""
+    dut = lab.testpmd("dut", [lcores(1), *lab.plugins(), "--vdev=net_null0",
+                              "--mbuf-pool-ops-name=ppfrag"], ["--total-num-mbufs=2048"])
+    unit = lab.add(Program("unit", [
+        lab.builddir / "app/test-ppool/dpdk-test-ppool", *lab.plugins(), "--no-pci",
+        "--proc-type=secondary", f"--file-prefix={dut.prefix}", "--", "unit", "port"],
+        lab.prefix()))
+    assert unit.wait_end() == 1
+    assert "unit: the suites start secondary processes, they do not run in one" in unit.output
+    assert dut.telemetry("/ethdev/list") == [0]
+    dut.quit()

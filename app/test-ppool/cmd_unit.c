@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include <rte_cycles.h>
+#include <rte_eal.h>
 
 #include "app.h"
 #include "json.h"
@@ -129,6 +130,11 @@ unit_run(char **args)
 	struct json *j;
 	int ret;
 
+	/* Ports that it makes would be made in the primary, too, which may be at work. */
+	if (rte_eal_process_type() == RTE_PROC_SECONDARY) {
+		fprintf(stderr, "unit: the suites start secondary processes, they do not run in one: leave out --proc-type\n");
+		return EXIT_FAILURE;
+	}
 	if (json_open(&j, json_path) != 0)
 		return EXIT_FAILURE;
 	unit_seed = seed != 0 ? seed : rte_rdtsc();
