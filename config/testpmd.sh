@@ -40,7 +40,12 @@ source | replay | rx | rx-16k | rx-jumbo | stock) ;;
 '') usage 2 >&2 ;;
 *) die "unknown preset '$1'; see --help" ;;
 esac
-[ $# -ge 2 ] || die "$1 needs a socket: a path to be made or, for a receiver, of the source"
+if [ $# -lt 2 ]; then
+	case $1 in
+	source | replay) die "$1 needs a socket: a path at which it can be made" ;;
+	*) die "$1 needs the socket that the source made" ;;
+	esac
+fi
 preset=$1
 socket=$2
 shift 2

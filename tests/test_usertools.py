@@ -4,6 +4,7 @@
 
 import json
 import os
+import platform
 import re
 import shutil
 import struct
@@ -129,6 +130,19 @@ def test_demo_without_python(lab):
     assert done.returncode == 1
 
 
+def test_size_guide(lab):
+    """The guide shows what ppfrag-size prints, on the machine for which the guide is written."""
+    linked = subprocess.run(["ldd", lab.builddir / "lib/ppool/libppool.so"], capture_output=True,
+                            text=True, check=True).stdout
+    if platform.machine() != "x86_64" or "librte_eal.so.23 " not in linked:
+        pytest.skip("needs DPDK 22.11 on x86-64")
+    guide = (ROOT / "doc/guides/mempool/ppfrag.rst").read_text()
+    shown = re.search(r"^   \$ usertools/ppfrag-size (.*)\n((?:   .*\n|\n)+)", guide, re.M)
+    text, status = run_tool(lab, "ppfrag-size", *shown[1].split())
+    assert status == 0
+    assert text.strip() == re.sub("^   ", "", shown[2], flags=re.M).strip()
+
+
 # Captures that cannot be replayed, and why. None: there is no such file.
 BAD_CAPTURES = {
     "missing": (None, "No such file or directory"),
@@ -221,7 +235,8 @@ def test_capture(lab, writer, order):
 BAD_COMMANDS = {
     "config/testpmd.sh": "usage: config/testpmd.sh PRESET SOCKET",
     "config/testpmd.sh frobnicate SOCKET": "testpmd.sh: unknown preset 'frobnicate'; see --help",
-    "config/testpmd.sh rx": "testpmd.sh: rx needs a socket: ",
+    "config/testpmd.sh rx": "testpmd.sh: rx needs the socket that the source made",
+    "config/testpmd.sh source": "testpmd.sh: source needs a socket: a path at which it can be made",
     "config/testpmd.sh rx SOCKET": "SOCKET: there is no socket: start "
                                    "'config/testpmd.sh source SOCKET' in another terminal first",
     "config/testpmd.sh stock SOCKET": "SOCKET: there is no socket: ",
@@ -249,7 +264,8 @@ BAD_COMMANDS = {
     "usertools/ppfrag-size --json /nosuch/j": "--json /nosuch/j: No such file or directory",
     "usertools/ppfrag-size --json /dev/full": "--json /dev/full: could not be written",
     "usertools/ppfrag-size --packets 1000000000000": " are more than a pool can have, 2147483647: ",
-    "usertools/ppfrag-size frob": "size: unexpected argument 'frob'; see 'size --help'",
+    "usertools/ppfrag-size frob": "size: unexpected argument 'frob'; see 'ppfrag-size --help'",
+    "usertools/ppfrag-size --foo": "option '--foo'; see 'ppfrag-size --help'",
     "usertools/ppfrag-capture": "the following arguments are required: capture",
     "tests/data/make-captures.py imix --output /nosuch/a": "make-captures.py: /nosuch/a: ",
     "devtools/test.sh frob": "test.sh: there is no part 'frob'; parts are: lint ",

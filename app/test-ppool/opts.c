@@ -13,6 +13,17 @@
 #define OPTS_MAX 32
 #define OPT_HELP OPTS_MAX
 
+/* What a script is called that runs one command, such as usertools/ppfrag-size. */
+#define SHORTCUT "PPFRAG_SHORTCUT"
+
+static const char *
+typed_name(const struct command *cmd)
+{
+	const char *shortcut = getenv(SHORTCUT);
+
+	return shortcut != NULL ? shortcut : cmd->name;
+}
+
 static int
 parse_uint(const struct opt *o, const char *text, const char *end, uint64_t *value)
 {
@@ -96,7 +107,7 @@ parse_args(const struct command *cmd, int argc, char **argv, char **args)
 	for (i = optind; i < argc; i++) {
 		if (n == cmd->max_args) {
 			fprintf(stderr, "%s: unexpected argument '%s'; see '%s --help'\n",
-					cmd->name, argv[i], cmd->name);
+					cmd->name, argv[i], typed_name(cmd));
 			return -1;
 		}
 		args[n++] = argv[i];
@@ -121,12 +132,12 @@ opts_parse(const struct command *cmd, int argc, char **argv, char **args)
 		}
 		if (c == ':') {
 			fprintf(stderr, "%s: %s needs a value; see '%s --help'\n", cmd->name,
-					argv[optind - 1], cmd->name);
+					argv[optind - 1], typed_name(cmd));
 			return OPTS_INVALID;
 		}
 		if (c == '?') {
 			fprintf(stderr, "%s: unknown or ambiguous option '%s'; see '%s --help'\n",
-					cmd->name, argv[optind - 1], cmd->name);
+					cmd->name, argv[optind - 1], typed_name(cmd));
 			return OPTS_INVALID;
 		}
 		if (parse_value(cmd, &cmd->opts[c], optarg) != 0)
@@ -167,8 +178,9 @@ opts_help(FILE *f, const struct command *cmd)
 {
 	const struct opt *o;
 
-	fprintf(f, "dpdk-test-ppool [EAL options] -- %s%s%s [options]\n%s\n\n", cmd->name,
-			cmd->synopsis != NULL ? " " : "",
+	fprintf(f, "%s%s%s%s [options]\n%s\n\n",
+			getenv(SHORTCUT) != NULL ? "" : "dpdk-test-ppool [EAL options] -- ",
+			typed_name(cmd), cmd->synopsis != NULL ? " " : "",
 			cmd->synopsis != NULL ? cmd->synopsis : "", cmd->help);
 	for (o = cmd->opts; o->name != NULL; o++) {
 		int width = fprintf(f, "  --%s%s%s", o->name, o->arg != NULL ? " " : "",
