@@ -443,6 +443,10 @@ else
 	e2e_limit=3600
 fi
 
+# What EAL leaves of programs that have ended.
+runtime=$([ "$(id -u)" = 0 ] && echo /var/run/dpdk || echo "${XDG_RUNTIME_DIR:-/tmp}/dpdk")
+trap 'rm -rf "$runtime"/ppfrag-*-$$' EXIT
+
 for part in "${wanted[@]}"; do
 	echo "== $part: $(part_text "$part")"
 	start=$SECONDS

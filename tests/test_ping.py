@@ -25,6 +25,25 @@ def inside(name):
     return ["nsenter", f"--net=/run/netns/{name}"]
 
 
+NETNS = Path("/run/netns")
+
+
+def netns_is_mounted():
+    """Whether NETNS is a mount point; it is one of the very directory."""
+    mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+    return str(NETNS) in (line.split()[4] for line in mounts)
+
+
+def remove_netns_directory(was_there, was_mounted):
+    """Take back what "ip netns add" leaves of the first namespace, unless others have some."""
+    if any(NETNS.iterdir()):
+        return
+    while not was_mounted and netns_is_mounted():
+        subprocess.run(["umount", NETNS], check=True)
+    if not was_there:
+        NETNS.rmdir()
+
+
 @pytest.fixture
 def netns():
     """A network namespace of its own."""
@@ -33,11 +52,13 @@ def netns():
     if not Path("/dev/net/tun").exists():
         pytest.skip("needs /dev/net/tun")
     name = f"ppfrag-ping-{os.getpid()}"
+    before = NETNS.exists(), netns_is_mounted()
     made = subprocess.run(["ip", "netns", "add", name], check=False, capture_output=True)
     if made.returncode != 0:
         pytest.skip(f"no network namespace: {made.stderr.decode().strip()}")
     yield inside(name)
     subprocess.run(["ip", "netns", "del", name], check=True)
+    remove_netns_directory(*before)
 
 
 @pytest.mark.parametrize("size", [56, 1400])

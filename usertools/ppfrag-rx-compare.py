@@ -282,6 +282,13 @@ def print_table(table):
               f"{'-' if burst is None else format(burst, '.1f'):>8}")
 
 
+def remove_runtime_dirs():
+    """What EAL leaves of the programs that have ended."""
+    base = "/var/run" if os.geteuid() == 0 else os.environ.get("XDG_RUNTIME_DIR", "/tmp")
+    for name in ("gen", "rx"):
+        shutil.rmtree(f"{base}/dpdk/ppfrag-{name}-{os.getpid()}", ignore_errors=True)
+
+
 def main():
     """Measure, print, write."""
     args = parse_args()
@@ -291,6 +298,8 @@ def main():
     except Failure as failure:
         say(failure)
         return 1
+    finally:
+        remove_runtime_dirs()
     shutil.rmtree(tmp)
     print_table(table)
     if args.json:
