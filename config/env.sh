@@ -14,6 +14,7 @@
 #   PPFRAG_MIN_HUGE   megabytes of free hugepages below which there are none worth having
 #   ppfrag_eal_mem N  prints the EAL options for N megabytes of memory that a vhost-user peer
 #                     can map, hugepages or not
+#   ppfrag_place      status 1 where DPDK cannot load what is built there; prints why
 #   ppfrag_lcores N   prints what --lcores takes: N lcores on the CPUs there are, in turn
 
 # shellcheck disable=SC3028,SC3054 # in bash this is the file itself, in others nothing
@@ -67,6 +68,28 @@ ppfrag_eal_mem() {
 		# One file descriptor for all memory: the peer takes no more than eight.
 		echo "--in-memory --single-file-segments -m $1"
 	fi
+}
+
+ppfrag_place() {
+	case $PPFRAG_BUILD in
+	*[\ ,]*)
+		echo "$PPFRAG_BUILD: DPDK takes no path with commas or spaces: move the checkout"
+		return 1
+		;;
+	esac
+	(
+		dir=$(readlink -f "$PPFRAG_BUILD") || dir=$PPFRAG_ROOT
+		while true; do
+			if [ -e "$dir" ] && [ $((0$(stat -c %a "$dir") & 2)) != 0 ]; then
+				echo "$PPFRAG_BUILD lies below $dir, a directory that everybody" \
+					"may write to, from which EAL loads no plugin:" \
+					"move the checkout"
+				exit 1
+			fi
+			[ "$dir" != / ] || break
+			dir=$(dirname "$dir")
+		done
+	)
 }
 
 ppfrag_lcores() {

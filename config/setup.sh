@@ -43,8 +43,8 @@ packages=(
 test_packages=(
 	# to build in other ways: g++ and make, clang, guides and reference
 	build-essential clang libclang-rt-dev doxygen python3-sphinx
-	# to test: models, network namespaces, ping
-	spin python3-pytest iproute2 iputils-ping procps
+	# to test: models, network namespaces, ping, another shell
+	spin python3-pytest iproute2 iputils-ping procps busybox
 	# to lint
 	clang-format cppcheck python3-pyflakes shellcheck
 )
@@ -218,6 +218,7 @@ build_tree() {
 	ninja -C "$dir"
 }
 
+unusable=$(ppfrag_place) || die "$unusable"
 install_packages "${packages[@]}"
 driver_headers_take "$driver_sdk"
 set_up_hugepages

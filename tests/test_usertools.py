@@ -130,6 +130,34 @@ def test_demo_without_python(lab):
     assert done.returncode == 1
 
 
+# Where a checkout cannot lie, with the mode of the directory above it, and what is said of it.
+BAD_PLACES = {
+    "open": (0o777, "lies below {}, a directory that everybody may write to, from which EAL loads "
+                    "no plugin: move the checkout"),
+    "with space": (0o755, "DPDK takes no path with commas or spaces: move the checkout"),
+}
+
+
+@pytest.mark.parametrize("command", ["config/setup.sh", "config/setup.sh --check",
+                                     "usertools/ppfrag-demo.sh"])
+@pytest.mark.parametrize("place", BAD_PLACES)
+def test_bad_place(lab, place, command):
+    """A checkout from which no plugin can be loaded is refused before anything is installed."""
+    mode, message = BAD_PLACES[place]
+    above = lab.dir / place
+    checkout = above / "checkout"
+    for name in ("config", "usertools", "tests/data"):
+        shutil.copytree(ROOT / name, checkout / name)
+    above.chmod(mode)
+    program, *args = command.split()
+    env = {name: value for name, value in os.environ.items() if name != "PPFRAG_BUILD"}
+    done = subprocess.run([checkout / program, *args], env=env, check=False, capture_output=True,
+                          text=True, timeout=USERTOOLS_TIMEOUT)
+    assert done.returncode == 1
+    assert message.format(above) in done.stderr and str(checkout / "build") in done.stderr
+    assert not done.stdout
+
+
 def test_size_guide(lab):
     """The guide shows what ppfrag-size prints, on the machine for which the guide is written."""
     linked = subprocess.run(["ldd", lab.builddir / "lib/ppool/libppool.so"], capture_output=True,

@@ -66,6 +66,8 @@ if ! [[ $seconds =~ ^[0-9]{1,5}$ ]] || [ "$((10#$seconds))" = 0 ]; then
 fi
 seconds=$((10#$seconds))
 if [ -n "$json" ]; then : 2> /dev/null > "$json" || die "--json $json: cannot be written"; fi
+# shellcheck source=config/env.sh
+unusable=$(. "$root/config/env.sh" && ppfrag_place) || die "$unusable"
 
 # Once: what is missing on this host.
 host_ready=no
