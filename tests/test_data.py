@@ -6,6 +6,7 @@ import subprocess
 from collections import Counter
 from pathlib import Path
 
+import pytest
 from scapy.all import IP, TCP, UDP, Ether, IPv6
 
 from harness import DEFAULT_MTU, ETHER_HEADER, read_frames
@@ -57,3 +58,13 @@ def test_imix_capture(tmp_path):
     # Well shuffled: no length is ever due.
     runs = sum(len(a) != len(b) for a, b in zip(frames, frames[1:]))
     assert 0.4 < runs / len(frames) < 0.7
+
+
+@pytest.mark.parametrize("name,share", [("jumbo", 1), ("imix-jumbo", 10)])
+def test_jumbo_captures(tmp_path, name, share):
+    """One frame of so many has 9000 bytes, the others are the simple IMIX."""
+    capture = tmp_path / "jumbo.pcap"
+    subprocess.run([MAKE_CAPTURES, name, "--output", capture], check=True)
+    lengths = Counter(map(len, read_frames(capture)))
+    assert lengths[9000] * share == lengths.total()
+    assert lengths[64] == 7 * lengths[1518] and lengths[570] == 4 * lengths[1518]

@@ -11,6 +11,9 @@ tcp   Real TCP traffic of the kernel's own stack, with losses and reordering; ke
 imix  The simple IMIX, 7 frames of 64, 4 of 570 and 1 of 1518 bytes, shuffled; the same bytes on
       every machine, made in a second where it is needed. Many flows of UDP.
 
+jumbo       The same with frames of 9000 bytes only.
+imix-jumbo  The simple IMIX, but for one frame of ten, which has 9000 bytes.
+
     tests/data/make-captures.py tcp                   # tests/data/tcp.pcap
     tests/data/make-captures.py imix --output FILE
 
@@ -46,9 +49,14 @@ DISCARD_PORT = 9
 PAGES = (0, 180, 1400, 2900, 9000, 30000)  # bytes of the bodies the client asks for
 UPLOADS = (1, 500, 12000, 45000)
 
-IMIX = {64: 7, 570: 4, 1518: 1}  # bytes of a frame without its checksum, and how many
-IMIX_FLOWS = 64
-IMIX_SHARE = 4   # times all of them for each flow: 3072 frames, too many to be learnt by heart
+MIX_FLOWS = 64
+# Bytes of a frame without its checksum, and how many there are of each flow: 3072 frames and more,
+# too many to be learnt by heart.
+MIXES = {
+    "imix": {64: 28, 570: 16, 1518: 4},
+    "jumbo": {9000: 48},
+    "imix-jumbo": {64: 63, 570: 36, 1518: 9, 9000: 12},
+}
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -255,12 +263,12 @@ def udp_frame(flow, length):
     return bytes(headers / data)
 
 
-def make_imix(output):
+def make_mix(output, mix):
     """Shuffle the frames of all flows, write the capture."""
     frames = []
-    for flow in range(IMIX_FLOWS):
-        for length, count in IMIX.items():
-            frames += [udp_frame(flow, length)] * (count * IMIX_SHARE)
+    for flow in range(MIX_FLOWS):
+        for length, count in mix.items():
+            frames += [udp_frame(flow, length)] * count
     random.Random(1).shuffle(frames)
     with PcapWriter(str(output), linktype=1) as capture:
         capture.write_header(None)
@@ -271,8 +279,8 @@ def make_imix(output):
 def main():
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("capture", choices=("tcp", "imix"), help="which one")
-    parser.add_argument("--output", type=Path, help="where to [tests/data/tcp.pcap, imix.pcap]")
+    parser.add_argument("capture", choices=("tcp", *MIXES), help="which one")
+    parser.add_argument("--output", type=Path, help="where to [tests/data/CAPTURE.pcap]")
     parser.add_argument("--role", choices=("server", "client"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     output = args.output or Path(__file__).parent / f"{args.capture}.pcap"
@@ -284,7 +292,10 @@ def main():
         sys.exit("make-captures.py: network namespaces need root; run it with sudo")
     else:
         try:
-            (make_imix if args.capture == "imix" else make_tcp)(output)
+            if args.capture == "tcp":
+                make_tcp(output)
+            else:
+                make_mix(output, MIXES[args.capture])
         except (OSError, subprocess.CalledProcessError) as error:
             sys.exit(f"make-captures.py: {output}: {error}")
     if args.role is None:
