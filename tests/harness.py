@@ -84,6 +84,22 @@ def lcores(worker):
     return f"--lcores=0@({everywhere}),1@{cpus[worker % len(cpus)]}"
 
 
+def linked_mempools(program):
+    """The mempool drivers that a program is linked with, by name."""
+    done = subprocess.run(["ldd", shutil.which(program)], capture_output=True, text=True,
+                          timeout=TIMEOUT, check=True)
+    return dict(re.findall(r"(librte_mempool_\S+) => (\S+)", done.stdout))
+
+
+def mempools_to_preload(program):
+    """What a secondary process lacks to have the mempool drivers of a testpmd in the same order.
+
+    See doc/guides/mempool/ppfrag.rst.
+    """
+    here = linked_mempools(program)
+    return [path for driver, path in linked_mempools("dpdk-testpmd").items() if driver not in here]
+
+
 class Program:
     """A DPDK program: a process group whose output is kept and can be waited for."""
 

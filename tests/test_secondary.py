@@ -5,12 +5,13 @@
 import glob
 import os
 import re
+import shutil
 import subprocess
 import time
 
 import pytest
 
-from harness import TIMEOUT, Program, lcores, write_frames
+from harness import TIMEOUT, Program, lcores, mempools_to_preload, read_frames, write_frames
 
 
 @pytest.mark.hugepages
@@ -77,6 +78,33 @@ def test_order_of_plugins(lab, order):
     peer.stop()
     second.stop()
     second.quit()
+    dut.check_ledgers()
+    dut.quit()
+    peer.quit()
+
+
+@pytest.mark.hugepages
+def test_dumpcap(lab):
+    """dpdk-dumpcap, which takes no plugins, captures where they are preloaded as the guide says."""
+    dumpcap, testpmd = map(shutil.which, ("dpdk-dumpcap", "dpdk-testpmd"))
+    if not dumpcap or os.path.dirname(dumpcap) != os.path.dirname(testpmd):
+        pytest.skip("needs the dpdk-dumpcap of this DPDK")
+    sock, capture = lab.socket(), lab.dir / "some.pcap"
+    peer = lab.peer(sock, options=["--forward-mode=txonly"])
+    dut = lab.dut(sock, options=["--forward-mode=rxonly"], memory="default")
+    peer.wait_link()
+    dut.start()
+    peer.start()
+    _, pool, _, driver = map(str, lab.plugins())
+    preload = " ".join([driver, pool, *reversed(mempools_to_preload("dpdk-dumpcap"))])
+    cap = lab.add(Program("dumpcap", [
+        "env", f"LD_PRELOAD={preload}", dumpcap, f"--file-prefix={dut.prefix}", "-P",
+        "-i", "net_ppfrag0", "-c", 50, "-w", capture], lab.prefix()))
+    assert cap.wait_end() == 0
+    assert "cannot be used here" not in cap.output
+    assert len(read_frames(capture)) >= 50
+    peer.stop()
+    dut.stop()
     dut.check_ledgers()
     dut.quit()
     peer.quit()

@@ -3,13 +3,11 @@
 """What dpdk-telemetry.py and dpdk-proc-info show of a page pool."""
 
 import json
-import re
-import shutil
 import subprocess
 
 import pytest
 
-from harness import TIMEOUT, Program, lcores, write_frames
+from harness import TIMEOUT, Program, lcores, mempools_to_preload, write_frames
 
 
 def ask(program, command):
@@ -63,25 +61,15 @@ def test_pages(lab, all_lengths):
     peer.quit()
 
 
-def linked_mempools(program):
-    """The mempool drivers that a program is linked with, by name."""
-    done = subprocess.run(["ldd", shutil.which(program)], capture_output=True, text=True,
-                          timeout=TIMEOUT, check=True)
-    return dict(re.findall(r"(librte_mempool_\S+) => (\S+)", done.stdout))
-
-
 @pytest.mark.hugepages
 def test_show_mempool(lab, all_lengths):
     """dpdk-proc-info counts pages as telemetry does, and leaves the pool as it was."""
     dut, peer = have_received(lab, all_lengths)
     name, = ask(dut, "/ppool/list")
     before = ask(dut, f"/ppool/info,{name}")
-    # Both must have the same drivers in the same order, see doc/guides/mempool/ppfrag.rst.
-    here = linked_mempools("dpdk-proc-info")
-    preload = [path for driver, path in linked_mempools("dpdk-testpmd").items()
-               if driver not in here]
+    preload = ":".join(mempools_to_preload("dpdk-proc-info"))
     info = lab.add(Program("proc-info", [
-        "env", "LD_PRELOAD=" + ":".join(preload), "dpdk-proc-info", *lab.plugins(),
+        "env", f"LD_PRELOAD={preload}", "dpdk-proc-info", *lab.plugins(),
         f"--file-prefix={dut.prefix}", "--no-pci", "--", f"--show-mempool={name}"],
         lab.prefix()))
     assert info.wait_end() == 0
