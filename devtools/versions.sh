@@ -12,7 +12,7 @@ cd "$(dirname "$0")/.." || exit 1
 
 releases=https://fast.dpdk.org/rel
 cache=$PWD/build-versions
-versions=(22.11.11 23.11.7 24.11.6 25.11.2 26.07)
+versions=(22.11.11 23.11.7 24.11.6 25.11.2 26.11-rc0)
 parts=(unit)
 sources=
 
