@@ -42,19 +42,24 @@ def test_stock_defaults(lab, all_lengths, memory):
     peer.quit()
 
 
-@pytest.mark.parametrize("count", [16, 64])
-def test_readme(lab, tcp_frames, count):
+@pytest.mark.parametrize("count,memory", [(16, "single-file"), (64, "single-file"),
+                                          (16, "no-huge")])
+def test_readme(lab, tcp_frames, count, memory):
     """The command line of the README takes no more memory than it says, on however many lcores."""
+    lab.need(memory)
     sock = lab.socket()
     source = write_frames(lab.dir / "in.pcap", tcp_frames)
     peer = lab.peer(sock, [f"net_pcap0,rx_pcap={source},infinite_rx=1"])
-    text = re.search(r"^ +(dpdk-testpmd (?:.*\\\n)*.*)", (ROOT / "README.md").read_text(), re.M)[1]
+    readme = (ROOT / "README.md").read_text()
+    text = re.search(r"^ +(dpdk-testpmd (?:.*\\\n)*.*)", readme, re.M)[1]
+    other = re.search(r"Without hugepages: `(.*)` instead of\n`(.*)`", readme)
     words = [word.replace("build/", f"{lab.builddir}/").replace("/run/vhost.sock", str(sock))
              for word in shlex.split(text.replace("\\\n", " "))]
     assert "--no-pci" in words
     eal, options = words[1:words.index("--")], words[words.index("--") + 1:]
-    if not lab.hugepages:
-        eal = [word for word in eal if word != "--single-file-segments"] + lab.memory()
+    if memory == "no-huge":
+        eal.remove(other[2])
+        eal += shlex.split(other[1])
     on_cpus = ",".join(f"{n}@{lcores(n)[-1]}" for n in range(count))
     dut = lab.testpmd("dut", [*eal, f"--lcores={on_cpus}"], options)
     dut.command("set fwd rxonly")
