@@ -3,11 +3,15 @@
 """Ports are stopped, started and closed, and peers go away, while packets flow or are held."""
 
 import os
+import platform
+import re
 import signal
+from pathlib import Path
 
 import pytest
 
-from harness import (assert_same, make_frame, read_frames, wait_capture, wait_until,
+import without_aio
+from harness import (WITHOUT_AIO, assert_same, make_frame, read_frames, wait_capture, wait_until,
                      write_frames)
 from vhost_peer import GET_VRING_BASE, NET_HEADER, RX, TX, Behaviour, VhostPeer
 
@@ -285,4 +289,23 @@ def test_hotplug(lab, endless):
         assert dut.telemetry("/eal/memzone_list") == zones
     dut.start()
     wait_traffic(dut)
+    dut.quit()
+
+
+@pytest.mark.skipif(platform.machine() not in without_aio.IO_SETUP,
+                    reason="needs the number of io_setup() on this machine")
+def test_close_loads_nothing(lab):
+    """What cancels the thread that wakes the back end is there when the port is closed.
+
+    An application may have gone to a place without libraries meanwhile.
+    """
+    sock = lab.socket()
+    lab.peer(sock)
+    dut = lab.dut(sock, wrapper=WITHOUT_AIO)
+    maps = Path(f"/proc/{dut.process.pid}/maps")
+    before = set(re.findall(r" (/.*[.]so.*)$", maps.read_text(), re.M))
+    assert any("libgcc_s" in name for name in before)
+    dut.command("port stop 0")
+    dut.command("port close 0")
+    assert set(re.findall(r" (/.*[.]so.*)$", maps.read_text(), re.M)) == before
     dut.quit()

@@ -2,6 +2,7 @@
  * Copyright(c) 2026 The ppfrag authors
  */
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/aio_abi.h>
@@ -131,11 +132,24 @@ thread_run(void *arg)
 	return 0;
 }
 
+/*
+ * pthread_cancel() loads this library, and aborts where there is none, as after a chroot(). One
+ * that is loaded is found by its name. Other C libraries have no such file and need none.
+ */
+static void
+cancel_prepare(void)
+{
+	dlopen("libgcc_s.so.1", RTLD_NOW);
+}
+
 static int
 thread_start(struct ppfrag_local *local)
 {
 	struct ppfrag_notifier *n = &local->notifier;
-	int ret = ppfrag_thread_create(&n->thread, "ppfrag-wake", thread_run, local);
+	int ret;
+
+	cancel_prepare();
+	ret = ppfrag_thread_create(&n->thread, "ppfrag-wake", thread_run, local);
 
 	n->has_thread = ret == 0;
 	if (ret != 0)
