@@ -526,7 +526,7 @@ test_commit_unchecked(void **state)
 	h.c->frags = frags;
 	h.c->bytes = bytes;
 	memset(&h.c->lane[1], 0, sizeof(h.c->lane[1]));
-	((struct ppool_frag *)RTE_PTR_ADD(h.m, h.c->frag_offset))->truesize = 0;
+	ppool_frag_of(h.m)->truesize = 0;
 	ppool_headers_put(h.c, &h.m, 1);
 	rte_pktmbuf_free(m);
 }

@@ -179,13 +179,11 @@ assert_mono_frag(struct rte_mbuf *m, const struct rte_mempool *page_pool,
 		struct rte_mempool *frag_pool, const struct ppool_layout *layout)
 {
 	size_t truesize = ppool_mbuf_truesize(m);
-	uint32_t label = RTE_ALIGN_CEIL(sizeof(struct ppool_frag), RTE_MBUF_PRIV_ALIGN);
 	uint32_t lead = sizeof(*m) + m->priv_size;
 
 	assert_whole_page(m, frag_pool);
 	assert_int_equal(m->data_len, 0);
-	/* The application's private area, and a label. */
-	assert_int_equal(m->priv_size, rte_pktmbuf_priv_size(frag_pool) + label);
+	assert_int_equal(m->priv_size, rte_pktmbuf_priv_size(frag_pool));
 	assert_int_equal(m->buf_len, RTE_MIN(page_pool->elt_size - lead, UINT16_MAX));
 	/* A header page is shared evenly by its slots. */
 	assert_in_range(truesize, layout->page_bytes + layout->slot_bytes,

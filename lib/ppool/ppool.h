@@ -75,9 +75,7 @@ bool ppool_is_frag_pool(const struct rte_mempool *mp);
  * So `m->pool` of a frag serves an application that knows of no frags as the pool to clone, copy
  * and allocate from. What it gets is the mbuf of the page, a direct one, whose `m->pool` is another
  * internal pool, without a cache; allocating from that does the same. What is put into either
- * is freed as what it is, also where bulks are mixed (MBUF_FAST_FREE). `m->priv_size` is larger
- * than rte_pktmbuf_priv_size() of the frag pool: what follows the application's private area is
- * ours.
+ * is freed as what it is, also where bulks are mixed (MBUF_FAST_FREE).
  *
  * Set-up path: takes locks, may allocate. Callable from any process.
  *

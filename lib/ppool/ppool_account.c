@@ -24,7 +24,7 @@ struct weight {
 /* The pool of the latest mbuf: the next one is most likely of the same. */
 struct latest {
 	const struct rte_mempool *mp;
-	uint32_t frag_offset; /* 0: foreign, or a mono pool */
+	bool frags; /* a frag pool */
 	bool mono;
 };
 
@@ -37,13 +37,11 @@ latest_set(struct latest *latest, const struct rte_mempool *mp)
 	struct ppool *p;
 
 	latest->mp = mp;
-	latest->frag_offset = 0;
 	latest->mono = ppool_is_mono_pool(mp);
-	if (!ppool_is_internal_pool(mp))
+	latest->frags = !latest->mono && ppool_is_internal_pool(mp);
+	if (!latest->mono && !latest->frags)
 		return;
 	p = ppool_from_mempool(mp);
-	if (!latest->mono)
-		latest->frag_offset = p->frag_offset;
 	if (p->accounts == NULL)
 		__atomic_store_n(&p->accounts, ppool_accounts_get(), __ATOMIC_RELEASE);
 }
@@ -54,9 +52,9 @@ record_of(struct latest *latest, struct rte_mbuf *m)
 {
 	if (unlikely(m->pool != latest->mp))
 		latest_set(latest, m->pool);
-	if (unlikely(latest->frag_offset == 0))
-		return latest->mono ? ppool_record_of(m) : NULL;
-	return RTE_PTR_ADD(m, latest->frag_offset);
+	if (likely(latest->frags))
+		return ppool_frag_of(m);
+	return latest->mono ? ppool_record_of(m) : NULL;
 }
 
 static inline uint32_t
@@ -160,18 +158,17 @@ remark_frags(const struct latest *pool, struct rte_mbuf * const *m, unsigned int
 		uint16_t to, uint64_t room, struct weight *sum)
 {
 	const struct rte_mempool *mp = pool->mp;
-	uint32_t offset = pool->frag_offset;
 	struct ppool_frag *frag;
 	uint64_t bytes = 0;
 	unsigned int i;
 
-	frag = RTE_PTR_ADD(m[0], offset);
+	frag = ppool_frag_of(m[0]);
 	if (unlikely(frag_bytes(frag) > room - sum->bytes))
 		return 0;
 	for (i = 0; i < n; i++) {
 		if (unlikely(m[i]->pool != mp || m[i]->nb_segs != 1))
 			break;
-		frag = RTE_PTR_ADD(m[i], offset);
+		frag = ppool_frag_of(m[i]);
 		if (unlikely(frag->account != from))
 			break;
 		frag->account = to;
@@ -199,7 +196,7 @@ remark(struct rte_mbuf * const *m, unsigned int n, uint16_t from, uint16_t to, u
 	while (i < n && sum->bytes <= room) {
 		k = 0;
 		latest_set(&pool, m[i]->pool);
-		if (likely(pool.frag_offset != 0))
+		if (likely(pool.frags))
 			k = remark_frags(&pool, m + i, n - i, from, to, room, sum);
 		if (unlikely(k == 0)) {
 			if (!remark_packet(m[i], from, to, room, sum))

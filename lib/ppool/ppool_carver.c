@@ -106,7 +106,7 @@ reserve_count(struct ppool *p, struct rte_mbuf * const *m, unsigned int n, int32
 	unsigned int i;
 
 	for (i = 0; i < n; i++) {
-		open = &p->page[ppool_frag_of(p, m[i])->header_page].open;
+		open = &p->page[ppool_frag_of(m[i])->header_page].open;
 		now = __atomic_add_fetch(open, (uint32_t)by, __ATOMIC_RELAXED);
 		if (now == (by > 0 ? 1u : 0u))
 			__atomic_fetch_add(&p->depot.nb_reserved_pages, (uint32_t)by,
@@ -147,7 +147,7 @@ reserve_claim(const struct ppool_carver *c)
 	unsigned int i;
 
 	for (i = 0; i < c->nb_reserve; i++)
-		ppool_frag_of(c->pool, c->reserve[i])->owner = c->driver;
+		ppool_frag_of(c->reserve[i])->owner = c->driver;
 }
 
 static void
@@ -217,7 +217,6 @@ ppool_carver_create(struct rte_mempool *mp, const struct ppool_carver_conf *conf
 	if (c == NULL)
 		return NULL;
 	c->tail_bytes = p->tail_bytes;
-	c->frag_offset = p->frag_offset;
 	c->headroom = conf->headroom;
 	rearm_init(c->rearm, conf);
 	c->nb_lanes = conf->nb_lanes;

@@ -73,6 +73,21 @@ struct ppool_frag {
 	uint16_t account; /**< what this frag is charged to (see ppool_account.h); 0 while idle */
 };
 
+/**
+ * Bytes in front of the mbuf of a slot: its struct ppool_frag, and at their end what rte_mempool has
+ * in front of every object.
+ */
+#define PPOOL_FRONT \
+	RTE_ALIGN_CEIL(sizeof(struct ppool_frag) + sizeof(struct rte_mempool_objhdr), \
+			RTE_CACHE_LINE_SIZE)
+
+/** What the mbuf of a frag knows about its memory. */
+static inline struct ppool_frag *
+ppool_frag_of(const struct rte_mbuf *m)
+{
+	return (struct ppool_frag *)((uintptr_t)m - PPOOL_FRONT);
+}
+
 /** A lane: where the next frag of its page starts. Private to the inline functions below. */
 struct ppool_lane {
 	/** Start of the next frag. Eight bytes in 32-bit programs, too, as in struct rte_mbuf. */
@@ -91,7 +106,6 @@ struct ppool_lane {
 struct ppool_carver {
 	uint32_t max_bytes;   /**< a page with less than this left is closed */
 	uint32_t tail_bytes;  /**< of every page, behind the room: the last frag pays for them */
-	uint16_t frag_offset; /**< from an mbuf to its struct ppool_frag */
 	uint16_t headroom;
 	uint64_t rearm[2]; /**< data_off, refcnt, nb_segs, port; ol_flags of every mbuf */
 	uint32_t nb_lanes;
@@ -286,7 +300,7 @@ static inline void
 ppool_lane_cut(const struct ppool_carver *c, struct ppool_lane *l, struct rte_mbuf *m,
 		uint32_t room, uint32_t len)
 {
-	struct ppool_frag *frag = (struct ppool_frag *)RTE_PTR_ADD(m, c->frag_offset);
+	struct ppool_frag *frag = ppool_frag_of(m);
 	uint32_t bytes = RTE_ALIGN_CEIL(c->headroom + room, PPOOL_FRAG_ALIGN);
 	/* packet_type, pkt_len, data_len, vlan_tci, hash.rss */
 	const uint64_t lengths[2] = { (uint64_t)len << 32, (uint16_t)len };

@@ -68,9 +68,9 @@ struct job {
 
 /* Frags change mbufs. Where one of these has none, it has the other's afterwards. */
 static void
-exchange_frags(const struct ppool *p, struct rte_mbuf *a, struct rte_mbuf *b)
+exchange_frags(struct rte_mbuf *a, struct rte_mbuf *b)
 {
-	struct ppool_frag *fa = ppool_frag_of(p, a), *fb = ppool_frag_of(p, b);
+	struct ppool_frag *fa = ppool_frag_of(a), *fb = ppool_frag_of(b);
 	rte_iova_t iova = rte_mbuf_iova_get(a);
 
 	RTE_SWAP(a->buf_addr, b->buf_addr);
@@ -89,12 +89,12 @@ exchange_frags(const struct ppool *p, struct rte_mbuf *a, struct rte_mbuf *b)
 static void
 hand_over(struct ppool *p, struct rte_mbuf *m, struct rte_mbuf *by, bool keep_mbuf)
 {
-	struct ppool_frag *from = ppool_frag_of(p, m),
-			  *to = keep_mbuf ? from : ppool_frag_of(p, by);
+	struct ppool_frag *from = ppool_frag_of(m),
+			  *to = keep_mbuf ? from : ppool_frag_of(by);
 	int64_t before = (int64_t)from->truesize + from->slot_bytes;
 	uint16_t account = from->account;
 
-	exchange_frags(p, m, by);
+	exchange_frags(m, by);
 	from->account = PPOOL_ACCOUNT_NONE;
 	to->account = account;
 	ppool_account_adjust(p, account, (int64_t)to->truesize + to->slot_bytes - before);
@@ -103,15 +103,15 @@ hand_over(struct ppool *p, struct rte_mbuf *m, struct rte_mbuf *by, bool keep_mb
 /* What is given */
 
 static void
-prefetch_mbuf(const struct ppool *p, const struct rte_mbuf *m)
+prefetch_mbuf(const struct rte_mbuf *m)
 {
 	rte_prefetch0(m);
 	rte_prefetch0(RTE_PTR_ADD(m, RTE_CACHE_LINE_MIN_SIZE));
-	rte_prefetch0(ppool_frag_of(p, m));
+	rte_prefetch0(ppool_frag_of(m));
 }
 
 static uint32_t
-count_segments(const struct ppool *p, struct rte_mbuf * const *mbufs, unsigned int n)
+count_segments(struct rte_mbuf * const *mbufs, unsigned int n)
 {
 	const struct rte_mbuf *m;
 	uint32_t sum = 0;
@@ -119,7 +119,7 @@ count_segments(const struct ppool *p, struct rte_mbuf * const *mbufs, unsigned i
 
 	for (i = 0; i < n; i++) {
 		if (i + AHEAD < n && mbufs[i + AHEAD] != NULL)
-			prefetch_mbuf(p, mbufs[i + AHEAD]);
+			prefetch_mbuf(mbufs[i + AHEAD]);
 		for (m = mbufs[i]; m != NULL; m = m->next)
 			sum++;
 	}
@@ -133,7 +133,7 @@ packet_obstacle(const struct job *j, const struct rte_mbuf *m)
 	for (; m != NULL; m = m->next) {
 		if (m->pool != j->p->frag_mp)
 			return &j->r->kept_pool;
-		if (rte_mbuf_refcnt_read(m) != 1 || m->shinfo != &ppool_frag_of(j->p, m)->shinfo ||
+		if (rte_mbuf_refcnt_read(m) != 1 || m->shinfo != &ppool_frag_of(m)->shinfo ||
 				rte_mbuf_ext_refcnt_read(m->shinfo) != 1)
 			return &j->r->kept_shared;
 	}
@@ -143,7 +143,7 @@ packet_obstacle(const struct job *j, const struct rte_mbuf *m)
 static void
 add_item(struct job *j, struct rte_mbuf *m, uint32_t packet)
 {
-	const struct ppool_frag *frag = ppool_frag_of(j->p, m);
+	const struct ppool_frag *frag = ppool_frag_of(m);
 	struct item *it = &j->item[j->nb_items++];
 	struct site *site = &j->site[frag->page];
 
@@ -168,7 +168,7 @@ add_packets(struct job *j, unsigned int n)
 
 	for (i = 0; i < n; i++) {
 		if (i + AHEAD < n && j->mbufs[i + AHEAD] != NULL)
-			prefetch_mbuf(j->p, j->mbufs[i + AHEAD]);
+			prefetch_mbuf(j->mbufs[i + AHEAD]);
 		m = j->mbufs[i];
 		obstacle = packet_obstacle(j, m);
 		for (; m != NULL; m = m->next) {
@@ -271,7 +271,7 @@ replace_mbuf(struct ppool *p, struct rte_mbuf *m, struct rte_mbuf *by)
 	struct rte_mbuf_ext_shared_info *shinfo = by->shinfo;
 
 	/* All there is, dynamic fields and private area included. */
-	memcpy((void *)by, m, p->frag_offset);
+	memcpy((void *)by, m, p->mbuf_bytes);
 	by->shinfo = shinfo;
 	hand_over(p, m, by, false);
 	m->ol_flags = RTE_MBUF_F_EXTERNAL;
@@ -296,7 +296,7 @@ static void
 prefetch_item(const struct job *j, uint32_t i)
 {
 	if (i < j->nb_items && j->site[j->item[i].header_page].leave)
-		prefetch_mbuf(j->p, j->item[i].m);
+		prefetch_mbuf(j->item[i].m);
 }
 
 static void
@@ -462,7 +462,7 @@ move_data(struct job *j)
 		if (!j->site[page].leave || j->site[page].frags == 0)
 			continue;
 		for (i = j->site[page].first; i != PPOOL_NONE; i = j->item[i].next) {
-			prefetch_mbuf(j->p, j->item[i].m);
+			prefetch_mbuf(j->item[i].m);
 			batch[n++] = &j->item[i];
 			if (n == RTE_DIM(batch)) {
 				move_batch(j, batch, n);
@@ -516,7 +516,7 @@ job_run(struct job *j, unsigned int n)
 	int ret;
 
 	j->site = calloc(j->p->mp->size, sizeof(*j->site));
-	j->item = malloc((count_segments(j->p, j->mbufs, n) + 1) * sizeof(*j->item));
+	j->item = malloc((count_segments(j->mbufs, n) + 1) * sizeof(*j->item));
 	ret = j->site == NULL || j->item == NULL ? -ENOMEM : 0;
 	if (ret == 0) {
 		for (i = 0; i < j->p->mp->size; i++)

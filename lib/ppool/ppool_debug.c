@@ -64,7 +64,7 @@ check_commit(const struct ppool_carver *c, uint16_t lane, const struct rte_mbuf 
 				"commit of %u bytes and a headroom of %u on lane %u of carver %p, "
 				"whose buffer holds %u",
 				len, c->headroom, lane, (const void *)c, commit_limit(l));
-	else if (ppool_frag_of(c->pool, m)->truesize != 0)
+	else if (ppool_frag_of(m)->truesize != 0)
 		report(c->pool, "commit on lane %u of carver %p with mbuf %p, which has a frag",
 				lane, (const void *)c, (const void *)m);
 }
@@ -355,9 +355,9 @@ find_slot(const struct ppool *p, const struct rte_mbuf *m)
 	const struct ppool_page *pg;
 	uint32_t page, i;
 
-	if (!lies_in(p->mp, m, p->frag_offset + sizeof(struct ppool_frag)))
+	if (!lies_in(p->mp, ppool_frag_of(m), PPOOL_FRONT + p->mbuf_bytes))
 		return NULL;
-	page = ppool_frag_of(p, m)->header_page;
+	page = ppool_frag_of(m)->header_page;
 	if (page >= p->mp->size || p->page[page].kind != PPOOL_KIND_HEADER)
 		return NULL;
 	pg = &p->page[page];
@@ -380,7 +380,7 @@ static void
 report_twice(const struct ppool *p, const char *what, const struct rte_mbuf *m,
 		const struct debug_slot *slot)
 {
-	const struct ppool_frag *frag = ppool_frag_of(p, m);
+	const struct ppool_frag *frag = ppool_frag_of(m);
 
 	report(p, "double %s of mbuf %p, in header page %u, by %s: it is idle, freed before by %s",
 			what, (const void *)m, frag->header_page, ME, WHO(slot->in));
@@ -423,11 +423,11 @@ header_in(struct ppool *p, struct rte_mbuf *m)
 
 	if (slot == NULL)
 		report_foreign(p, "giving back", m);
-	else if (ppool_frag_of(p, m)->truesize != 0)
+	else if (ppool_frag_of(m)->truesize != 0)
 		report(p,
 				"giving back of header %p by %s: it has a frag on page %u, free it "
 				"instead",
-				(const void *)m, ME, ppool_frag_of(p, m)->page);
+				(const void *)m, ME, ppool_frag_of(m)->page);
 	else if (!slot_change(slot, SLOT_OUT, SLOT_IDLE))
 		report_twice(p, "giving back", m, slot);
 	else
@@ -447,7 +447,7 @@ ppool_debug_headers_in(struct ppool *p, struct rte_mbuf * const *m, unsigned int
 static void
 check_mbuf(const struct ppool *p, const struct rte_mbuf *m)
 {
-	const struct ppool_frag *frag = ppool_frag_of(p, m);
+	const struct ppool_frag *frag = ppool_frag_of(m);
 
 	if (rte_mbuf_refcnt_read(m) != 1 || m->next != NULL || m->nb_segs != 1)
 		report(p, "free of mbuf %p by %s: refcnt %u, %u segments, next %p", (const void *)m,
@@ -471,7 +471,7 @@ frag_in(struct ppool *p, struct rte_mbuf *m)
 		return;
 	}
 	if (__atomic_load_n(&slot->state, __ATOMIC_ACQUIRE) == SLOT_OUT) {
-		if (ppool_frag_of(p, m)->truesize == 0)
+		if (ppool_frag_of(m)->truesize == 0)
 			report(p, "free of mbuf %p by %s: it has no frag, ppool_headers_put() it",
 					(const void *)m, ME);
 		check_mbuf(p, m);

@@ -28,7 +28,7 @@ static inline void
 frags_drop(struct ppool *p, ppool_owner_t me, uint32_t self, struct rte_mbuf * const *m,
 		unsigned int n, struct dropped *d)
 {
-	struct ppool_page *pg = &p->page[ppool_frag_of(p, m[0])->page];
+	struct ppool_page *pg = &p->page[ppool_frag_of(m[0])->page];
 	struct ppool_uncharge uncharge;
 	unsigned int i, nb_pages = 0;
 	struct ppool_frag *frag;
@@ -38,7 +38,7 @@ frags_drop(struct ppool *p, ppool_owner_t me, uint32_t self, struct rte_mbuf * c
 
 	ppool_uncharge_init(&uncharge);
 	for (i = 0; i < n; i++) {
-		frag = ppool_frag_of(p, m[i]);
+		frag = ppool_frag_of(m[i]);
 		if (pg != &p->page[frag->page]) {
 			if (ppool_page_drop_as(pg, me, self, drop))
 				d->pages[nb_pages++] = pg->obj;
@@ -47,7 +47,7 @@ frags_drop(struct ppool *p, ppool_owner_t me, uint32_t self, struct rte_mbuf * c
 			pg = &p->page[frag->page];
 			/* Where each lies in another page, this hides most of what they cost. */
 			if (i + PREFETCH_PAGE < n)
-				rte_prefetch0(&p->page[ppool_frag_of(p, m[i + PREFETCH_PAGE])
+				rte_prefetch0(&p->page[ppool_frag_of(m[i + PREFETCH_PAGE])
 								       ->page]);
 		}
 		/* rte_mbuf reads a count of one without ordering: clones were freed. */
@@ -131,7 +131,7 @@ free_any(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
 		k = free_bulk(p, m, RTE_MIN(n, PPOOL_BULK));
 		m += k;
 		n -= k;
-		if (unlikely(n > 0) && ppool_frag_of(p, m[0])->account == PPOOL_ACCOUNT_MONO) {
+		if (unlikely(n > 0) && ppool_frag_of(m[0])->account == PPOOL_ACCOUNT_MONO) {
 			ppool_mono_put(p, m[0]);
 			m++;
 			n--;
@@ -158,7 +158,7 @@ recycle_one(struct ppool *p, struct ppool_lcore *lc, struct ppool_page *pg, uint
 static inline void
 free_one(struct ppool *p, struct ppool_lcore *lc, struct rte_mbuf * const *m)
 {
-	struct ppool_frag *frag = ppool_frag_of(p, m[0]);
+	struct ppool_frag *frag = ppool_frag_of(m[0]);
 	struct ppool_page *pg = &p->page[frag->page];
 	bool kept, last = false;
 	uint32_t bytes;

@@ -11,9 +11,9 @@
  * the mono pool, which has no cache either.
  *
  * Its record is that of a header slot, as of any other frag; the mbuf of that slot is seen by
- * nobody. The page table knows which slot it is. Behind the application's private area there is a
- * label in the place where the mbuf of a slot has its record: transmit functions put mbufs into the
- * pool of their neighbours, and whoever finds one there must see what it is.
+ * nobody. The page table knows which slot it is. In front of the page there is a label in the place
+ * where the mbuf of a slot has its record: transmit functions put mbufs into the pool of their
+ * neighbours, and whoever finds one there must see what it is.
  *
  * Since DPDK 25.11, rte_pktmbuf_alloc() says of any mbuf from the frag pool that its buffer is an
  * external one (PPOOL_ALLOC_SETS_EXTERNAL). Then its clones refer to the shared information in the
@@ -32,26 +32,16 @@
 /* A buffer nobody has detached is that much longer than one that was. */
 #define UNDETACHED (PPOOL_ALLOC_SETS_EXTERNAL ? 1u : 0u)
 
-/* Private area of the application, and the label. */
-static uint16_t
-priv_size(const struct ppool *p)
-{
-	return (uint16_t)RTE_ALIGN_CEIL(p->frag_offset - sizeof(struct rte_mbuf) +
-					sizeof(struct ppool_frag),
-			(size_t)RTE_MBUF_PRIV_ALIGN);
-}
-
 static uint16_t
 data_room(const struct ppool *p)
 {
-	return (uint16_t)RTE_MIN(p->mp->elt_size - sizeof(struct rte_mbuf) - priv_size(p),
-			(size_t)UINT16_MAX);
+	return (uint16_t)RTE_MIN(p->mp->elt_size - p->mbuf_bytes, (uint32_t)UINT16_MAX);
 }
 
 void
 ppool_mono_private(const struct ppool *p, struct rte_pktmbuf_pool_private *priv)
 {
-	priv->mbuf_priv_size = priv_size(p);
+	priv->mbuf_priv_size = rte_pktmbuf_priv_size(p->mp);
 	priv->mbuf_data_room_size = data_room(p) - UNDETACHED;
 }
 
@@ -99,7 +89,7 @@ ppool_mono_record(const struct ppool *p, const struct rte_mbuf *m)
 {
 	const struct ppool_page *pg = page_at(p, m);
 
-	return pg == NULL || !ppool_page_is_mono(pg) ? NULL : ppool_frag_of(p, slot_of(p, pg));
+	return pg == NULL || !ppool_page_is_mono(pg) ? NULL : ppool_frag_of(slot_of(p, pg));
 }
 
 struct ppool_frag *
@@ -109,20 +99,20 @@ ppool_record_of(const struct rte_mbuf *m)
 
 	if (p == NULL || !ppool_is_internal_role(m->pool))
 		return NULL;
-	return ppool_is_mono_role(m->pool) ? ppool_mono_record(p, m) : ppool_frag_of(p, m);
+	return ppool_is_mono_role(m->pool) ? ppool_mono_record(p, m) : ppool_frag_of(m);
 }
 
 static struct rte_mbuf_ext_shared_info *
-own_shinfo(const struct ppool *p, const struct rte_mbuf *m)
+own_shinfo(const struct rte_mbuf *m)
 {
-	return &ppool_frag_of(p, m)->shinfo;
+	return &ppool_frag_of(m)->shinfo;
 }
 
 /* Clones may outlive the mbuf: they refer to its label then. */
 static void
 share_buffer(const struct ppool *p, struct rte_mbuf *m)
 {
-	struct ppool_frag *label = ppool_frag_of(p, m);
+	struct ppool_frag *label = ppool_frag_of(m);
 
 	m->shinfo = &label->shinfo;
 	m->buf_len = data_room(p);
@@ -135,7 +125,7 @@ share_buffer(const struct ppool *p, struct rte_mbuf *m)
 static bool
 was_detached(const struct ppool *p, struct rte_mbuf *m)
 {
-	return m->shinfo == own_shinfo(p, m) &&
+	return m->shinfo == own_shinfo(m) &&
 			m->buf_len == rte_pktmbuf_data_room_size(p->mono_mp);
 }
 
@@ -143,7 +133,7 @@ was_detached(const struct ppool *p, struct rte_mbuf *m)
 static bool
 unshare_buffer(const struct ppool *p, struct rte_mbuf *m)
 {
-	struct rte_mbuf_ext_shared_info *own = own_shinfo(p, m);
+	struct rte_mbuf_ext_shared_info *own = own_shinfo(m);
 
 	if (m->shinfo == NULL || rte_mbuf_ext_refcnt_read(own) == 0)
 		return true;
@@ -153,7 +143,7 @@ unshare_buffer(const struct ppool *p, struct rte_mbuf *m)
 static struct rte_mbuf *
 mono_make(struct ppool *p, struct rte_mbuf *slot, void *obj, bool external)
 {
-	struct ppool_frag *frag = ppool_frag_of(p, slot), *label = ppool_frag_of(p, obj);
+	struct ppool_frag *frag = ppool_frag_of(slot);
 	struct ppool_page *pg = ppool_page_of(p, obj);
 	struct rte_mbuf *m = obj;
 
@@ -164,9 +154,6 @@ mono_make(struct ppool *p, struct rte_mbuf *slot, void *obj, bool external)
 	/* Last: what looks for users of a page finds its record. */
 	ppool_page_mono(pg, p->layout.page_bytes);
 
-	memset(label, 0, sizeof(*label));
-	label->page = frag->page;
-	label->account = PPOOL_ACCOUNT_MONO;
 	set_buffer(m, p->mono_mp);
 	m->shinfo = NULL;
 	if (external)
@@ -260,7 +247,7 @@ ppool_mono_put(struct ppool *p, struct rte_mbuf *m)
 	}
 	/* Some drivers put mbufs into their pool without looking at them. */
 	if (unlikely(!RTE_MBUF_DIRECT(m) &&
-			    (RTE_MBUF_CLONED(m) || m->shinfo != own_shinfo(p, m)))) {
+			    (RTE_MBUF_CLONED(m) || m->shinfo != own_shinfo(m)))) {
 		rte_pktmbuf_detach(m);
 		m->shinfo = NULL;
 	}

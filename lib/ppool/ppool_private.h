@@ -131,7 +131,7 @@ struct ppool {
 	struct ppool_layout layout;
 	uint32_t tail_bytes;  /* of a page, behind the room */
 	uint32_t first_slot;  /* from the element to the first mbuf of a header page */
-	uint16_t frag_offset; /* from an mbuf to its struct ppool_frag */
+	uint32_t mbuf_bytes;  /* an mbuf and the application's private area */
 	uint8_t biased;       /* constant */
 	uint8_t time_shift;   /* of ppool_coarse_time(), the same in all processes; constant */
 	uint64_t free_cb;     /* ppool_free_cb() of the process that split the pool */
@@ -245,12 +245,6 @@ ppool_lcore_leave(struct ppool_lcore *lc)
 			__atomic_fetch_add(&(p)->stats.name, (n), __ATOMIC_RELAXED); \
 	} while (0)
 
-static inline struct ppool_frag *
-ppool_frag_of(const struct ppool *p, const struct rte_mbuf *m)
-{
-	return (struct ppool_frag *)((uintptr_t)m + p->frag_offset);
-}
-
 /* Slot i of a header page. */
 static inline struct rte_mbuf *
 ppool_slot_at(const struct ppool *p, const struct ppool_page *pg, uint32_t i)
@@ -258,12 +252,11 @@ ppool_slot_at(const struct ppool *p, const struct ppool_page *pg, uint32_t i)
 	return (struct rte_mbuf *)(pg->obj + p->first_slot + (size_t)i * p->layout.slot_bytes);
 }
 
-/* The page table's index of a page is kept in the padding of its object header. */
+/* The page table's index of a page: in front of its object header there is room for a record. */
 static inline uint32_t *
 ppool_index_of(void *obj)
 {
-	RTE_BUILD_BUG_ON(sizeof(struct rte_mempool_objhdr) + sizeof(uint32_t) > RTE_MEMPOOL_ALIGN);
-	return RTE_PTR_SUB(obj, sizeof(struct rte_mempool_objhdr) + sizeof(uint32_t));
+	return &ppool_frag_of((struct rte_mbuf *)obj)->header_page;
 }
 
 static inline struct ppool_page *

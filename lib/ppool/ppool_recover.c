@@ -52,12 +52,13 @@ struct listing {
 static void
 slot_list(struct ppool *p, struct rte_mbuf *m, void *arg)
 {
-	const struct ppool_frag *frag = ppool_frag_of(p, m);
+	const struct ppool_frag *frag = ppool_frag_of(m);
 	uint32_t truesize = __atomic_load_n(&frag->truesize, __ATOMIC_RELAXED);
 	ppool_owner_t owner = __atomic_load_n(&frag->owner, __ATOMIC_RELAXED);
 	struct listing *l = arg;
 	struct ppool_owner_info *info;
 
+	RTE_SET_USED(p);
 	if (owner == PPOOL_OWNER_NONE || owner >= PPOOL_OWNERS)
 		return;
 	info = &l->owner[owner];
@@ -204,7 +205,7 @@ harvest_free(struct ppool *p, struct harvest *h)
 }
 
 static bool
-frag_is_shared(const struct ppool *p, const struct ppool_frag *frag, const struct ppool_page *pg)
+frag_is_shared(const struct ppool_frag *frag, const struct ppool_page *pg)
 {
 	const struct rte_mbuf *m = (const struct rte_mbuf *)pg->obj;
 
@@ -213,13 +214,13 @@ frag_is_shared(const struct ppool *p, const struct ppool_frag *frag, const struc
 	/* Its clones refer to the mbuf of the page, or to its label. */
 	return rte_mbuf_refcnt_read(m) > 1 ||
 			(RTE_MBUF_HAS_EXTBUF(m) &&
-					rte_mbuf_ext_refcnt_read(&ppool_frag_of(p, m)->shinfo) > 2);
+					rte_mbuf_ext_refcnt_read(&ppool_frag_of(m)->shinfo) > 2);
 }
 
 static void
 slot_harvest(struct ppool *p, struct rte_mbuf *m, void *arg)
 {
-	const struct ppool_frag *frag = ppool_frag_of(p, m);
+	const struct ppool_frag *frag = ppool_frag_of(m);
 	struct harvest *h = arg;
 	struct ppool_page *pg;
 
@@ -229,7 +230,7 @@ slot_harvest(struct ppool *p, struct rte_mbuf *m, void *arg)
 		return;
 	pg = &p->page[frag->page];
 	/* A clone drops the last reference, and with it the frag. */
-	if (frag_is_shared(p, frag, pg)) {
+	if (frag_is_shared(frag, pg)) {
 		h->r->shared++;
 		return;
 	}
@@ -334,9 +335,10 @@ struct remains {
 static void
 slot_look_for(struct ppool *p, struct rte_mbuf *m, void *arg)
 {
-	const struct ppool_frag *frag = ppool_frag_of(p, m);
+	const struct ppool_frag *frag = ppool_frag_of(m);
 	struct remains *remains = arg;
 
+	RTE_SET_USED(p);
 	remains->found |= ppool_owner_process(frag->owner) == remains->process;
 }
 
@@ -457,7 +459,7 @@ struct recount {
 static uint8_t *
 slot_flag(const struct ppool *p, struct recount *rc, const struct rte_mbuf *m)
 {
-	uint32_t page = ppool_frag_of(p, m)->header_page;
+	uint32_t page = ppool_frag_of(m)->header_page;
 	size_t first = RTE_PTR_DIFF(m, p->page[page].obj) - p->first_slot;
 
 	return &rc->slot_listed[(size_t)page * p->layout.slots + first / p->layout.slot_bytes];
@@ -482,7 +484,7 @@ depot_note_listed(const struct ppool *p, struct recount *rc)
 		slot = pg->idle_first;
 		for (n = 0; n < pg->idle; n++) {
 			rc->slot_listed[(size_t)i * p->layout.slots + slot] = 1;
-			slot = ppool_frag_of(p, ppool_slot_at(p, pg, slot))->page;
+			slot = ppool_frag_of(ppool_slot_at(p, pg, slot))->page;
 		}
 	}
 }
@@ -516,7 +518,7 @@ carver_note(const struct ppool *p, struct recount *rc, const struct ppool_carver
 static void
 slot_count(struct ppool *p, struct rte_mbuf *m, void *arg)
 {
-	const struct ppool_frag *frag = ppool_frag_of(p, m);
+	const struct ppool_frag *frag = ppool_frag_of(m);
 	struct recount *rc = arg;
 
 	if (frag->truesize == 0 || frag->page >= p->mp->size)
@@ -531,7 +533,7 @@ slot_count(struct ppool *p, struct rte_mbuf *m, void *arg)
 static void
 slot_relist(struct ppool *p, struct rte_mbuf *m, void *arg)
 {
-	const struct ppool_frag *frag = ppool_frag_of(p, m);
+	const struct ppool_frag *frag = ppool_frag_of(m);
 	struct recount *rc = arg;
 
 	if (frag->truesize != 0 || *slot_flag(p, rc, m) != 0)

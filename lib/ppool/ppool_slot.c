@@ -36,7 +36,7 @@ slot_format(const struct ppool *p, const struct ppool_page *pg, uint32_t i)
 {
 	struct rte_mbuf *m = ppool_slot_at(p, pg, i);
 	struct rte_mempool_objhdr *hdr = RTE_PTR_SUB(m, sizeof(*hdr));
-	struct ppool_frag *frag = ppool_frag_of(p, m);
+	struct ppool_frag *frag = ppool_frag_of(m);
 	const struct rte_mbuf *model = (const struct rte_mbuf *)pg->obj;
 
 	/* What the application's initialiser put there, in the private area above all. */
@@ -91,7 +91,7 @@ depot_unlink(struct ppool *p, struct ppool_page *pg)
 static struct ppool_page *
 depot_push(struct ppool *p, struct rte_mbuf *m)
 {
-	struct ppool_frag *frag = ppool_frag_of(p, m);
+	struct ppool_frag *frag = ppool_frag_of(m);
 	struct ppool_page *pg = &p->page[frag->header_page];
 
 	frag->owner = PPOOL_OWNER_NONE;
@@ -119,7 +119,7 @@ depot_pop_from(struct ppool *p, struct ppool_page *pg, struct rte_mbuf **m, unsi
 		PPOOL_COUNT(p->depot.nb_idle_pages, -1);
 	for (i = 0; i < n; i++) {
 		m[i] = ppool_slot_at(p, pg, pg->idle_first);
-		frag = ppool_frag_of(p, m[i]);
+		frag = ppool_frag_of(m[i]);
 		pg->idle_first = frag->page;
 		frag->owner = (ppool_owner_t)ppool_owner_id();
 	}
@@ -164,7 +164,7 @@ limbo_drain(struct ppool *p)
 	struct rte_mbuf *m = __atomic_load_n(&p->depot.limbo, __ATOMIC_ACQUIRE);
 
 	while (m != NULL) {
-		ppool_frag_of(p, m)->owner = (ppool_owner_t)ppool_owner_id();
+		ppool_frag_of(m)->owner = (ppool_owner_t)ppool_owner_id();
 		if (!__atomic_compare_exchange_n(&p->depot.limbo, &m, m->next, false,
 				    __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE))
 			continue;
@@ -184,7 +184,7 @@ depot_add_page(struct ppool *p, struct ppool_page *pg)
 	pg->idle = 0;
 	pg->idle_first = PPOOL_NONE;
 	for (i = p->layout.slots; i-- > 0;) {
-		frag = ppool_frag_of(p, ppool_slot_at(p, pg, i));
+		frag = ppool_frag_of(ppool_slot_at(p, pg, i));
 		if (frag->truesize == 0 && frag->owner == PPOOL_OWNER_NONE)
 			depot_push(p, ppool_slot_at(p, pg, i));
 	}
@@ -346,20 +346,20 @@ ppool_depot_push(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
 
 /* They are in our hands now. */
 static void
-slots_mark(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
+slots_mark(struct rte_mbuf * const *m, unsigned int n)
 {
 	while (n-- > 0)
-		ppool_frag_of(p, m[n])->owner = (ppool_owner_t)ppool_owner_id();
+		ppool_frag_of(m[n])->owner = (ppool_owner_t)ppool_owner_id();
 }
 
 /* Take all idle slots of an lcore. Its lock held. Returns how many. */
 static unsigned int
-lcore_slots_pop_all(struct ppool *p, struct ppool_lcore *lc, struct rte_mbuf **m)
+lcore_slots_pop_all(struct ppool_lcore *lc, struct rte_mbuf **m)
 {
 	unsigned int n = lc->nb_headers;
 
 	memcpy(m, lc->headers, n * sizeof(m[0]));
-	slots_mark(p, m, n);
+	slots_mark(m, n);
 	__atomic_store_n(&lc->nb_headers, 0, __ATOMIC_RELEASE);
 	return n;
 }
@@ -375,7 +375,7 @@ lcore_slots_take(struct ppool *p, struct ppool_lcore *lc, struct rte_mbuf **m)
 		return 0;
 	if (!(ours ? ppool_lock_owner(&lc->lock) : ppool_lock_visitor(&lc->lock)))
 		return 0;
-	n = lcore_slots_pop_all(p, lc, m);
+	n = lcore_slots_pop_all(lc, m);
 	if (ours)
 		ppool_unlock_owner(&lc->lock);
 	else
@@ -464,7 +464,7 @@ ppool_slots_inherit(struct ppool *p, uint32_t process)
 void
 ppool_slot_reset(const struct ppool *p, struct rte_mbuf *m)
 {
-	struct ppool_frag *frag = ppool_frag_of(p, m);
+	struct ppool_frag *frag = ppool_frag_of(m);
 
 	m->pool = p->frag_mp;
 	m->next = NULL;
@@ -479,6 +479,6 @@ void
 ppool_slots_return(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
 {
 	ppool_debug_headers_in(p, m, n);
-	slots_mark(p, m, n);
+	slots_mark(m, n);
 	ppool_slots_put(p, m, n);
 }

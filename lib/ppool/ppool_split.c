@@ -66,17 +66,22 @@ ppool_layout_init(struct ppool *p)
 				mp->name);
 		return -ENOTSUP;
 	}
+	/* Where DPDK was built with RTE_LIBRTE_MEMPOOL_DEBUG. */
+	if (mp->header_size < PPOOL_FRONT) {
+		PPOOL_LOG(ERR,
+				"mempool %s cannot be split: this DPDK has %u bytes in front of "
+				"objects, %zu are needed: build it without RTE_LIBRTE_MEMPOOL_DEBUG",
+				mp->name, mp->header_size, (size_t)PPOOL_FRONT);
+		return -ENOTSUP;
+	}
 
 	lead = element_lead(mp);
-	p->frag_offset = sizeof(struct rte_mbuf) +
+	p->mbuf_bytes = sizeof(struct rte_mbuf) +
 			rte_pktmbuf_priv_size((struct rte_mempool *)(uintptr_t)mp);
-	slot = RTE_ALIGN_CEIL(p->frag_offset + sizeof(struct ppool_frag) +
-					sizeof(struct rte_mempool_objhdr),
-			RTE_CACHE_LINE_SIZE);
-	/* In front of each mbuf there is an object header; nothing follows the last slot. */
-	p->first_slot = RTE_ALIGN_CEIL(p->frag_offset + sizeof(struct rte_mempool_objhdr),
-			RTE_CACHE_LINE_SIZE);
-	last = p->first_slot + slot - sizeof(struct rte_mempool_objhdr);
+	slot = RTE_ALIGN_CEIL(PPOOL_FRONT + p->mbuf_bytes, RTE_CACHE_LINE_SIZE);
+	/* The mbuf of the page stays intact. */
+	p->first_slot = RTE_ALIGN_CEIL(p->mbuf_bytes, RTE_CACHE_LINE_SIZE) + PPOOL_FRONT;
+	last = p->first_slot + p->mbuf_bytes;
 	if (mp->elt_size < last || mp->elt_size < lead + PPOOL_FRAG_ALIGN) {
 		PPOOL_LOG(ERR,
 				"elements of mempool %s are too small to split: %u bytes, at least "
@@ -106,6 +111,7 @@ page_table_add(struct rte_mempool *mp, void *arg, void *obj, unsigned int i)
 
 	RTE_SET_USED(mp);
 	*ppool_index_of(obj) = i;
+	ppool_frag_of(obj)->account = PPOOL_ACCOUNT_MONO;
 	ppool_page_init(pg, obj, rte_mempool_virt2iova(obj));
 }
 
@@ -168,7 +174,7 @@ internal_pool_create(const struct ppool *p, struct ppool *data, uint64_t n, uint
 static struct rte_mempool *
 frag_pool_create(struct ppool *p)
 {
-	uint32_t elt_size = p->layout.slot_bytes - sizeof(struct rte_mempool_objhdr);
+	uint32_t elt_size = p->layout.slot_bytes - PPOOL_FRONT;
 	struct rte_pktmbuf_pool_private priv;
 
 	memset(&priv, 0, sizeof(priv));

@@ -102,7 +102,7 @@ add_slot_page(struct audit *a, uint32_t i)
 
 	memset(&sum, 0, sizeof(sum));
 	for (slot = 0; slot < a->p->layout.slots; slot++) {
-		r = ppool_slot_read(a->p, ppool_slot_at(a->p, pg, slot));
+		r = ppool_slot_read(ppool_slot_at(a->p, pg, slot));
 		if (r.truesize == 0)
 			add_idle_slot(a, &r, &sum);
 		else
@@ -197,7 +197,7 @@ count_carvers(struct audit *a)
 static void
 list_slot(struct audit *a, const struct rte_mbuf *m)
 {
-	struct ppool_slot_record r = ppool_slot_read(a->p, m);
+	struct ppool_slot_record r = ppool_slot_read(m);
 
 	a->listed_bytes += r.slot_bytes;
 	expect(a, r.header_page < a->p->mp->size, "idle mbuf %p: header page %u does not exist",
@@ -216,7 +216,7 @@ list_depot_page(struct audit *a, const struct ppool_page *pg)
 	for (; left > 0 && slot < a->p->layout.slots; left--) {
 		m = ppool_slot_at(a->p, pg, slot);
 		list_slot(a, m);
-		slot = ppool_slot_read(a->p, m).page;
+		slot = ppool_slot_read(m).page;
 	}
 }
 

@@ -46,9 +46,9 @@ struct ppool_slot_record {
 };
 
 PPOOL_RACY static inline struct ppool_slot_record
-ppool_slot_read(const struct ppool *p, const struct rte_mbuf *m)
+ppool_slot_read(const struct rte_mbuf *m)
 {
-	const struct ppool_frag *frag = ppool_frag_of(p, m);
+	const struct ppool_frag *frag = ppool_frag_of(m);
 
 	return (struct ppool_slot_record){
 		.page = __atomic_load_n(&frag->page, __ATOMIC_RELAXED),

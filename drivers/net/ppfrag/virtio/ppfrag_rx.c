@@ -285,10 +285,10 @@ rx_prefetch_used(const struct ppfrag_rxq *q, uint16_t n)
 }
 
 static inline void
-rx_prefetch_header(const struct ppool_carver *c, const struct rte_mbuf *m)
+rx_prefetch_header(const struct rte_mbuf *m)
 {
 	rte_prefetch0(m);
-	rte_prefetch0(RTE_PTR_ADD(m, c->frag_offset));
+	rte_prefetch0(ppool_frag_of(m));
 }
 
 /*
@@ -309,10 +309,10 @@ rx_run(const struct ppfrag_rxq *q, uint16_t at, struct rte_mbuf **pkts, uint16_t
 
 	at += q->used_idx;
 	for (i = 0; i < RTE_MIN(n, RX_AHEAD); i++)
-		rx_prefetch_header(c, pkts[i]);
+		rx_prefetch_header(pkts[i]);
 	for (i = 0; i < n; i++) {
 		if (i + RX_AHEAD < n)
-			rx_prefetch_header(c, pkts[i + RX_AHEAD]);
+			rx_prefetch_header(pkts[i + RX_AHEAD]);
 		virtq_used_read(&vq, at + i, &id, &len);
 		if (unlikely(id >= nb || posted[id] == 0 || posted[id] == burst))
 			break;
