@@ -4,8 +4,7 @@
 
 /*
  * The mempool ops, in all roles: a page pool hands out pages, its internal pools frags. The
- * pool_config of an internal pool is the struct ppool it belongs to, or a stand-in for that; a
- * page pool has none.
+ * pool_config of an internal pool is the struct ppool it belongs to; a page pool has none.
  */
 
 /* For rte_mempool_event_callback_register(). */
@@ -84,7 +83,6 @@ alloc_page_pool(struct rte_mempool *mp)
 	if (p != NULL) {
 		ppool_process_join();
 		p->mp = mp;
-		p->real = p;
 		p->creator = ppool_process_self();
 		p->biased = ppool_lock_can_bias();
 	}
@@ -130,10 +128,11 @@ ppfrag_free(struct rte_mempool *mp)
 	struct ppool *p = ppool_of(mp);
 	uint64_t live;
 
-	if (p == NULL || !ppool_role_check(mp) || ppool_is_mono_role(mp))
+	if (p == NULL || !ppool_role_check(mp))
 		return;
-	if (ppool_is_frag_role(mp)) {
-		p->frag_mp = NULL;
+	if (ppool_is_internal_role(mp)) {
+		if (ppool_is_frag_role(mp))
+			p->frag_mp = NULL;
 		return;
 	}
 	ppool_carvers_orphan(p);
@@ -164,15 +163,18 @@ enqueue_slow(struct rte_mempool *mp, void * const *obj, unsigned int n)
 {
 	struct ppool *p = ppool_of(mp);
 
-	if (unlikely(!ppool_role_check(mp)))
-		return 0;
-	if (ppool_is_mono_role(mp)) {
-		ppool_mono_put_bulk(p->real, (struct rte_mbuf * const *)obj, n);
-		return 0;
-	}
 	ppool_debug_pages_in(p, obj, n, PPOOL_DEBUG_WHOLE);
 	ppool_freelist_put(p, obj, n);
 	count_whole(p, -(int64_t)n);
+	return 0;
+}
+
+/* Into an internal pool, or one of another driver. */
+static __rte_noinline int
+enqueue_internal(struct rte_mempool *mp, void * const *obj, unsigned int n)
+{
+	if (ppool_role_check(mp))
+		ppool_mono_put_bulk(ppool_of(mp), (struct rte_mbuf * const *)obj, n);
 	return 0;
 }
 
@@ -180,13 +182,16 @@ static int
 ppfrag_enqueue(struct rte_mempool *mp, void * const *obj, unsigned int n)
 {
 	struct ppool *p = ppool_of(mp);
-	struct ppool_lcore *lc = ppool_lcore_existing(p);
+	struct ppool_lcore *lc;
 	bool done;
 
 	if (ppool_is_frag_role(mp)) {
 		ppool_frag_free_bulk(p, (struct rte_mbuf * const *)obj, n);
 		return 0;
 	}
+	if (unlikely(ppool_is_internal_role(mp)))
+		return enqueue_internal(mp, obj, n);
+	lc = ppool_lcore_existing(p);
 	if (unlikely(PPOOL_DEBUG_CHECKS || lc == NULL || !ppool_trylock_owner(&lc->lock)))
 		return enqueue_slow(mp, obj, n);
 	/* Looked at under the lock, as it is changed. */
@@ -203,10 +208,6 @@ dequeue_slow(struct rte_mempool *mp, void **obj, unsigned int n)
 	struct ppool *p = ppool_of(mp);
 	int ret;
 
-	if (unlikely(!ppool_role_check(mp)))
-		return -ENOTSUP;
-	if (ppool_is_internal_role(mp))
-		return ppool_mono_get_bulk(mp, (struct rte_mbuf **)obj, n);
 	ret = ppool_pages_get_whole(p, obj, n);
 	if (likely(ret == 0)) {
 		ppool_debug_pages_out(p, obj, n, PPOOL_DEBUG_WHOLE);
@@ -215,15 +216,26 @@ dequeue_slow(struct rte_mempool *mp, void **obj, unsigned int n)
 	return ret;
 }
 
+/* From an internal pool, or one of another driver. */
+static __rte_noinline int
+dequeue_internal(struct rte_mempool *mp, void **obj, unsigned int n)
+{
+	if (!ppool_role_check(mp))
+		return -ENOTSUP;
+	return ppool_mono_get_bulk(mp, (struct rte_mbuf **)obj, n);
+}
+
 static int
 ppfrag_dequeue(struct rte_mempool *mp, void **obj, unsigned int n)
 {
 	struct ppool *p = ppool_of(mp);
-	struct ppool_lcore *lc = ppool_lcore_existing(p);
+	struct ppool_lcore *lc;
 	bool done;
 
-	if (unlikely(PPOOL_DEBUG_CHECKS || ppool_is_frag_role(mp) || lc == NULL ||
-			    !ppool_trylock_owner(&lc->lock)))
+	if (unlikely(ppool_is_internal_role(mp)))
+		return dequeue_internal(mp, obj, n);
+	lc = ppool_lcore_existing(p);
+	if (unlikely(PPOOL_DEBUG_CHECKS || lc == NULL || !ppool_trylock_owner(&lc->lock)))
 		return dequeue_slow(mp, obj, n);
 	done = likely(!p->tracked) && ppool_lcore_pop_pages(lc, obj, n);
 	if (likely(done))
@@ -241,7 +253,6 @@ ppfrag_get_count(const struct rte_mempool *mp)
 
 	if (unlikely(p == NULL || !ppool_role_check(mp)))
 		return 0;
-	p = p->real;
 	/* More have been put than there are, where one was put twice. */
 	if (!ppool_is_frag_role(mp))
 		return RTE_MIN(ppool_freelist_count(p) + ppool_idle_count(p), mp->size);

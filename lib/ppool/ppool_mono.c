@@ -187,7 +187,7 @@ int
 ppool_mono_get_bulk(struct rte_mempool *mp, struct rte_mbuf **m, unsigned int n)
 {
 	bool external = PPOOL_ALLOC_SETS_EXTERNAL && ppool_is_frag_role(mp);
-	struct ppool *p = ppool_of(mp)->real;
+	struct ppool *p = ppool_of(mp);
 	unsigned int i, k;
 
 	if (n > p->mp->size)

@@ -125,8 +125,6 @@ struct ppool {
 	struct rte_mempool *mp;
 	struct rte_mempool *frag_mp; /* NULL until the pool is first split */
 	struct rte_mempool *mono_mp; /* likewise: of whole pages that are frags */
-	struct ppool *mono;      /* likewise: pool_data of mono_mp, in which no lcore has lists */
-	struct ppool *real;      /* this one; of mono: the one it belongs to */
 	struct ppool_page *page; /* page table, likewise */
 	struct ppool_layout layout;
 	uint32_t tail_bytes;  /* of a page, behind the room */
@@ -315,11 +313,10 @@ ppool_is_frag_role(const struct rte_mempool *mp)
 	return ppool_of(mp)->frag_mp == mp;
 }
 
-/* The hot paths need not ask: to them, no lcore has lists in the pool of a mono pool. */
 static inline bool
 ppool_is_mono_role(const struct rte_mempool *mp)
 {
-	return ppool_of(mp)->real != ppool_of(mp);
+	return ppool_of(mp)->mono_mp == mp;
 }
 
 /* A frag pool or a mono pool: it has no objects of its own. */

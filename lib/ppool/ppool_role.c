@@ -53,7 +53,7 @@ ppool_has_our_ops(const struct rte_mempool *mp)
 struct ppool *
 ppool_from_mempool(const struct rte_mempool *mp)
 {
-	return ppool_has_our_ops(mp) && ppool_of(mp) != NULL ? ppool_of(mp)->real : NULL;
+	return ppool_has_our_ops(mp) ? ppool_of(mp) : NULL;
 }
 
 /* Our number in the table of this process, -1 where we are not in it. */
@@ -114,7 +114,7 @@ ppool_find(const struct rte_mempool *mp)
 	if (p == NULL)
 		return NULL;
 	if (ppool_has_our_ops(mp))
-		return ppool_role_check(mp) ? p->real : NULL;
+		return ppool_role_check(mp) ? p : NULL;
 	if (lies_in_eal_memory(p) && ppool_has_magic(mp))
 		ppool_role_mismatch(mp);
 	return NULL;

@@ -151,9 +151,9 @@ internal_pool_create_empty(const struct ppool *p, uint64_t n, uint32_t elt_size)
 	return mp;
 }
 
-/* Its objects belong to data, a pool or what stands for one. NULL with rte_errno. */
+/* NULL with rte_errno. */
 static struct rte_mempool *
-internal_pool_create(const struct ppool *p, struct ppool *data, uint64_t n, uint32_t elt_size,
+internal_pool_create(struct ppool *p, uint64_t n, uint32_t elt_size,
 		const struct rte_pktmbuf_pool_private *priv)
 {
 	struct rte_mempool *mp = internal_pool_create_empty(p, n, elt_size);
@@ -161,7 +161,7 @@ internal_pool_create(const struct ppool *p, struct ppool *data, uint64_t n, uint
 
 	if (mp == NULL)
 		return NULL;
-	ret = rte_mempool_set_ops_byname(mp, PPOOL_OPS_NAME, data);
+	ret = rte_mempool_set_ops_byname(mp, PPOOL_OPS_NAME, p);
 	if (ret != 0) {
 		rte_mempool_free(mp);
 		rte_errno = -ret;
@@ -183,32 +183,17 @@ frag_pool_create(struct ppool *p)
 			(uint16_t)RTE_MIN(p->layout.room_bytes, (uint32_t)RTE_PKTMBUF_HEADROOM);
 	priv.mbuf_priv_size = rte_pktmbuf_priv_size(p->mp);
 	priv.flags = RTE_PKTMBUF_POOL_F_PINNED_EXT_BUF;
-	return internal_pool_create(p, p, (uint64_t)p->mp->size * p->layout.slots, elt_size, &priv);
+	return internal_pool_create(p, (uint64_t)p->mp->size * p->layout.slots, elt_size, &priv);
 }
 
-/* Of all of struct ppool, it needs what says that there are no lists. */
-static int
+static struct rte_mempool *
 mono_pool_create(struct ppool *p)
 {
 	struct rte_pktmbuf_pool_private priv;
 
 	memset(&priv, 0, sizeof(priv));
 	ppool_mono_private(p, &priv);
-	p->mono = rte_zmalloc_socket("ppool_mono", sizeof(*p->mono), RTE_CACHE_LINE_SIZE,
-			p->mp->socket_id);
-	if (p->mono == NULL) {
-		rte_errno = ENOMEM;
-		return -ENOMEM;
-	}
-	p->mono->magic = p->magic;
-	p->mono->mp = p->mp;
-	p->mono->real = p;
-	p->mono_mp = internal_pool_create(p, p->mono, p->mp->size, p->mp->elt_size, &priv);
-	if (p->mono_mp != NULL)
-		return 0;
-	rte_free(p->mono);
-	p->mono = NULL;
-	return -rte_errno;
+	return internal_pool_create(p, p->mp->size, p->mp->elt_size, &priv);
 }
 
 static void
@@ -216,8 +201,6 @@ mono_pool_free(struct ppool *p)
 {
 	rte_mempool_free(p->mono_mp);
 	p->mono_mp = NULL;
-	rte_free(p->mono);
-	p->mono = NULL;
 }
 
 static int
@@ -226,7 +209,8 @@ internal_pools_create(struct ppool *p)
 	struct rte_mempool *frag_mp;
 	int err;
 
-	if (mono_pool_create(p) != 0)
+	p->mono_mp = mono_pool_create(p);
+	if (p->mono_mp == NULL)
 		return -rte_errno;
 	frag_mp = frag_pool_create(p);
 	if (frag_mp == NULL) {

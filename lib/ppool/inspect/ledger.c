@@ -267,7 +267,7 @@ count_tables(struct audit *a)
 
 	a->l->table_bytes += sizeof(*p) + ppool_freelist_memory(p->mp->size);
 	if (p->page != NULL)
-		a->l->table_bytes += p->mp->size * sizeof(p->page[0]) + sizeof(*p->mono);
+		a->l->table_bytes += p->mp->size * sizeof(p->page[0]);
 	PPOOL_LCORE_FOREACH(p, lc)
 		a->l->table_bytes += sizeof(*lc);
 }
