@@ -94,7 +94,6 @@ alloc_page_pool(struct rte_mempool *mp)
 	}
 	p->magic = PPOOL_MAGIC;
 	p->time_shift = ppool_time_shift(rte_get_tsc_hz());
-	p->depot.first = PPOOL_NONE;
 	p->depot.parked_first = PPOOL_NONE;
 	if (ppool_debug_create(p) != 0) {
 		ppool_freelist_fini(p);
@@ -256,7 +255,7 @@ ppfrag_get_count(const struct rte_mempool *mp)
 	/* More have been put than there are, where one was put twice. */
 	if (!ppool_is_frag_role(mp))
 		return RTE_MIN(ppool_freelist_count(p) + ppool_idle_count(p), mp->size);
-	used = ppool_slots_used(p);
+	used = ppool_slots_used(p, PPOOL_HEADERS);
 	return mp->size - (unsigned int)RTE_MIN(used, (uint64_t)mp->size);
 }
 

@@ -123,7 +123,7 @@ static bool
 reserve_fill(struct ppool_carver *c)
 {
 	struct rte_mbuf **m = c->reserve + c->nb_reserve;
-	unsigned int n = ppool_slots_get(c->pool, m, c->max_reserve - c->nb_reserve);
+	unsigned int n = ppool_slots_get(c->pool, PPOOL_HEADERS, m, c->max_reserve - c->nb_reserve);
 
 	c->nb_reserve += n;
 	reserve_count(c->pool, m, n, 1);
@@ -536,7 +536,7 @@ ppool_headers_get(struct ppool_carver *c, struct rte_mbuf **m, unsigned int n)
 	ppool_debug_enter(c);
 	c->now = 0;
 	if (carver_enter(c))
-		got = ppool_slots_get(c->pool, m, n);
+		got = ppool_slots_get(c->pool, PPOOL_HEADERS, m, n);
 	if (unlikely(got < n && c->pool != NULL))
 		got += reserve_take(c, m + got, n - got);
 	ppool_debug_leave(c);

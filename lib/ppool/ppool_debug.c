@@ -352,19 +352,21 @@ slot_at(const struct ppool *p, uint32_t page, uint32_t i)
 static struct debug_slot *
 find_slot(const struct ppool *p, const struct rte_mbuf *m)
 {
+	const struct ppool_class *c;
 	const struct ppool_page *pg;
 	uint32_t page, i;
 
 	if (!lies_in(p->mp, ppool_frag_of(m), PPOOL_FRONT + p->mbuf_bytes))
 		return NULL;
 	page = ppool_frag_of(m)->header_page;
-	if (page >= p->mp->size || p->page[page].kind != PPOOL_KIND_HEADER)
+	if (page >= p->mp->size || !ppool_page_is_slots(&p->page[page]))
 		return NULL;
 	pg = &p->page[page];
 	if ((uintptr_t)m < (uintptr_t)pg->obj + p->first_slot)
 		return NULL;
-	i = (uint32_t)(((uintptr_t)m - (uintptr_t)pg->obj - p->first_slot) / p->layout.slot_bytes);
-	if (i >= p->layout.slots || ppool_slot_at(p, pg, i) != m)
+	c = ppool_class_of(p, pg);
+	i = ppool_slot_index(p, c, pg, m);
+	if (i >= c->slots || ppool_slot_at(p, c, pg, i) != m)
 		return NULL;
 	return slot_at(p, page, i);
 }

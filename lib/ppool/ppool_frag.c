@@ -92,7 +92,7 @@ free_bulk(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
 	if (likely(lc != NULL)) {
 		frags_drop(p, lc->owner, lc->drop_owner, m, n, &d);
 		nb_headers = d.n;
-		if (ppool_lcore_push_slots(lc, m, d.n))
+		if (ppool_lcore_push_slots(p, lc, PPOOL_HEADERS, m, d.n))
 			nb_headers = 0;
 		if (d.nb_pages > 0) {
 			PPOOL_STAT_ADD(p, lc, page_recycle, d.nb_pages);
@@ -106,7 +106,7 @@ free_bulk(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
 		PPOOL_STAT_ADD(p, lc, page_recycle, d.nb_pages);
 	}
 	if (unlikely(nb_headers > 0))
-		ppool_slots_put(p, m, nb_headers);
+		ppool_slots_put(p, PPOOL_HEADERS, m, nb_headers);
 	if (unlikely(d.nb_pages > 0))
 		ppool_freelist_put(p, d.pages, d.nb_pages);
 	/* Update last: ppool_reclaim() skips its scan while frag_free is unchanged. */
@@ -169,13 +169,13 @@ free_one(struct ppool *p, struct ppool_lcore *lc, struct rte_mbuf * const *m)
 		free_any(p, m, 1);
 		return;
 	}
-	kept = ppool_lcore_slots_room(lc) != 0;
+	kept = ppool_lcore_slots_room(p, lc, PPOOL_HEADERS) != 0;
 	if (likely(kept)) {
 		frag->owner = lc->owner;
 		frag->truesize = 0;
 		last = ppool_page_drop_as(pg, lc->owner, lc->drop_owner, PPOOL_USER + bytes);
 		/* Last: a process that ends here leaves no slot with a frag in a list. */
-		ppool_lcore_add_slots(lc, m, 1);
+		ppool_lcore_add_slots(lc, PPOOL_HEADERS, m, 1);
 	}
 	ppool_tryunlock_owner(&lc->lock);
 	if (unlikely(!kept))

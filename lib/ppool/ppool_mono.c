@@ -170,7 +170,7 @@ mono_get(struct ppool *p, struct rte_mbuf **m, unsigned int n, bool external)
 	void *pages[PPOOL_BULK];
 	unsigned int i;
 
-	i = ppool_slots_get(p, m, n);
+	i = ppool_slots_get(p, PPOOL_HEADERS, m, n);
 	if (i < n || ppool_pages_get(p, pages, n) != 0) {
 		ppool_slots_give_back(p, m, i, grown);
 		return -ENOBUFS;

@@ -50,7 +50,7 @@
 enum ppool_kind {
 	PPOOL_KIND_WHOLE, /* free, or handed out as an ordinary object */
 	PPOOL_KIND_DATA,
-	PPOOL_KIND_HEADER,
+	PPOOL_KIND_HEADER, /* a slot page of class 0; those of class i are i more */
 };
 
 /* One line of the page table. */
@@ -62,7 +62,7 @@ struct ppool_page {
 	uint8_t parked;       /* its carver is gone and left open bytes; depot lock */
 	ppool_owner_t holder; /* who opened a data page; of a tracked pool: who took it, 0: free */
 	uint32_t open;        /* bytes, at its end, that nobody had when it was opened or parked */
-	uint32_t idle;        /* of a header page: slots in the depot; depot lock */
+	uint32_t idle;        /* of a slot page: slots in the depot; depot lock */
 	uint32_t idle_first;  /* the first of these, linked by ppool_frag.page */
 	uint32_t next, prev;  /* in the depot's list, or in that of parked pages; depot lock. Of a
 			       * page that is one frag: where its record is, see ppool_mono.c */
@@ -167,11 +167,24 @@ ppool_page_is_mono(const struct ppool_page *pg)
 	return pg->kind == PPOOL_KIND_DATA && pg->owner == PPOOL_PAGE_MONO;
 }
 
-/* It is divided into slots, which are formatted. */
+/* It is divided into slots of a size class, which are formatted. */
 static inline void
-ppool_page_split(struct ppool_page *pg)
+ppool_page_split(struct ppool_page *pg, unsigned int size_class)
 {
-	__atomic_store_n(&pg->kind, PPOOL_KIND_HEADER, __ATOMIC_RELEASE);
+	__atomic_store_n(&pg->kind, (uint8_t)(PPOOL_KIND_HEADER + size_class), __ATOMIC_RELEASE);
+}
+
+static inline bool
+ppool_page_is_slots(const struct ppool_page *pg)
+{
+	return __atomic_load_n(&pg->kind, __ATOMIC_ACQUIRE) >= PPOOL_KIND_HEADER;
+}
+
+/* Of a slot page. */
+static inline unsigned int
+ppool_page_class(const struct ppool_page *pg)
+{
+	return __atomic_load_n(&pg->kind, __ATOMIC_RELAXED) - PPOOL_KIND_HEADER;
 }
 
 /* Back to a free page: me was its last user, and has it in hand. */

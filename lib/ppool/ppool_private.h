@@ -73,11 +73,20 @@
 #define PPOOL_MAGAZINE 640u
 /* Free pages an lcore may be reduced to keep when its neighbours have to come for them. */
 #define PPOOL_LCORE_PAGES_MIN 64u
-/* Idle headers one lcore keeps, and how many move between it and the depot at a time. */
+/* Size classes of slots: headers, which have no data room, then others, the smallest first. */
+#define PPOOL_CLASSES 32u
+#define PPOOL_HEADERS 0u
+/* Idle headers one lcore keeps. Half of what it may keep moves to and from the depot at a time. */
 #define PPOOL_LCORE_HEADERS 256u
-#define PPOOL_HEADER_BATCH 128u
+/* Idle slots of any other class that one lcore keeps: as many, and of so many bytes. */
+#define PPOOL_LCORE_SLOTS 64u
+#define PPOOL_LCORE_SLOT_BYTES 32768u
 /* Wholly idle header pages the depot keeps, so that a steady load does not format them again. */
 #define PPOOL_IDLE_PAGES 4u
+/* Wholly idle slot pages of any other class. */
+#define PPOOL_IDLE_SLOT_PAGES 1u
+/* Slot pages in the depot are told apart by how full they are, in so many steps. */
+#define PPOOL_FILLS 8u
 /* How many objects a bulk operation handles at a time, for arrays on the stack. */
 #define PPOOL_BULK 64u
 
@@ -86,27 +95,39 @@ struct ppool_lcore {
 	struct ppool_lock lock;
 	uint32_t nb_pages;
 	uint32_t max_pages;
-	uint32_t nb_headers;
 	ppool_owner_t owner;      /* constant */
 	ppool_owner_t drop_owner; /* owner where ppool_page_drop_as() may be told of it, else 0 */
+	uint32_t nb_slots[PPOOL_CLASSES]; /* idle ones */
 	/* ordinary objects handed out minus taken back here */
 	int64_t whole __rte_aligned(8);
 	struct ppool_stats stats; /* written by the owner only */
 	uint32_t nb_spare;        /* pages in the magazine: PPOOL_MAGAZINE or 0 */
 	void **spare;             /* the magazine */
 	void *pages[PPOOL_LCORE_PAGES] __rte_cache_aligned;
-	struct rte_mbuf *headers[PPOOL_LCORE_HEADERS];
+	/* headers, then the others, class by class */
+	struct rte_mbuf *slots[PPOOL_LCORE_HEADERS + (PPOOL_CLASSES - 1) * PPOOL_LCORE_SLOTS];
 	void *magazine[PPOOL_MAGAZINE]; /* the first spare one, whoever has it now */
 	struct ppool_lcore *next;       /* of the same pool, constant */
 } __rte_cache_aligned;
 
-/* Header pages with idle slots, and pages of carvers that are gone. */
+/* Slots of a size class: what they are, which is constant, and those in the depot. */
+struct ppool_class {
+	uint32_t slots;      /* of a page */
+	uint32_t slot_bytes; /* from one slot to the next */
+	uint32_t fill_scale; /* idle slots of a page times this, shifted by 16: the list it is in */
+	uint16_t keep;       /* idle slots that an lcore keeps at most */
+	uint16_t buf_len;
+	uint32_t first[PPOOL_FILLS]; /* pages with slots in the depot, the fullest ones first */
+	uint32_t nb_idle;            /* slots in the depot */
+	uint32_t nb_idle_pages;      /* pages with all slots in the depot */
+	uint32_t nb_pages;
+};
+
+/* Slot pages with idle slots, and pages of carvers that are gone. */
 struct ppool_depot {
 	struct ppool_mutex lock;
-	uint32_t first;         /* header pages with slots in the depot */
-	uint32_t nb_idle;       /* slots in the depot */
-	uint32_t nb_idle_pages; /* header pages with all slots in the depot */
-	uint32_t nb_header_pages;
+	uint32_t nb_classes; /* constant */
+	struct ppool_class size_class[PPOOL_CLASSES];
 	uint32_t parked_first;
 	uint32_t nb_parked;
 	uint32_t nb_carvers;        /* written under the lock of the list of carvers */
@@ -243,11 +264,26 @@ ppool_lcore_leave(struct ppool_lcore *lc)
 			__atomic_fetch_add(&(p)->stats.name, (n), __ATOMIC_RELAXED); \
 	} while (0)
 
-/* Slot i of a header page. */
-static inline struct rte_mbuf *
-ppool_slot_at(const struct ppool *p, const struct ppool_page *pg, uint32_t i)
+/* The class of a slot page. Ask once where it may go home meanwhile. */
+static inline const struct ppool_class *
+ppool_class_of(const struct ppool *p, const struct ppool_page *pg)
 {
-	return (struct rte_mbuf *)(pg->obj + p->first_slot + (size_t)i * p->layout.slot_bytes);
+	return &p->depot.size_class[ppool_page_class(pg)];
+}
+
+/* Slot i of a page of that class. */
+static inline struct rte_mbuf *
+ppool_slot_at(const struct ppool *p, const struct ppool_class *c, const struct ppool_page *pg,
+		uint32_t i)
+{
+	return (struct rte_mbuf *)(pg->obj + p->first_slot + (size_t)i * c->slot_bytes);
+}
+
+static inline uint32_t
+ppool_slot_index(const struct ppool *p, const struct ppool_class *c, const struct ppool_page *pg,
+		const struct rte_mbuf *m)
+{
+	return (RTE_PTR_DIFF(m, pg->obj) - p->first_slot) / c->slot_bytes;
 }
 
 /* The page table's index of a page: in front of its object header there is room for a record. */
@@ -332,56 +368,92 @@ bool ppool_is_internal_pool(const struct rte_mempool *mp);
 
 /* ppool_slot.c */
 
-/* Idle slots of an lcore, whose lock is held: for how many more there is room. */
-static inline unsigned int
-ppool_lcore_slots_room(const struct ppool_lcore *lc)
+/* Idle slots of an lcore, whose lock is held. For headers the compiler knows what these return. */
+static inline struct rte_mbuf **
+ppool_lcore_slots(struct ppool_lcore *lc, unsigned int size_class)
 {
-	return PPOOL_LCORE_HEADERS - lc->nb_headers;
+	return size_class == PPOOL_HEADERS ? lc->slots :
+			&lc->slots[PPOOL_LCORE_HEADERS + (size_class - 1) * PPOOL_LCORE_SLOTS];
+}
+
+static inline unsigned int
+ppool_lcore_slots_keep(const struct ppool *p, unsigned int size_class)
+{
+	return size_class == PPOOL_HEADERS ? PPOOL_LCORE_HEADERS :
+					     p->depot.size_class[size_class].keep;
+}
+
+/* For how many more there is room. */
+static inline unsigned int
+ppool_lcore_slots_room(const struct ppool *p, const struct ppool_lcore *lc, unsigned int size_class)
+{
+	return ppool_lcore_slots_keep(p, size_class) - lc->nb_slots[size_class];
 }
 
 /* Put what there is room for. */
 static inline void
-ppool_lcore_add_slots(struct ppool_lcore *lc, struct rte_mbuf * const *m, unsigned int n)
+ppool_lcore_add_slots(struct ppool_lcore *lc, unsigned int size_class, struct rte_mbuf * const *m,
+		unsigned int n)
 {
-	uint32_t old = lc->nb_headers;
+	uint32_t old = lc->nb_slots[size_class];
 
-	rte_memcpy(&lc->headers[old], m, n * sizeof(m[0]));
-	__atomic_store_n(&lc->nb_headers, old + n, __ATOMIC_RELEASE);
+	rte_memcpy(ppool_lcore_slots(lc, size_class) + old, m, n * sizeof(m[0]));
+	__atomic_store_n(&lc->nb_slots[size_class], old + n, __ATOMIC_RELEASE);
 }
 
 /* Put all or none. Returns false where there is no room. */
 static inline bool
-ppool_lcore_push_slots(struct ppool_lcore *lc, struct rte_mbuf * const *m, unsigned int n)
+ppool_lcore_push_slots(const struct ppool *p, struct ppool_lcore *lc, unsigned int size_class,
+		struct rte_mbuf * const *m, unsigned int n)
 {
-	if (unlikely(n > ppool_lcore_slots_room(lc)))
+	if (unlikely(n > ppool_lcore_slots_room(p, lc, size_class)))
 		return false;
-	ppool_lcore_add_slots(lc, m, n);
+	ppool_lcore_add_slots(lc, size_class, m, n);
 	return true;
 }
 
+/* Take up to n, what came last first. Returns how many. */
+static inline unsigned int
+ppool_lcore_pop_slots(struct ppool_lcore *lc, unsigned int size_class, struct rte_mbuf **m,
+		unsigned int n)
+{
+	uint32_t left;
+
+	n = RTE_MIN(n, lc->nb_slots[size_class]);
+	left = lc->nb_slots[size_class] - n;
+	__atomic_store_n(&lc->nb_slots[size_class], left, __ATOMIC_RELAXED);
+	rte_memcpy(m, ppool_lcore_slots(lc, size_class) + left, n * sizeof(m[0]));
+	return n;
+}
+
+/* The classes of a layout that is known. */
+void ppool_classes_init(struct ppool *p);
 /* Returns false where the depot is stuck. */
-bool ppool_slots_add_page(struct ppool *p, void *obj);
+bool ppool_slots_add_page(struct ppool *p, unsigned int size_class, void *obj);
 /* Lock the depot. Returns false, without it, where a process was stopped inside. */
 bool ppool_depot_enter(struct ppool *p);
 /* The same for as long as it takes: set-up paths. */
 void ppool_depot_wait(struct ppool *p);
 void ppool_depot_leave(struct ppool *p);
 /* Take idle slots from the depot. Returns how many. */
-unsigned int ppool_depot_pop(struct ppool *p, struct rte_mbuf **m, unsigned int n);
+unsigned int ppool_depot_pop(struct ppool *p, unsigned int size_class, struct rte_mbuf **m,
+		unsigned int n);
 /* The same of one slot page. */
 unsigned int ppool_depot_pop_from(struct ppool *p, uint32_t page, struct rte_mbuf **m,
 		unsigned int n);
+/* Of any classes. */
 void ppool_depot_push(struct ppool *p, struct rte_mbuf * const *m, unsigned int n);
-/* Give wholly idle pages back until only keep are left. Depot lock held. Returns how many went. */
-unsigned int ppool_depot_release(struct ppool *p, unsigned int keep);
+/* Give wholly idle pages back. Depot lock held. Returns how many went. */
+unsigned int ppool_depot_release(struct ppool *p);
 void ppool_slots_flush_all(struct ppool *p);
-/* Put idle slots to those of the lcore. */
-void ppool_slots_put(struct ppool *p, struct rte_mbuf * const *m, unsigned int n);
+/* Put idle slots of a class to those of the lcore. */
+void ppool_slots_put(struct ppool *p, unsigned int size_class, struct rte_mbuf * const *m,
+		unsigned int n);
 /* Move what a process that has ended left with its lcores to the depot. */
 bool ppool_slots_inherit(struct ppool *p, uint32_t process);
-/* Make an mbuf what that of a slot without a frag has to be. */
+/* Make an mbuf what that of a header without a frag has to be. */
 void ppool_slot_reset(const struct ppool *p, struct rte_mbuf *m);
-/* Give back slots that never had a frag. */
+/* Give back headers that never had a frag. */
 void ppool_slots_return(struct ppool *p, struct rte_mbuf * const *m, unsigned int n);
 
 /* ppool_park.c: depot lock held */
@@ -397,11 +469,12 @@ void ppool_park_repair(struct ppool *p);
 int ppool_pages_get(struct ppool *p, void **obj, unsigned int n);
 /* The same for rte_mempool, whose cache of this lcore is in the midst of a change. */
 int ppool_pages_get_whole(struct ppool *p, void **obj, unsigned int n);
-/* Take n idle slots, wherever they are. Returns how many. */
-unsigned int ppool_slots_get(struct ppool *p, struct rte_mbuf **m, unsigned int n);
-uint64_t ppool_slots_idle(const struct ppool *p);
-/* Slots that have a frag, or are in the hands of one who is about to cut one. */
-uint64_t ppool_slots_used(const struct ppool *p);
+/* Take n idle slots of a class, wherever they are. Returns how many. */
+unsigned int ppool_slots_get(struct ppool *p, unsigned int size_class, struct rte_mbuf **m,
+		unsigned int n);
+uint64_t ppool_slots_idle(const struct ppool *p, unsigned int size_class);
+/* Headers that have a frag, or are in the hands of one who is about to cut one; other slots. */
+uint64_t ppool_slots_used(const struct ppool *p, unsigned int size_class);
 /*
  * Pages in no free list that are to be had all the same: idle slot pages but for those that carvers
  * reserve, and parked pages without a frag. Never more than ppool_reclaim() would collect: while

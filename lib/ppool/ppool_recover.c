@@ -26,10 +26,12 @@ typedef void slot_cb_t(struct ppool *p, struct rte_mbuf *m, void *arg);
 static void
 page_slots_each(struct ppool *p, const struct ppool_page *pg, slot_cb_t *f, void *arg)
 {
+	const struct ppool_class *c = ppool_class_of(p, pg);
 	uint32_t i;
 
-	for (i = 0; i < p->layout.slots; i++)
-		f(p, ppool_slot_at(p, pg, i), arg);
+	/* What is done to the last slot in use may send the page home. */
+	for (i = 0; i < c->slots && ppool_page_is_slots(pg); i++)
+		f(p, ppool_slot_at(p, c, pg, i), arg);
 }
 
 /* A header page stays one while a slot of it is in use. */
@@ -460,9 +462,10 @@ static uint8_t *
 slot_flag(const struct ppool *p, struct recount *rc, const struct rte_mbuf *m)
 {
 	uint32_t page = ppool_frag_of(m)->header_page;
-	size_t first = RTE_PTR_DIFF(m, p->page[page].obj) - p->first_slot;
+	const struct ppool_page *pg = &p->page[page];
 
-	return &rc->slot_listed[(size_t)page * p->layout.slots + first / p->layout.slot_bytes];
+	return &rc->slot_listed[(size_t)page * p->layout.slots +
+			ppool_slot_index(p, ppool_class_of(p, pg), pg, m)];
 }
 
 static void
@@ -474,19 +477,29 @@ slots_note_listed(const struct ppool *p, struct recount *rc, struct rte_mbuf * c
 }
 
 static void
-depot_note_listed(const struct ppool *p, struct recount *rc)
+depot_note_pages(const struct ppool *p, struct recount *rc, uint32_t i)
 {
 	const struct ppool_page *pg;
-	uint32_t i, n, slot;
+	uint32_t n, slot;
 
-	for (i = p->depot.first; i != PPOOL_NONE; i = pg->next) {
+	for (; i != PPOOL_NONE; i = pg->next) {
 		pg = &p->page[i];
 		slot = pg->idle_first;
 		for (n = 0; n < pg->idle; n++) {
 			rc->slot_listed[(size_t)i * p->layout.slots + slot] = 1;
-			slot = ppool_frag_of(ppool_slot_at(p, pg, slot))->page;
+			slot = ppool_frag_of(ppool_slot_at(p, ppool_class_of(p, pg), pg, slot))->page;
 		}
 	}
+}
+
+static void
+depot_note_listed(const struct ppool *p, struct recount *rc)
+{
+	unsigned int i, k;
+
+	for (i = 0; i < p->depot.nb_classes; i++)
+		for (k = 0; k < PPOOL_FILLS; k++)
+			depot_note_pages(p, rc, p->depot.size_class[i].first[k]);
 }
 
 static void
@@ -625,11 +638,13 @@ static void
 lists_note(struct ppool *p, struct recount *rc)
 {
 	const struct ppool_carver *c;
-	const struct ppool_lcore *lc;
+	struct ppool_lcore *lc;
+	unsigned int i;
 
 	depot_note_listed(p, rc);
 	PPOOL_LCORE_FOREACH(p, lc)
-		slots_note_listed(p, rc, lc->headers, lc->nb_headers);
+		for (i = 0; i < p->depot.nb_classes; i++)
+			slots_note_listed(p, rc, ppool_lcore_slots(lc, i), lc->nb_slots[i]);
 	for (c = p->carvers; c != NULL; c = c->next)
 		carver_note(p, rc, c);
 }

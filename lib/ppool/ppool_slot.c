@@ -3,89 +3,127 @@
  */
 
 /*
- * Slot pages, of the one class there is: headers, mbufs without a frag.
+ * Slot pages of all size classes. Those of headers, mbufs without a frag, are one.
  *
  * A slot is formatted once, when its page is taken from the page pool. Idle slots wait with an
  * lcore or in the depot, where each slot page has a list of its own: what leaves the depot together
- * lies together, and a page whose slots are all there can go home. Which pages become slot pages is
- * decided in ppool_supply.c.
+ * lies together, and a page whose slots are all there can go home. Slots are taken from the fullest
+ * page first, so that the others can empty. Which pages become slot pages is decided in
+ * ppool_supply.c.
  */
 
 #include <string.h>
 
 #include "ppool_freelist.h"
 
-static uint32_t
-slot_index(const struct ppool *p, const struct ppool_page *pg, const struct rte_mbuf *m)
-{
-	return (RTE_PTR_DIFF(m, pg->obj) - p->first_slot) / p->layout.slot_bytes;
-}
-
 /*
  * Bytes of slots 0..i-1 when a page is split as evenly as possible; the shares add up to its bytes
  * exactly.
  */
 static uint32_t
-slot_share(const struct ppool *p, uint32_t i)
+slot_share(const struct ppool *p, const struct ppool_class *c, uint32_t i)
 {
-	return (uint64_t)p->layout.page_bytes * i / p->layout.slots;
+	return (uint64_t)p->layout.page_bytes * i / c->slots;
+}
+
+/* What all slots have in front of their mbuf. */
+static void
+slot_format_front(const struct ppool *p, const struct ppool_page *pg, struct rte_mbuf *m,
+		struct rte_mempool *mp)
+{
+	struct rte_mempool_objhdr *hdr = RTE_PTR_SUB(m, sizeof(*hdr));
+	struct ppool_frag *frag = ppool_frag_of(m);
+
+	memset(hdr, 0, sizeof(*hdr));
+	hdr->mp = mp;
+	hdr->iova = ppool_page_iova(pg, RTE_PTR_DIFF(m, pg->obj));
+	memset(frag, 0, sizeof(*frag));
+	frag->owner = PPOOL_OWNER_NONE;
+	frag->header_page = (uint32_t)(pg - p->page);
 }
 
 static void
-slot_format(const struct ppool *p, const struct ppool_page *pg, uint32_t i)
+header_format(const struct ppool *p, struct rte_mbuf *m, uint32_t share)
 {
-	struct rte_mbuf *m = ppool_slot_at(p, pg, i);
-	struct rte_mempool_objhdr *hdr = RTE_PTR_SUB(m, sizeof(*hdr));
 	struct ppool_frag *frag = ppool_frag_of(m);
-	const struct rte_mbuf *model = (const struct rte_mbuf *)pg->obj;
 
-	/* What the application's initialiser put there, in the private area above all. */
-	memcpy((void *)m, model, sizeof(*m) + rte_pktmbuf_priv_size(p->mp));
-
-	memset(hdr, 0, sizeof(*hdr));
-	hdr->mp = p->frag_mp;
-	hdr->iova = ppool_page_iova(pg, RTE_PTR_DIFF(m, pg->obj));
-#ifdef RTE_LIBRTE_MEMPOOL_DEBUG
-	hdr->cookie = RTE_MEMPOOL_HEADER_COOKIE2;
-#endif
-
-	memset(frag, 0, sizeof(*frag));
 	frag->shinfo.free_cb = (rte_mbuf_extbuf_free_callback_t)(uintptr_t)p->free_cb;
 	frag->shinfo.fcb_opaque = m;
-	frag->owner = PPOOL_OWNER_NONE;
+	frag->slot_bytes = share;
 	ppool_slot_reset(p, m);
-	frag->header_page = (uint32_t)(pg - p->page);
-	frag->slot_bytes = slot_share(p, i + 1) - slot_share(p, i);
+}
+
+static void
+slot_format(const struct ppool *p, const struct ppool_page *pg, const struct ppool_class *c,
+		uint32_t i)
+{
+	struct rte_mbuf *m = ppool_slot_at(p, c, pg, i);
+	uint32_t share = slot_share(p, c, i + 1) - slot_share(p, c, i);
+
+	/* What the application's initialiser put there, in the private area above all. */
+	memcpy((void *)m, pg->obj, p->mbuf_bytes);
+	slot_format_front(p, pg, m, p->frag_mp);
+	header_format(p, m, share);
 }
 
 /* Depot lock held for all of depot_*(). */
 
-static void
-depot_link(struct ppool *p, struct ppool_page *pg)
+/* The list in which a page is that has so many idle slots, at least 1. */
+static uint32_t *
+depot_list(struct ppool_class *c, uint32_t idle)
 {
-	struct ppool_depot *d = &p->depot;
-	uint32_t i = (uint32_t)(pg - p->page);
-
-	pg->prev = PPOOL_NONE;
-	pg->next = d->first;
-	if (d->first != PPOOL_NONE)
-		p->page[d->first].prev = i;
-	d->first = i;
+	return &c->first[idle * c->fill_scale >> 16];
 }
 
 static void
-depot_unlink(struct ppool *p, struct ppool_page *pg)
+depot_link(struct ppool *p, uint32_t *first, struct ppool_page *pg)
+{
+	uint32_t i = (uint32_t)(pg - p->page);
+
+	pg->prev = PPOOL_NONE;
+	pg->next = *first;
+	if (*first != PPOOL_NONE)
+		p->page[*first].prev = i;
+	*first = i;
+}
+
+static void
+depot_unlink(struct ppool *p, uint32_t *first, struct ppool_page *pg)
 {
 	if (pg->prev == PPOOL_NONE)
-		p->depot.first = pg->next;
+		*first = pg->next;
 	else
 		p->page[pg->prev].next = pg->next;
 	if (pg->next != PPOOL_NONE)
 		p->page[pg->next].prev = pg->prev;
 }
 
+/* A page has so many slots in the depot now. */
+static void
+depot_set_idle(struct ppool *p, struct ppool_class *c, struct ppool_page *pg, uint32_t idle)
+{
+	uint32_t *from = pg->idle == 0 ? NULL : depot_list(c, pg->idle);
+	uint32_t *to = idle == 0 ? NULL : depot_list(c, idle);
+
+	if (from != to && from != NULL)
+		depot_unlink(p, from, pg);
+	if (from != to && to != NULL)
+		depot_link(p, to, pg);
+	PPOOL_COUNT(c->nb_idle, idle - pg->idle);
+	if (pg->idle == c->slots || idle == c->slots)
+		PPOOL_COUNT(c->nb_idle_pages, (uint32_t)(idle == c->slots) -
+				(uint32_t)(pg->idle == c->slots));
+	pg->idle = idle;
+}
+
+static struct ppool_class *
+depot_class(struct ppool *p, const struct ppool_page *pg)
+{
+	return &p->depot.size_class[ppool_page_class(pg)];
+}
+
 /*
- * Returns the header page that has one more idle slot now. A slot that belongs to nobody is in the
+ * Returns the slot page that has one more idle slot now. A slot that belongs to nobody is in the
  * depot: depot_repair() goes by that.
  */
 static struct ppool_page *
@@ -93,51 +131,45 @@ depot_push(struct ppool *p, struct rte_mbuf *m)
 {
 	struct ppool_frag *frag = ppool_frag_of(m);
 	struct ppool_page *pg = &p->page[frag->header_page];
+	struct ppool_class *c = depot_class(p, pg);
 
 	frag->owner = PPOOL_OWNER_NONE;
 	frag->page = pg->idle_first;
-	pg->idle_first = slot_index(p, pg, m);
-	if (pg->idle++ == 0)
-		depot_link(p, pg);
-	PPOOL_COUNT(p->depot.nb_idle, 1);
-	if (pg->idle == p->layout.slots)
-		PPOOL_COUNT(p->depot.nb_idle_pages, 1);
+	pg->idle_first = ppool_slot_index(p, c, pg, m);
+	depot_set_idle(p, c, pg, pg->idle + 1);
 	return pg;
 }
 
-/* Take up to n idle slots of a header page. */
+/* Take up to n idle slots of a slot page. */
 static unsigned int
 depot_pop_from(struct ppool *p, struct ppool_page *pg, struct rte_mbuf **m, unsigned int n)
 {
+	struct ppool_class *c = depot_class(p, pg);
 	struct ppool_frag *frag;
 	unsigned int i;
 
 	n = RTE_MIN(n, pg->idle);
-	if (n == 0)
-		return 0;
-	if (pg->idle == p->layout.slots)
-		PPOOL_COUNT(p->depot.nb_idle_pages, -1);
 	for (i = 0; i < n; i++) {
-		m[i] = ppool_slot_at(p, pg, pg->idle_first);
+		m[i] = ppool_slot_at(p, c, pg, pg->idle_first);
 		frag = ppool_frag_of(m[i]);
 		pg->idle_first = frag->page;
 		frag->owner = (ppool_owner_t)ppool_owner_id();
 	}
-	pg->idle -= n;
-	if (pg->idle == 0)
-		depot_unlink(p, pg);
-	PPOOL_COUNT(p->depot.nb_idle, -n);
+	if (n > 0)
+		depot_set_idle(p, c, pg, pg->idle - n);
 	return n;
 }
 
+/* From the fullest pages. */
 static unsigned int
-depot_pop(struct ppool *p, struct rte_mbuf **m, unsigned int n)
+depot_pop(struct ppool *p, unsigned int size_class, struct rte_mbuf **m, unsigned int n)
 {
-	const struct ppool_depot *d = &p->depot;
-	unsigned int got = 0;
+	const struct ppool_class *c = &p->depot.size_class[size_class];
+	unsigned int got = 0, i;
 
-	while (got < n && d->first != PPOOL_NONE)
-		got += depot_pop_from(p, &p->page[d->first], m + got, n - got);
+	for (i = 0; i < PPOOL_FILLS; i++)
+		while (got < n && c->first[i] != PPOOL_NONE)
+			got += depot_pop_from(p, &p->page[c->first[i]], m + got, n - got);
 	return got;
 }
 
@@ -178,32 +210,43 @@ limbo_drain(struct ppool *p)
 static void
 depot_add_page(struct ppool *p, struct ppool_page *pg)
 {
+	struct ppool_class *c = depot_class(p, pg);
 	const struct ppool_frag *frag;
 	uint32_t i;
 
 	pg->idle = 0;
 	pg->idle_first = PPOOL_NONE;
-	for (i = p->layout.slots; i-- > 0;) {
-		frag = ppool_frag_of(ppool_slot_at(p, pg, i));
-		if (frag->truesize == 0 && frag->owner == PPOOL_OWNER_NONE)
-			depot_push(p, ppool_slot_at(p, pg, i));
+	for (i = c->slots; i-- > 0;) {
+		frag = ppool_frag_of(ppool_slot_at(p, c, pg, i));
+		if (frag->owner == PPOOL_OWNER_NONE)
+			depot_push(p, ppool_slot_at(p, c, pg, i));
 	}
-	PPOOL_COUNT(p->depot.nb_header_pages, 1);
+	PPOOL_COUNT(c->nb_pages, 1);
+}
+
+static void
+depot_clear(struct ppool_depot *d)
+{
+	unsigned int i, k;
+
+	for (i = 0; i < d->nb_classes; i++) {
+		for (k = 0; k < PPOOL_FILLS; k++)
+			d->size_class[i].first[k] = PPOOL_NONE;
+		d->size_class[i].nb_idle = 0;
+		d->size_class[i].nb_idle_pages = 0;
+		d->size_class[i].nb_pages = 0;
+	}
 }
 
 /* The process that held the depot lock has ended: make the lists anew, from the slots. */
 static __rte_noinline void
 depot_repair(struct ppool *p)
 {
-	struct ppool_depot *d = &p->depot;
 	uint32_t i;
 
-	d->first = PPOOL_NONE;
-	d->nb_idle = 0;
-	d->nb_idle_pages = 0;
-	d->nb_header_pages = 0;
+	depot_clear(&p->depot);
 	for (i = 0; p->page != NULL && i < p->mp->size; i++)
-		if (p->page[i].kind == PPOOL_KIND_HEADER)
+		if (ppool_page_is_slots(&p->page[i]))
 			depot_add_page(p, &p->page[i]);
 	ppool_park_repair(p);
 }
@@ -248,66 +291,76 @@ ppool_depot_leave(struct ppool *p)
  * process leaves half done taken for a slot page.
  */
 bool
-ppool_slots_add_page(struct ppool *p, void *obj)
+ppool_slots_add_page(struct ppool *p, unsigned int size_class, void *obj)
 {
+	const struct ppool_class *c = &p->depot.size_class[size_class];
 	struct ppool_page *pg = ppool_page_of(p, obj);
 	uint32_t i;
 
 	ppool_debug_pages_out(p, &obj, 1, PPOOL_DEBUG_HEADER);
-	for (i = 0; i < p->layout.slots; i++)
-		slot_format(p, pg, i);
+	for (i = 0; i < c->slots; i++)
+		slot_format(p, pg, c, i);
 	if (!ppool_depot_enter(p)) {
 		ppool_debug_pages_in(p, &obj, 1, PPOOL_DEBUG_HEADER);
 		return false;
 	}
 	pg->open = 0;
-	ppool_page_split(pg);
+	ppool_page_split(pg, size_class);
 	depot_add_page(p, pg);
 	ppool_depot_leave(p);
 	__atomic_fetch_add(&p->stats.header_page_get, 1, __ATOMIC_RELAXED);
 	return true;
 }
 
-/* Give a wholly idle header page back. */
+/* Give a wholly idle slot page back. */
 static void
 depot_page_home(struct ppool *p, struct ppool_page *pg)
 {
-	struct ppool_depot *d = &p->depot;
+	struct ppool_class *c = depot_class(p, pg);
 	void *obj = pg->obj;
 
-	depot_unlink(p, pg);
-	PPOOL_COUNT(d->nb_idle_pages, -1);
-	PPOOL_COUNT(d->nb_header_pages, -1);
-	PPOOL_COUNT(d->nb_idle, -pg->idle);
+	depot_set_idle(p, c, pg, 0);
+	PPOOL_COUNT(c->nb_pages, -1);
 	ppool_page_retire(pg, (ppool_owner_t)ppool_owner_id());
 	ppool_debug_pages_in(p, &obj, 1, PPOOL_DEBUG_HEADER);
 	ppool_freelist_put(p, &obj, 1);
 	__atomic_fetch_add(&p->stats.header_page_put, 1, __ATOMIC_RELAXED);
 }
 
-unsigned int
-ppool_depot_release(struct ppool *p, unsigned int keep)
+static unsigned int
+depot_release(struct ppool *p, struct ppool_class *c)
 {
-	struct ppool_depot *d = &p->depot;
-	unsigned int before = d->nb_idle_pages;
+	unsigned int before = c->nb_idle_pages;
 	struct ppool_page *pg;
 	uint32_t i, next;
 
-	for (i = d->first; i != PPOOL_NONE && d->nb_idle_pages > keep; i = next) {
+	if (before == 0)
+		return 0;
+	for (i = *depot_list(c, c->slots); i != PPOOL_NONE && c->nb_idle_pages > 0; i = next) {
 		pg = &p->page[i];
 		next = pg->next;
-		if (pg->idle == p->layout.slots)
+		if (pg->idle == c->slots)
 			depot_page_home(p, pg);
 	}
-	return before - d->nb_idle_pages;
+	return before - c->nb_idle_pages;
 }
 
 unsigned int
-ppool_depot_pop(struct ppool *p, struct rte_mbuf **m, unsigned int n)
+ppool_depot_release(struct ppool *p)
+{
+	unsigned int i, n = 0;
+
+	for (i = 0; i < p->depot.nb_classes; i++)
+		n += depot_release(p, &p->depot.size_class[i]);
+	return n;
+}
+
+unsigned int
+ppool_depot_pop(struct ppool *p, unsigned int size_class, struct rte_mbuf **m, unsigned int n)
 {
 	if (!ppool_depot_enter(p))
 		return 0;
-	n = depot_pop(p, m, n);
+	n = depot_pop(p, size_class, m, n);
 	ppool_depot_leave(p);
 	return n;
 }
@@ -323,6 +376,17 @@ ppool_depot_pop_from(struct ppool *p, uint32_t page, struct rte_mbuf **m, unsign
 	return n;
 }
 
+/* Whether a page is idle, and the depot has others that are. */
+static bool
+depot_has_enough(const struct ppool *p, const struct ppool_page *pg)
+{
+	const struct ppool_class *c = ppool_class_of(p, pg);
+	bool headers = ppool_page_class(pg) == PPOOL_HEADERS;
+
+	return pg->idle == c->slots &&
+			c->nb_idle_pages > (headers ? PPOOL_IDLE_PAGES : PPOOL_IDLE_SLOT_PAGES);
+}
+
 void
 ppool_depot_push(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
 {
@@ -336,7 +400,7 @@ ppool_depot_push(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
 	}
 	for (i = 0; i < n; i++) {
 		pg = depot_push(p, m[i]);
-		if (pg->idle == p->layout.slots && p->depot.nb_idle_pages > PPOOL_IDLE_PAGES)
+		if (depot_has_enough(p, pg))
 			depot_page_home(p, pg);
 	}
 	ppool_depot_leave(p);
@@ -352,16 +416,34 @@ slots_mark(struct rte_mbuf * const *m, unsigned int n)
 		ppool_frag_of(m[n])->owner = (ppool_owner_t)ppool_owner_id();
 }
 
-/* Take all idle slots of an lcore. Its lock held. Returns how many. */
-static unsigned int
-lcore_slots_pop_all(struct ppool_lcore *lc, struct rte_mbuf **m)
-{
-	unsigned int n = lc->nb_headers;
+/* As many as an lcore can have. */
+#define LCORE_SLOTS_MAX RTE_DIM(((struct ppool_lcore *)NULL)->slots)
 
-	memcpy(m, lc->headers, n * sizeof(m[0]));
-	slots_mark(m, n);
-	__atomic_store_n(&lc->nb_headers, 0, __ATOMIC_RELEASE);
+/* Take all idle slots of an lcore, of all classes. Its lock held. Returns how many. */
+static unsigned int
+lcore_slots_pop_all(const struct ppool *p, struct ppool_lcore *lc, struct rte_mbuf **m)
+{
+	unsigned int i, k, n = 0;
+
+	for (i = 0; i < p->depot.nb_classes; i++) {
+		k = lc->nb_slots[i];
+		memcpy(m + n, ppool_lcore_slots(lc, i), k * sizeof(m[0]));
+		slots_mark(m + n, k);
+		__atomic_store_n(&lc->nb_slots[i], 0, __ATOMIC_RELEASE);
+		n += k;
+	}
 	return n;
+}
+
+static bool
+lcore_has_slots(const struct ppool *p, const struct ppool_lcore *lc)
+{
+	unsigned int i;
+
+	for (i = 0; i < p->depot.nb_classes; i++)
+		if (__atomic_load_n(&lc->nb_slots[i], __ATOMIC_RELAXED) != 0)
+			return true;
+	return false;
 }
 
 /* The same of any lcore, ours or not. */
@@ -371,11 +453,11 @@ lcore_slots_take(struct ppool *p, struct ppool_lcore *lc, struct rte_mbuf **m)
 	bool ours = lc == ppool_lcore_existing(p);
 	unsigned int n;
 
-	if (__atomic_load_n(&lc->nb_headers, __ATOMIC_RELAXED) == 0)
+	if (!lcore_has_slots(p, lc))
 		return 0;
 	if (!(ours ? ppool_lock_owner(&lc->lock) : ppool_lock_visitor(&lc->lock)))
 		return 0;
-	n = lcore_slots_pop_all(lc, m);
+	n = lcore_slots_pop_all(p, lc, m);
 	if (ours)
 		ppool_unlock_owner(&lc->lock);
 	else
@@ -386,7 +468,7 @@ lcore_slots_take(struct ppool *p, struct ppool_lcore *lc, struct rte_mbuf **m)
 void
 ppool_slots_flush_all(struct ppool *p)
 {
-	struct rte_mbuf *m[PPOOL_LCORE_HEADERS];
+	struct rte_mbuf *m[LCORE_SLOTS_MAX];
 	struct ppool_lcore *lc;
 	unsigned int n;
 
@@ -399,54 +481,60 @@ ppool_slots_flush_all(struct ppool *p)
 
 /* Our lists are full: their coldest half goes to the depot. Our lock held. Returns how many. */
 static unsigned int
-lcore_slots_cool(struct ppool_lcore *lc, struct rte_mbuf **cold)
+lcore_slots_cool(const struct ppool *p, struct ppool_lcore *lc, unsigned int size_class,
+		struct rte_mbuf **cold)
 {
-	unsigned int k = RTE_MIN(lc->nb_headers, PPOOL_HEADER_BATCH), rest = lc->nb_headers - k;
+	uint32_t *n = &lc->nb_slots[size_class];
+	unsigned int k = RTE_MIN(*n, (ppool_lcore_slots_keep(p, size_class) + 1) / 2), rest = *n - k;
+	struct rte_mbuf **slots = ppool_lcore_slots(lc, size_class);
 
-	__atomic_store_n(&lc->nb_headers, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(n, 0, __ATOMIC_RELAXED);
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	memcpy(cold, lc->headers, k * sizeof(cold[0]));
-	memmove(lc->headers, lc->headers + k, rest * sizeof(cold[0]));
-	__atomic_store_n(&lc->nb_headers, rest, __ATOMIC_RELEASE);
+	memcpy(cold, slots, k * sizeof(cold[0]));
+	memmove(slots, slots + k, rest * sizeof(cold[0]));
+	__atomic_store_n(n, rest, __ATOMIC_RELEASE);
 	return k;
 }
 
 /* No room: the coldest half of those of the lcore goes to the depot, or the new ones if many. */
 static __rte_noinline void
-slots_put_slow(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
+slots_put_slow(struct ppool *p, unsigned int size_class, struct rte_mbuf * const *m,
+		unsigned int n)
 {
+	bool many = n > ppool_lcore_slots_keep(p, size_class) / 2;
+	struct ppool_lcore *lc = many ? NULL : ppool_lcore_enter(p);
 	struct rte_mbuf *cold[PPOOL_LCORE_HEADERS];
-	struct ppool_lcore *lc = n > PPOOL_HEADER_BATCH ? NULL : ppool_lcore_enter(p);
 	unsigned int k;
 
 	if (lc == NULL) {
 		ppool_depot_push(p, m, n);
 		return;
 	}
-	k = lcore_slots_cool(lc, cold);
-	ppool_lcore_push_slots(lc, m, n);
+	k = lcore_slots_cool(p, lc, size_class, cold);
+	ppool_lcore_push_slots(p, lc, size_class, m, n);
 	ppool_lcore_leave(lc);
 	ppool_depot_push(p, cold, k);
 }
 
 void
-ppool_slots_put(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
+ppool_slots_put(struct ppool *p, unsigned int size_class, struct rte_mbuf * const *m,
+		unsigned int n)
 {
 	struct ppool_lcore *lc = ppool_lcore_enter(p);
 	bool done = false;
 
 	if (likely(lc != NULL)) {
-		done = ppool_lcore_push_slots(lc, m, n);
+		done = ppool_lcore_push_slots(p, lc, size_class, m, n);
 		ppool_lcore_leave(lc);
 	}
 	if (unlikely(!done))
-		slots_put_slow(p, m, n);
+		slots_put_slow(p, size_class, m, n);
 }
 
 bool
 ppool_slots_inherit(struct ppool *p, uint32_t process)
 {
-	struct rte_mbuf *m[PPOOL_LCORE_HEADERS];
+	struct rte_mbuf *m[LCORE_SLOTS_MAX];
 	struct ppool_lcore *lc;
 	unsigned int n;
 
@@ -455,10 +543,31 @@ ppool_slots_inherit(struct ppool *p, uint32_t process)
 			continue;
 		n = lcore_slots_take(p, lc, m);
 		ppool_depot_push(p, m, n);
-		if (__atomic_load_n(&lc->nb_headers, __ATOMIC_RELAXED) != 0)
+		if (lcore_has_slots(p, lc))
 			return false;
 	}
 	return true;
+}
+
+/* Classes */
+
+static void
+class_init(struct ppool_class *c, uint32_t slots, uint32_t slot_bytes)
+{
+	c->slots = slots;
+	c->slot_bytes = slot_bytes;
+	/* The last list has the pages that are idle as a whole, and nearly so. */
+	c->fill_scale = ((PPOOL_FILLS - 1) << 16) / slots;
+	while (slots * c->fill_scale >> 16 < PPOOL_FILLS - 1)
+		c->fill_scale++;
+}
+
+void
+ppool_classes_init(struct ppool *p)
+{
+	class_init(&p->depot.size_class[PPOOL_HEADERS], p->layout.slots, p->layout.slot_bytes);
+	p->depot.nb_classes = 1;
+	depot_clear(&p->depot);
 }
 
 void
@@ -480,5 +589,5 @@ ppool_slots_return(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
 {
 	ppool_debug_headers_in(p, m, n);
 	slots_mark(m, n);
-	ppool_slots_put(p, m, n);
+	ppool_slots_put(p, PPOOL_HEADERS, m, n);
 }

@@ -101,6 +101,7 @@ ppool_layout_init(struct ppool *p)
 	p->layout.room_bytes = mp->elt_size - lead;
 	p->layout.slot_bytes = slot;
 	p->layout.slots = 1 + (mp->elt_size - last) / slot;
+	ppool_classes_init(p);
 	return slot_share_check(p);
 }
 

@@ -17,25 +17,28 @@
 
 /* What there is. Reads only, and takes no lock: the data path may ask for counts. */
 
-/* Slots that wait for a frag: with lcores, with carvers and in the depot. */
+/* Slots that wait: with lcores, with carvers and in the depot. */
 uint64_t
-ppool_slots_idle(const struct ppool *p)
+ppool_slots_idle(const struct ppool *p, unsigned int size_class)
 {
-	uint64_t n = __atomic_load_n(&p->depot.nb_idle, __ATOMIC_RELAXED);
+	const struct ppool_class *c = &p->depot.size_class[size_class];
+	uint64_t n = __atomic_load_n(&c->nb_idle, __ATOMIC_RELAXED);
 	const struct ppool_lcore *lc;
 
-	n += __atomic_load_n(&p->depot.nb_reserved, __ATOMIC_RELAXED);
+	if (size_class == PPOOL_HEADERS)
+		n += __atomic_load_n(&p->depot.nb_reserved, __ATOMIC_RELAXED);
 	PPOOL_LCORE_FOREACH(p, lc)
-		n += __atomic_load_n(&lc->nb_headers, __ATOMIC_RELAXED);
+		n += __atomic_load_n(&lc->nb_slots[size_class], __ATOMIC_RELAXED);
 	return n;
 }
 
 uint64_t
-ppool_slots_used(const struct ppool *p)
+ppool_slots_used(const struct ppool *p, unsigned int size_class)
 {
-	uint64_t idle = ppool_slots_idle(p), n = p->layout.slots;
+	const struct ppool_class *c = &p->depot.size_class[size_class];
+	uint64_t idle = ppool_slots_idle(p, size_class), n = c->slots;
 
-	n *= __atomic_load_n(&p->depot.nb_header_pages, __ATOMIC_RELAXED);
+	n *= __atomic_load_n(&c->nb_pages, __ATOMIC_RELAXED);
 	/* The two are of different moments while others work. */
 	return n - RTE_MIN(n, idle);
 }
@@ -60,24 +63,47 @@ parked_unused(const struct ppool *p)
 	return n;
 }
 
-uint32_t
-ppool_idle_count(const struct ppool *p)
+/* Of frags: parked pages, and those of their headers. */
+static uint32_t
+frags_idle_count(const struct ppool *p)
 {
+	const struct ppool_class *c = &p->depot.size_class[PPOOL_HEADERS];
 	const struct ppool_depot *d = &p->depot;
 	uint32_t idle, parked, reserved;
 
-	if (!ppool_is_split(p))
-		return 0;
-	if (ppool_slots_used(p) != 0) {
-		idle = __atomic_load_n(&d->nb_idle_pages, __ATOMIC_RELAXED);
+	if (ppool_slots_used(p, PPOOL_HEADERS) != 0) {
+		idle = __atomic_load_n(&c->nb_idle_pages, __ATOMIC_RELAXED);
 		return idle + parked_unused(p);
 	}
-	/* No frag is in use: neither is a page of any kind, wherever idle slots are. */
+	/* No frag is in use: neither is a data page, nor one of headers, wherever idle ones are. */
 	parked = __atomic_load_n(&d->nb_parked, __ATOMIC_RELAXED);
-	idle = __atomic_load_n(&d->nb_header_pages, __ATOMIC_RELAXED);
+	idle = __atomic_load_n(&c->nb_pages, __ATOMIC_RELAXED);
 	/* ppool_reclaim() leaves those that carvers keep slots of. */
 	reserved = __atomic_load_n(&d->nb_reserved_pages, __ATOMIC_RELAXED);
 	return parked + idle - RTE_MIN(idle, reserved);
+}
+
+static uint32_t
+class_idle_count(const struct ppool *p, unsigned int size_class)
+{
+	const struct ppool_class *c = &p->depot.size_class[size_class];
+
+	return ppool_slots_used(p, size_class) != 0 ?
+			__atomic_load_n(&c->nb_idle_pages, __ATOMIC_RELAXED) :
+			__atomic_load_n(&c->nb_pages, __ATOMIC_RELAXED);
+}
+
+uint32_t
+ppool_idle_count(const struct ppool *p)
+{
+	uint32_t i, n;
+
+	if (!ppool_is_split(p))
+		return 0;
+	n = frags_idle_count(p);
+	for (i = PPOOL_HEADERS + 1; i < p->depot.nb_classes; i++)
+		n += class_idle_count(p, i);
+	return n;
 }
 
 /* Searching */
@@ -122,7 +148,7 @@ ppool_reclaim(struct ppool *p, bool force)
 	ppool_slots_flush_all(p);
 	if (!ppool_depot_enter(p))
 		return false;
-	n = ppool_depot_release(p, 0) + ppool_park_release(p);
+	n = ppool_depot_release(p) + ppool_park_release(p);
 	reclaim_note(&p->depot, freed, n);
 	ppool_depot_leave(p);
 	return n > 0;
@@ -180,13 +206,13 @@ ppool_pages_get(struct ppool *p, void **obj, unsigned int n)
 
 /* Make a page of the pool a slot page. */
 static bool
-slots_grow(struct ppool *p)
+slots_grow(struct ppool *p, unsigned int size_class)
 {
 	void *obj;
 
 	if (ppool_pages_get(p, &obj, 1) != 0)
 		return false;
-	if (ppool_slots_add_page(p, obj))
+	if (ppool_slots_add_page(p, size_class, obj))
 		return true;
 	ppool_freelist_put(p, &obj, 1);
 	return false;
@@ -194,39 +220,38 @@ slots_grow(struct ppool *p)
 
 /* The lcore has none: from the depot, from new pages, from other lcores. */
 static __rte_noinline unsigned int
-slots_get_slow(struct ppool *p, struct rte_mbuf **m, unsigned int n)
+slots_get_slow(struct ppool *p, unsigned int size_class, struct rte_mbuf **m, unsigned int n)
 {
-	struct rte_mbuf *later[PPOOL_HEADER_BATCH];
+	const struct ppool_class *c = &p->depot.size_class[size_class];
+	struct rte_mbuf *later[PPOOL_LCORE_HEADERS];
 	unsigned int got, k;
 
-	got = ppool_depot_pop(p, m, n);
-	while (got < n && slots_grow(p))
-		got += ppool_depot_pop(p, m + got, n - got);
+	got = ppool_depot_pop(p, size_class, m, n);
+	while (got < n && slots_grow(p, size_class))
+		got += ppool_depot_pop(p, size_class, m + got, n - got);
 	if (got < n) {
 		ppool_slots_flush_all(p);
-		got += ppool_depot_pop(p, m + got, n - got);
+		got += ppool_depot_pop(p, size_class, m + got, n - got);
 	}
-	if (ppool_lcore_get(p) == NULL || __atomic_load_n(&p->depot.nb_idle, __ATOMIC_RELAXED) == 0)
+	if (ppool_lcore_get(p) == NULL || __atomic_load_n(&c->nb_idle, __ATOMIC_RELAXED) == 0)
 		return got;
-	k = ppool_depot_pop(p, later, RTE_DIM(later));
-	ppool_slots_put(p, later, k);
+	k = ppool_depot_pop(p, size_class, later, ppool_lcore_slots_keep(p, size_class) / 2);
+	ppool_slots_put(p, size_class, later, k);
 	return got;
 }
 
 unsigned int
-ppool_slots_get(struct ppool *p, struct rte_mbuf **m, unsigned int n)
+ppool_slots_get(struct ppool *p, unsigned int size_class, struct rte_mbuf **m, unsigned int n)
 {
 	struct ppool_lcore *lc = ppool_lcore_enter(p);
 	unsigned int k = 0;
 
 	if (likely(lc != NULL)) {
-		k = RTE_MIN(n, lc->nb_headers);
-		__atomic_store_n(&lc->nb_headers, lc->nb_headers - k, __ATOMIC_RELAXED);
-		rte_memcpy(m, &lc->headers[lc->nb_headers], k * sizeof(m[0]));
+		k = ppool_lcore_pop_slots(lc, size_class, m, n);
 		ppool_lcore_leave(lc);
 	}
 	if (unlikely(k < n))
-		k += slots_get_slow(p, m + k, n - k);
+		k += slots_get_slow(p, size_class, m + k, n - k);
 	ppool_debug_headers_out(p, m, k);
 	return k;
 }

@@ -28,7 +28,7 @@ slots_add(const struct ppool *p, const struct ppool_page *pg, struct ppool_accou
 	uint32_t slot;
 
 	for (slot = 0; slot < p->layout.slots && ppool_page_is(pg, PPOOL_KIND_HEADER); slot++) {
-		r = ppool_slot_read(ppool_slot_at(p, pg, slot));
+		r = ppool_slot_read(ppool_slot_at(p, &p->depot.size_class[PPOOL_HEADERS], pg, slot));
 		if (!slot_is_charged(p, &r))
 			continue;
 		sum->bytes[r.account] += r.truesize + r.slot_bytes;

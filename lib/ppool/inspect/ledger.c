@@ -95,14 +95,15 @@ add_slot(struct audit *a, const struct ppool_slot_record *r, struct slot_sums *s
 static void
 add_slot_page(struct audit *a, uint32_t i)
 {
+	const struct ppool_class *c = &a->p->depot.size_class[PPOOL_HEADERS];
 	const struct ppool_page *pg = &a->p->page[i];
 	struct ppool_slot_record r;
 	struct slot_sums sum;
 	uint32_t slot;
 
 	memset(&sum, 0, sizeof(sum));
-	for (slot = 0; slot < a->p->layout.slots; slot++) {
-		r = ppool_slot_read(ppool_slot_at(a->p, pg, slot));
+	for (slot = 0; slot < c->slots; slot++) {
+		r = ppool_slot_read(ppool_slot_at(a->p, c, pg, slot));
 		if (r.truesize == 0)
 			add_idle_slot(a, &r, &sum);
 		else
@@ -207,41 +208,56 @@ list_slot(struct audit *a, const struct rte_mbuf *m)
 }
 
 PPOOL_RACY static void
-list_depot_page(struct audit *a, const struct ppool_page *pg)
+list_depot_page(struct audit *a, const struct ppool_class *c, const struct ppool_page *pg)
 {
 	uint32_t left = __atomic_load_n(&pg->idle, __ATOMIC_RELAXED);
 	uint32_t slot = __atomic_load_n(&pg->idle_first, __ATOMIC_RELAXED);
 	const struct rte_mbuf *m;
 
-	for (; left > 0 && slot < a->p->layout.slots; left--) {
-		m = ppool_slot_at(a->p, pg, slot);
+	for (; left > 0 && slot < c->slots; left--) {
+		m = ppool_slot_at(a->p, c, pg, slot);
 		list_slot(a, m);
 		slot = ppool_slot_read(m).page;
 	}
 }
 
 PPOOL_RACY static void
-list_depot(struct audit *a)
+list_depot_pages(struct audit *a, const struct ppool_class *c, uint32_t i)
 {
 	const struct ppool *p = a->p;
-	uint32_t i = __atomic_load_n(&p->depot.first, __ATOMIC_RELAXED), left = p->mp->size;
+	uint32_t left = p->mp->size;
 
 	for (; left > 0 && i < p->mp->size; left--) {
-		list_depot_page(a, &p->page[i]);
+		list_depot_page(a, c, &p->page[i]);
 		i = __atomic_load_n(&p->page[i].next, __ATOMIC_RELAXED);
 	}
 }
 
 PPOOL_RACY static void
+list_depot(struct audit *a)
+{
+	const struct ppool_depot *d = &a->p->depot;
+	unsigned int i, k;
+
+	for (i = 0; i < d->nb_classes; i++)
+		for (k = 0; k < PPOOL_FILLS; k++)
+			list_depot_pages(a, &d->size_class[i],
+					__atomic_load_n(&d->size_class[i].first[k],
+							__ATOMIC_RELAXED));
+}
+
+PPOOL_RACY static void
 list_lcores(struct audit *a)
 {
-	const struct ppool_lcore *lc;
-	uint32_t i, n;
+	uint32_t i, n, size_class;
+	struct ppool_lcore *lc;
 
 	PPOOL_LCORE_FOREACH(a->p, lc) {
-		n = __atomic_load_n(&lc->nb_headers, __ATOMIC_RELAXED);
-		for (i = 0; i < n; i++)
-			list_slot(a, lc->headers[i]);
+		for (size_class = 0; size_class < a->p->depot.nb_classes; size_class++) {
+			n = __atomic_load_n(&lc->nb_slots[size_class], __ATOMIC_RELAXED);
+			for (i = 0; i < n; i++)
+				list_slot(a, ppool_lcore_slots(lc, size_class)[i]);
+		}
 	}
 }
 

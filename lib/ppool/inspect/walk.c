@@ -37,7 +37,7 @@ motion_read(struct ppool_motion *m, const struct ppool *p)
 	/* Compared as a whole. */
 	memset(m, 0, sizeof(*m));
 	ppool_stats_get(p->mp, &m->stats);
-	m->slots_idle = ppool_slots_idle(p);
+	m->slots_idle = ppool_slots_idle(p, PPOOL_HEADERS);
 	m->free = ppool_freelist_count(p);
 	m->whole = whole_count(p);
 	m->cached = cached_count(p->mp);
