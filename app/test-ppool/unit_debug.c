@@ -196,7 +196,7 @@ test_free_foreign(void **state)
 			assert_named("free of ", into.obj);
 		assert_who("by ", rte_gettid());
 		snprintf(home, sizeof(home),
-				"no header slot of this mempool but lies in mempool %s",
+				"no slot of this mempool but lies in mempool %s",
 				foreign[i].home);
 		assert_said(home);
 	}

@@ -22,6 +22,7 @@
 #include "ppool_account_table.h"
 #include "ppool_freelist.h"
 #include "ppool_mono.h"
+#include "ppool_slot_pool.h"
 
 RTE_LOG_REGISTER_DEFAULT(ppool_logtype, NOTICE);
 
@@ -173,7 +174,7 @@ static __rte_noinline int
 enqueue_internal(struct rte_mempool *mp, void * const *obj, unsigned int n)
 {
 	if (ppool_role_check(mp))
-		ppool_mono_put_bulk(ppool_of(mp), (struct rte_mbuf * const *)obj, n);
+		ppool_slots_free_bulk(ppool_of(mp), (struct rte_mbuf * const *)obj, n);
 	return 0;
 }
 
@@ -219,9 +220,14 @@ dequeue_slow(struct rte_mempool *mp, void **obj, unsigned int n)
 static __rte_noinline int
 dequeue_internal(struct rte_mempool *mp, void **obj, unsigned int n)
 {
+	struct rte_mbuf **m = (struct rte_mbuf **)obj;
+	unsigned int size_class;
+
 	if (!ppool_role_check(mp))
 		return -ENOTSUP;
-	return ppool_mono_get_bulk(mp, (struct rte_mbuf **)obj, n);
+	size_class = ppool_view_class(mp);
+	return size_class == PPOOL_HEADERS ? ppool_mono_get_bulk(mp, m, n) :
+					     ppool_slots_alloc_bulk(ppool_of(mp), size_class, m, n);
 }
 
 static int
@@ -252,6 +258,8 @@ ppfrag_get_count(const struct rte_mempool *mp)
 
 	if (unlikely(p == NULL || !ppool_role_check(mp)))
 		return 0;
+	if (ppool_is_internal_role(mp) && ppool_view_class(mp) != PPOOL_HEADERS)
+		return ppool_slots_available(mp);
 	/* More have been put than there are, where one was put twice. */
 	if (!ppool_is_frag_role(mp))
 		return RTE_MIN(ppool_freelist_count(p) + ppool_idle_count(p), mp->size);

@@ -128,7 +128,8 @@ size_t ppool_mbuf_truesize(const struct rte_mbuf *m);
 	X(whole, uint32_t, "pages", "handed out as ordinary objects") \
 	X(data, uint32_t, "pages", "data pages, mono-frags of the frag pool included") \
 	X(header, uint32_t, "pages", "header pages") \
-	X(idle, uint32_t, "pages", "of data and header, nobody uses them: available as free ones") \
+	X(class_pages, uint32_t, "pages", "slot pages of size classes") \
+	X(idle, uint32_t, "pages", "of data, header and class_pages, nobody uses them: available as free ones") \
 	X(data_bytes, uint64_t, "bytes", "of data pages") \
 	X(charged, uint64_t, "bytes", "truesize of live frags, without their slots") \
 	X(stranded, uint64_t, "bytes", "of freed frags whose page is still in use") \
@@ -138,14 +139,18 @@ size_t ppool_mbuf_truesize(const struct rte_mbuf *m);
 	X(slot_charged, uint64_t, "bytes", "slots of live frags") \
 	X(slot_idle, uint64_t, "bytes", "slots that wait for a frag") \
 	X(frags, uint64_t, "frags", "live frags") \
+	X(class_bytes, uint64_t, "bytes", "of slot pages of size classes") \
+	X(class_live, uint64_t, "bytes", "slots of size classes that are handed out") \
+	X(class_idle, uint64_t, "bytes", "slots of size classes in lists") \
+	X(slots, uint64_t, "slots", "slots of size classes that are handed out") \
 	X(table_bytes, uint64_t, "bytes", "outside the pages: page table, free lists, carvers") \
 	X(approximate, uint32_t, "", "1: others used the pool while it was read")
 
 /**
  * Where the memory of a page pool is. All terms are exact when no call on the pool is under way.
  *
- * pages = free + whole + data + header; data_bytes = charged + stranded + open;
- * header_bytes = slot_charged + slot_idle.
+ * pages = free + whole + data + header + class_pages; data_bytes = charged + stranded + open;
+ * header_bytes = slot_charged + slot_idle; class_bytes = class_live + class_idle.
  */
 struct ppool_ledger {
 #define PPOOL_LEDGER_FIELD(name, type, unit, desc) type name; /**< unit: desc */
@@ -190,6 +195,8 @@ int ppool_check(struct rte_mempool *mp, FILE *f);
 	X(frag_free, "frags freed") \
 	X(frag_alloc_bytes, "bytes of truesize handed out, without header slots") \
 	X(frag_free_bytes, "bytes of truesize freed, without header slots") \
+	X(slot_alloc, "slots of size classes handed out") \
+	X(slot_free, "slots of size classes taken back") \
 	X(page_open, "data pages opened by carvers") \
 	X(page_recycle, "data pages whose last frag was freed") \
 	X(page_empty, "allocations that failed because no page was free") \

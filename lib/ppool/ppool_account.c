@@ -91,7 +91,7 @@ mark_packet(struct latest *latest, struct rte_mbuf *m, uint16_t id)
 	for (; m != NULL; m = m->next) {
 		frag = record_of(latest, m);
 		if (frag != NULL)
-			frag->account = id;
+			ppool_record_set_account(frag, id);
 	}
 }
 
@@ -106,7 +106,7 @@ weigh_packet(struct latest *latest, struct rte_mbuf *m, uint16_t without)
 	for (; m != NULL; m = m->next) {
 		frag = record_of(latest, m);
 		if (frag != NULL) {
-			w.bytes += frag->account == without ? 0 : frag_bytes(frag);
+			w.bytes += ppool_record_account(frag) == without ? 0 : frag_bytes(frag);
 			continue;
 		}
 		bytes = foreign_bytes(m);
@@ -125,7 +125,7 @@ belongs(struct rte_mbuf *m, uint16_t id)
 
 	for (; m != NULL; m = m->next) {
 		frag = record_of(&latest, m);
-		if (frag != NULL && frag->account != id)
+		if (frag != NULL && ppool_record_account(frag) != id)
 			return false;
 	}
 	return true;
@@ -169,9 +169,9 @@ remark_frags(const struct latest *pool, struct rte_mbuf * const *m, unsigned int
 		if (unlikely(m[i]->pool != mp || m[i]->nb_segs != 1))
 			break;
 		frag = ppool_frag_of(m[i]);
-		if (unlikely(frag->account != from))
+		if (unlikely(ppool_record_account(frag) != from))
 			break;
-		frag->account = to;
+		ppool_record_set_account(frag, to);
 		bytes += frag->truesize;
 		bytes += frag->slot_bytes;
 	}
@@ -305,7 +305,8 @@ charge_rest(struct ppool_account *a, uint16_t id, struct rte_mbuf *m)
 
 	for (seg = m; seg != NULL; seg = seg->next) {
 		frag = record_of(&latest, seg);
-		if (frag != NULL && frag->account != PPOOL_ACCOUNT_NONE && frag->account != id)
+		if (frag != NULL && ppool_record_account(frag) != PPOOL_ACCOUNT_NONE &&
+				ppool_record_account(frag) != id)
 			return NOT_OURS;
 	}
 	w = weigh_packet(&latest, m, id);
@@ -463,7 +464,7 @@ ppool_account_of(const struct rte_mbuf *m)
 {
 	const struct ppool_frag *frag = ppool_record_of(m);
 
-	return frag == NULL ? PPOOL_ACCOUNT_NONE : frag->account;
+	return frag == NULL ? PPOOL_ACCOUNT_NONE : ppool_record_account(frag);
 }
 
 /* What a charged packet weighs has changed; that is no reason to refuse it. */

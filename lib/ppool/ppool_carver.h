@@ -56,9 +56,13 @@ extern "C" {
 /** Frags start, and the bytes they are cut to are rounded up, at multiples of this. */
 #define PPOOL_FRAG_ALIGN 64u
 
-/** What the mbuf of a frag knows about its memory; m->shinfo points to its first member. */
+/**
+ * What an mbuf of ours knows about its memory. Of a frag: m->shinfo points to its first member. Of a
+ * slot that has a data room of its own, truesize is its share of the page, always.
+ */
 struct ppool_frag {
 	__extension__ union {
+		uint16_t size_class; /**< of a slot with a data room, which has no shinfo */
 		struct rte_mbuf_ext_shared_info shinfo; /**< what rte_mbuf needs of it */
 		__extension__ struct {
 			uint8_t shinfo_used[offsetof(struct rte_mbuf_ext_shared_info, refcnt) +
@@ -70,8 +74,12 @@ struct ppool_frag {
 	uint32_t truesize;    /**< bytes of the data page that are this frag's; 0 while idle */
 	uint32_t header_page; /**< index of the header page this slot lies in */
 	uint16_t slot_bytes;  /**< bytes of the header page that are this slot's */
-	uint16_t account; /**< what this frag is charged to (see ppool_account.h); 0 while idle */
+	uint16_t account; /**< what this frag is charged to (see ppool_account.h); 0 while idle.
+			   * Of a slot with a data room: and PPOOL_RECORD_SLOT */
 };
+
+/** In ppool_frag.account: this is no frag but a slot with a data room. */
+#define PPOOL_RECORD_SLOT 0x8000u
 
 /**
  * Bytes in front of the mbuf of a slot: its struct ppool_frag, and at their end what rte_mempool has

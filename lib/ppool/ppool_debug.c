@@ -374,7 +374,7 @@ find_slot(const struct ppool *p, const struct rte_mbuf *m)
 static void
 report_foreign(const struct ppool *p, const char *what, const void *m)
 {
-	report(p, "%s of %p by %s: it is no header slot of this mempool but lies in mempool %s",
+	report(p, "%s of %p by %s: it is no slot of this mempool but lies in mempool %s",
 			what, m, ME, pool_name_of(m));
 }
 
@@ -384,7 +384,7 @@ report_twice(const struct ppool *p, const char *what, const struct rte_mbuf *m,
 {
 	const struct ppool_frag *frag = ppool_frag_of(m);
 
-	report(p, "double %s of mbuf %p, in header page %u, by %s: it is idle, freed before by %s",
+	report(p, "double %s of mbuf %p, in slot page %u, by %s: it is idle, freed before by %s",
 			what, (const void *)m, frag->header_page, ME, WHO(slot->in));
 }
 
@@ -403,7 +403,7 @@ header_out(struct ppool *p, struct rte_mbuf *m)
 	if (slot == NULL)
 		report_foreign(p, "handing out", m);
 	else if (!slot_change(slot, SLOT_IDLE, SLOT_OUT))
-		report(p, "mbuf %p is in the lists of idle headers but was taken by %s",
+		report(p, "mbuf %p is in the lists of idle slots but was taken by %s",
 				(const void *)m, WHO(slot->out));
 	else
 		slot->out = who_am_i();
@@ -443,6 +443,42 @@ ppool_debug_headers_in(struct ppool *p, struct rte_mbuf * const *m, unsigned int
 
 	for (i = 0; p->debug != NULL && i < n; i++)
 		header_in(p, m[i]);
+}
+
+void
+ppool_debug_slots_out(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
+{
+	ppool_debug_headers_out(p, m, n);
+}
+
+static void
+room_in(struct ppool *p, struct rte_mbuf *m)
+{
+	struct debug_slot *slot = find_slot(p, m);
+
+	if (slot == NULL) {
+		report_foreign(p, "free", m);
+		return;
+	}
+	if (rte_mbuf_refcnt_read(m) != 1 || m->next != NULL || m->nb_segs != 1)
+		report(p, "free of mbuf %p by %s: refcnt %u, %u segments, next %p", (const void *)m,
+				ME, rte_mbuf_refcnt_read(m), m->nb_segs, (void *)m->next);
+	if (m->buf_addr != RTE_PTR_ADD(m, p->mbuf_bytes))
+		report(p, "free of mbuf %p by %s: its buffer is not its own, detach it first",
+				(const void *)m, ME);
+	if (!slot_change(slot, SLOT_OUT, SLOT_IDLE))
+		report_twice(p, "free", m, slot);
+	else
+		slot->in = who_am_i();
+}
+
+void
+ppool_debug_slots_in(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
+{
+	unsigned int i;
+
+	for (i = 0; p->debug != NULL && i < n; i++)
+		room_in(p, m[i]);
 }
 
 /* What frees an mbuf has made it ready for the next user. */

@@ -50,6 +50,10 @@ void ppool_debug_headers_out(struct ppool *p, struct rte_mbuf * const *m, unsign
 void ppool_debug_headers_in(struct ppool *p, struct rte_mbuf * const *m, unsigned int n);
 void ppool_debug_frags_in(struct ppool *p, struct rte_mbuf * const *m, unsigned int n);
 
+/* Slots that have a data room are handed out, and taken back. */
+void ppool_debug_slots_out(struct ppool *p, struct rte_mbuf * const *m, unsigned int n);
+void ppool_debug_slots_in(struct ppool *p, struct rte_mbuf * const *m, unsigned int n);
+
 /* What is appended to a carver. */
 size_t ppool_debug_carver_bytes(unsigned int nb_lanes);
 
@@ -99,6 +103,8 @@ ppool_debug_carver_bytes(unsigned int nb_lanes)
 #define ppool_debug_headers_out(p, m, n) RTE_SET_USED(m)
 #define ppool_debug_headers_in(p, m, n) RTE_SET_USED(m)
 #define ppool_debug_frags_in(p, m, n) RTE_SET_USED(m)
+#define ppool_debug_slots_out(p, m, n) RTE_SET_USED(m)
+#define ppool_debug_slots_in(p, m, n) RTE_SET_USED(m)
 #define ppool_debug_enter(c) RTE_SET_USED(c)
 #define ppool_debug_leave(c) RTE_SET_USED(c)
 #define ppool_debug_walk_begin(p) RTE_SET_USED(p)

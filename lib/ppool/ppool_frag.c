@@ -7,14 +7,14 @@
 #include <string.h>
 
 #include "ppool_freelist.h"
-#include "ppool_mono.h"
+#include "ppool_slot_pool.h"
 
 /* How many mbufs ahead the page of a frag is fetched. */
 #define PREFETCH_PAGE 6u
 
 /* What a bulk of mbufs has left when their frags are dropped. */
 struct dropped {
-	unsigned int n; /* mbufs, from the first on: fewer than asked for before a whole page */
+	unsigned int n; /* mbufs, from the first on: fewer than asked for before one without a frag */
 	unsigned int nb_pages;
 	uint64_t bytes;
 	void *pages[PPOOL_BULK]; /* that nobody uses any more */
@@ -54,7 +54,7 @@ frags_drop(struct ppool *p, ppool_owner_t me, uint32_t self, struct rte_mbuf * c
 		PPOOL_TSAN_ACQUIRE(&frag->shinfo.refcnt);
 		drop += PPOOL_USER + frag->truesize;
 		if (unlikely(frag->account != 0)) {
-			if (unlikely(frag->account == PPOOL_ACCOUNT_MONO)) {
+			if (unlikely(frag->account >= PPOOL_RECORD_SLOT)) {
 				drop -= PPOOL_USER + frag->truesize;
 				break;
 			}
@@ -131,8 +131,8 @@ free_any(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
 		k = free_bulk(p, m, RTE_MIN(n, PPOOL_BULK));
 		m += k;
 		n -= k;
-		if (unlikely(n > 0) && ppool_frag_of(m[0])->account == PPOOL_ACCOUNT_MONO) {
-			ppool_mono_put(p, m[0]);
+		if (unlikely(n > 0) && ppool_frag_of(m[0])->account >= PPOOL_RECORD_SLOT) {
+			ppool_slots_free_bulk(p, m, 1);
 			m++;
 			n--;
 		}

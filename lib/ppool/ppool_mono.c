@@ -195,7 +195,8 @@ ppool_mono_get_bulk(struct rte_mempool *mp, struct rte_mbuf **m, unsigned int n)
 	for (i = 0; i < n; i += k) {
 		k = RTE_MIN(n - i, PPOOL_BULK);
 		if (mono_get(p, m + i, k, external) != 0) {
-			ppool_mono_put_bulk(p, m, i);
+			while (i > 0)
+				ppool_mono_put(p, m[--i]);
 			return -ENOBUFS;
 		}
 	}
@@ -255,14 +256,3 @@ ppool_mono_put(struct ppool *p, struct rte_mbuf *m)
 		mono_free(p, pg);
 }
 
-void
-ppool_mono_put_bulk(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
-{
-	unsigned int i;
-
-	for (i = 0; i < n; i++)
-		if (page_at(p, m[i]) != NULL)
-			ppool_mono_put(p, m[i]);
-		else
-			ppool_frag_free_bulk(p, &m[i], 1);
-}

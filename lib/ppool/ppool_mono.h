@@ -15,9 +15,6 @@ int ppool_mono_get_bulk(struct rte_mempool *mp, struct rte_mbuf **m, unsigned in
 /* Free one. */
 void ppool_mono_put(struct ppool *p, struct rte_mbuf *m);
 
-/* Free mbufs of both kinds, by what they are. */
-void ppool_mono_put_bulk(struct ppool *p, struct rte_mbuf * const *m, unsigned int n);
-
 /* Whether m, an element of a page or the mbuf of a slot, is a whole page in use as a frag. */
 bool ppool_mono_owns(const struct ppool *p, const struct rte_mbuf *m);
 

@@ -24,7 +24,8 @@
  *   ppool_account_table.*  budgets of those who hold mbufs
  *   ppool_pinned.c         the last clone of a frag
  *   ppool_frag.c           the free of frags
- *   ppool_mono.[ch]        whole pages as frags; calls ppool_frag.c and is called: bulks are mixed
+ *   ppool_mono.[ch]        whole pages as frags, and
+ *   ppool_slot_pool.[ch]   slots as mbufs; they call ppool_frag.c and are called: bulks are mixed
  *   ppool_split.c          layout, page table, the internal pools
  *   ppool_sizing.[ch]      what a pool for a load needs
  *   ppool_carver.[ch]      carvers and their lanes
@@ -146,6 +147,8 @@ struct ppool {
 	struct rte_mempool *mp;
 	struct rte_mempool *frag_mp; /* NULL until the pool is first split */
 	struct rte_mempool *mono_mp; /* likewise: of whole pages that are frags */
+	struct rte_mempool *slot_mp; /* of slots of all classes; NULL until one is needed */
+	struct rte_mempool *view[PPOOL_CLASSES]; /* of one class, likewise */
 	struct ppool_page *page; /* page table, likewise */
 	struct ppool_layout layout;
 	uint32_t tail_bytes;  /* of a page, behind the room */
@@ -428,6 +431,10 @@ ppool_lcore_pop_slots(struct ppool_lcore *lc, unsigned int size_class, struct rt
 
 /* The classes of a layout that is known. */
 void ppool_classes_init(struct ppool *p);
+/* The smallest class with so much behind the headroom; PPOOL_HEADERS where there is none. */
+unsigned int ppool_class_for(const struct ppool *p, uint16_t room);
+/* What a class has behind the headroom. */
+uint16_t ppool_class_room(const struct ppool *p, unsigned int size_class);
 /* Returns false where the depot is stuck. */
 bool ppool_slots_add_page(struct ppool *p, unsigned int size_class, void *obj);
 /* Lock the depot. Returns false, without it, where a process was stopped inside. */
@@ -451,6 +458,8 @@ void ppool_slots_put(struct ppool *p, unsigned int size_class, struct rte_mbuf *
 		unsigned int n);
 /* Move what a process that has ended left with its lcores to the depot. */
 bool ppool_slots_inherit(struct ppool *p, uint32_t process);
+/* Make an mbuf that of an idle slot, whatever was done to it. */
+void ppool_slot_restore(struct ppool *p, struct rte_mbuf *m);
 /* Make an mbuf what that of a header without a frag has to be. */
 void ppool_slot_reset(const struct ppool *p, struct rte_mbuf *m);
 /* Give back headers that never had a frag. */
@@ -506,8 +515,21 @@ void ppool_check_free_cb(const struct ppool *p);
 
 /* ppool_frag.c */
 
-/* In place of an account, in what is no record of a slot: the mbuf is that of a page. */
+/* In place of an account: the mbuf behind it is that of a page. */
 #define PPOOL_ACCOUNT_MONO UINT16_MAX
+
+/* What a frag or a slot is charged to. */
+static inline uint16_t
+ppool_record_account(const struct ppool_frag *frag)
+{
+	return frag->account & (PPOOL_RECORD_SLOT - 1);
+}
+
+static inline void
+ppool_record_set_account(struct ppool_frag *frag, uint16_t account)
+{
+	frag->account = (uint16_t)((frag->account & PPOOL_RECORD_SLOT) | account);
+}
 
 void ppool_frag_free_bulk(struct ppool *p, struct rte_mbuf * const *m, unsigned int n);
 

@@ -18,6 +18,7 @@
 #include "ppool_mono.h"
 #include "ppool_private.h"
 #include "ppool_recover.h"
+#include "ppool_slot_pool.h"
 
 /* Slots */
 
@@ -34,15 +35,21 @@ page_slots_each(struct ppool *p, const struct ppool_page *pg, slot_cb_t *f, void
 		f(p, ppool_slot_at(p, c, pg, i), arg);
 }
 
-/* A header page stays one while a slot of it is in use. */
+/* A slot page stays one while a slot of it is in use. */
 static void
 slots_each(struct ppool *p, slot_cb_t *f, void *arg)
 {
 	uint32_t i;
 
 	for (i = 0; p->page != NULL && i < p->mp->size; i++)
-		if (__atomic_load_n(&p->page[i].kind, __ATOMIC_ACQUIRE) == PPOOL_KIND_HEADER)
+		if (ppool_page_is_slots(&p->page[i]))
 			page_slots_each(p, &p->page[i], f, arg);
+}
+
+static bool
+is_header(const struct ppool_frag *frag)
+{
+	return frag->account < PPOOL_RECORD_SLOT;
 }
 
 /* Listing */
@@ -68,9 +75,12 @@ slot_list(struct ppool *p, struct rte_mbuf *m, void *arg)
 		info->idle_headers++;
 		return;
 	}
-	info->frags++;
+	if (is_header(frag))
+		info->frags++;
+	else
+		info->slots++;
 	info->bytes += truesize + frag->slot_bytes;
-	if (frag->account == PPOOL_ACCOUNT_NONE)
+	if (ppool_record_account(frag) == PPOOL_ACCOUNT_NONE)
 		info->uncharged += truesize + frag->slot_bytes;
 }
 
@@ -88,13 +98,31 @@ pages_list(const struct ppool *p, struct listing *l)
 	}
 }
 
+/* Slots in lists belong to their owners, too. */
+static void
+idle_slots_list(const struct ppool *p, const struct ppool_lcore *lc, struct ppool_owner_info *info)
+{
+	uint64_t n, bytes;
+	unsigned int i;
+
+	for (i = PPOOL_HEADERS + 1; i < p->depot.nb_classes; i++) {
+		n = __atomic_load_n(&lc->nb_slots[i], __ATOMIC_RELAXED);
+		bytes = n * p->layout.page_bytes / p->depot.size_class[i].slots;
+		info->slots -= RTE_MIN(n, info->slots);
+		info->bytes -= RTE_MIN(bytes, info->bytes);
+		info->uncharged -= RTE_MIN(bytes, info->uncharged);
+	}
+}
+
 static void
 lists_list(struct ppool *p, struct listing *l)
 {
 	const struct ppool_lcore *lc;
 
-	PPOOL_LCORE_FOREACH(p, lc)
+	PPOOL_LCORE_FOREACH(p, lc) {
 		l->owner[lc->owner].free_pages += lc->nb_pages + lc->nb_spare;
+		idle_slots_list(p, lc, &l->owner[lc->owner]);
+	}
 }
 
 static void
@@ -112,7 +140,7 @@ carvers_list(struct ppool *p, struct listing *l)
 static bool
 owner_has_something(const struct ppool_owner_info *info)
 {
-	return (info->carvers | info->frags | info->pages | info->free_pages |
+	return (info->carvers | info->frags | info->slots | info->pages | info->free_pages |
 			       info->idle_headers) != 0;
 }
 
@@ -219,6 +247,24 @@ frag_is_shared(const struct ppool_frag *frag, const struct ppool_page *pg)
 					rte_mbuf_ext_refcnt_read(&ppool_frag_of(m)->shinfo) > 2);
 }
 
+/* A slot with a data room, which is idle if it belongs to nobody. */
+static void
+room_harvest(struct ppool *p, struct rte_mbuf *m, struct harvest *h)
+{
+	const struct ppool_frag *frag = ppool_frag_of(m);
+
+	if (frag->owner == PPOOL_OWNER_NONE)
+		return;
+	if (rte_mbuf_refcnt_read(m) > 1) {
+		h->r->shared++;
+		return;
+	}
+	h->r->slots++;
+	h->r->bytes += frag->truesize;
+	ppool_slot_restore(p, m);
+	ppool_slots_free_bulk(p, &m, 1);
+}
+
 static void
 slot_harvest(struct ppool *p, struct rte_mbuf *m, void *arg)
 {
@@ -226,9 +272,15 @@ slot_harvest(struct ppool *p, struct rte_mbuf *m, void *arg)
 	struct harvest *h = arg;
 	struct ppool_page *pg;
 
-	if (frag->truesize == 0 || frag->account != h->account || frag->page >= p->mp->size)
+	if (frag->truesize == 0 || ppool_record_account(frag) != h->account)
 		return;
 	if (h->process != 0 && ppool_owner_process(frag->owner) != h->process)
+		return;
+	if (!is_header(frag)) {
+		room_harvest(p, m, h);
+		return;
+	}
+	if (frag->page >= p->mp->size)
 		return;
 	pg = &p->page[frag->page];
 	/* A clone drops the last reference, and with it the frag. */
@@ -366,7 +418,7 @@ pool_look_for(struct rte_mempool *mp, void *arg)
 		remains->found |= ppool_owner_process(c->driver) == remains->process;
 	ppool_carvers_unlock(p);
 	for (i = 0; p->tracked && i < p->mp->size; i++)
-		remains->found |= p->page[i].kind != PPOOL_KIND_HEADER &&
+		remains->found |= !ppool_page_is_slots(&p->page[i]) &&
 				ppool_owner_process(p->page[i].holder) == remains->process;
 	slots_each(p, slot_look_for, remains);
 }
@@ -455,6 +507,7 @@ struct recount {
 	uint8_t *slot_listed; /* by page and slot */
 	uint64_t frags;
 	uint64_t bytes;
+	uint64_t slots; /* with a data room, handed out */
 	struct ppool_recovered *r;
 };
 
@@ -534,6 +587,10 @@ slot_count(struct ppool *p, struct rte_mbuf *m, void *arg)
 	const struct ppool_frag *frag = ppool_frag_of(m);
 	struct recount *rc = arg;
 
+	if (!is_header(frag)) {
+		rc->slots += *slot_flag(p, rc, m) == 0;
+		return;
+	}
 	if (frag->truesize == 0 || frag->page >= p->mp->size)
 		return;
 	rc->frags++;
@@ -549,14 +606,19 @@ slot_relist(struct ppool *p, struct rte_mbuf *m, void *arg)
 	const struct ppool_frag *frag = ppool_frag_of(m);
 	struct recount *rc = arg;
 
-	if (frag->truesize != 0 || *slot_flag(p, rc, m) != 0)
+	if ((is_header(frag) && frag->truesize != 0) || *slot_flag(p, rc, m) != 0)
 		return;
 	if (frag->owner != PPOOL_OWNER_NONE &&
 			!ppool_process_is_dead(ppool_owner_process(frag->owner)))
 		return;
-	ppool_slot_reset(p, m);
+	ppool_slot_restore(p, m);
+	if (is_header(frag)) {
+		rc->r->headers++;
+	} else {
+		rc->slots--;
+		rc->r->slots++;
+	}
 	ppool_depot_push(p, &m, 1);
-	rc->r->headers++;
 }
 
 /* Returns whether the page is nobody's. */
@@ -631,6 +693,7 @@ stats_count(struct ppool *p, const struct recount *rc)
 
 	ppool_stats_get(p->mp, &s);
 	p->stats.frag_alloc += rc->frags - (s.frag_alloc - s.frag_free);
+	p->stats.slot_alloc += rc->slots - (s.slot_alloc - s.slot_free);
 	p->stats.frag_alloc_bytes += rc->bytes - (s.frag_alloc_bytes - s.frag_free_bytes);
 }
 

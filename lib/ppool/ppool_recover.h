@@ -44,7 +44,8 @@ extern "C" {
 	X(dead, "1 where the kernel says that the process has ended") \
 	X(carvers, "carvers that it drives") \
 	X(frags, "live frags that it allocated or claimed") \
-	X(bytes, "bytes of these, header slots included") \
+	X(bytes, "bytes of these, header slots included, and of slots") \
+	X(slots, "slots of size classes that it took or claimed, those in its lists not counted") \
 	X(uncharged, "of these bytes, those charged to no account") \
 	X(pages, "whole pages that it has; told where several processes use the pool") \
 	X(free_pages, "free pages in its lists") \
@@ -82,16 +83,17 @@ void ppool_claim(struct rte_mbuf * const *m, unsigned int n);
 /** What was taken back. */
 struct ppool_recovered {
 	uint64_t frags;   /**< frags freed */
-	uint64_t bytes;   /**< their truesize, header slots included */
+	uint64_t slots;   /**< slots of size classes taken back */
+	uint64_t bytes;   /**< truesize of both, header slots included */
 	uint64_t pages;   /**< whole pages, and free ones that were in hand */
 	uint64_t headers; /**< headers that were in hand */
 	uint64_t carvers; /**< carvers freed */
-	uint64_t shared;  /**< frags left as they are, since clones of them are in use */
+	uint64_t shared;  /**< frags and slots left as they are, since clones of them are in use */
 };
 
 /**
- * Take back what a process has of a pool that has ended: its live frags that are charged to no
- * account, its whole pages, and what is in its lists. Others may use the pool meanwhile, but nobody
+ * Take back what a process has of a pool that has ended: its live frags and slots that are charged
+ * to no account, its whole pages, and what is in its lists. Others may use the pool meanwhile, but nobody
  * may hold a frag or a page that belongs to that process, see ppool_claim(), or a clone of one.
  *
  * @param mp
@@ -107,7 +109,7 @@ struct ppool_recovered {
 int ppool_recover_process(struct rte_mempool *mp, uint32_t process, struct ppool_recovered *r);
 
 /**
- * Take back all frags of all pools that are charged to an account, and set its use to 0, whoever
+ * Take back all frags and slots of all pools that are charged to an account, and set its use to 0, whoever
  * charged it: for the account of a holder that has ended. Others may use accounts and pools
  * meanwhile, but nobody may hold one of these frags, or a clone of one.
  *

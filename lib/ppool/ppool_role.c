@@ -15,6 +15,8 @@
 #include <rte_memory.h>
 
 #include "ppool_private.h"
+#include "ppool_slot.h"
+#include "ppool_slot_pool.h"
 
 static rte_mempool_enqueue_t our_enqueue;
 
@@ -131,6 +133,15 @@ bool
 ppool_is_frag_pool(const struct rte_mempool *mp)
 {
 	return ppool_from_mempool(mp) != NULL && ppool_is_frag_role(mp);
+}
+
+bool
+ppool_is_slot_pool(const struct rte_mempool *mp)
+{
+	const struct ppool *p = ppool_from_mempool(mp);
+
+	return p != NULL && ppool_has_magic(mp) && ppool_is_internal_role(mp) &&
+			ppool_view_class(mp) != PPOOL_HEADERS;
 }
 
 bool

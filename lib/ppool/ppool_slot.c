@@ -16,6 +16,9 @@
 
 #include "ppool_freelist.h"
 
+/* The least data room of a slot behind its headroom. */
+#define CLASS_STEP 64u
+
 /*
  * Bytes of slots 0..i-1 when a page is split as evenly as possible; the shares add up to its bytes
  * exactly.
@@ -53,17 +56,50 @@ header_format(const struct ppool *p, struct rte_mbuf *m, uint32_t share)
 	ppool_slot_reset(p, m);
 }
 
+/* A direct mbuf, as rte_pktmbuf_init() makes them. */
+static void
+mbuf_init(const struct ppool *p, const struct ppool_class *c, struct rte_mbuf *m)
+{
+	const struct rte_mempool_objhdr *hdr = RTE_PTR_SUB(m, sizeof(*hdr));
+
+	m->pool = p->slot_mp;
+	m->buf_addr = RTE_PTR_ADD(m, p->mbuf_bytes);
+	rte_mbuf_iova_set(m, hdr->iova == RTE_BAD_IOVA ? RTE_BAD_IOVA : hdr->iova + p->mbuf_bytes);
+	m->buf_len = c->buf_len;
+	m->data_off = RTE_PKTMBUF_HEADROOM;
+	m->ol_flags = 0;
+	m->next = NULL;
+	m->nb_segs = 1;
+	m->port = RTE_MBUF_PORT_INVALID;
+	rte_mbuf_refcnt_set(m, 1);
+}
+
+static void
+room_format(const struct ppool *p, const struct ppool_class *c, struct rte_mbuf *m, uint32_t share)
+{
+	struct ppool_frag *frag = ppool_frag_of(m);
+
+	frag->account = PPOOL_RECORD_SLOT;
+	frag->size_class = (uint16_t)(c - p->depot.size_class);
+	frag->truesize = share;
+	mbuf_init(p, c, m);
+}
+
 static void
 slot_format(const struct ppool *p, const struct ppool_page *pg, const struct ppool_class *c,
 		uint32_t i)
 {
-	struct rte_mbuf *m = ppool_slot_at(p, c, pg, i);
 	uint32_t share = slot_share(p, c, i + 1) - slot_share(p, c, i);
+	bool header = c == &p->depot.size_class[PPOOL_HEADERS];
+	struct rte_mbuf *m = ppool_slot_at(p, c, pg, i);
 
 	/* What the application's initialiser put there, in the private area above all. */
 	memcpy((void *)m, pg->obj, p->mbuf_bytes);
-	slot_format_front(p, pg, m, p->frag_mp);
-	header_format(p, m, share);
+	slot_format_front(p, pg, m, header ? p->frag_mp : p->slot_mp);
+	if (header)
+		header_format(p, m, share);
+	else
+		room_format(p, c, m, share);
 }
 
 /* Depot lock held for all of depot_*(). */
@@ -562,12 +598,96 @@ class_init(struct ppool_class *c, uint32_t slots, uint32_t slot_bytes)
 		c->fill_scale++;
 }
 
+/* Bytes of a page that its slots have: the mbuf of the page stays intact. */
+static uint32_t
+slots_region(const struct ppool *p)
+{
+	return p->mp->elt_size - RTE_ALIGN_CEIL(p->mbuf_bytes, RTE_CACHE_LINE_SIZE);
+}
+
+/* From one slot to the next where a page has so many. */
+static uint32_t
+slot_bytes_for(const struct ppool *p, uint32_t slots)
+{
+	return RTE_ALIGN_FLOOR(slots_region(p) / slots, RTE_CACHE_LINE_SIZE);
+}
+
+static uint16_t
+class_keep(uint32_t slot_bytes)
+{
+	uint32_t n = PPOOL_LCORE_SLOT_BYTES / slot_bytes;
+
+	return (uint16_t)RTE_MAX(RTE_MIN(n, PPOOL_LCORE_SLOTS), 1u);
+}
+
+/* Of a slot, what no data can lie in. */
+static uint32_t
+slot_overhead(const struct ppool *p)
+{
+	return PPOOL_FRONT + p->mbuf_bytes + RTE_PKTMBUF_HEADROOM;
+}
+
+/*
+ * Slots that are a cache line longer than those of the class before, or a fifth, and what is left of
+ * the page then. The last class is one slot a page, or the longest mbuf there is.
+ */
+static void
+room_classes_init(struct ppool *p)
+{
+	uint32_t least = RTE_ALIGN_CEIL(slot_overhead(p) + CLASS_STEP, RTE_CACHE_LINE_SIZE);
+	uint32_t slots = slots_region(p) / least, bytes, longer;
+	struct ppool_depot *d = &p->depot;
+	struct ppool_class *c;
+
+	while (slots > 0 && d->nb_classes < PPOOL_CLASSES) {
+		bytes = slot_bytes_for(p, slots);
+		c = &d->size_class[d->nb_classes++];
+		class_init(c, slots, bytes);
+		c->keep = class_keep(bytes);
+		c->buf_len = (uint16_t)RTE_MIN(bytes - PPOOL_FRONT - p->mbuf_bytes,
+				(uint32_t)UINT16_MAX);
+		if (c->buf_len == UINT16_MAX)
+			break;
+		longer = RTE_MAX(bytes + RTE_CACHE_LINE_SIZE, bytes / 5 * 6);
+		slots = RTE_MIN(slots - 1, slots_region(p) / longer);
+	}
+}
+
 void
 ppool_classes_init(struct ppool *p)
 {
 	class_init(&p->depot.size_class[PPOOL_HEADERS], p->layout.slots, p->layout.slot_bytes);
 	p->depot.nb_classes = 1;
+	room_classes_init(p);
 	depot_clear(&p->depot);
+}
+
+uint16_t
+ppool_class_room(const struct ppool *p, unsigned int size_class)
+{
+	return p->depot.size_class[size_class].buf_len - RTE_PKTMBUF_HEADROOM;
+}
+
+unsigned int
+ppool_class_for(const struct ppool *p, uint16_t room)
+{
+	unsigned int i;
+
+	for (i = PPOOL_HEADERS + 1; i < p->depot.nb_classes; i++)
+		if (ppool_class_room(p, i) >= room)
+			return i;
+	return PPOOL_HEADERS;
+}
+
+void
+ppool_slot_restore(struct ppool *p, struct rte_mbuf *m)
+{
+	const struct ppool_frag *frag = ppool_frag_of(m);
+
+	if (frag->account < PPOOL_RECORD_SLOT)
+		ppool_slot_reset(p, m);
+	else
+		mbuf_init(p, &p->depot.size_class[frag->size_class], m);
 }
 
 void

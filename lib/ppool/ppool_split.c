@@ -14,6 +14,8 @@
 #include "ppool_create.h"
 #include "ppool_freelist.h"
 #include "ppool_mono.h"
+#include "ppool_slot.h"
+#include "ppool_slot_pool.h"
 
 /* From the element to the first byte that frags may use: the application's mbuf stays intact. */
 static uint32_t
@@ -138,7 +140,7 @@ static struct rte_mempool *
 internal_pool_create_empty(const struct ppool *p, uint64_t n, uint32_t elt_size)
 {
 	uint32_t private_size = RTE_MAX(p->mp->private_data_size,
-			(uint32_t)sizeof(struct rte_pktmbuf_pool_private));
+			(uint32_t)sizeof(struct ppool_view));
 	char name[RTE_MEMPOOL_NAMESIZE];
 	struct rte_mempool *mp;
 	unsigned int i = 0;
@@ -227,9 +229,100 @@ internal_pools_create(struct ppool *p)
 	return 0;
 }
 
+/* The slot pool or a class view, with the data room of a class. NULL with rte_errno. */
+static struct rte_mempool *
+class_pool_create(struct ppool *p, unsigned int size_class)
+{
+	const struct ppool_class *c = &p->depot.size_class[size_class];
+	struct rte_pktmbuf_pool_private priv;
+	struct rte_mempool *mp;
+
+	memset(&priv, 0, sizeof(priv));
+	priv.mbuf_data_room_size = c->buf_len;
+	priv.mbuf_priv_size = rte_pktmbuf_priv_size(p->mp);
+	mp = internal_pool_create(p, (uint64_t)p->mp->size * c->slots,
+			c->slot_bytes - PPOOL_FRONT, &priv);
+	if (mp == NULL)
+		return NULL;
+	((struct ppool_view *)rte_mempool_get_priv(mp))->size_class = size_class;
+	rte_mempool_mem_iter(p->mp, chunk_list, mp);
+	return mp;
+}
+
+/* Returns 0 or an errno. */
+static int
+view_create(struct ppool *p, unsigned int size_class)
+{
+	if (p->slot_mp == NULL)
+		__atomic_store_n(&p->slot_mp, class_pool_create(p, PPOOL_HEADERS + 1),
+				__ATOMIC_RELEASE);
+	if (p->slot_mp == NULL)
+		return rte_errno;
+	if (p->view[size_class] == NULL)
+		__atomic_store_n(&p->view[size_class], class_pool_create(p, size_class),
+				__ATOMIC_RELEASE);
+	return p->view[size_class] == NULL ? rte_errno : 0;
+}
+
+struct rte_mempool *
+ppool_slot_pool(struct rte_mempool *mp, uint16_t room)
+{
+	unsigned int size_class;
+	struct ppool *p;
+
+	if (ppool_frag_pool(mp) == NULL)
+		return NULL;
+	p = ppool_from_mempool(mp);
+	size_class = ppool_class_for(p, room);
+	if (size_class == PPOOL_HEADERS) {
+		PPOOL_LOG(ERR,
+				"no slot of mempool %s holds %u bytes: its pages have %u, a mono-frag or a chain of slots holds more",
+				p->mp->name, room, p->layout.page_bytes);
+		rte_errno = E2BIG;
+		return NULL;
+	}
+	ppool_mutex_wait(&p->create_lock);
+	rte_errno = view_create(p, size_class);
+	ppool_mutex_unlock(&p->create_lock);
+	return rte_errno != 0 ? NULL : p->view[size_class];
+}
+
+int
+ppool_slot_classes_get(struct rte_mempool *mp, struct ppool_slot_class *c, unsigned int n)
+{
+	const struct ppool_class *from;
+	const struct ppool *p;
+	unsigned int i;
+
+	if (ppool_frag_pool(mp) == NULL)
+		return -rte_errno;
+	p = ppool_from_mempool(mp);
+	for (i = PPOOL_HEADERS + 1; i < p->depot.nb_classes && n > 0; i++, n--, c++) {
+		from = &p->depot.size_class[i];
+		c->slots = from->slots;
+		c->truesize = (p->layout.page_bytes + from->slots - 1) / from->slots;
+		c->room = ppool_class_room(p, i);
+	}
+	return (int)p->depot.nb_classes - 1;
+}
+
+static void
+class_pools_free(struct ppool *p)
+{
+	unsigned int i;
+
+	for (i = 0; i < PPOOL_CLASSES; i++) {
+		rte_mempool_free(p->view[i]);
+		p->view[i] = NULL;
+	}
+	rte_mempool_free(p->slot_mp);
+	p->slot_mp = NULL;
+}
+
 void
 ppool_unsplit(struct ppool *p)
 {
+	class_pools_free(p);
 	rte_mempool_free(p->frag_mp);
 	mono_pool_free(p);
 	rte_free(p->page);

@@ -252,7 +252,8 @@ ppool_slots_get(struct ppool *p, unsigned int size_class, struct rte_mbuf **m, u
 	}
 	if (unlikely(k < n))
 		k += slots_get_slow(p, size_class, m + k, n - k);
-	ppool_debug_headers_out(p, m, k);
+	if (size_class == PPOOL_HEADERS)
+		ppool_debug_headers_out(p, m, k);
 	return k;
 }
 

@@ -21,14 +21,21 @@ slot_is_charged(const struct ppool *p, const struct ppool_slot_record *r)
 			r->account != PPOOL_ACCOUNT_NONE && r->account < PPOOL_ACCOUNTS_MAX;
 }
 
+/* Whose page it is says whether it is a header or has a data room. */
 static void
 slots_add(const struct ppool *p, const struct ppool_page *pg, struct ppool_account_frags *sum)
 {
+	unsigned int size_class = ppool_page_class(pg);
 	struct ppool_slot_record r;
+	const struct ppool_class *c;
 	uint32_t slot;
 
-	for (slot = 0; slot < p->layout.slots && ppool_page_is(pg, PPOOL_KIND_HEADER); slot++) {
-		r = ppool_slot_read(ppool_slot_at(p, &p->depot.size_class[PPOOL_HEADERS], pg, slot));
+	if (size_class >= p->depot.nb_classes)
+		return;
+	c = &p->depot.size_class[size_class];
+	for (slot = 0; slot < c->slots && ppool_page_is_slots(pg); slot++) {
+		r = ppool_slot_read(ppool_slot_at(p, c, pg, slot));
+		r.account &= PPOOL_RECORD_SLOT - 1;
 		if (!slot_is_charged(p, &r))
 			continue;
 		sum->bytes[r.account] += r.truesize + r.slot_bytes;

@@ -33,7 +33,8 @@ struct audit {
 	FILE *f;
 	int violations;
 	uint32_t parked;
-	uint64_t listed_bytes; /* of slots in lists */
+	uint64_t listed_bytes; /* of header slots in lists */
+	uint64_t listed;       /* slots of size classes in lists */
 };
 
 static void __rte_format_printf(3, 4) expect(struct audit *a, bool holds, const char *fmt, ...)
@@ -122,6 +123,19 @@ add_slot_page(struct audit *a, uint32_t i)
 		a->page[i].idle = sum.nb_idle;
 }
 
+static void
+add_class_page(struct audit *a, uint32_t i)
+{
+	const struct ppool_class *c = ppool_class_of(a->p, &a->p->page[i]);
+
+	if (!ppool_page_is_slots(&a->p->page[i]))
+		return;
+	a->l->class_pages++;
+	a->l->class_bytes += a->l->page_bytes;
+	if (a->page != NULL)
+		a->page[i].idle = c->slots;
+}
+
 /* Data pages */
 
 static void
@@ -167,6 +181,8 @@ count_pages(struct audit *a)
 			add_data_page(a, i);
 		else if (ppool_page_is(&p->page[i], PPOOL_KIND_HEADER))
 			add_slot_page(a, i);
+		else if (ppool_page_is_slots(&p->page[i]))
+			add_class_page(a, i);
 	}
 }
 
@@ -193,14 +209,21 @@ count_carvers(struct audit *a)
 	ppool_carvers_unlock(a->p);
 }
 
-/* Lists of idle slots: only where all is checked, as they lead nowhere while others work. */
+/* Lists of idle slots. They lead to some slots of the pool while others work. */
 
 static void
 list_slot(struct audit *a, const struct rte_mbuf *m)
 {
 	struct ppool_slot_record r = ppool_slot_read(m);
 
-	a->listed_bytes += r.slot_bytes;
+	if (r.account < PPOOL_RECORD_SLOT) {
+		a->listed_bytes += r.slot_bytes;
+	} else {
+		a->l->class_idle += r.truesize;
+		a->listed++;
+	}
+	if (a->page == NULL)
+		return;
 	expect(a, r.header_page < a->p->mp->size, "idle mbuf %p: header page %u does not exist",
 			(const void *)m, r.header_page);
 	if (r.header_page < a->p->mp->size)
@@ -303,11 +326,11 @@ audit_count(struct audit *a)
 		return;
 	count_pages(a);
 	count_carvers(a);
-	if (a->page == NULL)
-		return;
 	list_depot(a);
 	list_lcores(a);
 	list_reserves(a);
+	a->l->slots = a->walk.before.stats.slot_alloc - a->walk.before.stats.slot_free;
+	a->l->class_live = a->l->class_bytes - RTE_MIN(a->l->class_idle, a->l->class_bytes);
 }
 
 static bool
@@ -350,16 +373,32 @@ check_page(struct audit *a, uint32_t i)
 }
 
 static void
-check_header_page(struct audit *a, uint32_t i)
+check_slot_page(struct audit *a, uint32_t i)
 {
 	const struct expected *e = &a->page[i];
 
-	if (!ppool_page_is(&a->p->page[i], PPOOL_KIND_HEADER))
-		expect(a, e->listed == 0, "page %u is no header page but has idle slots", i);
+	if (!ppool_page_is_slots(&a->p->page[i]))
+		expect(a, e->listed == 0, "page %u is no slot page but has idle slots", i);
+	else if (!ppool_page_is(&a->p->page[i], PPOOL_KIND_HEADER))
+		expect(a, e->listed <= e->idle,
+				"slot page %u has %" PRIu64 " slots, %" PRIu64 " in lists", i,
+				e->idle, e->listed);
 	else
 		expect(a, e->idle == e->listed,
 				"header page %u has %" PRIu64 " idle slots, %" PRIu64 " in lists",
 				i, e->idle, e->listed);
+}
+
+/* Of all pages. */
+static uint64_t
+class_slots(const struct ppool *p)
+{
+	uint64_t n = 0;
+	unsigned int i;
+
+	for (i = PPOOL_HEADERS + 1; i < p->depot.nb_classes; i++)
+		n += (uint64_t)p->depot.size_class[i].slots * p->depot.size_class[i].nb_pages;
+	return n;
 }
 
 static void
@@ -368,9 +407,9 @@ check_totals(struct audit *a)
 	const struct ppool_stats *s = &a->walk.before.stats;
 	const struct ppool_ledger *l = a->l;
 
-	expect(a, l->pages == (uint64_t)l->free + l->whole + l->data + l->header,
-			"pages %u != free %u + whole %u + data %u + header %u", l->pages, l->free,
-			l->whole, l->data, l->header);
+	expect(a, l->pages == (uint64_t)l->free + l->whole + l->data + l->header + l->class_pages,
+			"pages %u != free %u + whole %u + data %u + header %u + class %u", l->pages,
+			l->free, l->whole, l->data, l->header, l->class_pages);
 	expect(a, l->data_bytes == l->charged + l->stranded + l->open,
 			"data bytes %" PRIu64 " != charged %" PRIu64 " + stranded %" PRIu64
 			" + open %" PRIu64,
@@ -381,6 +420,13 @@ check_totals(struct audit *a)
 	expect(a, l->slot_idle == a->listed_bytes,
 			"slots without a frag have %" PRIu64 " bytes, those in lists %" PRIu64,
 			l->slot_idle, a->listed_bytes);
+	expect(a, class_slots(a->p) == l->slots + a->listed,
+			"slots of size classes %" PRIu64 " != handed out %" PRIu64
+			" + in lists %" PRIu64,
+			class_slots(a->p), l->slots, a->listed);
+	expect(a, l->class_idle <= l->class_bytes && (l->slots != 0 || l->class_live == 0),
+			"class bytes %" PRIu64 " != live %" PRIu64 " + idle %" PRIu64,
+			l->class_bytes, l->class_live, l->class_idle);
 	expect(a, a->parked == a->p->depot.nb_parked, "%u pages are parked, %u in the list",
 			a->parked, a->p->depot.nb_parked);
 	expect(a, s->frag_alloc - s->frag_free == l->frags,
@@ -398,7 +444,7 @@ check_pages(struct audit *a)
 
 	for (i = 0; ppool_is_split(a->p) && i < a->p->mp->size; i++) {
 		check_page(a, i);
-		check_header_page(a, i);
+		check_slot_page(a, i);
 	}
 }
 

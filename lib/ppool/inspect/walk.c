@@ -34,10 +34,13 @@ whole_count(const struct ppool *p)
 static void
 motion_read(struct ppool_motion *m, const struct ppool *p)
 {
+	unsigned int i;
+
 	/* Compared as a whole. */
 	memset(m, 0, sizeof(*m));
 	ppool_stats_get(p->mp, &m->stats);
-	m->slots_idle = ppool_slots_idle(p, PPOOL_HEADERS);
+	for (i = 0; i < p->depot.nb_classes; i++)
+		m->slots_idle += ppool_slots_idle(p, i);
 	m->free = ppool_freelist_count(p);
 	m->whole = whole_count(p);
 	m->cached = cached_count(p->mp);

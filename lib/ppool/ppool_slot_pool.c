@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The ppfrag authors
+ */
+
+/*
+ * Slots as mbufs of a mempool: handed out by class, taken back of any class in one bulk.
+ *
+ * All slots have one pool, as transmit functions put mbufs into the pool of their neighbours. What
+ * comes back is told by the line in front of the mbuf, which no application writes to. The slot pool
+ * has no mempool cache: the lists of the lcore are one, and they know classes.
+ *
+ * Neither handing out nor taking back writes to that line, unless several processes use the pool.
+ */
+
+#include <errno.h>
+
+#include "ppool_freelist.h"
+#include "ppool_mono.h"
+#include "ppool_slot_pool.h"
+
+/* Taking back */
+
+/*
+ * How many slots there are, from the first on, that are of the same class as it and uncharged. They
+ * are as they were handed out then: what was attached to one had its own pool's idea of a length.
+ */
+static inline unsigned int
+run_length(const struct ppool *p, struct rte_mbuf * const *m, unsigned int n, unsigned int *size_class)
+{
+	unsigned int cls = ppool_frag_of(m[0])->size_class, i;
+	uint16_t buf_len = p->depot.size_class[cls].buf_len;
+	const struct ppool_frag *frag;
+
+	for (i = 0; i < n; i++) {
+		frag = ppool_frag_of(m[i]);
+		if (unlikely(frag->account != PPOOL_RECORD_SLOT || frag->size_class != cls))
+			break;
+		if (unlikely(m[i]->buf_len != buf_len))
+			m[i]->buf_len = buf_len;
+	}
+	*size_class = cls;
+	return i;
+}
+
+static void
+slots_own(struct rte_mbuf * const *m, unsigned int n, ppool_owner_t me)
+{
+	while (n-- > 0)
+		ppool_frag_of(m[n])->owner = me;
+}
+
+/* The lists of the lcore are full, or it has none. */
+static __rte_noinline void
+run_put_slow(struct ppool *p, unsigned int size_class, struct rte_mbuf * const *m, unsigned int n)
+{
+	unsigned int k;
+
+	slots_own(m, n, (ppool_owner_t)ppool_owner_id());
+	for (; n > 0; n -= k, m += k) {
+		k = RTE_MIN(n, PPOOL_BULK);
+		ppool_slots_put(p, size_class, m, k);
+		PPOOL_STAT_ADD(p, ppool_lcore_get(p), slot_free, k);
+	}
+}
+
+static inline void
+run_put(struct ppool *p, unsigned int size_class, struct rte_mbuf * const *m, unsigned int n)
+{
+	struct ppool_lcore *lc = ppool_lcore_existing(p);
+	bool done;
+
+	ppool_debug_slots_in(p, m, n);
+	if (unlikely(lc == NULL || !ppool_trylock_owner(&lc->lock))) {
+		run_put_slow(p, size_class, m, n);
+		return;
+	}
+	if (unlikely(p->tracked))
+		slots_own(m, n, lc->owner);
+	done = ppool_lcore_push_slots(p, lc, size_class, m, n);
+	if (likely(done))
+		PPOOL_COUNT(lc->stats.slot_free, n);
+	ppool_tryunlock_owner(&lc->lock);
+	if (unlikely(!done))
+		run_put_slow(p, size_class, m, n);
+}
+
+/* Anything but an uncharged slot of a class that there is. */
+static __rte_noinline void
+other_put(struct ppool *p, struct rte_mbuf *m)
+{
+	struct ppool_frag *frag = ppool_frag_of(m);
+	struct ppool_uncharge uncharge;
+
+	if (frag->account == PPOOL_ACCOUNT_MONO) {
+		ppool_mono_put(p, m);
+	} else if (frag->account < PPOOL_RECORD_SLOT) {
+		ppool_frag_free_bulk(p, &m, 1);
+	} else if (frag->size_class == PPOOL_HEADERS || frag->size_class >= p->depot.nb_classes) {
+		PPOOL_LOG(ERR, "mempool %s: put of mbuf %p, whose record was overwritten: it is lost",
+				p->mp->name, (void *)m);
+	} else {
+		ppool_uncharge_init(&uncharge);
+		ppool_uncharge_switch(&uncharge, ppool_record_account(frag), 0);
+		frag->account = PPOOL_RECORD_SLOT;
+		ppool_uncharge_commit(p, &uncharge, frag->truesize);
+		ppool_slots_free_bulk(p, &m, 1);
+	}
+}
+
+static inline bool
+is_free_slot(const struct ppool *p, const struct rte_mbuf *m)
+{
+	const struct ppool_frag *frag = ppool_frag_of(m);
+
+	return frag->account == PPOOL_RECORD_SLOT && frag->size_class != PPOOL_HEADERS &&
+			frag->size_class < p->depot.nb_classes;
+}
+
+void
+ppool_slots_free_bulk(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
+{
+	unsigned int k, size_class;
+
+	for (; n > 0; n -= k, m += k) {
+		if (likely(is_free_slot(p, m[0]))) {
+			k = run_length(p, m, n, &size_class);
+			run_put(p, size_class, m, k);
+		} else {
+			other_put(p, m[0]);
+			k = 1;
+		}
+	}
+}
+
+/* Handing out */
+
+/* Idle slots of larger classes. Returns how many. */
+static unsigned int
+larger_get(struct ppool *p, unsigned int size_class, struct rte_mbuf **m, unsigned int n)
+{
+	unsigned int got = 0;
+
+	for (size_class++; got < n && size_class < p->depot.nb_classes; size_class++)
+		got += ppool_depot_pop(p, size_class, m + got, n - got);
+	return got;
+}
+
+static __rte_noinline int
+slots_get_slow(struct ppool *p, unsigned int size_class, struct rte_mbuf **m, unsigned int n)
+{
+	unsigned int got = ppool_slots_get(p, size_class, m, n);
+
+	/* What lcores had is in the depot now. */
+	if (unlikely(got < n))
+		got += larger_get(p, size_class, m + got, n - got);
+	PPOOL_STAT_ADD(p, ppool_lcore_get(p), slot_alloc, got);
+	ppool_debug_slots_out(p, m, got);
+	if (likely(got == n))
+		return 0;
+	ppool_slots_free_bulk(p, m, got);
+	return -ENOBUFS;
+}
+
+int
+ppool_slots_alloc_bulk(struct ppool *p, unsigned int size_class, struct rte_mbuf **m,
+		unsigned int n)
+{
+	struct ppool_lcore *lc = ppool_lcore_existing(p);
+	bool done;
+
+	if (unlikely(lc == NULL || !ppool_trylock_owner(&lc->lock)))
+		return slots_get_slow(p, size_class, m, n);
+	done = n <= lc->nb_slots[size_class];
+	if (likely(done)) {
+		ppool_lcore_pop_slots(lc, size_class, m, n);
+		PPOOL_COUNT(lc->stats.slot_alloc, n);
+	}
+	ppool_tryunlock_owner(&lc->lock);
+	if (unlikely(!done))
+		return slots_get_slow(p, size_class, m, n);
+	ppool_debug_slots_out(p, m, n);
+	return 0;
+}
+
+/* What there is */
+
+unsigned int
+ppool_slots_available(const struct rte_mempool *mp)
+{
+	const struct ppool *p = ppool_of(mp);
+	unsigned int size_class = ppool_view_class(mp), i;
+	uint64_t n = 0, pages;
+
+	if (mp == p->slot_mp) {
+		for (i = PPOOL_HEADERS + 1; i < p->depot.nb_classes; i++)
+			n += ppool_slots_used(p, i);
+		return mp->size - (unsigned int)RTE_MIN(n, (uint64_t)mp->size);
+	}
+	pages = ppool_freelist_count(p) + ppool_idle_count(p);
+	n = ppool_slots_idle(p, size_class) + pages * p->depot.size_class[size_class].slots;
+	return (unsigned int)RTE_MIN(n, (uint64_t)mp->size);
+}
