@@ -17,6 +17,7 @@
 static const struct unit_suite * const suites[] = {
 	&suite_mempool,
 	&suite_frag,
+	&suite_slots,
 	&suite_carver,
 	&suite_ledger,
 	&suite_threads,

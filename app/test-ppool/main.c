@@ -22,6 +22,7 @@ static const struct command * const commands[] = {
 	&cmd_unit_secondary,
 	&cmd_unit_company,
 	&cmd_unit_limbo,
+	&cmd_unit_slots,
 	&cmd_unit_steps,
 	&cmd_unit_secondary_port,
 	&cmd_mempool_perf,

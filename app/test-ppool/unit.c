@@ -504,7 +504,9 @@ unit_ledger(struct rte_mempool *mp)
 	assert_int_equal(ppool_account_check(stderr), 0);
 	assert_int_equal(ppool_ledger_get(mp, &l), 0);
 	/* The invariants, once more and independently of ppool_check(). */
-	assert_int_equal(l.pages, l.free + l.whole + l.data + l.header);
+	assert_int_equal(l.pages, l.free + l.whole + l.data + l.header + l.class_pages);
+	assert_int_equal(l.class_bytes, (uint64_t)l.class_pages * l.page_bytes);
+	assert_int_equal(l.class_bytes, l.class_live + l.class_idle);
 	assert_int_equal(l.data_bytes, (uint64_t)l.data * l.page_bytes);
 	assert_int_equal(l.header_bytes, (uint64_t)l.header * l.page_bytes);
 	assert_int_equal(l.data_bytes, l.charged + l.stranded + l.open);

@@ -266,7 +266,7 @@ static void
 child_stop_in_depot(pid_t child, const struct ppool *p)
 {
 	CHILD_STEP_UNTIL_CHANGED(child, &p->depot.lock.holder);
-	CHILD_STEP_UNTIL_CHANGED(child, &p->depot.nb_idle);
+	CHILD_STEP_UNTIL_CHANGED(child, &p->depot.size_class[PPOOL_HEADERS].nb_idle);
 }
 
 /* Let it bring its operation to an end. Returns what came of it. */
@@ -568,7 +568,7 @@ test_limbo_headers(void **state)
 
 		/* By a thread that is no lcore: the rest stays in the depot. */
 		assert_int_equal(unit_on_thread(headers_get, &mine), 0);
-		pg = &p->page[ppool_frag_of(p, mine.m[mine.hand.n - 1])->header_page];
+		pg = &p->page[ppool_frag_of(mine.m[mine.hand.n - 1])->header_page];
 		child_stop_in_depot(holder, p);
 		assert_int_equal(unit_on_thread(headers_put, &mine), 0);
 		assert_non_null(p->depot.limbo);
@@ -579,7 +579,7 @@ test_limbo_headers(void **state)
 		else if (step == 2)
 			CHILD_STEP_UNTIL_CHANGED(drainer, &pg->idle);
 		else if (step == 3)
-			CHILD_STEP_UNTIL_CHANGED(drainer, &p->depot.nb_idle);
+			CHILD_STEP_UNTIL_CHANGED(drainer, &p->depot.size_class[PPOOL_HEADERS].nb_idle);
 		child_kill(drainer);
 		child_undo(holder);
 		unit_recover_dead(mp, NULL);

@@ -68,9 +68,10 @@ struct ppool_frag {
 			uint8_t shinfo_used[offsetof(struct rte_mbuf_ext_shared_info, refcnt) +
 					sizeof(uint16_t)];
 			uint16_t owner; /**< who has taken this slot last; in the padding */
+			uint32_t next_idle; /**< index of the next slot while idle; likewise */
 		};
 	};
-	uint32_t page;        /**< index of the data page; of the next slot while idle */
+	uint32_t page;        /**< index of the data page; else any page's */
 	uint32_t truesize;    /**< bytes of the data page that are this frag's; 0 while idle */
 	uint32_t header_page; /**< index of the header page this slot lies in */
 	uint16_t slot_bytes;  /**< bytes of the header page that are this slot's */

@@ -17,7 +17,13 @@
 #include "ppool_freelist.h"
 
 /* The least data room of a slot behind its headroom. */
-#define CLASS_STEP 64u
+#define CLASS_LEAST 64u
+/*
+ * A class is longer than the one before by one part of so many, where a page has few enough. With 9,
+ * packets of 64 to 1,518 bytes waste 10 % of what they need on average and 22 % at worst in pages of
+ * 16 KB; with 5, 13 % and 31 %.
+ */
+#define CLASS_PARTS 9u
 
 /*
  * Bytes of slots 0..i-1 when a page is split as evenly as possible; the shares add up to its bytes
@@ -43,6 +49,7 @@ slot_format_front(const struct ppool *p, const struct ppool_page *pg, struct rte
 	memset(frag, 0, sizeof(*frag));
 	frag->owner = PPOOL_OWNER_NONE;
 	frag->header_page = (uint32_t)(pg - p->page);
+	frag->page = frag->header_page;
 }
 
 static void
@@ -170,7 +177,7 @@ depot_push(struct ppool *p, struct rte_mbuf *m)
 	struct ppool_class *c = depot_class(p, pg);
 
 	frag->owner = PPOOL_OWNER_NONE;
-	frag->page = pg->idle_first;
+	frag->next_idle = pg->idle_first;
 	pg->idle_first = ppool_slot_index(p, c, pg, m);
 	depot_set_idle(p, c, pg, pg->idle + 1);
 	return pg;
@@ -188,7 +195,7 @@ depot_pop_from(struct ppool *p, struct ppool_page *pg, struct rte_mbuf **m, unsi
 	for (i = 0; i < n; i++) {
 		m[i] = ppool_slot_at(p, c, pg, pg->idle_first);
 		frag = ppool_frag_of(m[i]);
-		pg->idle_first = frag->page;
+		pg->idle_first = frag->next_idle;
 		frag->owner = (ppool_owner_t)ppool_owner_id();
 	}
 	if (n > 0)
@@ -628,18 +635,22 @@ slot_overhead(const struct ppool *p)
 }
 
 /*
- * Slots that are a cache line longer than those of the class before, or a fifth, and what is left of
- * the page then. The last class is one slot a page, or the longest mbuf there is.
+ * Slots that are a cache line longer than those of the class before, or by one part of so many, and
+ * what is left of the page then. The last class is one slot a page, or the longest mbuf there is.
+ * Returns whether that many classes can be.
  */
-static void
-room_classes_init(struct ppool *p)
+static bool
+room_classes_init(struct ppool *p, uint32_t parts)
 {
-	uint32_t least = RTE_ALIGN_CEIL(slot_overhead(p) + CLASS_STEP, RTE_CACHE_LINE_SIZE);
+	uint32_t least = RTE_ALIGN_CEIL(slot_overhead(p) + CLASS_LEAST, RTE_CACHE_LINE_SIZE);
 	uint32_t slots = slots_region(p) / least, bytes, longer;
 	struct ppool_depot *d = &p->depot;
 	struct ppool_class *c;
 
-	while (slots > 0 && d->nb_classes < PPOOL_CLASSES) {
+	d->nb_classes = 1;
+	while (slots > 0) {
+		if (d->nb_classes == PPOOL_CLASSES)
+			return false;
 		bytes = slot_bytes_for(p, slots);
 		c = &d->size_class[d->nb_classes++];
 		class_init(c, slots, bytes);
@@ -648,17 +659,20 @@ room_classes_init(struct ppool *p)
 				(uint32_t)UINT16_MAX);
 		if (c->buf_len == UINT16_MAX)
 			break;
-		longer = RTE_MAX(bytes + RTE_CACHE_LINE_SIZE, bytes / 5 * 6);
+		longer = RTE_MAX(bytes + RTE_CACHE_LINE_SIZE, bytes + bytes / parts);
 		slots = RTE_MIN(slots - 1, slots_region(p) / longer);
 	}
+	return true;
 }
 
 void
 ppool_classes_init(struct ppool *p)
 {
+	uint32_t parts = CLASS_PARTS;
+
 	class_init(&p->depot.size_class[PPOOL_HEADERS], p->layout.slots, p->layout.slot_bytes);
-	p->depot.nb_classes = 1;
-	room_classes_init(p);
+	while (!room_classes_init(p, parts))
+		parts--;
 	depot_clear(&p->depot);
 }
 

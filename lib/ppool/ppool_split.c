@@ -114,6 +114,7 @@ page_table_add(struct rte_mempool *mp, void *arg, void *obj, unsigned int i)
 
 	RTE_SET_USED(mp);
 	*ppool_index_of(obj) = i;
+	ppool_frag_of(obj)->page = i;
 	ppool_frag_of(obj)->account = PPOOL_ACCOUNT_MONO;
 	ppool_page_init(pg, obj, rte_mempool_virt2iova(obj));
 }

@@ -240,7 +240,7 @@ list_depot_page(struct audit *a, const struct ppool_class *c, const struct ppool
 	for (; left > 0 && slot < c->slots; left--) {
 		m = ppool_slot_at(a->p, c, pg, slot);
 		list_slot(a, m);
-		slot = ppool_slot_read(m).page;
+		slot = ppool_slot_read(m).next_idle;
 	}
 }
 
@@ -329,7 +329,7 @@ audit_count(struct audit *a)
 	list_depot(a);
 	list_lcores(a);
 	list_reserves(a);
-	a->l->slots = a->walk.before.stats.slot_alloc - a->walk.before.stats.slot_free;
+	a->l->class_slots = a->walk.before.stats.slot_alloc - a->walk.before.stats.slot_free;
 	a->l->class_live = a->l->class_bytes - RTE_MIN(a->l->class_idle, a->l->class_bytes);
 }
 
@@ -420,11 +420,11 @@ check_totals(struct audit *a)
 	expect(a, l->slot_idle == a->listed_bytes,
 			"slots without a frag have %" PRIu64 " bytes, those in lists %" PRIu64,
 			l->slot_idle, a->listed_bytes);
-	expect(a, class_slots(a->p) == l->slots + a->listed,
+	expect(a, class_slots(a->p) == l->class_slots + a->listed,
 			"slots of size classes %" PRIu64 " != handed out %" PRIu64
 			" + in lists %" PRIu64,
-			class_slots(a->p), l->slots, a->listed);
-	expect(a, l->class_idle <= l->class_bytes && (l->slots != 0 || l->class_live == 0),
+			class_slots(a->p), l->class_slots, a->listed);
+	expect(a, l->class_idle <= l->class_bytes && (l->class_slots != 0 || l->class_live == 0),
 			"class bytes %" PRIu64 " != live %" PRIu64 " + idle %" PRIu64,
 			l->class_bytes, l->class_live, l->class_idle);
 	expect(a, a->parked == a->p->depot.nb_parked, "%u pages are parked, %u in the list",

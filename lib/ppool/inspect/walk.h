@@ -39,6 +39,7 @@ bool ppool_walk_end(const struct ppool_walk *w);
 /* A header slot, as it was when it was read. */
 struct ppool_slot_record {
 	uint32_t page;
+	uint32_t next_idle;
 	uint32_t truesize;
 	uint32_t header_page;
 	uint16_t slot_bytes;
@@ -51,6 +52,7 @@ ppool_slot_read(const struct rte_mbuf *m)
 	const struct ppool_frag *frag = ppool_frag_of(m);
 
 	return (struct ppool_slot_record){
+		.next_idle = __atomic_load_n(&frag->next_idle, __ATOMIC_RELAXED),
 		.page = __atomic_load_n(&frag->page, __ATOMIC_RELAXED),
 		.truesize = __atomic_load_n(&frag->truesize, __ATOMIC_RELAXED),
 		.header_page = __atomic_load_n(&frag->header_page, __ATOMIC_RELAXED),

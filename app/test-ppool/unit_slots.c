@@ -1,0 +1,611 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The ppfrag authors
+ */
+
+/* Slots: size classes, their views, what comes back in bulks of all kinds. */
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <ppool_create.h>
+#include <ppool_recover.h>
+#include <ppool_slot.h>
+
+#include "app.h"
+#include "unit.h"
+#include "unit_child.h"
+
+#define PAGES 64u
+#define ROOM 16000u
+#define CLASSES_MAX 32u
+#define HELD_MAX 4096u
+
+static unsigned int
+classes_get(struct rte_mempool *mp, struct ppool_slot_class *c)
+{
+	int n = ppool_slot_classes_get(mp, c, CLASSES_MAX);
+
+	assert_in_range(n, 1, CLASSES_MAX);
+	return (unsigned int)n;
+}
+
+static struct rte_mempool *
+view_of(struct rte_mempool *mp, uint16_t room)
+{
+	struct rte_mempool *view = ppool_slot_pool(mp, room);
+
+	assert_non_null(view);
+	return view;
+}
+
+static struct rte_mbuf *
+slot_alloc(struct rte_mempool *mp, uint16_t room)
+{
+	struct rte_mbuf *m = rte_pktmbuf_alloc(view_of(mp, room));
+
+	assert_non_null(m);
+	return m;
+}
+
+/* Classes */
+
+static void
+test_classes(void **state)
+{
+	struct rte_mempool *mp = unit_pool(PAGES, ROOM, 0, 0);
+	struct ppool_slot_class c[CLASSES_MAX];
+	unsigned int i, n = classes_get(mp, c);
+	struct ppool_layout layout;
+
+	(void)state;
+	assert_int_equal(ppool_layout_get(mp, &layout), 0);
+	assert_int_equal(ppool_slot_classes_get(mp, NULL, 0), n);
+	assert_int_equal(c[0].room, 64);
+	for (i = 0; i < n; i++) {
+		assert_true(c[i].slots * (c[i].truesize - 1) < layout.page_bytes);
+		if (i > 0)
+			assert_true(c[i].room > c[i - 1].room && c[i].slots < c[i - 1].slots);
+	}
+	assert_int_equal(c[n - 1].slots, 1);
+	/* The smallest class that fits. */
+	for (i = 0; i < n; i++) {
+		assert_int_equal(rte_pktmbuf_data_room_size(view_of(mp, c[i].room)),
+				c[i].room + RTE_PKTMBUF_HEADROOM);
+		assert_ptr_equal(view_of(mp, c[i].room), view_of(mp, c[i].room - 1));
+		if (i > 0)
+			assert_ptr_equal(view_of(mp, c[i - 1].room + 1), view_of(mp, c[i].room));
+	}
+	assert_null(ppool_slot_pool(mp, c[n - 1].room + 1));
+	assert_int_equal(rte_errno, E2BIG);
+}
+
+/* Bytes that a class wastes on packets of one length, of what they need, in percent. */
+static unsigned int
+waste(const struct ppool_slot_class *c, unsigned int n, uint32_t len)
+{
+	uint32_t need = len + RTE_PKTMBUF_HEADROOM + sizeof(struct rte_mbuf) + PPOOL_FRONT;
+	unsigned int i;
+
+	for (i = 0; i < n && c[i].room < len; i++)
+		;
+	assert_true(i < n);
+	return (c[i].truesize - need) * 100 / need;
+}
+
+static void
+test_spacing(void **state)
+{
+	struct rte_mempool *mp = unit_pool(PAGES, ROOM, 0, 0);
+	unsigned int n, sum = 0, worst = 0, len;
+	struct ppool_slot_class c[CLASSES_MAX];
+
+	(void)state;
+	n = classes_get(mp, c);
+	for (len = 64; len <= 1518; len++) {
+		sum += waste(c, n, len);
+		worst = RTE_MAX(worst, waste(c, n, len));
+	}
+	print_message("waste for 64 to 1518 bytes: mean %u %%, worst %u %%\n", sum / 1455, worst);
+	assert_true(sum / 1455 <= 12);
+	assert_true(worst <= 31);
+}
+
+static void
+test_errors(void **state)
+{
+	struct rte_mempool *stock = unit_stock_pool(15, 2048);
+	struct ppool_slot_class c;
+
+	(void)state;
+	assert_null(ppool_slot_pool(stock, 64));
+	assert_int_equal(rte_errno, ENOTSUP);
+	assert_int_equal(ppool_slot_classes_get(stock, &c, 1), -ENOTSUP);
+	assert_false(ppool_is_slot_pool(stock));
+}
+
+/* One mbuf */
+
+static void
+assert_slot(struct rte_mempool *mp, struct rte_mbuf *m, uint16_t room)
+{
+	const char *reason = NULL;
+
+	if (rte_mbuf_check(m, 1, &reason) != 0)
+		fail_msg("mbuf %p: %s", (void *)m, reason);
+	assert_true(RTE_MBUF_DIRECT(m));
+	assert_true(ppool_is_slot_pool(m->pool));
+	assert_false(ppool_is_frag_pool(m->pool) || ppool_is_page_pool(m->pool));
+	assert_int_equal(m->priv_size, rte_pktmbuf_priv_size(mp));
+	assert_ptr_equal(m->buf_addr, (char *)(m + 1) + m->priv_size);
+	assert_true(m->buf_len >= room + RTE_PKTMBUF_HEADROOM);
+	assert_int_equal(m->data_off, RTE_PKTMBUF_HEADROOM);
+	assert_int_equal(rte_mbuf_refcnt_read(m), 1);
+	assert_int_equal(m->nb_segs, 1);
+	assert_null(m->next);
+	if (rte_eal_iova_mode() == RTE_IOVA_VA && rte_mempool_virt2iova(m) != RTE_BAD_IOVA)
+		assert_int_equal(rte_mbuf_iova_get(m),
+				rte_mempool_virt2iova(m) + sizeof(*m) + m->priv_size);
+}
+
+/* All slots of a page: they do not overlap, and their truesizes are the page. */
+static void
+page_exercise(struct rte_mempool *mp, const struct ppool_slot_class *c)
+{
+	struct rte_mbuf **m = calloc(c->slots, sizeof(*m));
+	struct rte_mempool *view = view_of(mp, c->room);
+	struct ppool_layout layout;
+	struct ppool_ledger l;
+	size_t sum = 0;
+	unsigned int i;
+
+	assert_non_null(m);
+	assert_int_equal(ppool_layout_get(mp, &layout), 0);
+	assert_int_equal(rte_pktmbuf_alloc_bulk(view, m, c->slots), 0);
+	for (i = 0; i < c->slots; i++) {
+		assert_slot(mp, m[i], c->room);
+		assert_int_equal(m[i]->buf_len, c->room + RTE_PKTMBUF_HEADROOM);
+		unit_fill_buf(m[i], i);
+		sum += ppool_mbuf_truesize(m[i]);
+	}
+	assert_int_equal(sum, layout.page_bytes);
+	l = unit_ledger(mp);
+	assert_int_equal(l.class_pages, 1);
+	assert_int_equal(l.class_live, layout.page_bytes);
+	assert_int_equal(l.class_slots, c->slots);
+	assert_int_equal(rte_mempool_in_use_count(m[0]->pool), c->slots);
+	for (i = 0; i < c->slots; i++)
+		assert_true(unit_filled_buf(m[i], i));
+	rte_pktmbuf_free_bulk(m, c->slots);
+	assert_true(unit_pool_whole(mp));
+	free(m);
+}
+
+static void
+all_classes_exercise(uint16_t room, uint16_t priv)
+{
+	struct rte_mempool *mp = unit_pool(PAGES, room, 0, priv);
+	struct ppool_slot_class c[CLASSES_MAX];
+	unsigned int i, n = classes_get(mp, c);
+
+	for (i = 0; i < n; i++)
+		page_exercise(mp, &c[i]);
+}
+
+static void
+test_pages(void **state)
+{
+	(void)state;
+	all_classes_exercise(ROOM, 0);
+	all_classes_exercise(ROOM, 64);
+	all_classes_exercise(2176, 0);
+	all_classes_exercise(RTE_MBUF_DEFAULT_BUF_SIZE, 8);
+	all_classes_exercise(65535, 0);
+}
+
+/* The private area is as the application's initialiser left it. */
+static void
+test_private_area(void **state)
+{
+	struct rte_mempool *mp = unit_pool(PAGES, ROOM, 0, 32);
+	struct rte_mbuf *whole, *m;
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < PAGES; i++) {
+		whole = rte_pktmbuf_alloc(mp);
+		assert_non_null(whole);
+		memset(rte_mbuf_to_priv(whole), 0x5a, 32);
+		rte_pktmbuf_free(whole);
+	}
+	m = slot_alloc(mp, 300);
+	assert_int_equal(((uint8_t *)rte_mbuf_to_priv(m))[31], 0x5a);
+	rte_pktmbuf_free(m);
+}
+
+/* Exhaustion */
+
+static unsigned int
+alloc_all(struct rte_mempool *view, struct rte_mbuf **m)
+{
+	unsigned int n = 0;
+
+	while (n < HELD_MAX && (m[n] = rte_pktmbuf_alloc(view)) != NULL)
+		n++;
+	assert_true(n < HELD_MAX);
+	return n;
+}
+
+static void
+test_exhausted(void **state)
+{
+	struct rte_mbuf **m = calloc(HELD_MAX, sizeof(*m)), *one;
+	struct rte_mempool *mp = unit_pool(PAGES, ROOM, 0, 0);
+	struct ppool_slot_class c[CLASSES_MAX];
+	unsigned int n;
+
+	(void)state;
+	assert_non_null(m);
+	classes_get(mp, c);
+	assert_int_equal(rte_mempool_avail_count(view_of(mp, 64)), PAGES * c[0].slots);
+	n = alloc_all(view_of(mp, 64), m);
+	assert_int_equal(n, PAGES * c[0].slots);
+	assert_int_equal(rte_mempool_avail_count(view_of(mp, 64)), 0);
+	assert_null(rte_pktmbuf_alloc(view_of(mp, 1000)));
+	assert_null(rte_pktmbuf_alloc(mp));
+	/* All or none. */
+	rte_pktmbuf_free(m[--n]);
+	assert_int_equal(rte_mempool_get_bulk(view_of(mp, 64), (void **)&m[n], 2), -ENOBUFS);
+	one = rte_pktmbuf_alloc(view_of(mp, 64));
+	assert_non_null(one);
+	rte_pktmbuf_free(one);
+	unit_ledger(mp);
+	rte_pktmbuf_free_bulk(m, n);
+	free(m);
+}
+
+/* An idle slot of a larger class serves where no page is free. */
+static void
+test_larger(void **state)
+{
+	struct rte_mempool *mp = unit_pool(PAGES, ROOM, 0, 0);
+	struct rte_mbuf *big, *m[PAGES], *small;
+	unsigned int n;
+
+	(void)state;
+	big = slot_alloc(mp, 1500);
+	for (n = 0; n < PAGES - 1; n++) {
+		m[n] = rte_pktmbuf_alloc(mp);
+		assert_non_null(m[n]);
+	}
+	assert_null(rte_pktmbuf_alloc(mp));
+	small = slot_alloc(mp, 64);
+	assert_slot(mp, small, 1500);
+	assert_ptr_equal(small->pool, big->pool);
+	rte_pktmbuf_free(small);
+	rte_pktmbuf_free(big);
+	rte_pktmbuf_free_bulk(m, n);
+}
+
+/* Few of many are held: the others' places are used again, and pages empty. */
+static void
+test_few_held(void **state)
+{
+	struct rte_mbuf **m = calloc(HELD_MAX, sizeof(*m)), *held[PAGES];
+	struct rte_mempool *mp = unit_pool(PAGES, ROOM, 0, 0);
+	struct rte_mempool *view = view_of(mp, 500);
+	struct ppool_slot_class c[CLASSES_MAX];
+	unsigned int i, n, k = 0, turns;
+
+	(void)state;
+	assert_non_null(m);
+	classes_get(mp, c);
+	n = alloc_all(view, m);
+	/* One of each page stays. */
+	for (i = 0; i < n; i++)
+		if (k < 8 && i % (n / PAGES) == 0)
+			held[k++] = m[i];
+		else
+			rte_pktmbuf_free(m[i]);
+	for (turns = 0; turns < 100; turns++) {
+		for (i = 0; i < 100; i++) {
+			m[i] = rte_pktmbuf_alloc(view);
+			assert_non_null(m[i]);
+		}
+		assert_in_range(unit_ledger(mp).class_pages, 1, 8 + 8);
+		rte_pktmbuf_free_bulk(m, 100);
+	}
+	rte_pktmbuf_free_bulk(held, k);
+	free(m);
+}
+
+/* Bulks */
+
+/* A slot, a frag or a page, now and then charged. */
+static struct rte_mbuf *
+any_alloc(struct rte_mempool *mp, struct ppool_carver *c, uint16_t account, uint64_t *rng)
+{
+	uint32_t len = unit_range(rng, 1, 2000);
+	struct rte_mbuf *m;
+
+	switch (unit_range(rng, 0, 7)) {
+	case 0:
+		m = rte_pktmbuf_alloc(ppool_frag_pool(mp));
+		break;
+	case 1:
+	case 2:
+		m = ppool_carve(c, len);
+		break;
+	default:
+		m = rte_pktmbuf_alloc(view_of(mp, (uint16_t)len));
+	}
+	if (m != NULL && unit_range(rng, 0, 2) == 0)
+		assert_int_equal(ppool_account_charge(account, &m, 1), 1);
+	return m;
+}
+
+/* As transmit functions do that take all mbufs for those of one pool. */
+static void
+test_mixed(void **state)
+{
+	struct rte_mempool *mp = unit_pool(2 * PAGES, ROOM, 0, 0), *into[3];
+	struct ppool_carver *c = unit_carver(mp, 2000, 1);
+	uint16_t account = unit_account(UINT64_MAX);
+	uint64_t rng = unit_seed;
+	struct rte_mbuf *m[96];
+	unsigned int turn, i;
+
+	(void)state;
+	into[0] = ppool_frag_pool(mp);
+	into[1] = view_of(mp, 100);
+	m[0] = slot_alloc(mp, 64);
+	into[2] = m[0]->pool;
+	rte_pktmbuf_free(m[0]);
+	for (turn = 0; turn < 300; turn++) {
+		for (i = 0; i < RTE_DIM(m); i++) {
+			m[i] = any_alloc(mp, c, account, &rng);
+			if (m[i] == NULL)
+				break;
+		}
+		unit_put_bulk(into[turn % 3], (void **)m, i);
+		assert_int_equal(ppool_account_used(account), 0);
+		unit_ledger(mp);
+	}
+}
+
+/* What applications do to direct mbufs */
+
+static void
+test_clones(void **state)
+{
+	struct rte_mempool *mp = unit_pool(PAGES, ROOM, 0, 0);
+	struct rte_mbuf *m = slot_alloc(mp, 1000), *clone, *copy, *indirect = slot_alloc(mp, 2000);
+	uint16_t buf_len = indirect->buf_len;
+
+	(void)state;
+	assert_non_null(rte_pktmbuf_append(m, 1000));
+	unit_fill_data(m, 1);
+	clone = rte_pktmbuf_clone(m, m->pool);
+	copy = rte_pktmbuf_copy(m, view_of(mp, 1000), 0, UINT32_MAX);
+	assert_non_null(clone);
+	assert_non_null(copy);
+	assert_int_equal(copy->nb_segs, 1);
+	/* A slot that was attached gets its own length back when it is free. */
+	rte_pktmbuf_attach(indirect, m);
+	assert_int_equal(rte_mbuf_refcnt_read(m), 3);
+	rte_pktmbuf_free(m);
+	assert_true(unit_filled_data(clone, 1));
+	rte_pktmbuf_free(clone);
+	rte_pktmbuf_free(indirect);
+	m = slot_alloc(mp, 2000);
+	assert_ptr_equal(m, indirect);
+	assert_slot(mp, m, 2000);
+	assert_int_equal(m->buf_len, buf_len);
+	assert_true(unit_filled_data(copy, 1));
+	rte_pktmbuf_free(copy);
+	rte_pktmbuf_free(m);
+}
+
+static void
+test_charged(void **state)
+{
+	struct rte_mempool *mp = unit_pool(PAGES, ROOM, 0, 0);
+	uint16_t a = unit_account(UINT64_MAX), b = unit_account(UINT64_MAX);
+	uint64_t frags, bytes, sum = 0;
+	struct rte_mbuf *m[40];
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < RTE_DIM(m); i++) {
+		m[i] = slot_alloc(mp, (uint16_t)(i * 40));
+		sum += ppool_mbuf_truesize(m[i]);
+	}
+	assert_int_equal(ppool_account_charge(a, m, RTE_DIM(m)), RTE_DIM(m));
+	assert_int_equal(ppool_account_used(a), sum);
+	assert_int_equal(ppool_account_of(m[7]), a);
+	assert_int_equal(ppool_account_frags_get(a, &frags, &bytes), 0);
+	assert_int_equal(frags, RTE_DIM(m));
+	assert_int_equal(bytes, sum);
+	assert_int_equal(ppool_account_move(a, b, m, RTE_DIM(m)), RTE_DIM(m));
+	assert_int_equal(ppool_account_used(a), 0);
+	assert_int_equal(ppool_account_used(b), sum);
+	assert_int_equal(ppool_account_uncharge(b, m, 10), 10);
+	rte_pktmbuf_free_bulk(m, 20);
+	for (i = 20; i < RTE_DIM(m); i++)
+		rte_pktmbuf_free(m[i]);
+	assert_int_equal(ppool_account_used(b), 0);
+}
+
+/* Several threads */
+
+struct hand {
+	struct rte_mempool *mp;
+	struct rte_ring *to, *from;
+	uint64_t rng;
+	const char *error;
+};
+
+#define HAND_TURNS 20000u
+
+static void
+hand_verify(struct hand *h, struct rte_mbuf *m)
+{
+	uint64_t tag = (uintptr_t)m;
+
+	if (!unit_filled(rte_pktmbuf_mtod(m, void *), m->data_len, tag))
+		h->error = "a packet was overwritten";
+	rte_pktmbuf_free(m);
+}
+
+/* Allocates slots of all sizes, and frees some of its own and some of another thread's. */
+static int
+hand_run(void *arg)
+{
+	struct hand *h = arg;
+	struct rte_mbuf *m;
+	unsigned int i;
+	uint16_t len;
+	void *got;
+
+	for (i = 0; i < HAND_TURNS && h->error == NULL; i++) {
+		len = (uint16_t)unit_range(&h->rng, 8, 2000);
+		m = rte_pktmbuf_alloc(ppool_slot_pool(h->mp, len));
+		if (m != NULL) {
+			unit_fill(rte_pktmbuf_append(m, len), len, (uintptr_t)m);
+			if (unit_range(&h->rng, 0, 1) == 0 || rte_ring_enqueue(h->to, m) != 0)
+				hand_verify(h, m);
+		}
+		if (rte_ring_dequeue(h->from, &got) == 0)
+			hand_verify(h, got);
+	}
+	return h->error != NULL;
+}
+
+static void *
+hand_thread(void *arg)
+{
+	hand_run(arg);
+	return NULL;
+}
+
+/* An lcore and a thread that is none hand each other what they free. */
+static void
+test_hands(void **state)
+{
+	struct rte_mempool *mp = unit_pool(PAGES, ROOM, 0, 0);
+	struct rte_ring *ring[2];
+	struct hand h[2];
+	pthread_t thread;
+	unsigned int i;
+	void *m;
+
+	(void)state;
+	for (i = 0; i < 2; i++) {
+		ring[i] = rte_ring_create(unit_name(), 64, SOCKET_ID_ANY,
+				RING_F_SP_ENQ | RING_F_SC_DEQ);
+		assert_non_null(ring[i]);
+	}
+	for (i = 0; i < 2; i++)
+		h[i] = (struct hand){ .mp = mp, .to = ring[i], .from = ring[1 - i],
+			.rng = unit_seed + i };
+	assert_int_equal(pthread_create(&thread, NULL, hand_thread, &h[1]), 0);
+	hand_run(&h[0]);
+	pthread_join(thread, NULL);
+	for (i = 0; i < 2; i++) {
+		while (rte_ring_dequeue(ring[i], &m) == 0)
+			hand_verify(&h[0], m);
+		rte_ring_free(ring[i]);
+		if (h[i].error != NULL)
+			fail_msg("%s", h[i].error);
+	}
+}
+
+/* Several processes */
+
+static int
+slots_run(char **args)
+{
+	struct rte_mempool *mp = rte_mempool_lookup(args[1]);
+	struct rte_mbuf *m;
+	unsigned int i;
+
+	if (mp == NULL || ppool_attach(mp) != 0)
+		return EXIT_FAILURE;
+	for (i = 0; i < 200; i++) {
+		m = rte_pktmbuf_alloc(ppool_slot_pool(mp, (uint16_t)(i * 10)));
+		if (m == NULL)
+			return EXIT_FAILURE;
+		if (args[0][0] == 'f')
+			rte_pktmbuf_free(m);
+	}
+	_exit(EXIT_SUCCESS);
+}
+
+static const struct opt slots_opts[] = { { .name = NULL } };
+
+const struct command cmd_unit_slots = {
+	.name = "unit-slots",
+	.synopsis = "free|hold POOL",
+	.help = "the secondary process of the unit suite 'slots'",
+	.opts = slots_opts,
+	.max_args = 2,
+	.hidden = true,
+	.run = slots_run,
+};
+
+/* What a process held that has ended is taken back; what others hold stays. */
+static void
+child_ends(const char *what, uint64_t slots)
+{
+	struct rte_mempool *mp = unit_pool(PAGES, ROOM, 0, 0);
+	struct ppool_recovered r = { .frags = 0 };
+	struct rte_mbuf *mine[2];
+
+	unit_forgive_heap();
+	mine[0] = slot_alloc(mp, 100);
+	mine[1] = slot_alloc(mp, 1400);
+	assert_int_equal(unit_child_wait(unit_child_start(UNIT_SELF, unit_free_lcore(),
+					 (const char * const[]){ "unit-slots", what, mp->name,
+						 NULL })),
+			0);
+	assert_int_equal(unit_recover_dead(mp, &r), 1);
+	assert_int_equal(r.slots, slots);
+	unit_ledger(mp);
+	rte_pktmbuf_free_bulk(mine, 2);
+}
+
+static void
+test_child_frees(void **state)
+{
+	(void)state;
+	unit_require_secondary();
+	child_ends("free", 0);
+}
+
+static void
+test_child_holds(void **state)
+{
+	(void)state;
+	unit_require_secondary();
+	child_ends("hold", 200);
+}
+
+static const struct CMUnitTest tests[] = {
+	UNIT_TEST(test_classes),
+	UNIT_TEST(test_spacing),
+	UNIT_TEST(test_errors),
+	UNIT_TEST(test_pages),
+	UNIT_TEST(test_private_area),
+	UNIT_TEST(test_exhausted),
+	UNIT_TEST(test_larger),
+	UNIT_TEST(test_few_held),
+	UNIT_TEST(test_mixed),
+	UNIT_TEST(test_clones),
+	UNIT_TEST(test_charged),
+	UNIT_TEST(test_hands),
+	UNIT_TEST(test_child_frees),
+	UNIT_TEST(test_child_holds),
+};
+
+UNIT_SUITE(slots, "slots of all size classes", tests);
