@@ -13,6 +13,7 @@
 
 #include <ppool.h>
 #include <ppool_carver.h>
+#include <ppool_slot.h>
 
 #include "app.h"
 #include "frag_perf.h"
@@ -258,6 +259,31 @@ add_carver(struct bench *b, const char *name, struct rte_mempool *mp, uint64_t p
 	return 0;
 }
 
+/* A slot of its length for each packet. */
+static int
+add_slots(struct bench *b, struct rte_mempool *mp, uint64_t page, uint64_t len)
+{
+	struct rte_mempool *view = ppool_slot_pool(mp, (uint16_t)len);
+	struct subject *s;
+
+	if (view == NULL)
+		return rte_errno == E2BIG ? 0 : -1;
+	s = add_subject(b, "slot", view, page);
+	if (s == NULL)
+		return -1;
+	s->len = (uint32_t)len;
+	return 0;
+}
+
+/* What a slot takes, at most, besides its data: front line, mbuf, headroom, and by its class. */
+static uint64_t
+slot_bytes(uint64_t page, uint64_t len)
+{
+	uint64_t bytes = (len + RTE_PKTMBUF_HEADROOM + 192 + RTE_CACHE_LINE_SIZE) * 9 / 8;
+
+	return RTE_MIN(bytes, page);
+}
+
 /* Pages that a carver of each length needs when it holds what it shall. */
 static uint64_t
 pages_needed(const struct bench *b, uint64_t page)
@@ -266,7 +292,7 @@ pages_needed(const struct bench *b, uint64_t page)
 	unsigned int i;
 
 	for (i = 0; i < lens.n; i++) {
-		per_page = RTE_MAX(page / RTE_ALIGN(lens.v[i] + RTE_PKTMBUF_HEADROOM, 64u), 1u);
+		per_page = RTE_MAX(page / slot_bytes(page, lens.v[i]), 1u);
 		n = (b->held + 2 * burst) / per_page;
 		/* In random order, a page waits for the last of its frags: harmonic numbers. */
 		if (free_wanted[FREE_RANDOM])
@@ -289,6 +315,8 @@ add_carvers(struct bench *b, uint64_t page)
 		if (lens.v[i] + RTE_PKTMBUF_HEADROOM > page)
 			continue;
 		if (add_carver(b, "carve", mp, page, lens.v[i], 1) != 0)
+			return -1;
+		if (add_slots(b, mp, page, lens.v[i]) != 0)
 			return -1;
 		if (lanes > 1 && add_carver(b, "lanes", mp, page, lens.v[i], lanes) != 0)
 			return -1;

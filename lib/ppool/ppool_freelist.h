@@ -12,32 +12,6 @@
 
 #include "ppool_private.h"
 
-/*
- * Copy pointers from one array to another. Bulks are of any length, most of them short: what is not
- * a multiple of the blocks copied is covered by two blocks that overlap, without a loop.
- */
-static __rte_always_inline void
-ppool_copy(void **dst, void * const *src, unsigned int n)
-{
-	void **last;
-
-	if (n < 2) {
-		if (likely(n == 1))
-			*dst = *src;
-	} else if (n <= 4) {
-		memcpy(dst, src, 2 * sizeof(*dst));
-		memcpy(dst + n - 2, src + n - 2, 2 * sizeof(*dst));
-	} else if (n <= 8) {
-		memcpy(dst, src, 4 * sizeof(*dst));
-		memcpy(dst + n - 4, src + n - 4, 4 * sizeof(*dst));
-	} else {
-		last = dst + n - 8;
-		memcpy(last, src + n - 8, 8 * sizeof(*dst));
-		for (; dst < last; dst += 8, src += 8)
-			memcpy(dst, src, 8 * sizeof(*dst));
-	}
-}
-
 /* Put free pages to those of an lcore. Returns false where there is no room. */
 static inline bool
 ppool_lcore_push_pages(struct ppool_lcore *lc, void * const *obj, unsigned int n)

@@ -81,7 +81,7 @@
 #define PPOOL_LCORE_HEADERS 256u
 /* Idle slots of any other class that one lcore keeps: as many, and of so many bytes. */
 #define PPOOL_LCORE_SLOTS 64u
-#define PPOOL_LCORE_SLOT_BYTES 32768u
+#define PPOOL_LCORE_SLOT_BYTES 65536u
 /* Wholly idle header pages the depot keeps, so that a steady load does not format them again. */
 #define PPOOL_IDLE_PAGES 4u
 /* Wholly idle slot pages of any other class. */
@@ -369,6 +369,32 @@ ppool_is_internal_role(const struct rte_mempool *mp)
 bool ppool_is_mono_pool(const struct rte_mempool *mp);
 bool ppool_is_internal_pool(const struct rte_mempool *mp);
 
+/*
+ * Copy pointers from one array to another. Bulks are of any length, most of them short: what is not
+ * a multiple of the blocks copied is covered by two blocks that overlap, without a loop.
+ */
+static __rte_always_inline void
+ppool_copy(void **dst, void * const *src, unsigned int n)
+{
+	void **last;
+
+	if (n < 2) {
+		if (likely(n == 1))
+			*dst = *src;
+	} else if (n <= 4) {
+		memcpy(dst, src, 2 * sizeof(*dst));
+		memcpy(dst + n - 2, src + n - 2, 2 * sizeof(*dst));
+	} else if (n <= 8) {
+		memcpy(dst, src, 4 * sizeof(*dst));
+		memcpy(dst + n - 4, src + n - 4, 4 * sizeof(*dst));
+	} else {
+		last = dst + n - 8;
+		memcpy(last, src + n - 8, 8 * sizeof(*dst));
+		for (; dst < last; dst += 8, src += 8)
+			memcpy(dst, src, 8 * sizeof(*dst));
+	}
+}
+
 /* ppool_slot.c */
 
 /* Idle slots of an lcore, whose lock is held. For headers the compiler knows what these return. */
@@ -400,7 +426,7 @@ ppool_lcore_add_slots(struct ppool_lcore *lc, unsigned int size_class, struct rt
 {
 	uint32_t old = lc->nb_slots[size_class];
 
-	rte_memcpy(ppool_lcore_slots(lc, size_class) + old, m, n * sizeof(m[0]));
+	ppool_copy((void **)(ppool_lcore_slots(lc, size_class) + old), (void * const *)m, n);
 	__atomic_store_n(&lc->nb_slots[size_class], old + n, __ATOMIC_RELEASE);
 }
 
@@ -425,7 +451,7 @@ ppool_lcore_pop_slots(struct ppool_lcore *lc, unsigned int size_class, struct rt
 	n = RTE_MIN(n, lc->nb_slots[size_class]);
 	left = lc->nb_slots[size_class] - n;
 	__atomic_store_n(&lc->nb_slots[size_class], left, __ATOMIC_RELAXED);
-	rte_memcpy(m, ppool_lcore_slots(lc, size_class) + left, n * sizeof(m[0]));
+	ppool_copy((void **)m, (void * const *)(ppool_lcore_slots(lc, size_class) + left), n);
 	return n;
 }
 
