@@ -163,11 +163,14 @@ static bool
 lies_in(const struct rte_mempool *mp, const void *ptr, size_t len)
 {
 	const struct rte_mempool_memhdr *chunk;
+	uintptr_t offset;
 
-	STAILQ_FOREACH(chunk, &mp->mem_list, next)
-		if ((uintptr_t)ptr >= (uintptr_t)chunk->addr &&
-				(uintptr_t)ptr + len <= (uintptr_t)chunk->addr + chunk->len)
+	STAILQ_FOREACH(chunk, &mp->mem_list, next) {
+		/* What lies in front of a chunk, or of a NULL pointer, is far behind it. */
+		offset = (uintptr_t)ptr - (uintptr_t)chunk->addr;
+		if (offset < chunk->len && len <= chunk->len - offset)
 			return true;
+	}
 	return false;
 }
 
@@ -524,10 +527,16 @@ frag_in(struct ppool *p, struct rte_mbuf *m)
 static bool
 is_whole_page(const struct ppool *p, const struct rte_mbuf *m)
 {
-	/* What lies in front of a NULL pointer would seem to be behind everything. */
 	return lies_in(p->mp, m, sizeof(*m)) &&
 			lies_in(p->mp, (const char *)m - p->mp->header_size, p->mp->header_size) &&
 			ppool_mono_owns(p, m);
+}
+
+/* It is freed as what it is, by ppool_slots_free_bulk(). */
+static bool
+has_room(const struct ppool *p, const struct rte_mbuf *m)
+{
+	return find_slot(p, m) != NULL && ppool_frag_of(m)->account >= PPOOL_RECORD_SLOT;
 }
 
 void
@@ -536,7 +545,7 @@ ppool_debug_frags_in(struct ppool *p, struct rte_mbuf * const *m, unsigned int n
 	unsigned int i;
 
 	for (i = 0; p->debug != NULL && i < n; i++)
-		if (!is_whole_page(p, m[i]))
+		if (!is_whole_page(p, m[i]) && !has_room(p, m[i]))
 			frag_in(p, m[i]);
 }
 
