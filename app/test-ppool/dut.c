@@ -107,15 +107,16 @@ dut_start_pool(const struct dut_conf *conf, struct rte_mempool *mp)
 {
 	struct rte_devargs devargs = { .type = RTE_DEVTYPE_VIRTUAL };
 	bool loaded = rte_devargs_parse(&devargs, DUT_NAME) == 0;
-	char args[96];
+	char args[128];
 
 	free(devargs.data);
 	unit_require(loaded, "the driver net_ppfrag: -d librte_net_ppfrag.so");
 	unit_require(!conf->no_aio || unit_can_refuse_aio(), UNIT_REFUSE_AIO);
 	dut.mp = mp;
 	start_peer(conf->no_mrg);
-	snprintf(args, sizeof(args), "path=%s,queue_size=%u", dut.path,
-			conf->ring != 0 ? conf->ring : RING);
+	snprintf(args, sizeof(args), "path=%s,queue_size=%u%s%s", dut.path,
+			conf->ring != 0 ? conf->ring : RING, conf->slots ? ",rx=slots" : "",
+			conf->density ? ",preset=density" : "");
 	assert_int_equal(conf->no_aio ? unit_without_aio(plug_port, args) : plug_port(args), 0);
 	assert_int_equal(rte_eth_dev_get_port_by_name(DUT_NAME, &dut.port), 0);
 	assert_int_equal(start_port(conf), 0);

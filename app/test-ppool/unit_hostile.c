@@ -54,6 +54,18 @@ struct path {
 	X(shared_jumbo, { .ring = 64, .mtu = 9000, .page_size = 16384 }) \
 	X(shared_jumbo_no_mrg, { .ring = 64, .mtu = 9000, .page_size = 16384, .no_mrg = true }) \
 	X(shared_longest, { .ring = 64, .mtu = 65000, .page_size = 300000, .pages = 128 }) \
+	X(slots, { .ring = 64, .slots = true, .page_size = 16384, .pages = 96 }) \
+	X(slots_default_pages, { .ring = 64, .slots = true }) \
+	X(slots_small_ring, { .ring = 4, .slots = true, .pages = 16 }) \
+	X(slots_dense, \
+			{ .ring = 64, \
+					.slots = true, \
+					.density = true, \
+					.page_size = 16384, \
+					.pages = 96 }) \
+	X(slots_no_mrg, { .ring = 64, .slots = true, .no_mrg = true, .page_size = 16384 }) \
+	X(slots_scatter, { .ring = 64, .slots = true, .scatter = true, .mtu = 9000 }) \
+	X(slots_jumbo, { .ring = 64, .slots = true, .mtu = 9000, .page_size = 16384 }) \
 	X(copied, { .ring = 64, .copy = true }) \
 	X(copied_no_mrg, { .ring = 64, .copy = true, .no_mrg = true }) \
 	X(copied_scatter, { .ring = 64, .copy = true, .scatter = true, .mtu = 9000 }) \

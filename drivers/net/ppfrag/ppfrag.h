@@ -18,6 +18,7 @@
  *   virtio/ppfrag_quarantine.c  what a back end may use that did not confirm its stop
  *   virtio/ppfrag_queue.c  set up, start and stop queues
  *   virtio/ppfrag_rx.c     receive path
+ *   virtio/ppfrag_rx_slots.c  the same into slots
  *   virtio/ppfrag_rx_copy.c  the same where the back end cannot reach the pool
  *   virtio/ppfrag_tx.c     transmit path
  *   virtio/ppfrag_state.c  what is in the rings, how packets are moved
@@ -56,6 +57,8 @@
 #define PPFRAG_MAX_SEGS 64
 /** One piece of a packet that is copied: a frame of MTU 1500 with tags and virtio header. */
 #define PPFRAG_BOUNCE_LEN 1536u
+/** Most size classes of slots that a queue uses. */
+#define PPFRAG_CLASSES_MAX 32u
 
 extern int ppfrag_logtype;
 #define PPFRAG_LOG(level, ...) \
@@ -67,6 +70,7 @@ extern int ppfrag_logtype;
 #define PPFRAG_RXQ_XSTATS(X) \
 	X(chained_packets, "packets", "delivered in more than one segment") \
 	X(copied_packets, "packets", "copied, as the back end cannot write into the pool") \
+	X(copybreak_packets, "packets", "copied into slots of their size") \
 	X(oversize_packets, "packets", "dropped: longer than the frames this port receives") \
 	X(short_packets, "packets", "dropped: shorter than an Ethernet header") \
 	X(no_header, "packets", "had to wait in the ring: no page for their mbufs") \
@@ -119,11 +123,26 @@ struct ppfrag_kept_stats {
 };
 
 struct ppfrag_dev;
+struct ppfrag_rx_slots;
+
+/** How a queue receives. */
+enum ppfrag_rx_how {
+	PPFRAG_RX_LANES, /**< into frags of a carver's lanes */
+	PPFRAG_RX_COPY,  /**< out of bounce buffers */
+	PPFRAG_RX_SLOTS, /**< into slots */
+};
+
+/** What counts where packets are received into slots. */
+enum ppfrag_preset {
+	PPFRAG_PRESET_AUTO, /**< speed while pages are plenty, else density */
+	PPFRAG_PRESET_SPEED,
+	PPFRAG_PRESET_DENSITY,
+};
 
 /** A receive queue. Its first lines are what the receive path uses. */
 struct ppfrag_rxq {
 	struct virtq vq;
-	struct ppool_carver *carver; /**< lane i is descriptor i */
+	struct ppool_carver *carver; /**< lane i is descriptor i; NULL with slots */
 	char *bounce;                /**< where the back end writes if not into the pool; NULL */
 	uint16_t used_idx;           /**< next used entry to read */
 	uint16_t avail_idx;          /**< next available entry to write */
@@ -134,6 +153,7 @@ struct ppfrag_rxq {
 	uint16_t nb_starved;         /**< descriptors that wait for a page */
 	uint16_t nb_waiting;         /**< used entries that wait for an mbuf, as counted */
 	uint8_t retry;               /**< polls since they were tried */
+	uint8_t how;                 /**< enum ppfrag_rx_how */
 	bool unnotified;             /**< the back end may sleep over what was posted */
 	bool mrg;                    /**< a packet may fill several buffers */
 	bool scatter;                /**< deliver these as chains */
@@ -145,6 +165,7 @@ struct ppfrag_rxq {
 
 	struct ppfrag_dev *dev;
 	struct rte_mempool *mp;
+	struct ppfrag_rx_slots *slots;
 	const struct rte_memzone *bounce_mz;
 	int socket_id;
 	uint32_t max_len;             /**< longest data of a frag */
@@ -198,6 +219,9 @@ struct ppfrag_dev {
 	uint16_t max_pairs;
 	uint16_t queue_size;
 	bool mrg_rxbuf; /**< wanted */
+	bool want_slots;
+	uint8_t preset;     /**< enum ppfrag_preset */
+	uint16_t copybreak; /**< longest packet that is copied in every preset */
 	struct rte_ether_addr mac;
 	uint16_t nb_zones;            /**< memzones that were reserved; part of their names */
 	uint64_t quarantined_buffers; /**< that a back end may still use though the port stopped */
@@ -263,7 +287,11 @@ ppfrag_port_name(const struct ppfrag_dev *pd)
 
 /* ppfrag_args.c */
 
-/** Fill path, mac, queue_size, max_pairs, mrg_rxbuf. @return 0 or a negative errno, logged. */
+/**
+ * Fill path, mac, queue_size, max_pairs, mrg_rxbuf, want_slots, copybreak, preset.
+ *
+ * @return 0 or a negative errno, logged.
+ */
 int ppfrag_args_parse(const char *name, const char *args, struct ppfrag_dev *pd);
 
 /* ppfrag_stats.c */
@@ -377,6 +405,26 @@ void ppfrag_rx_post(struct ppfrag_rxq *q, const uint16_t *ids, uint16_t n);
 
 /** Wake the back end for what was posted. */
 void ppfrag_rx_kick(struct ppfrag_rxq *q);
+
+/* virtio/ppfrag_rx_slots.c */
+
+/** As ppfrag_rx_burst(), of a queue that receives into slots. */
+uint16_t ppfrag_rx_burst_slots(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint16_t nb_pkts);
+
+/** Where the device shall write a packet and its header. @return NULL where there is no page */
+char *ppfrag_slots_buffer(struct ppfrag_rxq *q, uint16_t id);
+
+/** Set up a queue for slots. @return 0 or -ENOMEM. */
+int ppfrag_slots_init(struct ppfrag_rxq *q);
+
+/** Make it ready for frames of q->max_len. @return 0 or a negative errno, logged. */
+int ppfrag_slots_set_frame(struct ppfrag_rxq *q);
+
+/** The longest frame that a slot of a pool holds. */
+uint32_t ppfrag_slots_capacity(struct rte_mempool *mp);
+
+/** Free the slots of all descriptors, or store them at to. @return how many are stored. */
+uint32_t ppfrag_slots_release(struct ppfrag_rxq *q, struct rte_mbuf **to);
 
 /* virtio/ppfrag_rx_copy.c */
 

@@ -14,6 +14,8 @@
 
 #define DEFAULT_QUEUE_SIZE 256
 #define MIN_QUEUE_SIZE 4
+/* Copying that much takes no longer than handing over; see the guide. */
+#define DEFAULT_COPYBREAK 256
 
 static int
 parse_uint(const char *value, unsigned long min, unsigned long max, unsigned long *out)
@@ -77,6 +79,40 @@ parse_mrg_rxbuf(const char *value, struct ppfrag_dev *pd)
 	return 0;
 }
 
+static int
+parse_rx(const char *value, struct ppfrag_dev *pd)
+{
+	pd->want_slots = strcmp(value, "slots") == 0;
+	return pd->want_slots || strcmp(value, "lanes") == 0 ? 0 : -EINVAL;
+}
+
+static int
+parse_copybreak(const char *value, struct ppfrag_dev *pd)
+{
+	unsigned long n;
+
+	if (parse_uint(value, 0, PPFRAG_MAX_FRAME, &n) != 0)
+		return -EINVAL;
+	pd->copybreak = (uint16_t)n;
+	return 0;
+}
+
+static int
+parse_preset(const char *value, struct ppfrag_dev *pd)
+{
+	static const char * const names[] = {
+		[PPFRAG_PRESET_AUTO] = "auto",
+		[PPFRAG_PRESET_SPEED] = "speed",
+		[PPFRAG_PRESET_DENSITY] = "density",
+	};
+	uint8_t i;
+
+	for (i = 0; i < RTE_DIM(names) && strcmp(value, names[i]) != 0; i++)
+		;
+	pd->preset = i;
+	return i < RTE_DIM(names) ? 0 : -EINVAL;
+}
+
 static const struct arg {
 	const char *key;
 	const char *accepts;
@@ -87,12 +123,16 @@ static const struct arg {
 	{ "queue_size", "power of 2 from 4 to 32768", parse_queue_size },
 	{ "queues", "number of queue pairs from 1 to 128", parse_queues },
 	{ "mrg_rxbuf", "number, 0 or 1", parse_mrg_rxbuf },
+	{ "rx", "way to receive, lanes or slots", parse_rx },
+	{ "copybreak", "length in bytes from 0 to 65407", parse_copybreak },
+	{ "preset", "preset, auto, speed or density", parse_preset },
 };
 
-#define KNOWN_KEYS "path, mac, queue_size, queues, mrg_rxbuf"
+#define KNOWN_KEYS "path, mac, queue_size, queues, mrg_rxbuf, rx, copybreak, preset"
 
 RTE_PMD_REGISTER_PARAM_STRING(net_ppfrag,
-		"path=<string> mac=<mac> queue_size=<int> queues=<int> mrg_rxbuf=<0|1>");
+		"path=<string> mac=<mac> queue_size=<int> queues=<int> mrg_rxbuf=<0|1> "
+		"rx=<lanes|slots> copybreak=<int> preset=<auto|speed|density>");
 
 static const struct arg *
 find_arg(const char *key)
@@ -137,6 +177,7 @@ ppfrag_args_parse(const char *name, const char *args, struct ppfrag_dev *pd)
 	pd->queue_size = DEFAULT_QUEUE_SIZE;
 	pd->max_pairs = 1;
 	pd->mrg_rxbuf = true;
+	pd->copybreak = DEFAULT_COPYBREAK;
 	rte_eth_random_addr(pd->mac.addr_bytes);
 
 	kvlist = rte_kvargs_parse(args == NULL ? "" : args, NULL);

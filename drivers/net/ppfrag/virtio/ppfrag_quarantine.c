@@ -39,16 +39,21 @@ struct ppfrag_quarantine {
 	struct ppool_carver *carver[VU_MAX_PAIRS];
 	uint32_t nb_buffers;
 	uint32_t nb_pkts;
-	struct rte_mbuf *pkt[]; /* that the back end was sending */
+	struct rte_mbuf *pkt[]; /* that the back end was sending, and posted slots */
 };
 
 static uint32_t
 packets_max(const struct rte_eth_dev *dev)
 {
+	const struct ppfrag_rxq *rxq;
 	const struct ppfrag_txq *q;
 	uint32_t nb = 0;
 	uint16_t i;
 
+	for (i = 0; i < dev->data->nb_rx_queues; i++) {
+		rxq = dev->data->rx_queues[i];
+		nb += rxq == NULL || rxq->slots == NULL ? 0 : rxq->nb;
+	}
 	for (i = 0; i < dev->data->nb_tx_queues; i++) {
 		q = dev->data->tx_queues[i];
 		nb += q == NULL ? 0 : q->vq.size;
@@ -69,7 +74,7 @@ entry_take_txq(struct ppfrag_quarantine *e, struct ppfrag_txq *q)
 	}
 }
 
-/* The pages that were posted are open in the lanes of the carver. */
+/* The pages that were posted are open in the lanes of the carver, or split into slots. */
 static void
 entry_take_rxq(struct ppfrag_quarantine *e, struct ppfrag_rxq *q)
 {
@@ -82,6 +87,8 @@ entry_take_rxq(struct ppfrag_quarantine *e, struct ppfrag_rxq *q)
 		e->bounce_mz[i] = q->bounce_mz;
 		q->dev->bounce_mz[i] = NULL;
 		q->bounce_mz = NULL;
+	} else if (q->slots != NULL) {
+		e->nb_pkts += ppfrag_slots_release(q, &e->pkt[e->nb_pkts]);
 	} else {
 		e->carver[i] = q->carver;
 		q->carver = NULL;

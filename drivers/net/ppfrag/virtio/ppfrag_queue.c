@@ -192,11 +192,20 @@ page_capacity(struct rte_mempool *mp, struct ppool_layout *layout)
 	return RTE_MIN(layout->room_bytes - RTE_PKTMBUF_HEADROOM, (uint32_t)PPFRAG_MAX_FRAME);
 }
 
+/* The longest data of one segment. */
+static uint32_t
+frame_capacity(const struct ppfrag_rxq *q, struct ppool_layout *layout)
+{
+	uint32_t capacity = page_capacity(q->mp, layout);
+
+	return q->how == PPFRAG_RX_SLOTS ? RTE_MIN(capacity, ppfrag_slots_capacity(q->mp)) : capacity;
+}
+
 static int
 check_frame(const struct ppfrag_rxq *q, uint32_t frame)
 {
 	struct ppool_layout layout;
-	uint32_t capacity = page_capacity(q->mp, &layout);
+	uint32_t capacity = frame_capacity(q, &layout);
 
 	if (capacity == 0) {
 		PPFRAG_LOG(ERR, "%s: pool %s cannot hold frames: its elements are too small",
@@ -205,11 +214,11 @@ check_frame(const struct ppfrag_rxq *q, uint32_t frame)
 	}
 	if (frame > capacity && !q->scatter) {
 		PPFRAG_LOG(ERR,
-				"%s: MTU %u makes frames of up to %u bytes, a page of pool %s "
+				"%s: MTU %u makes frames of up to %u bytes, a %s of pool %s "
 				"holds %u: use larger mbufs (testpmd --mbuf-size=%u), a smaller "
 				"MTU or RTE_ETH_RX_OFFLOAD_SCATTER",
-				ppfrag_port_name(q->dev), frame - PPFRAG_L2_LEN, frame, q->mp->name,
-				capacity,
+				ppfrag_port_name(q->dev), frame - PPFRAG_L2_LEN, frame,
+				q->how == PPFRAG_RX_SLOTS ? "slot" : "page", q->mp->name, capacity,
 				(uint32_t)RTE_ALIGN_CEIL(frame + RTE_PKTMBUF_HEADROOM, 1024));
 		return -EINVAL;
 	}
@@ -274,9 +283,16 @@ static int
 set_frame(struct ppfrag_rxq *q, uint32_t frame)
 {
 	struct ppool_layout layout;
-	uint32_t max_len = RTE_MIN(frame, page_capacity(q->mp, &layout));
+	uint32_t max_len = RTE_MIN(frame, frame_capacity(q, &layout));
 	int ret;
 
+	if (q->how == PPFRAG_RX_SLOTS) {
+		if (q->max_len == max_len)
+			return 0;
+		q->max_len = max_len;
+		q->buf_len = max_len + VIRTIO_HDR_LEN;
+		return ppfrag_slots_set_frame(q);
+	}
 	if (q->carver != NULL && q->max_len == max_len && (!q->copy || q->bounce_mz != NULL))
 		return 0;
 	/* The old carver goes first: its pages may be the last ones. */
@@ -348,6 +364,21 @@ frames_per_page(const struct ppool_layout *layout, uint32_t max_len, uint32_t le
 }
 
 static void
+log_slots(const struct ppfrag_rxq *q)
+{
+	static const char * const presets[] = {
+		[PPFRAG_PRESET_AUTO] = "auto",
+		[PPFRAG_PRESET_SPEED] = "speed",
+		[PPFRAG_PRESET_DENSITY] = "density",
+	};
+
+	PPFRAG_LOG(INFO,
+			"%s: receive queue %u: slots of pool %s for frames of up to %u bytes, those of up to %u are copied; preset %s",
+			ppfrag_port_name(q->dev), q->queue_id, q->mp->name, q->max_len,
+			q->dev->copybreak, presets[q->dev->preset]);
+}
+
+static void
 log_setup(const struct ppfrag_rxq *q, const char *copy_reason)
 {
 	static const char copied[] =
@@ -392,6 +423,8 @@ static void
 rxq_free(struct ppfrag_rxq *q)
 {
 	ppool_carver_free(q->carver);
+	ppfrag_slots_release(q, NULL);
+	rte_free(q->slots);
 	rte_free(q);
 }
 
@@ -405,6 +438,13 @@ rxq_init(struct rte_eth_dev *dev, struct ppfrag_rxq *q)
 	int ret;
 
 	q->copy = copy_reason != NULL;
+	q->how = q->copy ? PPFRAG_RX_COPY : PPFRAG_RX_LANES;
+	if (q->dev->want_slots && !q->copy) {
+		q->how = PPFRAG_RX_SLOTS;
+		ret = ppfrag_slots_init(q);
+		if (ret != 0)
+			return ret;
+	}
 	ret = check_frame(q, frame);
 	if (ret == 0)
 		ret = set_frame(q, frame);
@@ -422,7 +462,10 @@ rxq_init(struct rte_eth_dev *dev, struct ppfrag_rxq *q)
 				dev->data->name, q->bounce_mz->len, ppfrag_mem_reason(ret));
 		return ret;
 	}
-	log_setup(q, copy_reason);
+	if (q->how == PPFRAG_RX_SLOTS)
+		log_slots(q);
+	else
+		log_setup(q, copy_reason);
 	return 0;
 }
 

@@ -24,26 +24,17 @@
 
 /* Where the device shall write a packet and its header. NULL where there is no page. */
 static inline char *
-rx_buffer(const struct ppfrag_rxq *q, uint16_t id)
+rx_buffer(struct ppfrag_rxq *q, uint16_t id)
 {
 	struct ppool_buf buf;
 
-	if (unlikely(q->bounce != NULL))
+	if (unlikely(q->how == PPFRAG_RX_COPY))
 		return q->bounce + (size_t)id * q->buf_len;
+	if (unlikely(q->how == PPFRAG_RX_SLOTS))
+		return ppfrag_slots_buffer(q, id);
 	if (unlikely(ppool_reserve(q->carver, id, &buf) != 0))
 		return NULL;
 	return buf.addr + q->hdr_offset;
-}
-
-/* Offer a descriptor with its memory at a position of the ring. The device is not told yet. */
-static inline void
-rx_offer(const struct ppfrag_rxq *q, struct virtq *vq, uint16_t at, uint16_t id, char *addr)
-{
-	/* Without mergeable buffers devices need not set this, but some do. */
-	if (unlikely(!q->mrg))
-		((struct virtio_hdr *)addr)->num_buffers = 0;
-	vq->desc[id].addr = rte_cpu_to_le_64((uintptr_t)addr);
-	virtq_offer(vq, at, id);
 }
 
 /* Offer a descriptor that the device does not have. Returns whether there was a page. */
@@ -80,16 +71,6 @@ rx_lost(struct ppfrag_rxq *q, uint16_t id)
 	q->posted[id] = 0;
 	q->nb_posted--;
 	rx_starve(q, id);
-}
-
-/* Tell the device about what was offered since the ring was at this position, if anything. */
-static inline void
-rx_publish(struct ppfrag_rxq *q, uint16_t since)
-{
-	if (unlikely(q->avail_idx == since))
-		return;
-	q->unnotified = true;
-	virtq_publish(&q->vq, q->avail_idx);
 }
 
 /* Offer descriptors that the device does not have; those without memory are starved. */
@@ -362,10 +343,12 @@ ppfrag_rx_burst(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 	struct rx_step step;
 	uint64_t bytes = 0;
 
-	if (unlikely(q->bounce != NULL))
+	if (unlikely(q->how == PPFRAG_RX_COPY))
 		return ppfrag_rx_burst_copy(q, pkts, nb_pkts);
 	if (unlikely(q->nb_starved != 0))
 		rx_retry(q);
+	if (unlikely(q->how == PPFRAG_RX_SLOTS))
+		return ppfrag_rx_burst_slots(q, pkts, nb_pkts);
 
 	ready = rx_ready(q);
 	if (ready == 0)

@@ -111,6 +111,27 @@ rx_short(struct ppfrag_rxq *q, uint16_t nb_done, struct rx_entry e)
 	return (struct rx_step){ .used = 1, .done = 1 };
 }
 
+/** Offer a descriptor with its memory at a position of the ring. The device is not told yet. */
+static inline void
+rx_offer(const struct ppfrag_rxq *q, struct virtq *vq, uint16_t at, uint16_t id, char *addr)
+{
+	/* Without mergeable buffers devices need not set this, but some do. */
+	if (unlikely(!q->mrg))
+		((struct virtio_hdr *)addr)->num_buffers = 0;
+	vq->desc[id].addr = rte_cpu_to_le_64((uintptr_t)addr);
+	virtq_offer(vq, at, id);
+}
+
+/** Tell the device about what was offered since the ring was at this position, if anything. */
+static inline void
+rx_publish(struct ppfrag_rxq *q, uint16_t since)
+{
+	if (unlikely(q->avail_idx == since))
+		return;
+	q->unnotified = true;
+	virtq_publish(&q->vq, q->avail_idx);
+}
+
 /** Count used entries that wait for pages, each once; the oldest ones were just consumed. */
 static inline void
 rx_waiting(struct ppfrag_rxq *q, uint16_t consumed, uint16_t waiting)

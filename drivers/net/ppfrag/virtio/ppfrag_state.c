@@ -82,12 +82,17 @@ int
 ppfrag_rx_burst_mode_get(struct rte_eth_dev *dev, uint16_t queue_id,
 		struct rte_eth_burst_mode *mode)
 {
+	static const char * const names[] = {
+		[PPFRAG_RX_LANES] = "Scalar, zero-copy",
+		[PPFRAG_RX_COPY] = "Scalar, copy",
+		[PPFRAG_RX_SLOTS] = "Scalar, zero-copy into slots",
+	};
 	const struct ppfrag_rxq *q = dev->data->rx_queues[queue_id];
 
 	if (q == NULL)
 		return -EINVAL;
 	mode->flags = RTE_ETH_BURST_FLAG_PER_QUEUE;
-	rte_strscpy(mode->info, q->copy ? "Scalar, copy" : "Scalar, zero-copy", sizeof(mode->info));
+	rte_strscpy(mode->info, names[q->how], sizeof(mode->info));
 	return 0;
 }
 
