@@ -198,10 +198,11 @@ class Program:
             text = f"{self.name}: page pool {name}: {ledger}"
             assert ledger["violations"] == 0, text
             assert ledger["pages"] == sum(
-                ledger[term] for term in ("free", "whole", "data", "header")), text
+                ledger[term] for term in ("free", "whole", "data", "header", "class_pages")), text
             assert ledger["data_bytes"] == sum(
                 ledger[term] for term in ("charged", "stranded", "open")), text
             assert ledger["header_bytes"] == ledger["slot_charged"] + ledger["slot_idle"], text
+            assert ledger["class_bytes"] == ledger["class_live"] + ledger["class_idle"], text
         return ledgers
 
 

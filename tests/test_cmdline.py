@@ -128,7 +128,8 @@ BAD_DEVARGS = {
     f"path={SOCK},mrg_rxbuf=2": "net_ppfrag0: option 'mrg_rxbuf=2' is invalid; it takes a "
                                 "number, 0 or 1",
     f"path={SOCK},frobnicate=1": "net_ppfrag0: unknown option 'frobnicate'; known are: "
-                                 "path, mac, queue_size, queues, mrg_rxbuf",
+                                 "path, mac, queue_size, queues, mrg_rxbuf, "
+                                 "rx, copybreak, preset",
     f"path={SOCK}": f"net_ppfrag0: cannot connect to path={SOCK}: No such file or directory; "
                     "start the vhost-user back end (the server) first",
 }

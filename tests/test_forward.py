@@ -48,6 +48,21 @@ def test_byte_for_byte(lab, all_lengths, tcp_frames, memory, mbuf_size, mbufs):
     finish(dut, peer)
 
 
+SLOTS = [f"rx=slots,preset={preset}" for preset in ("speed", "density", "auto")]
+
+
+@pytest.mark.parametrize("memory", MEMORY_MODES)
+@pytest.mark.parametrize("devargs", SLOTS + ["rx=slots,copybreak=0", "rx=slots,mrg_rxbuf=0"])
+@pytest.mark.parametrize("mbuf_size,mbufs", [(PAGE_DEFAULT, 8192), (16384, 4096)])
+def test_slots(lab, all_lengths, tcp_frames, memory, devargs, mbuf_size, mbufs):
+    """The same into slots, in every preset."""
+    frames = all_lengths + tcp_frames
+    dut, peer = lab.exchange(frames, tcp_frames + all_lengths, memory=memory,
+                             devargs=f",{devargs}", mbuf_size=mbuf_size, mbufs=mbufs)
+    assert dut.stats()["ipackets"] == len(frames)
+    finish(dut, peer)
+
+
 @pytest.mark.parametrize("devargs", ["queue_size=4", "queue_size=64", "queue_size=4096",
                                      "mrg_rxbuf=0", "mac=02:00:00:00:00:09"])
 def test_device_options(lab, all_lengths, tcp_frames, devargs):
@@ -59,9 +74,11 @@ def test_device_options(lab, all_lengths, tcp_frames, devargs):
     finish(dut, peer)
 
 
-@pytest.mark.parametrize("how", ["option", "command"])
+@pytest.mark.parametrize("how,devargs", [("option", ""), ("command", ""),
+                                         ("option", ",rx=slots"),
+                                         ("command", ",rx=slots,preset=density")])
 @pytest.mark.parametrize("mbuf_size,mbufs", [(16384, 4096), (65535, 1536)])
-def test_jumbo(lab, how, mbuf_size, mbufs):
+def test_jumbo(lab, how, devargs, mbuf_size, mbufs):
     """MTU 9000 and small frames out of one pool, each frame in one piece."""
     frames = list(mixed_lengths())
 
@@ -72,7 +89,7 @@ def test_jumbo(lab, how, mbuf_size, mbufs):
             dut.command("port start 0")
         dut.command("set verbose 1")
     dut, peer = lab.exchange(
-        frames, frames, mbuf_size=mbuf_size, mbufs=mbufs, prepare=prepare,
+        frames, frames, mbuf_size=mbuf_size, mbufs=mbufs, prepare=prepare, devargs=devargs,
         options=[f"--max-pkt-len={MTU + ETHER_HEADER + 4}"] if how == "option" else [])
     segments = re.findall(r"length=\d+ - nb_segs=(\d+)", dut.output)
     assert len(segments) >= len(frames) and set(segments) == {"1"}
@@ -81,8 +98,9 @@ def test_jumbo(lab, how, mbuf_size, mbufs):
 
 
 @pytest.mark.parametrize("memory", MEMORY_MODES)
-@pytest.mark.parametrize("direction", ["receive", "send"])
-def test_chains(lab, memory, direction):
+@pytest.mark.parametrize("direction,devargs", [("receive", ""), ("send", ""),
+                                               ("receive", ",rx=slots")])
+def test_chains(lab, memory, direction, devargs):
     """MTU 9000 in small pages, in chains, where the application asks for it."""
     frames = list(mixed_lengths())
     few = frames[:10]
@@ -94,7 +112,7 @@ def test_chains(lab, memory, direction):
             dut.command("port start 0")
         dut.command("set verbose 1")
     ways = (frames, few) if direction == "receive" else (few, frames)
-    dut, peer = lab.exchange(*ways, memory=memory, prepare=prepare)
+    dut, peer = lab.exchange(*ways, memory=memory, prepare=prepare, devargs=devargs)
     segments = re.findall(r"length=9014 - nb_segs=(\d+)", dut.output)
     assert segments and min(map(int, segments)) > 1
     finish(dut, peer)
