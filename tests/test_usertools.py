@@ -413,12 +413,12 @@ def test_rx_compare(lab, program):
     text, status = run_tool(lab, "ppfrag-rx-compare.py", "--build", lab.builddir, "--rounds", 2,
                             "--load", "imix", "--program", program, "--json", output)
     assert status == 0
-    assert text.count(" cycles a packet\n") == 2 * 5
-    assert "round 2 of 2, ppfrag 64 KB pages: " in text
+    assert text.count(" cycles a packet\n") == 2 * 7
+    assert "round 2 of 2, ppfrag slots, density: " in text
     result = json.loads(output.read_text())
     assert (result["load"], result["program"]) == ("imix", program)
     reference = result["table"][0]["cycles"]
-    assert len(result["table"]) == 5
+    assert len(result["table"]) == 7
     for row in result["table"]:
         assert len(row["cycles"]) == 2 and min(row["cycles"]) > 0
         assert row["round_ratios"] == [a / b for a, b in zip(row["cycles"], reference)]

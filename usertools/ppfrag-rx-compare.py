@@ -35,6 +35,8 @@ RECEIVERS = [
     ("ppfrag 2 KB pages", "net_ppfrag0", None),
     ("ppfrag 16 KB pages", "net_ppfrag0", 16384),
     ("ppfrag 64 KB pages", "net_ppfrag0", 65535),
+    ("ppfrag slots, speed", "net_ppfrag0,rx=slots,preset=speed", 16384),
+    ("ppfrag slots, density", "net_ppfrag0,rx=slots,preset=density", 16384),
 ]
 REFERENCE = RECEIVERS[0][0]
 
