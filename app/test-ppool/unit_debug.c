@@ -195,8 +195,7 @@ test_free_foreign(void **state)
 		if (into.obj != NULL)
 			assert_named("free of ", into.obj);
 		assert_who("by ", rte_gettid());
-		snprintf(home, sizeof(home),
-				"no slot of this mempool but lies in mempool %s",
+		snprintf(home, sizeof(home), "no slot of this mempool but lies in mempool %s",
 				foreign[i].home);
 		assert_said(home);
 	}

@@ -579,7 +579,8 @@ test_limbo_headers(void **state)
 		else if (step == 2)
 			CHILD_STEP_UNTIL_CHANGED(drainer, &pg->idle);
 		else if (step == 3)
-			CHILD_STEP_UNTIL_CHANGED(drainer, &p->depot.size_class[PPOOL_HEADERS].nb_idle);
+			CHILD_STEP_UNTIL_CHANGED(drainer,
+					&p->depot.size_class[PPOOL_HEADERS].nb_idle);
 		child_kill(drainer);
 		child_undo(holder);
 		unit_recover_dead(mp, NULL);

@@ -507,8 +507,9 @@ test_hands(void **state)
 		assert_non_null(ring[i]);
 	}
 	for (i = 0; i < 2; i++)
-		h[i] = (struct hand){ .mp = mp, .to = ring[i], .from = ring[1 - i],
-			.rng = unit_seed + i };
+		h[i] = (struct hand){
+			.mp = mp, .to = ring[i], .from = ring[1 - i], .rng = unit_seed + i
+		};
 	assert_int_equal(pthread_create(&thread, NULL, hand_thread, &h[1]), 0);
 	hand_run(&h[0]);
 	pthread_join(thread, NULL);
@@ -566,8 +567,8 @@ child_ends(const char *what, uint64_t slots)
 	mine[0] = slot_alloc(mp, 100);
 	mine[1] = slot_alloc(mp, 1400);
 	assert_int_equal(unit_child_wait(unit_child_start(UNIT_SELF, unit_free_lcore(),
-					 (const char * const[]){ "unit-slots", what, mp->name,
-						 NULL })),
+					 (const char * const[]){
+							 "unit-slots", what, mp->name, NULL })),
 			0);
 	assert_int_equal(unit_recover_dead(mp, &r), 1);
 	assert_int_equal(r.slots, slots);

@@ -129,7 +129,8 @@ size_t ppool_mbuf_truesize(const struct rte_mbuf *m);
 	X(data, uint32_t, "pages", "data pages, mono-frags of the frag pool included") \
 	X(header, uint32_t, "pages", "header pages") \
 	X(class_pages, uint32_t, "pages", "slot pages of size classes") \
-	X(idle, uint32_t, "pages", "of data, header and class_pages, nobody uses them: available as free ones") \
+	X(idle, uint32_t, "pages", \
+			"of data, header and class_pages, nobody uses them: available as free ones") \
 	X(data_bytes, uint64_t, "bytes", "of data pages") \
 	X(charged, uint64_t, "bytes", "truesize of live frags, without their slots") \
 	X(stranded, uint64_t, "bytes", "of freed frags whose page is still in use") \

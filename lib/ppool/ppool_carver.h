@@ -57,8 +57,8 @@ extern "C" {
 #define PPOOL_FRAG_ALIGN 64u
 
 /**
- * What an mbuf of ours knows about its memory. Of a frag: m->shinfo points to its first member. Of a
- * slot that has a data room of its own, truesize is its share of the page, always.
+ * What an mbuf of ours knows about its memory. Of a frag: m->shinfo points to its first member. Of
+ * a slot that has a data room of its own, truesize is its share of the page, always.
  */
 struct ppool_frag {
 	__extension__ union {
@@ -67,7 +67,7 @@ struct ppool_frag {
 		__extension__ struct {
 			uint8_t shinfo_used[offsetof(struct rte_mbuf_ext_shared_info, refcnt) +
 					sizeof(uint16_t)];
-			uint16_t owner; /**< who has taken this slot last; in the padding */
+			uint16_t owner;     /**< who has taken this slot last; in the padding */
 			uint32_t next_idle; /**< index of the next slot while idle; likewise */
 		};
 	};
@@ -75,7 +75,7 @@ struct ppool_frag {
 	uint32_t truesize;    /**< bytes of the data page that are this frag's; 0 while idle */
 	uint32_t header_page; /**< index of the header page this slot lies in */
 	uint16_t slot_bytes;  /**< bytes of the header page that are this slot's */
-	uint16_t account; /**< what this frag is charged to (see ppool_account.h); 0 while idle.
+	uint16_t account;     /**< what this frag is charged to (see ppool_account.h); 0 while idle.
 			   * Of a slot with a data room: and PPOOL_RECORD_SLOT */
 };
 
@@ -83,8 +83,8 @@ struct ppool_frag {
 #define PPOOL_RECORD_SLOT 0x8000u
 
 /**
- * Bytes in front of the mbuf of a slot: its struct ppool_frag, and at their end what rte_mempool has
- * in front of every object.
+ * Bytes in front of the mbuf of a slot: its struct ppool_frag, and at their end what rte_mempool
+ * has in front of every object.
  */
 #define PPOOL_FRONT \
 	RTE_ALIGN_CEIL(sizeof(struct ppool_frag) + sizeof(struct rte_mempool_objhdr), \
@@ -113,8 +113,8 @@ struct ppool_lane {
 
 /** A carver. Private to the inline functions below; allocate with ppool_carver_create(). */
 struct ppool_carver {
-	uint32_t max_bytes;   /**< a page with less than this left is closed */
-	uint32_t tail_bytes;  /**< of every page, behind the room: the last frag pays for them */
+	uint32_t max_bytes;  /**< a page with less than this left is closed */
+	uint32_t tail_bytes; /**< of every page, behind the room: the last frag pays for them */
 	uint16_t headroom;
 	uint64_t rearm[2]; /**< data_off, refcnt, nb_segs, port; ol_flags of every mbuf */
 	uint32_t nb_lanes;

@@ -89,8 +89,7 @@ exchange_frags(struct rte_mbuf *a, struct rte_mbuf *b)
 static void
 hand_over(struct ppool *p, struct rte_mbuf *m, struct rte_mbuf *by, bool keep_mbuf)
 {
-	struct ppool_frag *from = ppool_frag_of(m),
-			  *to = keep_mbuf ? from : ppool_frag_of(by);
+	struct ppool_frag *from = ppool_frag_of(m), *to = keep_mbuf ? from : ppool_frag_of(by);
 	int64_t before = (int64_t)from->truesize + from->slot_bytes;
 	uint16_t account = from->account;
 

@@ -377,8 +377,8 @@ find_slot(const struct ppool *p, const struct rte_mbuf *m)
 static void
 report_foreign(const struct ppool *p, const char *what, const void *m)
 {
-	report(p, "%s of %p by %s: it is no slot of this mempool but lies in mempool %s",
-			what, m, ME, pool_name_of(m));
+	report(p, "%s of %p by %s: it is no slot of this mempool but lies in mempool %s", what, m,
+			ME, pool_name_of(m));
 }
 
 static void

@@ -14,7 +14,7 @@
 
 /* What a bulk of mbufs has left when their frags are dropped. */
 struct dropped {
-	unsigned int n; /* mbufs, from the first on: fewer than asked for before one without a frag */
+	unsigned int n; /* mbufs, from the first on: up to one that has no frag */
 	unsigned int nb_pages;
 	uint64_t bytes;
 	void *pages[PPOOL_BULK]; /* that nobody uses any more */
@@ -47,8 +47,7 @@ frags_drop(struct ppool *p, ppool_owner_t me, uint32_t self, struct rte_mbuf * c
 			pg = &p->page[frag->page];
 			/* Where each lies in another page, this hides most of what they cost. */
 			if (i + PREFETCH_PAGE < n)
-				rte_prefetch0(&p->page[ppool_frag_of(m[i + PREFETCH_PAGE])
-								       ->page]);
+				rte_prefetch0(&p->page[ppool_frag_of(m[i + PREFETCH_PAGE])->page]);
 		}
 		/* rte_mbuf reads a count of one without ordering: clones were freed. */
 		PPOOL_TSAN_ACQUIRE(&frag->shinfo.refcnt);

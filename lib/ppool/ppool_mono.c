@@ -125,8 +125,7 @@ share_buffer(const struct ppool *p, struct rte_mbuf *m)
 static bool
 was_detached(const struct ppool *p, struct rte_mbuf *m)
 {
-	return m->shinfo == own_shinfo(m) &&
-			m->buf_len == rte_pktmbuf_data_room_size(p->mono_mp);
+	return m->shinfo == own_shinfo(m) && m->buf_len == rte_pktmbuf_data_room_size(p->mono_mp);
 }
 
 /* It is put: returns whether no clone refers to it. Their last one puts it again. */
@@ -247,12 +246,10 @@ ppool_mono_put(struct ppool *p, struct rte_mbuf *m)
 		return;
 	}
 	/* Some drivers put mbufs into their pool without looking at them. */
-	if (unlikely(!RTE_MBUF_DIRECT(m) &&
-			    (RTE_MBUF_CLONED(m) || m->shinfo != own_shinfo(m)))) {
+	if (unlikely(!RTE_MBUF_DIRECT(m) && (RTE_MBUF_CLONED(m) || m->shinfo != own_shinfo(m)))) {
 		rte_pktmbuf_detach(m);
 		m->shinfo = NULL;
 	}
 	if (!PPOOL_ALLOC_SETS_EXTERNAL || unshare_buffer(p, m))
 		mono_free(p, pg);
 }
-

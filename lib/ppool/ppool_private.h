@@ -149,14 +149,14 @@ struct ppool {
 	struct rte_mempool *mono_mp; /* likewise: of whole pages that are frags */
 	struct rte_mempool *slot_mp; /* of slots of all classes; NULL until one is needed */
 	struct rte_mempool *view[PPOOL_CLASSES]; /* of one class, likewise */
-	struct ppool_page *page; /* page table, likewise */
+	struct ppool_page *page;                 /* page table, likewise */
 	struct ppool_layout layout;
-	uint32_t tail_bytes;  /* of a page, behind the room */
-	uint32_t first_slot;  /* from the element to the first mbuf of a header page */
-	uint32_t mbuf_bytes;  /* an mbuf and the application's private area */
-	uint8_t biased;       /* constant */
-	uint8_t time_shift;   /* of ppool_coarse_time(), the same in all processes; constant */
-	uint64_t free_cb;     /* ppool_free_cb() of the process that split the pool */
+	uint32_t tail_bytes; /* of a page, behind the room */
+	uint32_t first_slot; /* from the element to the first mbuf of a header page */
+	uint32_t mbuf_bytes; /* an mbuf and the application's private area */
+	uint8_t biased;      /* constant */
+	uint8_t time_shift;  /* of ppool_coarse_time(), the same in all processes; constant */
+	uint64_t free_cb;    /* ppool_free_cb() of the process that split the pool */
 	/* NULL until a frag is first charged */
 	struct ppool_accounts *accounts;
 	uint8_t tracked;           /* several processes use it: who takes a page is noted in it */
@@ -401,7 +401,8 @@ ppool_copy(void **dst, void * const *src, unsigned int n)
 static inline struct rte_mbuf **
 ppool_lcore_slots(struct ppool_lcore *lc, unsigned int size_class)
 {
-	return size_class == PPOOL_HEADERS ? lc->slots :
+	return size_class == PPOOL_HEADERS ?
+			lc->slots :
 			&lc->slots[PPOOL_LCORE_HEADERS + (size_class - 1) * PPOOL_LCORE_SLOTS];
 }
 

@@ -540,7 +540,8 @@ depot_note_pages(const struct ppool *p, struct recount *rc, uint32_t i)
 		slot = pg->idle_first;
 		for (n = 0; n < pg->idle; n++) {
 			rc->slot_listed[(size_t)i * p->layout.slots + slot] = 1;
-			slot = ppool_frag_of(ppool_slot_at(p, ppool_class_of(p, pg), pg, slot))->next_idle;
+			slot = ppool_frag_of(ppool_slot_at(p, ppool_class_of(p, pg), pg, slot))
+					       ->next_idle;
 		}
 	}
 }

@@ -93,8 +93,9 @@ struct ppool_recovered {
 
 /**
  * Take back what a process has of a pool that has ended: its live frags and slots that are charged
- * to no account, its whole pages, and what is in its lists. Others may use the pool meanwhile, but nobody
- * may hold a frag or a page that belongs to that process, see ppool_claim(), or a clone of one.
+ * to no account, its whole pages, and what is in its lists. Others may use the pool meanwhile, but
+ * nobody may hold a frag or a page that belongs to that process, see ppool_claim(), or a clone of
+ * one.
  *
  * @param mp
  *   A page pool or its frag pool.
@@ -109,8 +110,8 @@ struct ppool_recovered {
 int ppool_recover_process(struct rte_mempool *mp, uint32_t process, struct ppool_recovered *r);
 
 /**
- * Take back all frags and slots of all pools that are charged to an account, and set its use to 0, whoever
- * charged it: for the account of a holder that has ended. Others may use accounts and pools
+ * Take back all frags and slots of all pools that are charged to an account, and set its use to 0,
+ * whoever charged it: for the account of a holder that has ended. Others may use accounts and pools
  * meanwhile, but nobody may hold one of these frags, or a clone of one.
  *
  * @return

@@ -19,9 +19,9 @@
 /* The least data room of a slot behind its headroom. */
 #define CLASS_LEAST 64u
 /*
- * A class is longer than the one before by one part of so many, where a page has few enough. With 9,
- * packets of 64 to 1,518 bytes waste 10 % of what they need on average and 22 % at worst in pages of
- * 16 KB; with 5, 13 % and 31 %.
+ * A class is longer than the one before by one part of so many, where a page has few enough. With
+ * 9, packets of 64 to 1,518 bytes waste 10 % of what they need on average and 22 % at worst in
+ * pages of 16 KB; with 5, 13 % and 31 %.
  */
 #define CLASS_PARTS 9u
 
@@ -154,8 +154,8 @@ depot_set_idle(struct ppool *p, struct ppool_class *c, struct ppool_page *pg, ui
 		depot_link(p, to, pg);
 	PPOOL_COUNT(c->nb_idle, idle - pg->idle);
 	if (pg->idle == c->slots || idle == c->slots)
-		PPOOL_COUNT(c->nb_idle_pages, (uint32_t)(idle == c->slots) -
-				(uint32_t)(pg->idle == c->slots));
+		PPOOL_COUNT(c->nb_idle_pages,
+				(uint32_t)(idle == c->slots) - (uint32_t)(pg->idle == c->slots));
 	pg->idle = idle;
 }
 
@@ -528,7 +528,8 @@ lcore_slots_cool(const struct ppool *p, struct ppool_lcore *lc, unsigned int siz
 		struct rte_mbuf **cold)
 {
 	uint32_t *n = &lc->nb_slots[size_class];
-	unsigned int k = RTE_MIN(*n, (ppool_lcore_slots_keep(p, size_class) + 1) / 2), rest = *n - k;
+	unsigned int k = RTE_MIN(*n, (ppool_lcore_slots_keep(p, size_class) + 1) / 2),
+		     rest = *n - k;
 	struct rte_mbuf **slots = ppool_lcore_slots(lc, size_class);
 
 	__atomic_store_n(n, 0, __ATOMIC_RELAXED);
@@ -541,8 +542,7 @@ lcore_slots_cool(const struct ppool *p, struct ppool_lcore *lc, unsigned int siz
 
 /* No room: the coldest half of those of the lcore goes to the depot, or the new ones if many. */
 static __rte_noinline void
-slots_put_slow(struct ppool *p, unsigned int size_class, struct rte_mbuf * const *m,
-		unsigned int n)
+slots_put_slow(struct ppool *p, unsigned int size_class, struct rte_mbuf * const *m, unsigned int n)
 {
 	bool many = n > ppool_lcore_slots_keep(p, size_class) / 2;
 	struct ppool_lcore *lc = many ? NULL : ppool_lcore_enter(p);

@@ -9,18 +9,19 @@
  * @file
  * Slots: direct mbufs of the size a packet needs.
  *
- * A slot page is a page of the pool that is split into equal slots of one size class: object header,
- * mbuf, private area, headroom and data room in one piece. So a slot is a direct mbuf like those of
- * any mempool: it can be attached to, detached, cloned, extended. Few packets held for long keep
- * only their slots, not a page each, as other packets of their size use the rest of the page.
+ * A slot page is a page of the pool that is split into equal slots of one size class: object
+ * header, mbuf, private area, headroom and data room in one piece. So a slot is a direct mbuf like
+ * those of any mempool: it can be attached to, detached, cloned, extended. Few packets held for
+ * long keep only their slots, not a page each, as other packets of their size use the rest of the
+ * page.
  *
  * Words used here:
  *
  * - size class: a number of slots a page, and the data room that gives. A pool has as many as keep
  *   the next larger one within about a fifth.
  * - slot pool: the mempool that `m->pool` of every slot points to, of whatever class.
- * - class view: a mempool that hands out slots of one class. Applications allocate from it, and give
- *   it to receive queues of any driver.
+ * - class view: a mempool that hands out slots of one class. Applications allocate from it, and
+ *   give it to receive queues of any driver.
  *
  * Private areas are as the application's initialiser left them in the objects of the page pool.
  */
@@ -45,9 +46,9 @@ struct ppool_slot_class {
  * The class view for packets up to a length: of the smallest class that holds them. Made by the
  * first call for its class, freed with the page pool.
  *
- * rte_pktmbuf_alloc() and rte_mempool_get_bulk() on it hand out slots, all or none; where no page is
- * free, idle slots of larger classes serve. rte_pktmbuf_data_room_size() of it is that of its class.
- * rte_mempool_avail_count() of it is the number of slots that can be had now.
+ * rte_pktmbuf_alloc() and rte_mempool_get_bulk() on it hand out slots, all or none; where no page
+ * is free, idle slots of larger classes serve. rte_pktmbuf_data_room_size() of it is that of its
+ * class. rte_mempool_avail_count() of it is the number of slots that can be had now.
  *
  * Set-up path: takes locks, may allocate. Callable from any process.
  *

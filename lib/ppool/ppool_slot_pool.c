@@ -6,8 +6,8 @@
  * Slots as mbufs of a mempool: handed out by class, taken back of any class in one bulk.
  *
  * All slots have one pool, as transmit functions put mbufs into the pool of their neighbours. What
- * comes back is told by the line in front of the mbuf, which no application writes to. The slot pool
- * has no mempool cache: the lists of the lcore are one, and they know classes.
+ * comes back is told by the line in front of the mbuf, which no application writes to. The slot
+ * pool has no mempool cache: the lists of the lcore are one, and they know classes.
  *
  * Neither handing out nor taking back writes to that line, unless several processes use the pool.
  */
@@ -25,7 +25,8 @@
  * are as they were handed out then: what was attached to one had its own pool's idea of a length.
  */
 static inline unsigned int
-run_length(const struct ppool *p, struct rte_mbuf * const *m, unsigned int n, unsigned int *size_class)
+run_length(const struct ppool *p, struct rte_mbuf * const *m, unsigned int n,
+		unsigned int *size_class)
 {
 	unsigned int cls = ppool_frag_of(m[0])->size_class, i;
 	uint16_t buf_len = p->depot.size_class[cls].buf_len;

@@ -19,8 +19,7 @@ struct ppool_view {
 static inline unsigned int
 ppool_view_class(const struct rte_mempool *mp)
 {
-	const struct ppool_view *view =
-			rte_mempool_get_priv((struct rte_mempool *)(uintptr_t)mp);
+	const struct ppool_view *view = rte_mempool_get_priv((struct rte_mempool *)(uintptr_t)mp);
 
 	return view->size_class;
 }

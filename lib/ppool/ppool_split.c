@@ -140,8 +140,8 @@ chunk_list(struct rte_mempool *mp, void *arg, struct rte_mempool_memhdr *chunk, 
 static struct rte_mempool *
 internal_pool_create_empty(const struct ppool *p, uint64_t n, uint32_t elt_size)
 {
-	uint32_t private_size = RTE_MAX(p->mp->private_data_size,
-			(uint32_t)sizeof(struct ppool_view));
+	uint32_t private_size =
+			RTE_MAX(p->mp->private_data_size, (uint32_t)sizeof(struct ppool_view));
 	char name[RTE_MEMPOOL_NAMESIZE];
 	struct rte_mempool *mp;
 	unsigned int i = 0;
@@ -241,8 +241,8 @@ class_pool_create(struct ppool *p, unsigned int size_class)
 	memset(&priv, 0, sizeof(priv));
 	priv.mbuf_data_room_size = c->buf_len;
 	priv.mbuf_priv_size = rte_pktmbuf_priv_size(p->mp);
-	mp = internal_pool_create(p, (uint64_t)p->mp->size * c->slots,
-			c->slot_bytes - PPOOL_FRONT, &priv);
+	mp = internal_pool_create(p, (uint64_t)p->mp->size * c->slots, c->slot_bytes - PPOOL_FRONT,
+			&priv);
 	if (mp == NULL)
 		return NULL;
 	((struct ppool_view *)rte_mempool_get_priv(mp))->size_class = size_class;
@@ -276,8 +276,7 @@ ppool_slot_pool(struct rte_mempool *mp, uint16_t room)
 	p = ppool_from_mempool(mp);
 	size_class = ppool_class_for(p, room);
 	if (size_class == PPOOL_HEADERS) {
-		PPOOL_LOG(ERR,
-				"no slot of mempool %s holds %u bytes: its pages have %u, a mono-frag or a chain of slots holds more",
+		PPOOL_LOG(ERR, "no slot of mempool %s holds %u bytes: its pages have %u, a mono-frag or a chain of slots holds more",
 				p->mp->name, room, p->layout.page_bytes);
 		rte_errno = E2BIG;
 		return NULL;

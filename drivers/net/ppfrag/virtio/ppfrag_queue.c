@@ -198,7 +198,8 @@ frame_capacity(const struct ppfrag_rxq *q, struct ppool_layout *layout)
 {
 	uint32_t capacity = page_capacity(q->mp, layout);
 
-	return q->how == PPFRAG_RX_SLOTS ? RTE_MIN(capacity, ppfrag_slots_capacity(q->mp)) : capacity;
+	return q->how == PPFRAG_RX_SLOTS ? RTE_MIN(capacity, ppfrag_slots_capacity(q->mp)) :
+					   capacity;
 }
 
 static int

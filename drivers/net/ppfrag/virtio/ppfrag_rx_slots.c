@@ -36,10 +36,10 @@
 struct ppfrag_rx_slots {
 	uint32_t mbuf_bytes; /* an mbuf with its private area */
 	uint8_t nb_classes;
-	uint8_t post;          /* class of what is posted */
-	uint8_t dense;         /* 1: the half rule holds; an index of copy_to */
-	uint8_t bursts;        /* since the last look at free pages */
-	uint64_t rearm[2];     /* data_off, refcnt, nb_segs, port; ol_flags */
+	uint8_t post;      /* class of what is posted */
+	uint8_t dense;     /* 1: the half rule holds; an index of copy_to */
+	uint8_t bursts;    /* since the last look at free pages */
+	uint64_t rearm[2]; /* data_off, refcnt, nb_segs, port; ol_flags */
 	struct rte_mempool *view[PPFRAG_CLASSES_MAX];
 	uint16_t room[PPFRAG_CLASSES_MAX];
 	/* By length: the class to copy into, or that of what is posted: then it is handed over. */
@@ -154,7 +154,7 @@ part_slots_get(struct ppfrag_rxq *q, struct part *p)
 		size_class = rte_bsf32(left);
 		p->first[size_class] = (uint8_t)got;
 		if (unlikely(rte_mempool_get_bulk(s->view[size_class], (void **)&p->m[got],
-				     p->count[size_class]) != 0)) {
+					     p->count[size_class]) != 0)) {
 			rte_pktmbuf_free_bulk(p->m, got);
 			return false;
 		}
@@ -216,8 +216,7 @@ part_deliver(struct ppfrag_rxq *q, struct part *p, struct rte_mbuf **pkts, uint6
 
 /* Returns how many packets are delivered, from the first used entry on. */
 static inline unsigned int
-part_run(struct ppfrag_rxq *q, uint16_t at, struct rte_mbuf **pkts, unsigned int n,
-		uint64_t *bytes)
+part_run(struct ppfrag_rxq *q, uint16_t at, struct rte_mbuf **pkts, unsigned int n, uint64_t *bytes)
 {
 	struct part p;
 
@@ -431,8 +430,8 @@ table_init(struct ppfrag_rxq *q)
 	for (dense = 0; dense < 2; dense++) {
 		for (i = 0; i < TABLE_LEN; i++) {
 			len = RTE_MIN(i * LEN_STEP, q->max_len);
-			s->copy_to[dense][i] = is_copied(q, len, dense != 0) ? class_for(s, len) :
-									       s->post;
+			s->copy_to[dense][i] =
+					is_copied(q, len, dense != 0) ? class_for(s, len) : s->post;
 		}
 	}
 	s->dense = q->dev->preset == PPFRAG_PRESET_DENSITY;
