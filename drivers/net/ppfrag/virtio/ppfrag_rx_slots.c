@@ -39,6 +39,7 @@ struct ppfrag_rx_slots {
 	uint8_t post;      /* class of what is posted */
 	uint8_t dense;     /* 1: the half rule holds; an index of copy_to */
 	uint8_t bursts;    /* since the last look at free pages */
+	bool secondary;    /* this burst is one of a secondary process */
 	uint64_t rearm[2]; /* data_off, refcnt, nb_segs, port; ol_flags */
 	struct rte_mempool *view[PPFRAG_CLASSES_MAX];
 	uint16_t room[PPFRAG_CLASSES_MAX];
@@ -61,14 +62,33 @@ slot_data(const struct ppfrag_rxq *q, const struct rte_mbuf *m)
 	return (char *)(uintptr_t)m + q->slots->mbuf_bytes + RTE_PKTMBUF_HEADROOM;
 }
 
+/*
+ * What a secondary process posts outlives it: a second reference keeps it from being taken back
+ * with what that process held, see ppool_recover_process(). It goes when the slot is handed over.
+ */
+static inline void
+slot_pin(struct rte_mbuf *m, bool pinned)
+{
+	if (unlikely(pinned))
+		rte_mbuf_refcnt_set(m, 2);
+}
+
+static bool
+is_secondary(void)
+{
+	return rte_eal_process_type() == RTE_PROC_SECONDARY;
+}
+
 char *
 ppfrag_slots_buffer(struct ppfrag_rxq *q, uint16_t id)
 {
 	struct ppfrag_rx_slots *s = q->slots;
 
-	if (s->posted[id] == NULL &&
-			rte_mempool_get(s->view[s->post], (void **)&s->posted[id]) != 0)
-		return NULL;
+	if (s->posted[id] == NULL) {
+		if (rte_mempool_get(s->view[s->post], (void **)&s->posted[id]) != 0)
+			return NULL;
+		slot_pin(s->posted[id], is_secondary());
+	}
 	return slot_buffer(q, s->posted[id]);
 }
 
@@ -169,6 +189,7 @@ packet_take(struct ppfrag_rx_slots *s, uint16_t id, struct rte_mbuf *other, uint
 {
 	struct rte_mbuf *m = s->posted[id];
 
+	slot_pin(other, s->secondary);
 	s->posted[id] = other;
 	slot_fill(s, m, len);
 	return m;
@@ -367,6 +388,7 @@ ppfrag_rx_burst_slots(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint16_t nb_
 		return 0;
 	rx_next_burst(q);
 	avail = q->avail_idx;
+	q->slots->secondary = is_secondary();
 	if (unlikely(++q->slots->bursts >= LOOK_BURSTS))
 		density_look(q);
 	while (at < ready && nb_rx < nb_pkts) {
@@ -516,6 +538,7 @@ ppfrag_slots_release(struct ppfrag_rxq *q, struct rte_mbuf **to)
 	for (i = 0; q->slots != NULL && i < q->nb; i++) {
 		if (q->slots->posted[i] == NULL)
 			continue;
+		rte_mbuf_refcnt_set(q->slots->posted[i], 1);
 		if (to != NULL)
 			to[n++] = q->slots->posted[i];
 		else
