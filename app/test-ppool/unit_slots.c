@@ -592,6 +592,54 @@ test_child_holds(void **state)
 	child_ends("hold", 200);
 }
 
+/* Records lie in memory that a back end may share */
+
+static void
+scribble(struct rte_mbuf *m, unsigned int which, uint64_t *rng)
+{
+	struct ppool_frag *record = ppool_frag_of(m);
+	uint32_t value = (uint32_t)unit_random(rng);
+
+	if (which == 0)
+		record->page = value;
+	else if (which == 1)
+		record->header_page = value;
+	else if (which == 2)
+		record->account = (uint16_t)value;
+	else if (which == 3)
+		record->size_class = (uint16_t)value;
+	else
+		record->next_idle = value;
+}
+
+/* Whatever is written to records of mbufs in use: no index leads out of the pool. */
+static void
+test_scribbled(void **state)
+{
+	struct rte_mempool *mp = unit_pool(2 * PAGES, ROOM, 0, 0);
+	struct ppool_carver *c = unit_carver(mp, 2000, 1);
+	uint64_t rng = unit_seed;
+	struct rte_mbuf *m[400];
+	unsigned int i, n;
+
+	(void)state;
+	unit_require(!unit_debug_build(), "a library built without -Dppool_debug=true");
+	for (n = 0; n < RTE_DIM(m); n++) {
+		m[n] = n % 2 == 0 ? ppool_carve(c, 500) : slot_alloc(mp, (uint16_t)(n * 4));
+		assert_non_null(m[n]);
+	}
+	unit_carver_free(c);
+	for (i = 0; i < n; i++)
+		scribble(m[i], i / 2 % 5, &rng);
+	for (i = 0; i < n; i += 8)
+		rte_pktmbuf_free_bulk(m + i, 8);
+	/* Lists of all lcores meet the depot. */
+	while (rte_pktmbuf_alloc(view_of(mp, 64)) != NULL)
+		;
+	unit_unregister(mp);
+	rte_mempool_free(mp);
+}
+
 static const struct CMUnitTest tests[] = {
 	UNIT_TEST(test_classes),
 	UNIT_TEST(test_spacing),
@@ -605,6 +653,7 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(test_clones),
 	UNIT_TEST(test_charged),
 	UNIT_TEST(test_hands),
+	UNIT_TEST(test_scribbled),
 	UNIT_TEST(test_child_frees),
 	UNIT_TEST(test_child_holds),
 };

@@ -251,17 +251,23 @@ ppool_uncharge_switch(struct ppool_uncharge *u, uint16_t account, uint64_t bytes
 	u->account = account;
 }
 
+/* Whoever shares the memory of the pool can write any number to a record. */
+static void
+account_give(struct ppool *p, uint16_t id, uint64_t bytes)
+{
+	if (likely(p->accounts != NULL && id < PPOOL_ACCOUNTS_MAX))
+		__atomic_fetch_sub(&p->accounts->account[id].used, bytes, __ATOMIC_RELAXED);
+}
+
 __rte_noinline void
 ppool_uncharge_commit(struct ppool *p, const struct ppool_uncharge *u, uint64_t bytes)
 {
-	struct ppool_account *a = p->accounts->account;
 	unsigned int i;
 
 	for (i = 0; i < u->nb_others; i++)
 		if (u->other[i].account == u->account)
 			bytes += u->other[i].bytes;
 		else
-			__atomic_fetch_sub(&a[u->other[i].account].used, u->other[i].bytes,
-					__ATOMIC_RELAXED);
-	__atomic_fetch_sub(&a[u->account].used, bytes, __ATOMIC_RELAXED);
+			account_give(p, u->other[i].account, u->other[i].bytes);
+	account_give(p, u->account, bytes);
 }

@@ -29,17 +29,23 @@ frags_drop(struct ppool *p, ppool_owner_t me, uint32_t self, struct rte_mbuf * c
 		unsigned int n, struct dropped *d)
 {
 	struct ppool_page *pg = &p->page[ppool_frag_of(m[0])->page];
-	struct ppool_uncharge uncharge;
 	unsigned int i, nb_pages = 0;
+	struct ppool_uncharge uncharge;
 	struct ppool_frag *frag;
 	uint64_t drop = 0, sum = 0;
 	/* What the latest account gets back: not in uncharge, so that it stays in a register. */
 	uint64_t charged = 0;
 
+	if (unlikely(!ppool_is_frag(p, m[0]))) {
+		*d = (struct dropped){ .n = 0 };
+		return;
+	}
 	ppool_uncharge_init(&uncharge);
 	for (i = 0; i < n; i++) {
 		frag = ppool_frag_of(m[i]);
 		if (pg != &p->page[frag->page]) {
+			if (unlikely(!ppool_is_frag(p, m[i])))
+				break;
 			if (ppool_page_drop_as(pg, me, self, drop))
 				d->pages[nb_pages++] = pg->obj;
 			sum += drop;
@@ -130,7 +136,7 @@ free_any(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
 		k = free_bulk(p, m, RTE_MIN(n, PPOOL_BULK));
 		m += k;
 		n -= k;
-		if (unlikely(n > 0) && ppool_frag_of(m[0])->account >= PPOOL_RECORD_SLOT) {
+		if (unlikely(n > 0) && !ppool_is_frag(p, m[0])) {
 			ppool_slots_free_bulk(p, m, 1);
 			m++;
 			n--;
@@ -164,7 +170,8 @@ free_one(struct ppool *p, struct ppool_lcore *lc, struct rte_mbuf * const *m)
 
 	PPOOL_TSAN_ACQUIRE(&frag->shinfo.refcnt);
 	bytes = frag->truesize;
-	if (unlikely(frag->account != 0 || !ppool_trylock_owner(&lc->lock))) {
+	if (unlikely(frag->account != 0 || !ppool_is_frag(p, m[0]) ||
+			    !ppool_trylock_owner(&lc->lock))) {
 		free_any(p, m, 1);
 		return;
 	}

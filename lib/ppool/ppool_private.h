@@ -545,6 +545,19 @@ void ppool_check_free_cb(const struct ppool *p);
 /* In place of an account: the mbuf behind it is that of a page. */
 #define PPOOL_ACCOUNT_MONO UINT16_MAX
 
+/*
+ * Whether the record of an mbuf is that of a frag. Whoever shares the memory of the pool can write to
+ * it: no index may lead out of the page table, or to a page of another kind.
+ */
+static inline bool
+ppool_is_frag(const struct ppool *p, const struct rte_mbuf *m)
+{
+	const struct ppool_frag *frag = ppool_frag_of(m);
+
+	return frag->account < PPOOL_RECORD_SLOT && frag->page < p->mp->size &&
+			p->page[frag->page].kind == PPOOL_KIND_DATA;
+}
+
 /* What a frag or a slot is charged to. */
 static inline uint16_t
 ppool_record_account(const struct ppool_frag *frag)

@@ -165,6 +165,23 @@ depot_class(struct ppool *p, const struct ppool_page *pg)
 	return &p->depot.size_class[ppool_page_class(pg)];
 }
 
+/* Whether the record of a slot is what it was formatted as, as far as lists go by it. */
+static bool
+slot_is_sane(const struct ppool *p, const struct rte_mbuf *m)
+{
+	uint32_t page = ppool_frag_of(m)->header_page;
+	const struct ppool_class *c;
+	const struct ppool_page *pg;
+	uint32_t i;
+
+	if (page >= p->mp->size || !ppool_page_is_slots(&p->page[page]))
+		return false;
+	pg = &p->page[page];
+	c = ppool_class_of(p, pg);
+	i = ppool_slot_index(p, c, pg, m);
+	return (const char *)m > pg->obj && i < c->slots && ppool_slot_at(p, c, pg, i) == m;
+}
+
 /*
  * Returns the slot page that has one more idle slot now. A slot that belongs to nobody is in the
  * depot: depot_repair() goes by that.
@@ -442,6 +459,11 @@ ppool_depot_push(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
 		return;
 	}
 	for (i = 0; i < n; i++) {
+		if (unlikely(!slot_is_sane(p, m[i]))) {
+			PPOOL_LOG(ERR, "mempool %s: the record of mbuf %p was overwritten: it is lost",
+					p->mp->name, (void *)m[i]);
+			continue;
+		}
 		pg = depot_push(p, m[i]);
 		if (depot_has_enough(p, pg))
 			depot_page_home(p, pg);

@@ -85,7 +85,17 @@ run_put(struct ppool *p, unsigned int size_class, struct rte_mbuf * const *m, un
 		run_put_slow(p, size_class, m, n);
 }
 
-/* Anything but an uncharged slot of a class that there is. */
+/* Whether the record of an mbuf is that of a slot with a data room. */
+static inline bool
+is_slot(const struct ppool *p, const struct rte_mbuf *m)
+{
+	const struct ppool_frag *frag = ppool_frag_of(m);
+
+	return frag->account >= PPOOL_RECORD_SLOT && frag->size_class != PPOOL_HEADERS &&
+			frag->size_class < p->depot.nb_classes;
+}
+
+/* Anything but an uncharged slot. */
 static __rte_noinline void
 other_put(struct ppool *p, struct rte_mbuf *m)
 {
@@ -94,27 +104,18 @@ other_put(struct ppool *p, struct rte_mbuf *m)
 
 	if (frag->account == PPOOL_ACCOUNT_MONO) {
 		ppool_mono_put(p, m);
-	} else if (frag->account < PPOOL_RECORD_SLOT) {
+	} else if (ppool_is_frag(p, m)) {
 		ppool_frag_free_bulk(p, &m, 1);
-	} else if (frag->size_class == PPOOL_HEADERS || frag->size_class >= p->depot.nb_classes) {
-		PPOOL_LOG(ERR, "mempool %s: put of mbuf %p, whose record was overwritten: it is lost",
-				p->mp->name, (void *)m);
-	} else {
+	} else if (is_slot(p, m)) {
 		ppool_uncharge_init(&uncharge);
 		ppool_uncharge_switch(&uncharge, ppool_record_account(frag), 0);
 		frag->account = PPOOL_RECORD_SLOT;
 		ppool_uncharge_commit(p, &uncharge, frag->truesize);
 		ppool_slots_free_bulk(p, &m, 1);
+	} else {
+		PPOOL_LOG(ERR, "mempool %s: the record of mbuf %p was overwritten: it is lost",
+				p->mp->name, (void *)m);
 	}
-}
-
-static inline bool
-is_free_slot(const struct ppool *p, const struct rte_mbuf *m)
-{
-	const struct ppool_frag *frag = ppool_frag_of(m);
-
-	return frag->account == PPOOL_RECORD_SLOT && frag->size_class != PPOOL_HEADERS &&
-			frag->size_class < p->depot.nb_classes;
 }
 
 void
@@ -123,7 +124,7 @@ ppool_slots_free_bulk(struct ppool *p, struct rte_mbuf * const *m, unsigned int 
 	unsigned int k, size_class;
 
 	for (; n > 0; n -= k, m += k) {
-		if (likely(is_free_slot(p, m[0]))) {
+		if (likely(ppool_frag_of(m[0])->account == PPOOL_RECORD_SLOT && is_slot(p, m[0]))) {
 			k = run_length(p, m, n, &size_class);
 			run_put(p, size_class, m, k);
 		} else {
