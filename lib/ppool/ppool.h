@@ -143,6 +143,7 @@ size_t ppool_mbuf_truesize(const struct rte_mbuf *m);
 	X(class_bytes, uint64_t, "bytes", "of slot pages of size classes") \
 	X(class_live, uint64_t, "bytes", "slots of size classes that are handed out") \
 	X(class_idle, uint64_t, "bytes", "slots of size classes in lists") \
+	X(class_reserve, uint64_t, "bytes", "of class_idle, kept by lcores for themselves") \
 	X(class_slots, uint64_t, "slots", "slots of size classes that are handed out") \
 	X(table_bytes, uint64_t, "bytes", "outside the pages: page table, free lists, carvers") \
 	X(approximate, uint32_t, "", "1: others used the pool while it was read")

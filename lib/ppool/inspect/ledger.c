@@ -272,6 +272,7 @@ list_depot(struct audit *a)
 PPOOL_RACY static void
 list_lcores(struct audit *a)
 {
+	uint64_t before = a->l->class_idle;
 	uint32_t i, n, size_class;
 	struct ppool_lcore *lc;
 
@@ -282,6 +283,7 @@ list_lcores(struct audit *a)
 				list_slot(a, ppool_lcore_slots(lc, size_class)[i]);
 		}
 	}
+	a->l->class_reserve = a->l->class_idle - before;
 }
 
 /* What carvers keep. */
