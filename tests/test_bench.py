@@ -176,3 +176,60 @@ def test_account_perf(lab):
         assert row.get("reference", 0) < len(rows) and row.get("reference") != number
         cycles = row["more"] if "reference" in row else row["cycles"]
         assert row["to_atomic"] == pytest.approx(cycles / data["atomic"])
+
+
+def longhold(lab, *options):
+    """Run it; the program and the path of its result."""
+    result, prefix = lab.dir / "longhold.json", lab.prefix()
+    program = lab.add(Program("longhold", [
+        lab.builddir / "app/test-ppool/dpdk-test-ppool", *lab.memory(), lcores(0),
+        "--no-pci", f"--file-prefix={prefix}", "--", "longhold", *options, "--json", result],
+        prefix))
+    return program, result
+
+
+def test_longhold(lab):
+    """Slots pin little more than what is charged; in all ways the same packets are held."""
+    program, result = longhold(lab, "--packets", 40000, "--share", "4,1", "--life",
+                               "pareto:1.5:500,exp:8000", "--page", "16384,65535",
+                               "--memory", 32, "--lanes", 16)
+    assert program.wait_end() == 0, program.output
+    data = json.loads(result.read_text())
+    assert data["ok"] and data["command"] == "longhold" and data["warm_up"] == 24000
+    rows = data["results"]
+    assert [(r["page"], r["way"]) for r in rows] == [
+        (page, way) for page in (16384, 65535) for way in ("stock", "carve", "lanes", "slots")]
+    for r in rows:
+        assert r["failed"] == 0 and r["samples"] > 0
+        assert r["live"] == rows[0]["live"] > 0 and r["wire_bytes"] == rows[0]["wire_bytes"]
+        assert r["stock"] == r["live"] * data["stock_bytes"]
+        assert r["wire_bytes"] < r["charged"] <= r["pinned"]
+        for ratio in (r["pinned_to_charged"], r["pinned_to_stock"]):
+            assert 0 < ratio["mean"] <= ratio["worst"] and ratio["last"] <= ratio["worst"]
+        if r["way"] == "stock":
+            assert r["pinned"] == r["charged"] == r["stock"]
+        if r["way"] == "slots":
+            assert r["pinned_to_stock"]["worst"] < 1
+
+
+def test_longhold_exhausted(lab):
+    """Packets for which there is no memory are counted, and the others come back."""
+    program, result = longhold(lab, "--packets", 20000, "--share", 90, "--life", "exp:4000",
+                               "--memory", 1, "--ways", "lanes,slots", "--lanes", 4)
+    assert program.wait_end() == 0, program.output
+    data = json.loads(result.read_text())
+    assert data["ok"] and all(r["failed"] > 0 for r in data["results"])
+
+
+@pytest.mark.parametrize("options,message", [
+    (["--life", "pareto:1:1000"], "is not a comma-separated list of 1 pareto:SHAPE:MIN"),
+    (["--life", "exp:10,exp:10"], "is not a comma-separated list of 1 pareto:SHAPE:MIN"),
+    (["--life", "exp:10,exp:10", "--share", "60,50"], "these add up to 100 at most"),
+    (["--packets", 1000], "3 mean lifetimes are 18000 packets: give more of --packets"),
+    (["--len", 65000], "no slots in a pool of"),
+])
+def test_longhold_refuses(lab, options, message):
+    """What cannot be measured gets a message."""
+    program, _ = longhold(lab, "--ways", "slots", *options)
+    assert program.wait_end() != 0
+    assert message in program.output

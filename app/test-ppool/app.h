@@ -56,6 +56,7 @@ extern const struct command cmd_unit_secondary_port;
 extern const struct command cmd_frag_perf;
 extern const struct command cmd_account_perf;
 extern const struct command cmd_hold;
+extern const struct command cmd_longhold;
 extern const struct command cmd_mempool_perf;
 extern const struct command cmd_rx;
 extern const struct command cmd_size;

@@ -29,6 +29,7 @@ static const struct command * const commands[] = {
 	&cmd_frag_perf,
 	&cmd_account_perf,
 	&cmd_hold,
+	&cmd_longhold,
 	&cmd_rx,
 	&cmd_size,
 	&cmd_compact,
