@@ -18,6 +18,7 @@ static const struct unit_suite * const suites[] = {
 	&suite_mempool,
 	&suite_frag,
 	&suite_slots,
+	&suite_slots_hard,
 	&suite_carver,
 	&suite_ledger,
 	&suite_threads,

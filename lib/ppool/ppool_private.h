@@ -134,7 +134,7 @@ struct ppool_depot {
 	uint32_t nb_carvers;        /* written under the lock of the list of carvers */
 	uint32_t nb_reserved;       /* slots that carvers keep; atomic */
 	uint32_t nb_reserved_pages; /* slot pages with such slots; atomic */
-	/* frags freed when reclaim is of use again */
+	/* frags and slots freed when reclaim is of use again */
 	uint64_t reclaim_mark __rte_aligned(8);
 	uint32_t reclaim_step;  /* how many more after one that found nothing */
 	struct rte_mbuf *limbo; /* slots put while the depot was stuck, linked by next; atomic */
@@ -517,6 +517,8 @@ uint64_t ppool_slots_used(const struct ppool *p, unsigned int size_class);
  * frags are in use, a page some of whose idle slots wait with lcores does not count.
  */
 uint32_t ppool_idle_count(const struct ppool *p);
+/* Of these, the slot pages of a class other than headers. */
+uint32_t ppool_class_idle_count(const struct ppool *p, unsigned int size_class);
 /* Collect pages that are not free but that nobody uses. */
 bool ppool_reclaim(struct ppool *p, bool force);
 /* The next search need not wait for frees. */

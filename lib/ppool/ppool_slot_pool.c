@@ -198,7 +198,10 @@ ppool_slots_available(const struct rte_mempool *mp)
 			n += ppool_slots_used(p, i);
 		return mp->size - (unsigned int)RTE_MIN(n, (uint64_t)mp->size);
 	}
+	n = ppool_slots_idle(p, size_class);
+	/* What of the pages is idle in this class is in that number. */
 	pages = ppool_freelist_count(p) + ppool_idle_count(p);
-	n = ppool_slots_idle(p, size_class) + pages * p->depot.size_class[size_class].slots;
+	pages -= RTE_MIN(pages, (uint64_t)ppool_class_idle_count(p, size_class));
+	n += pages * p->depot.size_class[size_class].slots;
 	return (unsigned int)RTE_MIN(n, (uint64_t)mp->size);
 }

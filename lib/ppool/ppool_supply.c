@@ -83,8 +83,8 @@ frags_idle_count(const struct ppool *p)
 	return parked + idle - RTE_MIN(idle, reserved);
 }
 
-static uint32_t
-class_idle_count(const struct ppool *p, unsigned int size_class)
+uint32_t
+ppool_class_idle_count(const struct ppool *p, unsigned int size_class)
 {
 	const struct ppool_class *c = &p->depot.size_class[size_class];
 
@@ -102,20 +102,23 @@ ppool_idle_count(const struct ppool *p)
 		return 0;
 	n = frags_idle_count(p);
 	for (i = PPOOL_HEADERS + 1; i < p->depot.nb_classes; i++)
-		n += class_idle_count(p, i);
+		n += ppool_class_idle_count(p, i);
 	return n;
 }
 
 /* Searching */
 
+/* Frags and slots. */
 static uint64_t
-frags_freed(const struct ppool *p)
+freed_count(const struct ppool *p)
 {
-	uint64_t n = __atomic_load_n(&p->stats.frag_free, __ATOMIC_RELAXED);
+	uint64_t n = __atomic_load_n(&p->stats.frag_free, __ATOMIC_RELAXED) +
+			__atomic_load_n(&p->stats.slot_free, __ATOMIC_RELAXED);
 	const struct ppool_lcore *lc;
 
 	PPOOL_LCORE_FOREACH(p, lc)
-		n += __atomic_load_n(&lc->stats.frag_free, __ATOMIC_RELAXED);
+		n += __atomic_load_n(&lc->stats.frag_free, __ATOMIC_RELAXED) +
+				__atomic_load_n(&lc->stats.slot_free, __ATOMIC_RELAXED);
 	return n;
 }
 
@@ -141,7 +144,7 @@ ppool_reclaim(struct ppool *p, bool force)
 
 	if (!ppool_is_split(p))
 		return false;
-	freed = frags_freed(p);
+	freed = freed_count(p);
 	if (!force && freed < __atomic_load_n(&p->depot.reclaim_mark, __ATOMIC_RELAXED))
 		return false;
 	PPOOL_STAT_ADD(p, ppool_lcore_get(p), search, 1);
@@ -218,7 +221,20 @@ slots_grow(struct ppool *p, unsigned int size_class)
 	return false;
 }
 
-/* The lcore has none: from the depot, from new pages, from other lcores. */
+static unsigned int
+slots_get_shared(struct ppool *p, unsigned int size_class, struct rte_mbuf **m, unsigned int n)
+{
+	unsigned int got = ppool_depot_pop(p, size_class, m, n);
+
+	while (got < n && slots_grow(p, size_class))
+		got += ppool_depot_pop(p, size_class, m + got, n - got);
+	return got;
+}
+
+/*
+ * The lcore has none: from the depot, from new pages, from other lcores. What these keep may also
+ * be what is missing of a page of another class.
+ */
 static __rte_noinline unsigned int
 slots_get_slow(struct ppool *p, unsigned int size_class, struct rte_mbuf **m, unsigned int n)
 {
@@ -226,12 +242,10 @@ slots_get_slow(struct ppool *p, unsigned int size_class, struct rte_mbuf **m, un
 	struct rte_mbuf *later[PPOOL_LCORE_HEADERS];
 	unsigned int got, k;
 
-	got = ppool_depot_pop(p, size_class, m, n);
-	while (got < n && slots_grow(p, size_class))
-		got += ppool_depot_pop(p, size_class, m + got, n - got);
+	got = slots_get_shared(p, size_class, m, n);
 	if (got < n) {
 		ppool_slots_flush_all(p);
-		got += ppool_depot_pop(p, size_class, m + got, n - got);
+		got += slots_get_shared(p, size_class, m + got, n - got);
 	}
 	if (ppool_lcore_get(p) == NULL || __atomic_load_n(&c->nb_idle, __ATOMIC_RELAXED) == 0)
 		return got;
