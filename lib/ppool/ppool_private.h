@@ -116,6 +116,7 @@ struct ppool_class {
 	uint32_t slots;      /* of a page */
 	uint32_t slot_bytes; /* from one slot to the next */
 	uint32_t fill_scale; /* idle slots of a page times this, shifted by 16: the list it is in */
+	uint32_t truesize;   /* of one slot, rounded up */
 	uint16_t keep;       /* idle slots that an lcore keeps at most */
 	uint16_t buf_len;
 	uint32_t first[PPOOL_FILLS]; /* pages with slots in the depot, the fullest ones first */
@@ -129,6 +130,9 @@ struct ppool_depot {
 	struct ppool_mutex lock;
 	uint32_t nb_classes; /* constant */
 	struct ppool_class size_class[PPOOL_CLASSES];
+	uint16_t room_min, room_max; /* of the smallest and of the largest class; constant */
+	/* The class for a room, by the cache lines that it is longer than the least. Constant. */
+	uint8_t class_for[UINT16_MAX / RTE_CACHE_LINE_MIN_SIZE + 2];
 	uint32_t parked_first;
 	uint32_t nb_parked;
 	uint32_t nb_carvers;        /* written under the lock of the list of carvers */
@@ -458,10 +462,21 @@ ppool_lcore_pop_slots(struct ppool_lcore *lc, unsigned int size_class, struct rt
 
 /* The classes of a layout that is known. */
 void ppool_classes_init(struct ppool *p);
-/* The smallest class with so much behind the headroom; PPOOL_HEADERS where there is none. */
-unsigned int ppool_class_for(const struct ppool *p, uint16_t room);
 /* What a class has behind the headroom. */
 uint16_t ppool_class_room(const struct ppool *p, unsigned int size_class);
+
+/* The smallest class with so much behind the headroom; PPOOL_HEADERS where there is none. */
+static inline unsigned int
+ppool_class_for(const struct ppool *p, uint32_t room)
+{
+	const struct ppool_depot *d = &p->depot;
+
+	if (unlikely(room > d->room_max))
+		return PPOOL_HEADERS;
+	room -= RTE_MIN(room, (uint32_t)d->room_min);
+	return d->class_for[(room + RTE_CACHE_LINE_MIN_SIZE - 1) / RTE_CACHE_LINE_MIN_SIZE];
+}
+
 /* Returns false where the depot is stuck. */
 bool ppool_slots_add_page(struct ppool *p, unsigned int size_class, void *obj);
 /* Lock the depot. Returns false, without it, where a process was stopped inside. */

@@ -617,10 +617,11 @@ ppool_slots_inherit(struct ppool *p, uint32_t process)
 /* Classes */
 
 static void
-class_init(struct ppool_class *c, uint32_t slots, uint32_t slot_bytes)
+class_init(const struct ppool *p, struct ppool_class *c, uint32_t slots, uint32_t slot_bytes)
 {
 	c->slots = slots;
 	c->slot_bytes = slot_bytes;
+	c->truesize = (p->layout.page_bytes + slots - 1) / slots;
 	/* The last list has the pages that are idle as a whole, and nearly so. */
 	c->fill_scale = ((PPOOL_FILLS - 1) << 16) / slots;
 	while (slots * c->fill_scale >> 16 < PPOOL_FILLS - 1)
@@ -675,7 +676,7 @@ room_classes_init(struct ppool *p, uint32_t parts)
 			return false;
 		bytes = slot_bytes_for(p, slots);
 		c = &d->size_class[d->nb_classes++];
-		class_init(c, slots, bytes);
+		class_init(p, c, slots, bytes);
 		c->keep = class_keep(bytes);
 		c->buf_len = (uint16_t)RTE_MIN(bytes - PPOOL_FRONT - p->mbuf_bytes,
 				(uint32_t)UINT16_MAX);
@@ -687,14 +688,35 @@ room_classes_init(struct ppool *p, uint32_t parts)
 	return true;
 }
 
+/* The rooms of classes differ by whole cache lines, but for the last one where it is cut off. */
+static void
+class_table_init(struct ppool *p)
+{
+	struct ppool_depot *d = &p->depot;
+	uint32_t i, room;
+	uint8_t c = PPOOL_HEADERS + 1;
+
+	if (d->nb_classes == 1)
+		return;
+	d->room_min = ppool_class_room(p, c);
+	d->room_max = ppool_class_room(p, d->nb_classes - 1);
+	for (i = 0; i < RTE_DIM(d->class_for); i++) {
+		room = d->room_min + i * RTE_CACHE_LINE_MIN_SIZE;
+		while (ppool_class_room(p, c) < room && c + 1u < d->nb_classes)
+			c++;
+		d->class_for[i] = c;
+	}
+}
+
 void
 ppool_classes_init(struct ppool *p)
 {
 	uint32_t parts = CLASS_PARTS;
 
-	class_init(&p->depot.size_class[PPOOL_HEADERS], p->layout.slots, p->layout.slot_bytes);
+	class_init(p, &p->depot.size_class[PPOOL_HEADERS], p->layout.slots, p->layout.slot_bytes);
 	while (!room_classes_init(p, parts))
 		parts--;
+	class_table_init(p);
 	depot_clear(&p->depot);
 }
 
@@ -702,17 +724,6 @@ uint16_t
 ppool_class_room(const struct ppool *p, unsigned int size_class)
 {
 	return p->depot.size_class[size_class].buf_len - RTE_PKTMBUF_HEADROOM;
-}
-
-unsigned int
-ppool_class_for(const struct ppool *p, uint16_t room)
-{
-	unsigned int i;
-
-	for (i = PPOOL_HEADERS + 1; i < p->depot.nb_classes; i++)
-		if (ppool_class_room(p, i) >= room)
-			return i;
-	return PPOOL_HEADERS;
 }
 
 void

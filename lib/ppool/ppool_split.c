@@ -300,7 +300,7 @@ ppool_slot_classes_get(struct rte_mempool *mp, struct ppool_slot_class *c, unsig
 	for (i = PPOOL_HEADERS + 1; i < p->depot.nb_classes && n > 0; i++, n--, c++) {
 		from = &p->depot.size_class[i];
 		c->slots = from->slots;
-		c->truesize = (p->layout.page_bytes + from->slots - 1) / from->slots;
+		c->truesize = from->truesize;
 		c->room = ppool_class_room(p, i);
 	}
 	return (int)p->depot.nb_classes - 1;
