@@ -209,7 +209,9 @@ int ppool_check(struct rte_mempool *mp, FILE *f);
 	X(flush_shared, "batches of free pages an lcore moved to the shared list") \
 	X(search, "searches of all lists for idle slots, a system call for each other list") \
 	X(frag_move, "frags whose data compaction moved to another page; in frag_alloc, too") \
-	X(header_move, "mbufs that compaction moved to another header page")
+	X(header_move, "mbufs that compaction moved to another header page") \
+	X(keep_move, "packets that ppool_keep() moved into slots") \
+	X(keep_fail, "packets that ppool_keep() could not move")
 
 /** Counters of a page pool, summed over lcores since the pool was created. */
 struct ppool_stats {

@@ -480,3 +480,123 @@ ppool_account_adjust(struct ppool *p, uint16_t id, int64_t bytes)
 	used = __atomic_add_fetch(&a->used, (uint64_t)bytes, __ATOMIC_RELAXED);
 	raise_high_water(a, used);
 }
+
+/* A packet that is replaced by a copy */
+
+/*
+ * Whether an mbuf is free for good when its reference is dropped. Nobody else can take one
+ * meanwhile, as there is no other.
+ */
+static bool
+is_last_reference(const struct rte_mbuf *m)
+{
+	return rte_mbuf_refcnt_read(m) == 1 &&
+			(!RTE_MBUF_HAS_PINNED_EXTBUF(m) ||
+					rte_mbuf_ext_refcnt_read(m->shinfo) == 1);
+}
+
+/* The account that segments of a packet are charged to. Returns false where there are two. */
+static bool
+packet_account(struct latest *latest, struct rte_mbuf *m, uint16_t *id)
+{
+	struct ppool_frag *frag;
+	uint16_t account;
+
+	*id = PPOOL_ACCOUNT_NONE;
+	for (; m != NULL; m = m->next) {
+		frag = record_of(latest, m);
+		account = frag == NULL ? PPOOL_ACCOUNT_NONE : ppool_record_account(frag);
+		if (account == PPOOL_ACCOUNT_NONE || account == *id)
+			continue;
+		if (*id != PPOOL_ACCOUNT_NONE)
+			return false;
+		*id = account;
+	}
+	return true;
+}
+
+/* The record of a segment that gives back what it is charged for, NULL where it does not. */
+static struct ppool_frag *
+leaving_record(struct latest *latest, struct rte_mbuf *m)
+{
+	struct ppool_frag *frag = record_of(latest, m);
+
+	if (frag == NULL || ppool_record_account(frag) == PPOOL_ACCOUNT_NONE)
+		return NULL;
+	return is_last_reference(m) ? frag : NULL;
+}
+
+/* Take so many bytes in place of others. */
+static bool
+exchange_bytes(struct ppool_account *a, uint64_t before, uint64_t after)
+{
+	struct weight w = { after - before, 0 };
+	uint64_t used = __atomic_load_n(&a->used, __ATOMIC_RELAXED);
+
+	if (after <= before) {
+		__atomic_fetch_sub(&a->used, before - after, __ATOMIC_RELAXED);
+		return true;
+	}
+	do {
+		if (w.bytes > room_above(a, used)) {
+			refuse(a);
+			return false;
+		}
+	} while (!__atomic_compare_exchange_n(&a->used, &used, used + w.bytes, false,
+			__ATOMIC_RELAXED, __ATOMIC_RELAXED));
+	took(a, used + w.bytes, &w);
+	return true;
+}
+
+/* The bytes of those segments. */
+static uint64_t
+weigh_leaving(struct latest *latest, struct rte_mbuf *m)
+{
+	struct ppool_frag *frag;
+	uint64_t bytes = 0;
+
+	for (; m != NULL; m = m->next) {
+		frag = leaving_record(latest, m);
+		bytes += frag == NULL ? 0 : frag_bytes(frag);
+	}
+	return bytes;
+}
+
+/* The same, and say of them that they belong to no account. */
+static uint64_t
+unmark_leaving(struct latest *latest, struct rte_mbuf *m)
+{
+	struct ppool_frag *frag;
+	uint64_t bytes = 0;
+
+	for (; m != NULL; m = m->next) {
+		frag = leaving_record(latest, m);
+		if (frag == NULL)
+			continue;
+		bytes += frag_bytes(frag);
+		ppool_record_set_account(frag, PPOOL_ACCOUNT_NONE);
+	}
+	return bytes;
+}
+
+/* What others have a reference to stays charged, until it is free. */
+bool
+ppool_account_pass_on(struct rte_mbuf *m, struct rte_mbuf *by)
+{
+	struct latest latest = { .mp = NULL };
+	uint64_t before, left;
+	uint16_t id;
+
+	if (!packet_account(&latest, m, &id))
+		return false;
+	if (id == PPOOL_ACCOUNT_NONE)
+		return true;
+	before = weigh_leaving(&latest, m);
+	if (!exchange_bytes(ppool_account_get(id), before, ppool_mbuf_truesize(by)))
+		return false;
+	/* More where others have dropped their reference in the meantime. */
+	left = unmark_leaving(&latest, m);
+	exchange_bytes(ppool_account_get(id), left - before, 0);
+	mark_packet(&latest, by, id);
+	return true;
+}

@@ -31,6 +31,7 @@
  *   ppool_carver.[ch]      carvers and their lanes
  *   ppool_account.[ch]     what mbufs weigh, and charging them to a budget
  *   ppool_compact.[ch]     held frags and headers into fewer pages
+ *   ppool_keep.[ch]        packets of any pool into slots of their size
  *   ppool_stats.c          counters
  *   memory/                memory that pages lie in; pools with memory of their own choice
  *   ppool_recover.[ch]     who has what; taking it back from those who have ended
@@ -625,8 +626,16 @@ ppool_uncharge_init(struct ppool_uncharge *u)
 	u->nb_others = 0;
 }
 
-/* ppool_account.c: what a charged packet weighs has changed */
+/* ppool_account.c */
+
+/* What a charged packet weighs has changed. */
 void ppool_account_adjust(struct ppool *p, uint16_t account, int64_t bytes);
+/*
+ * Charge a copy of a packet, which is about to be freed, to its account in place of the packet.
+ * Returns false, and changes nothing, where that would exceed the limit or where the packet belongs
+ * to two accounts.
+ */
+bool ppool_account_pass_on(struct rte_mbuf *m, struct rte_mbuf *by);
 
 /* memory/secondary.c: whether the pages of a pool are mapped in this process */
 bool ppool_is_mapped(const struct ppool *p);
