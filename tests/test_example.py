@@ -183,6 +183,25 @@ def test_other_drivers(lab, driver, options):
     assert hold.dumped("foreign")["udp"] == last["udp"]["used"]
 
 
+@pytest.mark.parametrize("driver", ["net_pcap", "net_virtio_user", "net_ppfrag"])
+def test_keep(lab, driver):
+    """Whatever the driver, packets are charged for slots of their size, and the books know it."""
+    flows = range(10)
+    frames = [make_flow_frame(flow, size) for flow in flows for size in (100, 600, 1500)] * 10
+    options = ["--keep", "--budget", SMALL, *HOLD_ALL]
+    if driver == "net_pcap":
+        source = write_frames(lab.dir / "in.pcap", frames)
+        hold = lab.add(Hold(lab, [f"net_pcap0,rx_pcap={source}"], options))
+    else:
+        hold, _ = receive(lab, frames, *options, driver=f"{driver}0")
+    hold.wait_packets(len(frames))
+    last = hold.finish()
+    assert last["udp"]["held"] == len(frames)
+    assert last["udp"]["used"] < 1250 * len(frames)
+    assert hold.dumped("foreign")["udp"] == 0
+    assert f", {len(frames)} packets in slots, 0 found none" in hold.output
+
+
 def test_two_ports(lab):
     """Frags and whole pages in one account: what is dropped is the oldest, of whatever kind."""
     pages = [make_flow_frame(0, 100)] * 40
@@ -270,5 +289,5 @@ def test_help(lab):
     """Every option is listed."""
     hold = lab.add(Hold(lab, [], ["--help"]))
     assert hold.wait_end() == 0
-    for option in ("budget", "drop-new", "idle", "depth", "pool"):
+    for option in ("budget", "drop-new", "keep", "idle", "depth", "pool"):
         assert f"  --{option} " in hold.output

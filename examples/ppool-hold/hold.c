@@ -3,7 +3,7 @@
  */
 
 /*
- * The way of a packet:
+ * The way of a packet, copied into a slot before if the user says so:
  *
  *   find its flow -> charge it to the holder of that flow -> hold it -> flow is idle or deep:
  *                                 |                                     deliver all of it
@@ -28,6 +28,7 @@
 #include <ppool_account.h>
 #include <ppool_carver.h>
 #include <ppool_compact.h>
+#include <ppool_keep.h>
 
 #include "flow_key.h"
 #include "hold.h"
@@ -106,8 +107,9 @@ packet_add(struct holder *h, struct flow *f, struct rte_mbuf *m)
 }
 
 /*
- * Hold a packet no longer. A frag knows its account: whoever frees it, here or the driver that has
- * transmitted it, takes it off. Mbufs of drivers that know no frags are whole pages and do not.
+ * Hold a packet no longer. A frag or a slot knows its account: whoever frees it, here or the driver
+ * that has transmitted it, takes it off. Mbufs of drivers that know no frags are whole pages and do
+ * not.
  */
 static struct rte_mbuf *
 packet_remove(struct packet *p)
@@ -261,7 +263,7 @@ hold(struct holder *h, const struct batch *b)
 	}
 }
 
-/* One charge for each holder. */
+/* One charge for each holder. What finds no slot is held, and charged for, as it came. */
 void
 hold_burst(struct rte_mbuf **m, uint16_t n, uint64_t tsc)
 {
@@ -269,6 +271,8 @@ hold_burst(struct rte_mbuf **m, uint16_t n, uint64_t tsc)
 	struct flow *f;
 	uint16_t i;
 
+	if (conf.keep)
+		ppool_keep(pool, m, n, PPOOL_KEEP_ALL);
 	for (i = 0; i < NB_HOLDERS; i++)
 		batch[i].n = 0;
 	for (i = 0; i < n; i++) {

@@ -38,6 +38,7 @@ struct hold_conf {
 	uint64_t idle_ms; /* a flow ends after so long without a packet */
 	uint64_t depth;   /* so many packets of a flow are delivered at once */
 	bool drop_new;    /* where an account is full; else its oldest */
+	bool keep;        /* in slots of their size, wherever they were received */
 };
 
 /* The limits of all holders. */

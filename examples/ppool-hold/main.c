@@ -48,6 +48,7 @@ usage(int status)
 	       "Receive, and hold the packets of each flow until it is idle or deep.\n\n"
 	       "  --budget NAME=SIZE[,...]  limits of the accounts new, tcp, udp, other\n"
 	       "  --drop-new                where an account is full; else its oldest packets\n"
+	       "  --keep                    copy packets into slots of their size\n"
 	       "  --idle MS                 a flow ends after so long without a packet (5000)\n"
 	       "  --depth N                 deliver the packets of a flow when there are N (64)\n"
 	       "  --pool SIZE               memory for packets (half as much again as budgets)\n\n"
@@ -94,6 +95,7 @@ parse_args(int argc, char **argv)
 	static const struct option options[] = {
 		{ "budget", required_argument, NULL, 'b' },
 		{ "drop-new", no_argument, NULL, 'n' },
+		{ "keep", no_argument, NULL, 'k' },
 		{ "idle", required_argument, NULL, 'i' },
 		{ "depth", required_argument, NULL, 'd' },
 		{ "pool", required_argument, NULL, 'p' },
@@ -107,6 +109,8 @@ parse_args(int argc, char **argv)
 			parse_budgets(optarg);
 		else if (c == 'n')
 			conf.drop_new = true;
+		else if (c == 'k')
+			conf.keep = true;
 		else if (c == 'i')
 			conf.idle_ms = parse_number("--idle", optarg, 1);
 		else if (c == 'd')
@@ -184,6 +188,19 @@ stop_port(uint16_t port)
 /* The work */
 
 static void
+report_pool(void)
+{
+	struct ppool_stats stats;
+
+	printf("pool: %u of %u pages free, %" PRId64 " bytes freed by compaction",
+			rte_mempool_avail_count(pool), pool->size, hold_compacted());
+	if (conf.keep && ppool_stats_get(pool, &stats) == 0)
+		printf(", %" PRIu64 " packets in slots, %" PRIu64 " found none", stats.keep_move,
+				stats.keep_fail);
+	printf("\n");
+}
+
+static void
 report(void)
 {
 	const struct holder *h;
@@ -195,8 +212,7 @@ report(void)
 		       "%16" PRIu64 "%14" PRIu64 "\n",
 				h->name, ppool_account_used(h->account), h->limit, h->nb_held,
 				h->delivered, h->refusals, h->dropped_oldest, h->dropped_new);
-	printf("pool: %u of %u pages free, %" PRId64 " bytes freed by compaction\n",
-			rte_mempool_avail_count(pool), pool->size, hold_compacted());
+	report_pool();
 	fflush(stdout);
 }
 
