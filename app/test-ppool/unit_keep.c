@@ -590,25 +590,116 @@ test_charged_clone(void **state)
 
 /* The original stays charged as long as others have it; the copy comes on top. */
 static void
-test_charged_shared(void **state)
+charged_shared_exercise(const struct ctx *x, struct rte_mbuf *m)
 {
-	struct ctx x = make_ctx();
 	uint16_t account = unit_account(PPOOL_ACCOUNT_UNLIMITED);
-	struct rte_mbuf *m = charged(ppool_carve(x.c, 1000), 1000, 1, account), *clone;
-	uint64_t used = ppool_account_used(account);
+	struct rte_mbuf *clone;
+	uint64_t used;
 
-	(void)state;
-	clone = rte_pktmbuf_clone(m, x.stock);
+	charged(m, 1000, 1, account);
+	used = ppool_account_used(account);
+	clone = rte_pktmbuf_clone(m, x->stock);
 	assert_non_null(clone);
 	assert_int_equal(ppool_account_limit_set(account, used + 100), 0);
-	assert_stays(&x, m, PPOOL_KEEP_ALL, EDQUOT);
+	assert_stays(x, m, PPOOL_KEEP_ALL, EDQUOT);
 	assert_int_equal(ppool_account_limit_set(account, 2 * used), 0);
-	m = keep_one(&x, m, 1);
+	m = keep_one(x, m, 1);
 	assert_int_equal(ppool_account_used(account), used + ppool_mbuf_truesize(m));
 	assert_int_equal(ppool_account_check(stdout), 0);
 	rte_pktmbuf_free(clone);
 	assert_int_equal(ppool_account_used(account), ppool_mbuf_truesize(m));
 	rte_pktmbuf_free(m);
+}
+
+static void
+test_charged_shared(void **state)
+{
+	struct ctx x = make_ctx();
+
+	(void)state;
+	charged_shared_exercise(&x, ppool_carve(x.c, 1000));
+	charged_shared_exercise(&x, rte_pktmbuf_alloc(view_of(x.mp, 2000)));
+	charged_shared_exercise(&x, rte_pktmbuf_alloc(ppool_frag_pool(x.mp)));
+}
+
+/* Another lcore drops the last clones of packets that are moved at that moment. */
+
+#define RACES 20000u
+
+static int
+clones_free(void *arg)
+{
+	void *m;
+
+	for (;;) {
+		if (rte_ring_dequeue(arg, &m) != 0)
+			continue;
+		if (m == arg)
+			return 0;
+		rte_pktmbuf_free(m);
+	}
+}
+
+static void
+clone_send(const struct ctx *x, struct rte_mbuf *m, struct rte_ring *ring)
+{
+	struct rte_mbuf *clone = rte_pktmbuf_clone(m, x->stock);
+
+	/* None where the other has fallen behind. */
+	if (clone != NULL && rte_ring_enqueue(ring, clone) != 0)
+		rte_pktmbuf_free(clone);
+}
+
+/* The more segments, the more may change while they are counted. */
+static struct rte_mbuf *
+race_chain(const struct ctx *x, uint16_t account)
+{
+	struct rte_mbuf *head = NULL, *m;
+	unsigned int i;
+
+	for (i = 0; i < 16; i++) {
+		m = i % 2 == 0 ? ppool_carve(x->c, 100) : rte_pktmbuf_alloc(view_of(x->mp, 200));
+		fill(m, 100, i);
+		if (head == NULL)
+			head = m;
+		else
+			assert_int_equal(rte_pktmbuf_chain(head, m), 0);
+	}
+	assert_int_equal(ppool_account_charge(account, &head, 1), 1);
+	return head;
+}
+
+static void
+test_race(void **state)
+{
+	unsigned int lcore = rte_get_next_lcore(-1, 1, 0), i;
+	struct rte_ring *ring;
+	struct rte_mbuf *m;
+	uint16_t account;
+	struct ctx x;
+
+	(void)state;
+	unit_require(unit_workers() > 0, "a worker lcore");
+	x = make_ctx();
+	account = unit_account(PPOOL_ACCOUNT_UNLIMITED);
+	ring = rte_ring_create(unit_name(), 256, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
+	assert_non_null(ring);
+	assert_int_equal(rte_eal_remote_launch(clones_free, ring, lcore), 0);
+	for (i = 0; i < RACES; i++) {
+		m = race_chain(&x, account);
+		clone_send(&x, m, ring);
+		if (ppool_keep(x.mp, &m, 1, PPOOL_KEEP_ALL) != 1)
+			break;
+		rte_pktmbuf_free(m);
+	}
+	while (rte_ring_enqueue(ring, ring) != 0)
+		;
+	rte_eal_wait_lcore(lcore);
+	rte_ring_free(ring);
+	assert_int_equal(i, RACES);
+	assert_int_equal(ppool_account_used(account), 0);
+	assert_int_equal(ppool_account_check(stdout), 0);
+	assert_stock_back(&x);
 }
 
 /* No slot */
@@ -965,6 +1056,7 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(test_two_accounts),
 	UNIT_TEST(test_charged_clone),
 	UNIT_TEST(test_charged_shared),
+	UNIT_TEST(test_race),
 	UNIT_TEST(test_exhausted),
 	UNIT_TEST(test_larger),
 	UNIT_TEST(test_long_exhausted),

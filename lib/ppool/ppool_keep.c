@@ -70,7 +70,10 @@ packet_bytes(const struct ppool *p, const struct rte_mbuf *m)
 {
 	uint32_t sum = segment_bytes(p, m), bytes;
 
-	for (m = m->next; unlikely(m != NULL); m = m->next) {
+	/* The second line of most mbufs is still on its way. */
+	if (likely(m->nb_segs == 1))
+		return sum;
+	for (m = m->next; m != NULL; m = m->next) {
 		bytes = segment_bytes(p, m);
 		sum = bytes > UINT32_MAX - sum ? UINT32_MAX : sum + bytes;
 	}
@@ -279,10 +282,9 @@ is_too_large(struct burst *b, const struct rte_mbuf *slot, const struct rte_mbuf
 static inline bool
 packet_move(struct burst *b, struct rte_mbuf *m, struct rte_mbuf *slot, unsigned int c)
 {
-	if (unlikely(slot->buf_len != b->p->depot.size_class[c].buf_len))
-		/* Never, where it only was attached to a longer buffer when it was freed. */
-		if (is_too_large(b, slot, m))
-			return false;
+	if (unlikely(slot->buf_len != b->p->depot.size_class[c].buf_len) &&
+			is_too_large(b, slot, m))
+		return false;
 	if (unlikely(!account_pass_on(b, m, slot)))
 		return false;
 	packet_copy(slot, m);

@@ -42,18 +42,18 @@ extern "C" {
  *
  * Moved are
  * - mbufs of other mempools, always
- * - clones, mbufs with an external buffer, and frags, always: as little as they take themselves,
- *   what they refer to is a buffer or a page that may have no other use. What they show is copied,
- *   and one reference is dropped.
+ * - clones, mbufs with an external buffer, and frags, always: however little they take themselves,
+ *   they keep a buffer or a page from being used. What they show is copied, and one reference is
+ *   dropped.
  * - whole pages and larger slots of this pool where a slot of their length takes less. If others
  *   have a reference to such an mbuf, it is copied, and one reference is dropped.
  *
  * Others are as they should be, and stay: slots of their own size, and packets longer than max_len.
  *
  * Accounts are taken along (see ppool_account.h): the copy is charged to the account of the
- * original, in place of what the original gives back. That is never refused where it is less, and
- * never exceeds a limit where it is more, as with a clone whose data somebody else pays for.
- * Charged mbufs of other pools do not know it: uncharge them before.
+ * original, in place of what the original gives back. Where that is less it is never refused.
+ * Where it is more, as with a clone whose data somebody else pays for, it never exceeds the limit:
+ * the packet stays. Charged mbufs of other pools do not know it: uncharge them before.
  *
  * What cannot be moved stays untouched, and is still the caller's.
  *
