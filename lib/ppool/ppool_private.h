@@ -116,7 +116,7 @@ struct ppool_lcore {
 struct ppool_class {
 	uint32_t slots;      /* of a page */
 	uint32_t slot_bytes; /* from one slot to the next */
-	uint32_t fill_scale; /* idle slots of a page times this, shifted by 16: the list it is in */
+	uint32_t fill_scale; /* idle slots of a page times this, scaled: the list it is in */
 	uint32_t truesize;   /* of one slot, rounded up */
 	uint16_t keep;       /* idle slots that an lcore keeps at most */
 	uint16_t buf_len;

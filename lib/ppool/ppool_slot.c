@@ -16,6 +16,8 @@
 
 #include "ppool_freelist.h"
 
+/* Bits of struct ppool_class.fill_scale behind the point: pages have up to 2 M slots. */
+#define FILL_SHIFT 28u
 /* The least data room of a slot behind its headroom. */
 #define CLASS_LEAST 64u
 /*
@@ -115,7 +117,7 @@ slot_format(const struct ppool *p, const struct ppool_page *pg, const struct ppo
 static uint32_t *
 depot_list(struct ppool_class *c, uint32_t idle)
 {
-	return &c->first[idle * c->fill_scale >> 16];
+	return &c->first[(uint64_t)idle * c->fill_scale >> FILL_SHIFT];
 }
 
 static void
@@ -623,9 +625,7 @@ class_init(const struct ppool *p, struct ppool_class *c, uint32_t slots, uint32_
 	c->slot_bytes = slot_bytes;
 	c->truesize = (p->layout.page_bytes + slots - 1) / slots;
 	/* The last list has the pages that are idle as a whole, and nearly so. */
-	c->fill_scale = ((PPOOL_FILLS - 1) << 16) / slots;
-	while (slots * c->fill_scale >> 16 < PPOOL_FILLS - 1)
-		c->fill_scale++;
+	c->fill_scale = (uint32_t)(((uint64_t)(PPOOL_FILLS - 1) << FILL_SHIFT) / slots) + 1;
 }
 
 /* Bytes of a page that its slots have: the mbuf of the page stays intact. */
