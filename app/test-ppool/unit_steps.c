@@ -7,6 +7,7 @@
  * killed behind one of them. What it had is taken back, and the ledger is exact.
  */
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
@@ -15,7 +16,9 @@
 #include <rte_eal.h>
 
 #include <ppool_create.h>
+#include <ppool_private.h>
 #include <ppool_recover.h>
+#include <ppool_slot.h>
 
 #include "app.h"
 #include "unit.h"
@@ -24,6 +27,10 @@
 #define MAX_LEN 1500u
 #define LONG_LEN 14000u
 #define PAGES 16u
+/* More than an lcore keeps, and than a page has. */
+#define SLOTS_MAX 40u
+#define SLOT_ROOM 1400u
+#define MINE 20u
 
 /*
  * Operations. What they need is there before. None allocates from EAL: who ends there leaves EAL's
@@ -31,9 +38,11 @@
  */
 
 struct scene {
-	struct rte_mempool *mp, *frag_mp;
+	struct rte_mempool *mp, *frag_mp, *view, *other_view;
 	struct ppool_carver *c;
 	struct rte_mbuf *m[2];
+	struct rte_mbuf *slot[SLOTS_MAX];
+	unsigned int nb_slots;
 };
 
 static void
@@ -96,6 +105,34 @@ op_park(struct scene *s)
 	ppool_carve(s->c, LONG_LEN);
 }
 
+/* From the lists of the lcore, which it takes back. */
+static void
+op_slot(struct scene *s)
+{
+	rte_pktmbuf_free(rte_pktmbuf_alloc(s->view));
+}
+
+/* From pages and the depot. */
+static void
+op_slots_alloc(struct scene *s)
+{
+	s->nb_slots = rte_pktmbuf_alloc_bulk(s->view, s->slot, SLOTS_MAX) == 0 ? SLOTS_MAX : 0;
+}
+
+/* To the depot, whose pages go home. */
+static void
+op_slots_free(struct scene *s)
+{
+	unit_put_bulk(s->slot[0]->pool, (void **)s->slot, s->nb_slots);
+}
+
+/* No page is free: what other lcores keep is taken, also of other processes. */
+static void
+op_slots_last(struct scene *s)
+{
+	rte_pktmbuf_free(rte_pktmbuf_alloc(s->other_view));
+}
+
 static const struct op {
 	const char *name;
 	void (*run)(struct scene *s);
@@ -107,7 +144,27 @@ static const struct op {
 	{ "whole-frag", op_whole_frag },
 	{ "headers", op_headers },
 	{ "park", op_park },
+	{ "slot", op_slot },
+	{ "slots-alloc", op_slots_alloc },
+	{ "slots-free", op_slots_free },
+	{ "slots-last", op_slots_last },
 };
+
+static void
+scene_slots(struct scene *s, const struct op *op)
+{
+	void *page;
+
+	s->view = ppool_slot_pool(s->mp, SLOT_ROOM);
+	s->other_view = ppool_slot_pool(s->mp, SLOT_ROOM / 2);
+	rte_pktmbuf_free(rte_pktmbuf_alloc(s->view));
+	if (op->run == op_slots_free)
+		op_slots_alloc(s);
+	/* Not one more: that would look for slots already. */
+	while (op->run == op_slots_last && rte_mempool_avail_count(s->mp) > 0)
+		if (rte_mempool_get(s->mp, &page) != 0)
+			break;
+}
 
 /* The secondary's side */
 static int
@@ -131,6 +188,7 @@ steps_run(char **args)
 	for (i = 0; i < RTE_DIM(s.m); i++)
 		s.m[i] = ppool_carve(s.c, MAX_LEN);
 	rte_pktmbuf_free(ppool_carve(s.c, MAX_LEN));
+	scene_slots(&s, op);
 	unit_child_stop();
 	op->run(&s);
 	_exit(0);
@@ -172,13 +230,72 @@ recover_all(struct rte_mempool *mp)
 	assert_int_equal(ppool_recover_rest(mp, NULL), 0);
 }
 
+/*
+ * Slots in the lists of this lcore, which others take where there are no other ones. One of their
+ * page stays in use, or it would count as free. Returns that.
+ */
+static struct rte_mbuf *
+slots_offer(struct rte_mempool *mp)
+{
+	struct rte_mempool *view = ppool_slot_pool(mp, SLOT_ROOM);
+	struct rte_mbuf *m[MINE];
+
+	assert_int_equal(rte_pktmbuf_alloc_bulk(view, m, MINE), 0);
+	rte_pktmbuf_free_bulk(m, MINE - 1);
+	return m[MINE - 1];
+}
+
+/* What somebody who has ended had seen there is ours all the same. Returns how many. */
+static unsigned int
+slots_take(struct rte_mempool *mp, struct rte_mbuf **m)
+{
+	unsigned int i;
+
+	if (rte_pktmbuf_alloc_bulk(ppool_slot_pool(mp, SLOT_ROOM), m, MINE) != 0)
+		return 0;
+	for (i = 0; i < MINE; i++)
+		unit_fill_buf(m[i], i);
+	return MINE;
+}
+
+static void
+slots_verify(struct rte_mbuf **m, unsigned int n)
+{
+	unsigned int i;
+
+	for (i = 0; i < n; i++)
+		assert_true(unit_filled_buf(m[i], i));
+	rte_pktmbuf_free_bulk(m, n);
+}
+
+/* What is ours is ours, what others had is back. */
+static void
+recover_and_check(struct rte_mempool *mp, const struct op *op, unsigned int steps,
+		struct rte_mbuf *kept)
+{
+	struct rte_mbuf *mine[MINE];
+	struct ppool_ledger l;
+	unsigned int n;
+
+	n = slots_take(mp, mine);
+	recover_all(mp);
+	l = unit_ledger(mp);
+	if (l.frags != 0 || l.class_slots != n + 1)
+		fail_msg("%s: killed behind step %u: %" PRIu64 " slots, not %u", op->name, steps,
+				l.class_slots, n + 1);
+	slots_verify(mine, n);
+	rte_pktmbuf_free(kept);
+	if (!unit_pool_whole(mp))
+		fail_msg("%s: killed behind step %u", op->name, steps);
+}
+
 static void
 op_cut_and_recover(struct rte_mempool *mp, const struct op *op, unsigned int steps)
 {
+	struct rte_mbuf *kept = slots_offer(mp);
+
 	op_cut(mp, op, steps);
-	recover_all(mp);
-	if (unit_ledger(mp).frags != 0 || !unit_pool_whole(mp))
-		fail_msg("%s: killed behind step %u", op->name, steps);
+	recover_and_check(mp, op, steps, kept);
 }
 
 static void
@@ -187,6 +304,7 @@ test_steps(void **state)
 	unsigned int tries = unit_scaled(2, 200), i, k, all, step;
 	struct rte_mempool *mp = unit_pool(PAGES, 16384, 0, 0);
 	uint64_t rng = unit_seed;
+	struct rte_mbuf *kept;
 
 	(void)state;
 	unit_require_secondary();
@@ -194,7 +312,9 @@ test_steps(void **state)
 	unit_forgive_heap();
 	assert_non_null(ppool_frag_pool(mp));
 	for (i = 0; i < RTE_DIM(ops); i++) {
+		kept = slots_offer(mp);
 		all = op_cut(mp, &ops[i], UINT32_MAX);
+		rte_pktmbuf_free(kept);
 		recover_all(mp);
 		print_message("%s: %u steps\n", ops[i].name, all);
 		/* In long runs, all steps where they are few. */
@@ -205,8 +325,54 @@ test_steps(void **state)
 	}
 }
 
+static ppool_owner_t
+owner_of(const struct rte_mbuf *m)
+{
+	return __atomic_load_n(&ppool_frag_of(m)->owner, __ATOMIC_RELAXED);
+}
+
+/* Kill a secondary so many steps behind the one in which it took slots of this lcore. */
+static void
+visitor_cut(struct rte_mempool *mp, const struct op *op, unsigned int steps)
+{
+	const char * const args[] = { "unit-steps", op->name, mp->name, NULL };
+	struct rte_mbuf *m = rte_pktmbuf_alloc(ppool_slot_pool(mp, SLOT_ROOM));
+	pid_t child = unit_child_trace(unit_free_lcore(), args);
+	ppool_owner_t owner;
+
+	assert_non_null(m);
+	rte_pktmbuf_free(m);
+	owner = owner_of(m);
+	while (owner_of(m) == owner)
+		assert_true(WIFSTOPPED(unit_child_resume(child, PTRACE_SINGLESTEP)));
+	while (steps-- > 0)
+		assert_true(WIFSTOPPED(unit_child_resume(child, PTRACE_SINGLESTEP)));
+	unit_child_kill(child);
+}
+
+/* It ends while slots are in our lists and in its hands. */
+static void
+test_visitor_ends(void **state)
+{
+	struct rte_mempool *mp = unit_pool(PAGES, 16384, 0, 0);
+	const struct op *op = &ops[RTE_DIM(ops) - 1];
+	struct rte_mbuf *kept;
+	unsigned int steps;
+
+	(void)state;
+	unit_require_secondary();
+	unit_require(!unit_debug_build() && !UNIT_TSAN, "a build without checks");
+	unit_forgive_heap();
+	for (steps = 0; steps < unit_scaled(400, 1600); steps += 40) {
+		kept = slots_offer(mp);
+		visitor_cut(mp, op, steps);
+		recover_and_check(mp, op, steps, kept);
+	}
+}
+
 static const struct CMUnitTest tests[] = {
 	UNIT_TEST(test_steps),
+	UNIT_TEST(test_visitor_ends),
 };
 
 UNIT_SUITE(steps, "a process ends at any instruction (PPFRAG_LONG=1: at many)", tests);

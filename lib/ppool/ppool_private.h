@@ -461,6 +461,17 @@ ppool_lcore_pop_slots(struct ppool_lcore *lc, unsigned int size_class, struct rt
 	return n;
 }
 
+/*
+ * Note whose slots are, in a tracked pool also when they are handed out: who came for those of an
+ * lcore, and ended before it took them out of the list, has left its name on them.
+ */
+static inline void
+ppool_slots_own(struct rte_mbuf * const *m, unsigned int n, ppool_owner_t owner)
+{
+	while (n-- > 0)
+		ppool_frag_of(m[n])->owner = owner;
+}
+
 /* The classes of a layout that is known. */
 void ppool_classes_init(struct ppool *p);
 /* What a class has behind the headroom. */
@@ -499,7 +510,10 @@ void ppool_slots_flush_all(struct ppool *p);
 /* Put idle slots of a class to those of the lcore. */
 void ppool_slots_put(struct ppool *p, unsigned int size_class, struct rte_mbuf * const *m,
 		unsigned int n);
-/* Move what a process that has ended left with its lcores to the depot. */
+/*
+ * Move what a process that has ended left with its lcores to the depot, and have what it was about
+ * to take from others be theirs. Returns false where another process is stopped inside.
+ */
 bool ppool_slots_inherit(struct ppool *p, uint32_t process);
 /* Make an mbuf that of an idle slot, whatever was done to it. */
 void ppool_slot_restore(struct ppool *p, struct rte_mbuf *m);

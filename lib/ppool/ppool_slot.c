@@ -479,8 +479,7 @@ ppool_depot_push(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
 static void
 slots_mark(struct rte_mbuf * const *m, unsigned int n)
 {
-	while (n-- > 0)
-		ppool_frag_of(m[n])->owner = (ppool_owner_t)ppool_owner_id();
+	ppool_slots_own(m, n, (ppool_owner_t)ppool_owner_id());
 }
 
 /* As many as an lcore can have. */
@@ -598,6 +597,42 @@ ppool_slots_put(struct ppool *p, unsigned int size_class, struct rte_mbuf * cons
 		slots_put_slow(p, size_class, m, n);
 }
 
+/* Whether a process that has ended has noted its name on slots of an lcore, to take them. */
+PPOOL_RACY static bool
+lcore_slots_are_marked(const struct ppool *p, struct ppool_lcore *lc, uint32_t process)
+{
+	ppool_owner_t owner;
+	uint32_t i, k, n;
+
+	for (i = 0; i < p->depot.nb_classes; i++) {
+		n = __atomic_load_n(&lc->nb_slots[i], __ATOMIC_RELAXED);
+		for (k = 0; k < n; k++) {
+			owner = ppool_frag_of(ppool_lcore_slots(lc, i)[k])->owner;
+			if (ppool_owner_process(owner) == process)
+				return true;
+		}
+	}
+	return false;
+}
+
+/* They stay where they are: it ended before it had taken them. Returns false where it cannot be. */
+static bool
+lcore_slots_unmark(struct ppool *p, struct ppool_lcore *lc)
+{
+	bool ours = lc == ppool_lcore_existing(p);
+	uint32_t i;
+
+	if (!(ours ? ppool_lock_owner(&lc->lock) : ppool_lock_visitor(&lc->lock)))
+		return false;
+	for (i = 0; i < p->depot.nb_classes; i++)
+		ppool_slots_own(ppool_lcore_slots(lc, i), lc->nb_slots[i], lc->owner);
+	if (ours)
+		ppool_unlock_owner(&lc->lock);
+	else
+		ppool_unlock_visitor(&lc->lock);
+	return true;
+}
+
 bool
 ppool_slots_inherit(struct ppool *p, uint32_t process)
 {
@@ -606,12 +641,14 @@ ppool_slots_inherit(struct ppool *p, uint32_t process)
 	unsigned int n;
 
 	PPOOL_LCORE_FOREACH(p, lc) {
-		if (lc->lock.process != process)
-			continue;
-		n = lcore_slots_take(p, lc, m);
-		ppool_depot_push(p, m, n);
-		if (lcore_has_slots(p, lc))
+		if (lc->lock.process == process) {
+			n = lcore_slots_take(p, lc, m);
+			ppool_depot_push(p, m, n);
+			if (lcore_has_slots(p, lc))
+				return false;
+		} else if (lcore_slots_are_marked(p, lc, process) && !lcore_slots_unmark(p, lc)) {
 			return false;
+		}
 	}
 	return true;
 }

@@ -43,20 +43,13 @@ run_length(const struct ppool *p, struct rte_mbuf * const *m, unsigned int n,
 	return i;
 }
 
-static void
-slots_own(struct rte_mbuf * const *m, unsigned int n, ppool_owner_t me)
-{
-	while (n-- > 0)
-		ppool_frag_of(m[n])->owner = me;
-}
-
 /* The lists of the lcore are full, or it has none. */
 static __rte_noinline void
 run_put_slow(struct ppool *p, unsigned int size_class, struct rte_mbuf * const *m, unsigned int n)
 {
 	unsigned int k;
 
-	slots_own(m, n, (ppool_owner_t)ppool_owner_id());
+	ppool_slots_own(m, n, (ppool_owner_t)ppool_owner_id());
 	for (; n > 0; n -= k, m += k) {
 		k = RTE_MIN(n, PPOOL_BULK);
 		ppool_slots_put(p, size_class, m, k);
@@ -76,7 +69,7 @@ run_put(struct ppool *p, unsigned int size_class, struct rte_mbuf * const *m, un
 		return;
 	}
 	if (unlikely(p->tracked))
-		slots_own(m, n, lc->owner);
+		ppool_slots_own(m, n, lc->owner);
 	done = ppool_lcore_push_slots(p, lc, size_class, m, n);
 	if (likely(done))
 		PPOOL_COUNT(lc->stats.slot_free, n);
@@ -175,6 +168,8 @@ ppool_slots_alloc_bulk(struct ppool *p, unsigned int size_class, struct rte_mbuf
 	done = n <= lc->nb_slots[size_class];
 	if (likely(done)) {
 		ppool_lcore_pop_slots(lc, size_class, m, n);
+		if (unlikely(p->tracked))
+			ppool_slots_own(m, n, lc->owner);
 		PPOOL_COUNT(lc->stats.slot_alloc, n);
 	}
 	ppool_tryunlock_owner(&lc->lock);

@@ -262,6 +262,8 @@ ppool_slots_get(struct ppool *p, unsigned int size_class, struct rte_mbuf **m, u
 
 	if (likely(lc != NULL)) {
 		k = ppool_lcore_pop_slots(lc, size_class, m, n);
+		if (unlikely(p->tracked))
+			ppool_slots_own(m, k, lc->owner);
 		ppool_lcore_leave(lc);
 	}
 	if (unlikely(k < n))
