@@ -197,8 +197,9 @@ def test_longhold(lab):
     data = json.loads(result.read_text())
     assert data["ok"] and data["command"] == "longhold" and data["warm_up"] == 24000
     rows = data["results"]
+    ways = ("stock", "carve", "lanes", "slots", "keep-stock", "keep-lanes")
     assert [(r["page"], r["way"]) for r in rows] == [
-        (page, way) for page in (16384, 65535) for way in ("stock", "carve", "lanes", "slots")]
+        (page, way) for page in (16384, 65535) for way in ways]
     for r in rows:
         assert r["failed"] == 0 and r["samples"] > 0
         assert r["live"] == rows[0]["live"] > 0 and r["wire_bytes"] == rows[0]["wire_bytes"]
@@ -208,7 +209,7 @@ def test_longhold(lab):
             assert 0 < ratio["mean"] <= ratio["worst"] and ratio["last"] <= ratio["worst"]
         if r["way"] == "stock":
             assert r["pinned"] == r["charged"] == r["stock"]
-        if r["way"] == "slots":
+        if r["way"] in ("slots", "keep-stock"):
             assert r["pinned_to_stock"]["worst"] < 1
 
 

@@ -13,6 +13,7 @@
 
 #include <ppool.h>
 #include <ppool_carver.h>
+#include <ppool_keep.h>
 #include <ppool_slot.h>
 
 #include "app.h"
@@ -42,7 +43,7 @@ static const char *life_text = "pareto:1.2:1000";
 static struct uint_list pages = { 1, { 16384 } };
 static uint64_t memory = 256;
 static uint64_t lanes = 256;
-static const char *way_list = "stock,carve,lanes,slots";
+static const char *way_list = "stock,carve,lanes,slots,keep-stock,keep-lanes";
 static uint64_t seed = 1;
 static const char *json_path;
 
@@ -69,6 +70,7 @@ static struct life lives[LIFE_GROUPS_MAX];
 /* What is allocated from, in one of the ways. */
 struct source {
 	struct rte_mempool *mp;
+	struct rte_mempool *rx; /* what a stock driver receives into, else NULL */
 	struct ppool_carver *carver;
 	uint16_t lane;
 	struct rte_mempool *view[UINT_LIST_MAX]; /* of each length */
@@ -78,6 +80,7 @@ struct way {
 	const char *name;
 	int (*init)(struct source *s);
 	struct rte_mbuf *(*alloc)(struct source *s, unsigned int len); /* by its index */
+	bool keep; /* what is held is moved into a slot */
 };
 
 /* What there is between two bursts. */
@@ -212,11 +215,31 @@ slots_alloc(struct source *s, unsigned int len)
 	return rte_pktmbuf_alloc(s->view[len]);
 }
 
+static int
+rx_init(struct source *s)
+{
+	const struct pool_conf conf = {
+		.ops = "ring_mp_mc", .n = 4 * BURST, .room = RTE_MBUF_DEFAULT_BUF_SIZE
+	};
+
+	s->rx = pool_create("longhold_rx", &conf);
+	return s->rx == NULL ? -1 : 0;
+}
+
+static struct rte_mbuf *
+rx_alloc(struct source *s, unsigned int len)
+{
+	(void)len;
+	return rte_pktmbuf_alloc(s->rx);
+}
+
 static const struct way ways[] = {
-	{ "stock", nothing_init, stock_alloc },
-	{ "carve", carve_init, carve_alloc },
-	{ "lanes", lanes_init, lanes_alloc },
-	{ "slots", slots_init, slots_alloc },
+	{ "stock", nothing_init, stock_alloc, false },
+	{ "carve", carve_init, carve_alloc, false },
+	{ "lanes", lanes_init, lanes_alloc, false },
+	{ "slots", slots_init, slots_alloc, false },
+	{ "keep-stock", rx_init, rx_alloc, true },
+	{ "keep-lanes", lanes_init, lanes_alloc, true },
 };
 
 static bool
@@ -280,6 +303,8 @@ run_close(struct run *r)
 		ret = -1;
 	}
 	pool_free(mp);
+	if (r->source.rx != NULL)
+		pool_free(r->source.rx);
 	return ret;
 }
 
@@ -399,8 +424,11 @@ run_draw_life(struct run *r)
 static int
 run_hold(struct run *r, struct rte_mbuf *m, uint64_t due)
 {
-	struct held_packet held = { .due = due, .m = m };
+	struct held_packet held = { .due = due };
 
+	if (r->way->keep && ppool_keep(r->source.mp, &m, 1, PPOOL_KEEP_ALL) == 0)
+		r->failed++;
+	held.m = m;
 	held.truesize = (uint32_t)ppool_mbuf_truesize(m);
 	if (held_heap_push(&r->held, held) != 0)
 		return -1;
@@ -461,7 +489,7 @@ row_print(const struct run *r)
 {
 	const struct sample *s = &r->now;
 
-	printf("%-6s%9" PRIu32 "%11" PRIu64 "%9" PRIu64 "%9.3f%9.3f%9.3f%9.3f%9.3f%9.3f%9.3f\n",
+	printf("%-11s%9" PRIu32 "%11" PRIu64 "%9" PRIu64 "%9.3f%9.3f%9.3f%9.3f%9.3f%9.3f%9.3f\n",
 			r->way->name, r->page, s->packet, s->live, megabytes(s->wire),
 			megabytes(s->charged), megabytes(s->pinned), megabytes(s->reserve),
 			megabytes(s->stock), r->to_charged.last, r->to_stock.last);
@@ -552,7 +580,7 @@ run_all(struct json *j)
 {
 	unsigned int i, k;
 
-	printf("%-6s%9s%11s%9s%9s%9s%9s%9s%9s%9s%9s\n", "", "page", "packets", "live", "wire",
+	printf("%-11s%9s%11s%9s%9s%9s%9s%9s%9s%9s%9s\n", "", "page", "packets", "live", "wire",
 			"charged", "pinned", "reserve", "stock", "/charged", "/stock");
 	for (i = 0; i < pages.n; i++)
 		for (k = 0; k < RTE_DIM(ways); k++) {
