@@ -578,8 +578,8 @@ void ppool_check_free_cb(const struct ppool *p);
 #define PPOOL_ACCOUNT_MONO UINT16_MAX
 
 /*
- * Whether the record of an mbuf is that of a frag. Whoever shares the memory of the pool can write to
- * it: no index may lead out of the page table, or to a page of another kind.
+ * Whether the record of an mbuf is that of a frag. Whoever shares the memory of the pool can write
+ * to it: no index may lead out of the page table, or to a page of another kind.
  */
 static inline bool
 ppool_is_frag(const struct ppool *p, const struct rte_mbuf *m)
