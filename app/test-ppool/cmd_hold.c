@@ -194,8 +194,11 @@ measure(const struct port *p, const struct held *h, struct hold_result *r)
 	if (!r->page_pool)
 		return;
 	r->violations = ppool_check(p->mp, stderr);
-	/* Other drivers take whole pages, for which the ledger charges nothing. */
-	if (ppool_ledger_get(p->mp, &ledger) == 0 && ledger.whole == 0)
+	/*
+	 * Other drivers take whole pages, for which the ledger charges nothing; slots are charged
+	 * while they are posted, too.
+	 */
+	if (ppool_ledger_get(p->mp, &ledger) == 0 && ledger.whole == 0 && ledger.class_slots == 0)
 		r->uncharged = (int64_t)(ledger.charged + ledger.slot_charged) -
 				(int64_t)h->truesize;
 }

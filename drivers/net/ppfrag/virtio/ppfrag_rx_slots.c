@@ -369,9 +369,9 @@ density_look(struct ppfrag_rxq *q)
 	if (q->dev->preset != PPFRAG_PRESET_AUTO)
 		return;
 	free_pages = rte_mempool_avail_count(q->mp);
-	if (free_pages < q->mp->size / 4)
+	if (free_pages < q->mp->size / 2)
 		s->dense = 1;
-	else if (free_pages > q->mp->size / 2)
+	else if (free_pages > q->mp->size / 4 * 3)
 		s->dense = 0;
 }
 
