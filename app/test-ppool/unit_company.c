@@ -23,6 +23,7 @@
 
 #include <ppool_create.h>
 #include <ppool_recover.h>
+#include <ppool_slot.h>
 
 #include "app.h"
 #include "unit.h"
@@ -49,6 +50,7 @@
 /* What works: in the primary on a worker lcore, in the secondary on its only one. */
 struct busy {
 	struct rte_mempool *mp, *frag_mp;
+	struct rte_mempool *view[3];            /* of slots: long ones, shorter ones, short ones */
 	struct rte_ring *to_other, *from_other; /* single producer, single consumer */
 	uint16_t account;                       /* what is passed to the other is charged to it */
 	bool primary;
@@ -122,6 +124,21 @@ step_alloc(struct busy *b, struct rte_mempool *mp)
 		mbuf_sign(b, m, (uint16_t)len_random(b));
 }
 
+/* Slots of one class, or of larger ones. */
+static void
+step_slots(struct busy *b)
+{
+	unsigned int i, n = RTE_MIN(unit_range(&b->rng, 1, 40), MINE_MAX - b->n);
+	struct rte_mempool *view = b->view[unit_range(&b->rng, 0, RTE_DIM(b->view) - 1)];
+	struct rte_mbuf *m[40];
+
+	if (rte_pktmbuf_alloc_bulk(view, m, n) != 0)
+		return;
+	for (i = 0; i < n; i++)
+		mbuf_sign(b, m[i],
+				(uint16_t)unit_range(&b->rng, LEN_MIN, rte_pktmbuf_tailroom(m[i])));
+}
+
 static void
 step_free(struct busy *b, unsigned int n)
 {
@@ -139,13 +156,19 @@ step_free(struct busy *b, unsigned int n)
 			rte_pktmbuf_free(b->mine[b->n + i]);
 }
 
-/* Frags only: a page that the other process has cannot be charged to its account. */
+/* A page that the other process has cannot be charged to its account, frags and slots can. */
+static bool
+may_be_charged(const struct busy *b, const struct rte_mbuf *m)
+{
+	return m->pool == b->frag_mp || ppool_is_slot_pool(m->pool);
+}
+
 static void
 step_pass(struct busy *b)
 {
 	struct rte_mbuf *m;
 
-	if (b->n == 0 || b->mine[b->n - 1]->pool != b->frag_mp)
+	if (b->n == 0 || !may_be_charged(b, b->mine[b->n - 1]))
 		return;
 	m = b->mine[b->n - 1];
 	/* Before it is out of our hands: it is the other's from then on. */
@@ -174,17 +197,21 @@ step_charge(struct busy *b)
 	unsigned int n = RTE_MIN(8u, b->n);
 
 	/* What belongs to no other account; pages of the pool are foreign to accounts. */
-	if (!b->primary && n > 0 && b->mine[b->n - 1]->pool == b->frag_mp)
+	if (!b->primary && n > 0 && may_be_charged(b, b->mine[b->n - 1]))
 		ppool_account_charge(b->account, &b->mine[b->n - 1], 1);
 }
 
 static void
 busy_step(struct busy *b)
 {
-	switch (unit_range(&b->rng, 0, 9)) {
+	switch (unit_range(&b->rng, 0, 12)) {
 	case 0:
 	case 1:
 		step_carve(b);
+		break;
+	case 10:
+	case 11:
+		step_slots(b);
 		break;
 	case 2:
 		step_alloc(b, b->mp);
@@ -235,6 +262,10 @@ static int
 busy_run(void *arg)
 {
 	struct busy *b = arg;
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(b->view); i++)
+		b->view[i] = ppool_slot_pool(b->mp, (uint16_t)(MAX_LEN >> 2 * i));
 
 	/* The other process may have all there is. */
 	while ((b->c = carver_new(b->mp)) == NULL &&
