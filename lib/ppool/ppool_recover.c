@@ -31,7 +31,7 @@ page_slots_each(struct ppool *p, const struct ppool_page *pg, slot_cb_t *f, void
 	uint32_t i;
 
 	/* What is done to the last slot in use may send the page home. */
-	for (i = 0; i < c->slots && ppool_page_is_slots(pg); i++)
+	for (i = 0; i < c->slots && ppool_page_is_slots(pg) && ppool_class_of(p, pg) == c; i++)
 		f(p, ppool_slot_at(p, c, pg, i), arg);
 }
 
@@ -265,6 +265,30 @@ room_harvest(struct ppool *p, struct rte_mbuf *m, struct harvest *h)
 	ppool_slots_free_bulk(p, &m, 1);
 }
 
+/*
+ * A page may go home while it is walked, and come back as one of another class, or of data: then
+ * what was read is no record. A page of which somebody who has ended has a slot stays what it is.
+ */
+static bool
+slot_exists(const struct ppool *p, const struct rte_mbuf *m)
+{
+	const struct ppool_frag *frag = ppool_frag_of(m);
+	uint32_t i = __atomic_load_n(&frag->header_page, __ATOMIC_RELAXED);
+	const struct ppool_class *c;
+	const struct ppool_page *pg;
+
+	if (i >= p->mp->size || !ppool_page_is_slots(&p->page[i]))
+		return false;
+	pg = &p->page[i];
+	c = ppool_class_of(p, pg);
+	if (c >= p->depot.size_class + p->depot.nb_classes)
+		return false;
+	i = ppool_slot_index(p, c, pg, m);
+	return i < c->slots && ppool_slot_at(p, c, pg, i) == m &&
+			(is_header(frag) ? c == p->depot.size_class :
+					   c == &p->depot.size_class[frag->size_class]);
+}
+
 static void
 slot_harvest(struct ppool *p, struct rte_mbuf *m, void *arg)
 {
@@ -275,6 +299,8 @@ slot_harvest(struct ppool *p, struct rte_mbuf *m, void *arg)
 	if (frag->truesize == 0 || ppool_record_account(frag) != h->account)
 		return;
 	if (h->process != 0 && ppool_owner_process(frag->owner) != h->process)
+		return;
+	if (!slot_exists(p, m))
 		return;
 	if (!is_header(frag)) {
 		room_harvest(p, m, h);
