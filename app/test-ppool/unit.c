@@ -16,6 +16,7 @@
 
 #include "pool.h"
 #include "unit.h"
+#include "unit_child.h"
 
 #define POOLS_MAX 32
 #define CARVERS_MAX 64
@@ -396,11 +397,14 @@ teardown_pools(void)
 int
 unit_teardown(void **state)
 {
-	bool pools_ok = teardown_pools();
-	bool ok = teardown_accounts() && pools_ok;
-	size_t heap = pool_heap_bytes();
+	bool pools_ok, ok;
+	size_t heap;
 
 	(void)state;
+	unit_children_end();
+	pools_ok = teardown_pools();
+	ok = teardown_accounts() && pools_ok;
+	heap = pool_heap_bytes();
 	if (heap != heap_before && !heap_forgiven) {
 		print_error("EAL's heaps: %zu bytes allocated before the test, %zu behind it\n",
 				heap_before, heap);

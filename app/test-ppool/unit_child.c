@@ -179,6 +179,27 @@ eal_exec(const char *program, unsigned int lcore, const char * const *args)
 	_exit(127);
 }
 
+/* Those that were started; some have ended. */
+#define CHILDREN_MAX 256u
+static pid_t children[CHILDREN_MAX];
+static unsigned int nb_children;
+
+void
+unit_children_end(void)
+{
+	unsigned int i;
+
+	/* Only of a child that nobody has waited for is 0 returned. */
+	for (i = 0; i < nb_children; i++) {
+		if (waitpid(children[i], NULL, WNOHANG) != 0)
+			continue;
+		print_error("a secondary is left: %d\n", (int)children[i]);
+		kill(children[i], SIGKILL);
+		waitpid(children[i], NULL, 0);
+	}
+	nb_children = 0;
+}
+
 pid_t
 unit_child_start(const char *program, unsigned int lcore, const char * const *args)
 {
@@ -189,6 +210,8 @@ unit_child_start(const char *program, unsigned int lcore, const char * const *ar
 	if (child == 0)
 		eal_exec(program, lcore, args);
 	assert_true(child > 0);
+	if (nb_children < CHILDREN_MAX)
+		children[nb_children++] = child;
 	return child;
 }
 

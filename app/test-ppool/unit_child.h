@@ -38,6 +38,9 @@ unsigned int unit_free_lcore(void);
  */
 pid_t unit_child_start(const char *program, unsigned int lcore, const char * const *args);
 
+/** Kill those that a test that failed has left. Called by the teardown. */
+void unit_children_end(void);
+
 /** Wait, but not for ever. @return 0 where it ended well. */
 int unit_child_wait(pid_t child);
 

@@ -44,6 +44,8 @@
 /* How many steps the primary must come forward, and for how long it may take for that. */
 #define PROGRESS 2000u
 #define PROGRESS_SECONDS 30u
+/* How long a secondary may take to start: EAL waits for others that are about to, too. */
+#define START_SECONDS 120u
 /* How long somebody looks on in a long run, in each of two ways. */
 #define LOOK_SECONDS 600u
 
@@ -887,7 +889,7 @@ keep_start(struct rte_mempool *mp, const char *deed, struct rte_ring *said)
 	unsigned int ms;
 	void *obj;
 
-	for (ms = 0; ms < PROGRESS_SECONDS * 1000; ms++) {
+	for (ms = 0; ms < START_SECONDS * 1000; ms++) {
 		if (rte_ring_sc_dequeue(said, &obj) == 0)
 			return child;
 		rte_delay_us_sleep(1000);
