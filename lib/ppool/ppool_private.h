@@ -272,11 +272,22 @@ ppool_lcore_leave(struct ppool_lcore *lc)
 			__atomic_fetch_add(&(p)->stats.name, (n), __ATOMIC_RELAXED); \
 	} while (0)
 
-/* The class of a slot page. Ask once where it may go home meanwhile. */
+/* The class of a slot page that stays one. */
 static inline const struct ppool_class *
 ppool_class_of(const struct ppool *p, const struct ppool_page *pg)
 {
 	return &p->depot.size_class[ppool_page_class(pg)];
+}
+
+/* The class of a page, NULL where it is no slot page. It may become another meanwhile. */
+static inline const struct ppool_class *
+ppool_class_look(const struct ppool *p, const struct ppool_page *pg)
+{
+	unsigned int kind = __atomic_load_n(&pg->kind, __ATOMIC_ACQUIRE);
+
+	if (kind < PPOOL_KIND_HEADER || kind - PPOOL_KIND_HEADER >= p->depot.nb_classes)
+		return NULL;
+	return &p->depot.size_class[kind - PPOOL_KIND_HEADER];
 }
 
 /* Slot i of a page of that class. */

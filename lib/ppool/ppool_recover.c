@@ -27,11 +27,11 @@ typedef void slot_cb_t(struct ppool *p, struct rte_mbuf *m, void *arg);
 static void
 page_slots_each(struct ppool *p, const struct ppool_page *pg, slot_cb_t *f, void *arg)
 {
-	const struct ppool_class *c = ppool_class_of(p, pg);
+	const struct ppool_class *c = ppool_class_look(p, pg);
 	uint32_t i;
 
 	/* What is done to the last slot in use may send the page home. */
-	for (i = 0; i < c->slots && ppool_page_is_slots(pg) && ppool_class_of(p, pg) == c; i++)
+	for (i = 0; c != NULL && i < c->slots && ppool_class_look(p, pg) == c; i++)
 		f(p, ppool_slot_at(p, c, pg, i), arg);
 }
 
@@ -273,15 +273,18 @@ static bool
 slot_exists(const struct ppool *p, const struct rte_mbuf *m)
 {
 	const struct ppool_frag *frag = ppool_frag_of(m);
-	uint32_t i = __atomic_load_n(&frag->header_page, __ATOMIC_RELAXED);
+	uint32_t i;
 	const struct ppool_class *c;
 	const struct ppool_page *pg;
 
-	if (i >= p->mp->size || !ppool_page_is_slots(&p->page[i]))
+	/* After the owner was read. */
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	i = __atomic_load_n(&frag->header_page, __ATOMIC_RELAXED);
+	if (i >= p->mp->size)
 		return false;
 	pg = &p->page[i];
-	c = ppool_class_of(p, pg);
-	if (c >= p->depot.size_class + p->depot.nb_classes)
+	c = ppool_class_look(p, pg);
+	if (c == NULL)
 		return false;
 	i = ppool_slot_index(p, c, pg, m);
 	return i < c->slots && ppool_slot_at(p, c, pg, i) == m &&

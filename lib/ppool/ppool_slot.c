@@ -176,10 +176,12 @@ slot_is_sane(const struct ppool *p, const struct rte_mbuf *m)
 	const struct ppool_page *pg;
 	uint32_t i;
 
-	if (page >= p->mp->size || !ppool_page_is_slots(&p->page[page]))
+	if (page >= p->mp->size)
 		return false;
 	pg = &p->page[page];
-	c = ppool_class_of(p, pg);
+	c = ppool_class_look(p, pg);
+	if (c == NULL)
+		return false;
 	i = ppool_slot_index(p, c, pg, m);
 	return (const char *)m > pg->obj && i < c->slots && ppool_slot_at(p, c, pg, i) == m;
 }

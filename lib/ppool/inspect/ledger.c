@@ -126,9 +126,9 @@ add_slot_page(struct audit *a, uint32_t i)
 static void
 add_class_page(struct audit *a, uint32_t i)
 {
-	const struct ppool_class *c = ppool_class_of(a->p, &a->p->page[i]);
+	const struct ppool_class *c = ppool_class_look(a->p, &a->p->page[i]);
 
-	if (!ppool_page_is_slots(&a->p->page[i]))
+	if (c == NULL)
 		return;
 	a->l->class_pages++;
 	a->l->class_bytes += a->l->page_bytes;
