@@ -28,10 +28,14 @@
 #include <rte_mbuf.h>
 #include <rte_mempool.h>
 #include <rte_ring.h>
+#include <rte_version.h>
 
 #include <ppool.h>
 #include <ppool_account.h>
 #include <ppool_carver.h>
+
+/** Since DPDK 25.11, what is allocated from the frag pool says that its buffer is external. */
+#define UNIT_EXTERNAL_AT_FIRST (RTE_VERSION >= RTE_VERSION_NUM(25, 11, 0, 0))
 
 struct unit_suite {
 	const char *name;

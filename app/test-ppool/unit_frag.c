@@ -12,7 +12,6 @@
 /* The frag pool, and everything an application may do to the mbuf of a frag. */
 
 #define ROOM RTE_MBUF_DEFAULT_BUF_SIZE
-#define EXTERNAL_AT_FIRST (RTE_VERSION >= RTE_VERSION_NUM(25, 11, 0, 0))
 
 /* Errors */
 
@@ -164,10 +163,10 @@ assert_whole_page(struct rte_mbuf *m, struct rte_mempool *frag_pool)
 	assert_true(m->pool != frag_pool && !ppool_is_page_pool(m->pool));
 	assert_int_equal(m->pool->cache_size, 0);
 	/* DPDK 25.11 says otherwise when it allocates it. */
-	assert_true(RTE_MBUF_DIRECT(m) || EXTERNAL_AT_FIRST);
+	assert_true(RTE_MBUF_DIRECT(m) || UNIT_EXTERNAL_AT_FIRST);
 	assert_ptr_equal(m->buf_addr, (char *)m + sizeof(*m) + m->priv_size);
 	assert_int_equal(m->buf_len,
-			rte_pktmbuf_data_room_size(m->pool) + (EXTERNAL_AT_FIRST ? 1 : 0));
+			rte_pktmbuf_data_room_size(m->pool) + (UNIT_EXTERNAL_AT_FIRST ? 1 : 0));
 	assert_int_equal(m->data_off, RTE_PKTMBUF_HEADROOM);
 	assert_int_equal(rte_mbuf_refcnt_read(m), 1);
 	assert_int_equal(m->nb_segs, 1);
@@ -431,7 +430,7 @@ do_indirect(const struct ctx *x)
 	assert_ptr_equal(mi->buf_addr, m->buf_addr);
 	if (x->c != NULL)
 		assert_int_equal(rte_mbuf_ext_refcnt_read(m->shinfo), 2);
-	else if (!EXTERNAL_AT_FIRST)
+	else if (!UNIT_EXTERNAL_AT_FIRST)
 		assert_int_equal(rte_mbuf_refcnt_read(m), 2);
 	rte_pktmbuf_free(m);
 	assert_live(x, 1);

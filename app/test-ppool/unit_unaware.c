@@ -28,9 +28,8 @@
 #define ROOM 4096
 #define TIMES 100
 #define LEN 300u
-/* Then what is allocated from m->pool must not be attached to direct mbufs: the last two makers. */
-#define EXTERNAL_AT_FIRST (RTE_VERSION >= RTE_VERSION_NUM(25, 11, 0, 0))
-#define MAKERS(make) (RTE_DIM(make) - (EXTERNAL_AT_FIRST ? 2 : 0))
+/* Such mbufs must not be attached to direct ones: the last two makers. */
+#define MAKERS(make) (RTE_DIM(make) - (UNIT_EXTERNAL_AT_FIRST ? 2 : 0))
 #define TAG 77u
 #define BURST 32
 
@@ -294,7 +293,7 @@ test_copy(void **state)
 		assert_non_null(copy);
 		rte_pktmbuf_free(m);
 		assert_true(unit_filled_data(copy, TAG));
-		assert_true(RTE_MBUF_DIRECT(copy) || EXTERNAL_AT_FIRST);
+		assert_true(RTE_MBUF_DIRECT(copy) || UNIT_EXTERNAL_AT_FIRST);
 		fill(copy, rte_pktmbuf_tailroom(copy));
 		assert_non_null(rte_pktmbuf_prepend(copy, RTE_PKTMBUF_HEADROOM));
 		rte_pktmbuf_free(copy);
