@@ -290,8 +290,8 @@ test_exchange(void **state)
 	unsigned int i;
 
 	(void)state;
-	/* Since 25.11, DPDK keeps something from the first vhost port on. */
-	if (RTE_VERSION >= RTE_VERSION_NUM(25, 11, 0, 0))
+	/* Behind 22.11, DPDK keeps something from the first vhost port on. */
+	if (RTE_VERSION >= RTE_VERSION_NUM(23, 3, 0, 0))
 		unit_forgive_heap();
 	for (i = 0; i < RTE_DIM(pools); i++) {
 		start_dut(pools[i].memory, pools[i].pages, pools[i].page_size);
