@@ -159,7 +159,9 @@ eal_exec(const char *program, unsigned int lcore, const char * const *args)
 	snprintf(dir, sizeof(dir), "%s", rte_eal_get_runtime_dir());
 	snprintf(prefix, sizeof(prefix), "--file-prefix=%s", basename(dir));
 	argv[n++] = app_argv[0];
-	argv[n++] = (char *)(uintptr_t) "--proc-type=secondary";
+	/* DPDK's own tools say that themselves, and EAL takes it once. */
+	if (strcmp(program, UNIT_SELF) == 0)
+		argv[n++] = (char *)(uintptr_t) "--proc-type=secondary";
 	argv[n++] = prefix;
 	if (lcore != UNIT_LCORE_DEFAULT) {
 		lcores_option(lcores, sizeof(lcores), lcore);
