@@ -174,17 +174,6 @@ rx_more_headers(struct ppfrag_rxq *q, const struct rx_place *b, struct rte_mbuf 
 	return spare;
 }
 
-/* Mergeable packet whose buffers have all arrived, too many for a chain or nonsense. */
-static struct rx_step
-rx_drop_merged(struct ppfrag_rxq *q, const struct rx_merged *p, bool oversize)
-{
-	if (oversize && p->done == p->nb)
-		ppfrag_count(&q->stats.oversize_packets, 1);
-	else
-		ppfrag_count(&q->stats.bad_used, p->nb);
-	return (struct rx_step){ .used = p->nb, .done = p->done };
-}
-
 /* Mergeable packet whose buffers have all arrived. */
 static struct rx_step
 rx_merge(struct ppfrag_rxq *q, const struct rx_place *b, struct rx_entry first, uint16_t nb)

@@ -195,6 +195,17 @@ rx_collect(struct ppfrag_rxq *q, uint16_t at, uint16_t nb_done, struct rx_entry 
 	return sane;
 }
 
+/** Mergeable packet whose buffers have all arrived, too many for a chain or nonsense. */
+static inline struct rx_step
+rx_drop_merged(struct ppfrag_rxq *q, const struct rx_merged *p, bool oversize)
+{
+	if (oversize && p->done == p->nb)
+		ppfrag_count(&q->stats.oversize_packets, 1);
+	else
+		ppfrag_count(&q->stats.bad_used, p->nb);
+	return (struct rx_step){ .used = p->nb, .done = p->done };
+}
+
 /** Leave the packet in the ring after all. */
 static inline void
 rx_uncollect(struct ppfrag_rxq *q, uint16_t nb_done, const struct rx_merged *p)

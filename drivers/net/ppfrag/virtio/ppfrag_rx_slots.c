@@ -302,16 +302,6 @@ chain_deliver(struct ppfrag_rxq *q, const uint16_t *ids, const struct rx_merged 
 	ppfrag_count(&q->stats.chained_packets, 1);
 }
 
-static struct rx_step
-merged_drop(struct ppfrag_rxq *q, const struct rx_merged *p, bool oversize)
-{
-	if (oversize && p->done == p->nb)
-		ppfrag_count(&q->stats.oversize_packets, 1);
-	else
-		ppfrag_count(&q->stats.bad_used, p->nb);
-	return (struct rx_step){ .used = p->nb, .done = p->done };
-}
-
 /* Mergeable packet whose buffers have all arrived. */
 static struct rx_step
 merged_deliver(struct ppfrag_rxq *q, const struct slots_place *b, struct rx_entry first,
@@ -326,7 +316,7 @@ merged_deliver(struct ppfrag_rxq *q, const struct slots_place *b, struct rx_entr
 	if (!rx_collect(q, b->at, b->nb_done, first, &p) || !chain) {
 		if (chain)
 			rte_pktmbuf_free_bulk(other, nb);
-		return merged_drop(q, &p, !chain);
+		return rx_drop_merged(q, &p, !chain);
 	}
 	chain_deliver(q, &q->done[b->nb_done], &p, other, b->pkt);
 	return (struct rx_step){ .used = nb, .done = nb, .rx = 1, .bytes = p.len - VIRTIO_HDR_LEN };
