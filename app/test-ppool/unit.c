@@ -497,6 +497,26 @@ unit_assert_fresh(struct rte_mbuf *m, struct rte_mempool *frag_pool)
 	assert_true(rte_is_aligned(m->buf_addr, PPOOL_FRAG_ALIGN));
 }
 
+/* Slots */
+
+unsigned int
+unit_slot_classes(struct rte_mempool *mp, struct ppool_slot_class *c)
+{
+	int n = ppool_slot_classes_get(mp, c, UNIT_SLOT_CLASSES);
+
+	assert_in_range(n, 1, UNIT_SLOT_CLASSES);
+	return (unsigned int)n;
+}
+
+struct rte_mempool *
+unit_slot_pool(struct rte_mempool *mp, uint16_t room)
+{
+	struct rte_mempool *view = ppool_slot_pool(mp, room);
+
+	assert_non_null(view);
+	return view;
+}
+
 /* Ledger */
 
 struct ppool_ledger

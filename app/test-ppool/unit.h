@@ -33,6 +33,7 @@
 #include <ppool.h>
 #include <ppool_account.h>
 #include <ppool_carver.h>
+#include <ppool_slot.h>
 
 /** Since DPDK 25.11, what is allocated from the frag pool says that its buffer is external. */
 #define UNIT_EXTERNAL_AT_FIRST (RTE_VERSION >= RTE_VERSION_NUM(25, 11, 0, 0))
@@ -165,6 +166,17 @@ void unit_put_bulk(struct rte_mempool *mp, void * const *obj, unsigned int n);
 
 /** Everything of a pool is back: exact count, every page can be had at once, ledger balanced. */
 bool unit_pool_whole(struct rte_mempool *mp);
+
+/* Slots */
+
+/** Room for all classes of a pool. */
+#define UNIT_SLOT_CLASSES 32u
+
+/** The classes of a pool. Returns how many. */
+unsigned int unit_slot_classes(struct rte_mempool *mp, struct ppool_slot_class *c);
+
+/** The class view for so many bytes. */
+struct rte_mempool *unit_slot_pool(struct rte_mempool *mp, uint16_t room);
 
 /* Carvers: freed by the teardown if the test does not. */
 

@@ -24,7 +24,6 @@
 #define PRIV 16u
 #define STOCK 1023u
 #define STOCK_ROOM 2048u
-#define CLASSES_MAX 32u
 #define TIMES 200u
 #define BURST 150u /* more than what is done at a time */
 
@@ -42,15 +41,6 @@ make_ctx(void)
 	x.stock = unit_stock_pool(STOCK, RTE_PKTMBUF_HEADROOM + STOCK_ROOM);
 	x.c = unit_carver(x.mp, STOCK_ROOM, 1);
 	return x;
-}
-
-static struct rte_mempool *
-view_of(struct rte_mempool *mp, uint16_t room)
-{
-	struct rte_mempool *view = ppool_slot_pool(mp, room);
-
-	assert_non_null(view);
-	return view;
 }
 
 /* Packets */
@@ -148,7 +138,7 @@ assert_kept(const struct ctx *x, const struct rte_mbuf *m)
 	assert_int_equal(m->data_off, RTE_PKTMBUF_HEADROOM);
 	assert_int_equal(m->priv_size, rte_pktmbuf_priv_size(x->mp));
 	assert_int_equal(m->buf_len,
-			rte_pktmbuf_data_room_size(view_of(x->mp, (uint16_t)m->pkt_len)));
+			rte_pktmbuf_data_room_size(unit_slot_pool(x->mp, (uint16_t)m->pkt_len)));
 	assert_int_equal(m->nb_segs, 1);
 	assert_int_equal(m->data_len, m->pkt_len);
 	assert_null(m->next);
@@ -245,7 +235,8 @@ static void
 test_slots(void **state)
 {
 	struct ctx x = make_ctx();
-	struct rte_mbuf *m = keep_one(&x, fill(rte_pktmbuf_alloc(view_of(x.mp, 1518)), 200, 1), 1);
+	struct rte_mbuf *m = keep_one(&x,
+			fill(rte_pktmbuf_alloc(unit_slot_pool(x.mp, 1518)), 200, 1), 1);
 
 	(void)state;
 	assert_stays(&x, m, PPOOL_KEEP_ALL, 0);
@@ -466,7 +457,7 @@ test_shared(void **state)
 
 	(void)state;
 	shared_exercise(&x, rte_pktmbuf_alloc(x.stock));
-	shared_exercise(&x, rte_pktmbuf_alloc(view_of(x.mp, 2000)));
+	shared_exercise(&x, rte_pktmbuf_alloc(unit_slot_pool(x.mp, 2000)));
 	shared_exercise(&x, rte_pktmbuf_alloc(x.mp));
 	shared_exercise(&x, rte_pktmbuf_alloc(ppool_frag_pool(x.mp)));
 	shared_exercise(&x, ppool_carve(x.c, 600));
@@ -517,7 +508,7 @@ test_charged(void **state)
 	(void)state;
 	charged_exercise(&x, ppool_carve(x.c, 2000));
 	charged_exercise(&x, rte_pktmbuf_alloc(ppool_frag_pool(x.mp)));
-	charged_exercise(&x, rte_pktmbuf_alloc(view_of(x.mp, 4000)));
+	charged_exercise(&x, rte_pktmbuf_alloc(unit_slot_pool(x.mp, 4000)));
 }
 
 static void
@@ -573,8 +564,8 @@ test_charged_clone(void **state)
 {
 	struct ctx x = make_ctx();
 	uint16_t owner = unit_account(PPOOL_ACCOUNT_UNLIMITED), holder = unit_account(600);
-	struct rte_mbuf *m = charged(rte_pktmbuf_alloc(view_of(x.mp, 1000)), 1000, 1, owner);
-	struct rte_mbuf *clone = rte_pktmbuf_clone(m, view_of(x.mp, 64));
+	struct rte_mbuf *m = charged(rte_pktmbuf_alloc(unit_slot_pool(x.mp, 1000)), 1000, 1, owner);
+	struct rte_mbuf *clone = rte_pktmbuf_clone(m, unit_slot_pool(x.mp, 64));
 	uint64_t used = ppool_account_used(owner);
 
 	(void)state;
@@ -620,7 +611,7 @@ test_charged_shared(void **state)
 
 	(void)state;
 	charged_shared_exercise(&x, ppool_carve(x.c, 1000));
-	charged_shared_exercise(&x, rte_pktmbuf_alloc(view_of(x.mp, 2000)));
+	charged_shared_exercise(&x, rte_pktmbuf_alloc(unit_slot_pool(x.mp, 2000)));
 	/* Such a page is taken for one that is shared. */
 	if (!UNIT_EXTERNAL_AT_FIRST)
 		charged_shared_exercise(&x, rte_pktmbuf_alloc(ppool_frag_pool(x.mp)));
@@ -662,7 +653,8 @@ race_chain(const struct ctx *x, uint16_t account)
 	unsigned int i;
 
 	for (i = 0; i < 16; i++) {
-		m = i % 2 == 0 ? ppool_carve(x->c, 100) : rte_pktmbuf_alloc(view_of(x->mp, 200));
+		m = i % 2 == 0 ? ppool_carve(x->c, 100) :
+				 rte_pktmbuf_alloc(unit_slot_pool(x->mp, 200));
 		fill(m, 100, i);
 		if (head == NULL)
 			head = m;
@@ -758,8 +750,8 @@ test_larger(void **state)
 	unsigned int n;
 
 	(void)state;
-	big = rte_pktmbuf_alloc(view_of(x.mp, 1500));
-	m = fill(rte_pktmbuf_alloc(view_of(x.mp, 1500)), 100, 1);
+	big = rte_pktmbuf_alloc(unit_slot_pool(x.mp, 1500));
+	m = fill(rte_pktmbuf_alloc(unit_slot_pool(x.mp, 1500)), 100, 1);
 	assert_non_null(big);
 	n = take_pages(x.mp, page);
 	assert_stays(&x, m, PPOOL_KEEP_ALL, ENOBUFS);
@@ -800,15 +792,15 @@ make_any(const struct ctx *x, uint64_t *rng, uint64_t tag)
 	case 0:
 		return make_chain(x, unit_range(rng, 2, 12), len / 2 + 1, tag);
 	case 1:
-		return fill(rte_pktmbuf_alloc(view_of(x->mp, STOCK_ROOM)), len, tag);
+		return fill(rte_pktmbuf_alloc(unit_slot_pool(x->mp, STOCK_ROOM)), len, tag);
 	case 2:
-		return fill(rte_pktmbuf_alloc(view_of(x->mp, (uint16_t)len)), len, tag);
+		return fill(rte_pktmbuf_alloc(unit_slot_pool(x->mp, (uint16_t)len)), len, tag);
 	case 3:
 	case 4:
 		return fill(ppool_carve(x->c, (uint16_t)len), len, tag);
 	case 5:
 		m = fill(rte_pktmbuf_alloc(x->stock), len, tag);
-		clone = rte_pktmbuf_clone(m, view_of(x->mp, 64));
+		clone = rte_pktmbuf_clone(m, unit_slot_pool(x->mp, 64));
 		assert_non_null(clone);
 		rte_pktmbuf_free(m);
 		return clone;

@@ -19,31 +19,12 @@
 
 #define PAGES 64u
 #define ROOM 16000u
-#define CLASSES_MAX 32u
 #define HELD_MAX 4096u
-
-static unsigned int
-classes_get(struct rte_mempool *mp, struct ppool_slot_class *c)
-{
-	int n = ppool_slot_classes_get(mp, c, CLASSES_MAX);
-
-	assert_in_range(n, 1, CLASSES_MAX);
-	return (unsigned int)n;
-}
-
-static struct rte_mempool *
-view_of(struct rte_mempool *mp, uint16_t room)
-{
-	struct rte_mempool *view = ppool_slot_pool(mp, room);
-
-	assert_non_null(view);
-	return view;
-}
 
 static struct rte_mbuf *
 slot_alloc(struct rte_mempool *mp, uint16_t room)
 {
-	struct rte_mbuf *m = rte_pktmbuf_alloc(view_of(mp, room));
+	struct rte_mbuf *m = rte_pktmbuf_alloc(unit_slot_pool(mp, room));
 
 	assert_non_null(m);
 	return m;
@@ -55,8 +36,8 @@ static void
 test_classes(void **state)
 {
 	struct rte_mempool *mp = unit_pool(PAGES, ROOM, 0, 0);
-	struct ppool_slot_class c[CLASSES_MAX];
-	unsigned int i, n = classes_get(mp, c);
+	struct ppool_slot_class c[UNIT_SLOT_CLASSES];
+	unsigned int i, n = unit_slot_classes(mp, c);
 	struct ppool_layout layout;
 
 	(void)state;
@@ -72,11 +53,12 @@ test_classes(void **state)
 	assert_int_equal(c[n - 1].slots, 1);
 	/* The smallest class that fits. */
 	for (i = 0; i < n; i++) {
-		assert_int_equal(rte_pktmbuf_data_room_size(view_of(mp, c[i].room)),
+		assert_int_equal(rte_pktmbuf_data_room_size(unit_slot_pool(mp, c[i].room)),
 				c[i].room + RTE_PKTMBUF_HEADROOM);
-		assert_ptr_equal(view_of(mp, c[i].room), view_of(mp, c[i].room - 1));
+		assert_ptr_equal(unit_slot_pool(mp, c[i].room), unit_slot_pool(mp, c[i].room - 1));
 		if (i > 0)
-			assert_ptr_equal(view_of(mp, c[i - 1].room + 1), view_of(mp, c[i].room));
+			assert_ptr_equal(unit_slot_pool(mp, c[i - 1].room + 1),
+					unit_slot_pool(mp, c[i].room));
 	}
 	assert_null(ppool_slot_pool(mp, c[n - 1].room + 1));
 	assert_int_equal(rte_errno, E2BIG);
@@ -100,10 +82,10 @@ test_spacing(void **state)
 {
 	struct rte_mempool *mp = unit_pool(PAGES, ROOM, 0, 0);
 	unsigned int n, sum = 0, worst = 0, len;
-	struct ppool_slot_class c[CLASSES_MAX];
+	struct ppool_slot_class c[UNIT_SLOT_CLASSES];
 
 	(void)state;
-	n = classes_get(mp, c);
+	n = unit_slot_classes(mp, c);
 	for (len = 64; len <= 1518; len++) {
 		sum += waste(c, n, len);
 		worst = RTE_MAX(worst, waste(c, n, len));
@@ -155,7 +137,7 @@ static void
 page_exercise(struct rte_mempool *mp, const struct ppool_slot_class *c)
 {
 	struct rte_mbuf **m = calloc(c->slots, sizeof(*m));
-	struct rte_mempool *view = view_of(mp, c->room);
+	struct rte_mempool *view = unit_slot_pool(mp, c->room);
 	struct ppool_layout layout;
 	struct ppool_ledger l;
 	size_t sum = 0;
@@ -187,8 +169,8 @@ static void
 all_classes_exercise(uint16_t room, uint16_t priv)
 {
 	struct rte_mempool *mp = unit_pool(PAGES, room, 0, priv);
-	struct ppool_slot_class c[CLASSES_MAX];
-	unsigned int i, n = classes_get(mp, c);
+	struct ppool_slot_class c[UNIT_SLOT_CLASSES];
+	unsigned int i, n = unit_slot_classes(mp, c);
 
 	for (i = 0; i < n; i++)
 		page_exercise(mp, &c[i]);
@@ -243,22 +225,22 @@ test_exhausted(void **state)
 {
 	struct rte_mbuf **m = calloc(HELD_MAX, sizeof(*m)), *one;
 	struct rte_mempool *mp = unit_pool(PAGES, ROOM, 0, 0);
-	struct ppool_slot_class c[CLASSES_MAX];
+	struct ppool_slot_class c[UNIT_SLOT_CLASSES];
 	unsigned int n;
 
 	(void)state;
 	assert_non_null(m);
-	classes_get(mp, c);
-	assert_int_equal(rte_mempool_avail_count(view_of(mp, 64)), PAGES * c[0].slots);
-	n = alloc_all(view_of(mp, 64), m);
+	unit_slot_classes(mp, c);
+	assert_int_equal(rte_mempool_avail_count(unit_slot_pool(mp, 64)), PAGES * c[0].slots);
+	n = alloc_all(unit_slot_pool(mp, 64), m);
 	assert_int_equal(n, PAGES * c[0].slots);
-	assert_int_equal(rte_mempool_avail_count(view_of(mp, 64)), 0);
-	assert_null(rte_pktmbuf_alloc(view_of(mp, 1000)));
+	assert_int_equal(rte_mempool_avail_count(unit_slot_pool(mp, 64)), 0);
+	assert_null(rte_pktmbuf_alloc(unit_slot_pool(mp, 1000)));
 	assert_null(rte_pktmbuf_alloc(mp));
 	/* All or none. */
 	rte_pktmbuf_free(m[--n]);
-	assert_int_equal(rte_mempool_get_bulk(view_of(mp, 64), (void **)&m[n], 2), -ENOBUFS);
-	one = rte_pktmbuf_alloc(view_of(mp, 64));
+	assert_int_equal(rte_mempool_get_bulk(unit_slot_pool(mp, 64), (void **)&m[n], 2), -ENOBUFS);
+	one = rte_pktmbuf_alloc(unit_slot_pool(mp, 64));
 	assert_non_null(one);
 	rte_pktmbuf_free(one);
 	unit_ledger(mp);
@@ -295,13 +277,13 @@ test_few_held(void **state)
 {
 	struct rte_mbuf **m = calloc(HELD_MAX, sizeof(*m)), *held[PAGES];
 	struct rte_mempool *mp = unit_pool(PAGES, ROOM, 0, 0);
-	struct rte_mempool *view = view_of(mp, 500);
-	struct ppool_slot_class c[CLASSES_MAX];
+	struct rte_mempool *view = unit_slot_pool(mp, 500);
+	struct ppool_slot_class c[UNIT_SLOT_CLASSES];
 	unsigned int i, n, k = 0, turns;
 
 	(void)state;
 	assert_non_null(m);
-	classes_get(mp, c);
+	unit_slot_classes(mp, c);
 	n = alloc_all(view, m);
 	/* One of each page stays. */
 	for (i = 0; i < n; i++)
@@ -339,7 +321,7 @@ any_alloc(struct rte_mempool *mp, struct ppool_carver *c, uint16_t account, uint
 		m = ppool_carve(c, len);
 		break;
 	default:
-		m = rte_pktmbuf_alloc(view_of(mp, (uint16_t)len));
+		m = rte_pktmbuf_alloc(unit_slot_pool(mp, (uint16_t)len));
 	}
 	if (m != NULL && unit_range(rng, 0, 2) == 0)
 		assert_int_equal(ppool_account_charge(account, &m, 1), 1);
@@ -359,7 +341,7 @@ test_mixed(void **state)
 
 	(void)state;
 	into[0] = ppool_frag_pool(mp);
-	into[1] = view_of(mp, 100);
+	into[1] = unit_slot_pool(mp, 100);
 	m[0] = slot_alloc(mp, 64);
 	into[2] = m[0]->pool;
 	rte_pktmbuf_free(m[0]);
@@ -388,7 +370,7 @@ test_clones(void **state)
 	assert_non_null(rte_pktmbuf_append(m, 1000));
 	unit_fill_data(m, 1);
 	clone = rte_pktmbuf_clone(m, m->pool);
-	copy = rte_pktmbuf_copy(m, view_of(mp, 1000), 0, UINT32_MAX);
+	copy = rte_pktmbuf_copy(m, unit_slot_pool(mp, 1000), 0, UINT32_MAX);
 	assert_non_null(clone);
 	assert_non_null(copy);
 	assert_int_equal(copy->nb_segs, 1);
@@ -635,7 +617,7 @@ test_scribbled(void **state)
 	for (i = 0; i < n; i += 8)
 		rte_pktmbuf_free_bulk(m + i, 8);
 	/* Lists of all lcores meet the depot. */
-	while (rte_pktmbuf_alloc(view_of(mp, 64)) != NULL)
+	while (rte_pktmbuf_alloc(unit_slot_pool(mp, 64)) != NULL)
 		;
 	unit_unregister(mp);
 	rte_mempool_free(mp);

@@ -22,7 +22,6 @@
 
 #define PAGES 24u
 #define ROOM 16000u
-#define CLASSES_MAX 32u
 
 /* Slots in somebody's hands. */
 struct hand {
@@ -54,24 +53,6 @@ hand_fini(struct hand *h)
 	free(h->m);
 }
 
-static unsigned int
-classes_get(struct rte_mempool *mp, struct ppool_slot_class *c)
-{
-	int n = ppool_slot_classes_get(mp, c, CLASSES_MAX);
-
-	assert_in_range(n, 1, CLASSES_MAX);
-	return (unsigned int)n;
-}
-
-static struct rte_mempool *
-view_of(struct rte_mempool *mp, uint16_t room)
-{
-	struct rte_mempool *view = ppool_slot_pool(mp, room);
-
-	assert_non_null(view);
-	return view;
-}
-
 /* Take all there is, one by one. Returns how many. */
 static unsigned int
 hand_take_all(struct hand *h, struct rte_mempool *view)
@@ -101,18 +82,19 @@ static void
 test_saw_teeth(void **state)
 {
 	struct rte_mempool *mp = unit_pool(PAGES, ROOM, 0, 0);
-	struct ppool_slot_class c[CLASSES_MAX];
-	unsigned int i, turn, n = classes_get(mp, c);
+	struct ppool_slot_class c[UNIT_SLOT_CLASSES];
+	unsigned int i, turn, n = unit_slot_classes(mp, c);
 	struct hand h;
 
 	(void)state;
 	hand_init(&h, PAGES * c[0].slots + 1);
 	for (turn = 0; turn < 2 * n; turn++) {
 		i = turn < n ? turn : 2 * n - 1 - turn;
-		assert_int_equal(hand_take_all(&h, view_of(mp, c[i].room)), PAGES * c[i].slots);
+		assert_int_equal(hand_take_all(&h, unit_slot_pool(mp, c[i].room)),
+				PAGES * c[i].slots);
 		unit_ledger(mp);
 		hand_free(&h, h.n);
-		hand_take(&h, view_of(mp, c[n - 1 - i].room), PAGES * c[n - 1 - i].slots);
+		hand_take(&h, unit_slot_pool(mp, c[n - 1 - i].room), PAGES * c[n - 1 - i].slots);
 		hand_free(&h, h.n);
 	}
 	hand_fini(&h);
@@ -127,10 +109,10 @@ page_empties(struct rte_mempool *mp, const struct ppool_slot_class *from,
 	struct hand h;
 
 	hand_init(&h, PAGES * from->slots + 1);
-	hand_take(&h, view_of(mp, from->room), PAGES * from->slots);
+	hand_take(&h, unit_slot_pool(mp, from->room), PAGES * from->slots);
 	/* They were taken page by page. */
 	hand_free(&h, from->slots);
-	one = rte_pktmbuf_alloc(to == NULL ? mp : view_of(mp, to->room));
+	one = rte_pktmbuf_alloc(to == NULL ? mp : unit_slot_pool(mp, to->room));
 	if (one == NULL)
 		fail_msg("a page of %u slots is idle, but it cannot be had", from->slots);
 	rte_pktmbuf_free(one);
@@ -141,8 +123,8 @@ static void
 test_first_try(void **state)
 {
 	struct rte_mempool *mp = unit_pool(PAGES, ROOM, 0, 0);
-	struct ppool_slot_class c[CLASSES_MAX];
-	unsigned int i, k, n = classes_get(mp, c);
+	struct ppool_slot_class c[UNIT_SLOT_CLASSES];
+	unsigned int i, k, n = unit_slot_classes(mp, c);
 
 	(void)state;
 	for (i = 0; i < n; i++) {
@@ -156,20 +138,20 @@ test_first_try(void **state)
 static void
 polled_exercise(struct rte_mempool *mp, const struct ppool_slot_class *c)
 {
-	struct rte_mempool *large = view_of(mp, 4000);
+	struct rte_mempool *large = unit_slot_pool(mp, 4000);
 	struct rte_mbuf *one;
 	unsigned int i, turn;
 	struct hand h;
 
 	hand_init(&h, PAGES * c->slots + 1);
 	for (turn = 0; turn < 3; turn++) {
-		hand_take(&h, view_of(mp, c->room), PAGES * c->slots);
+		hand_take(&h, unit_slot_pool(mp, c->room), PAGES * c->slots);
 		for (i = 0; i < 100; i++) {
 			/* Few frees, again and again in vain. */
 			hand_free(&h, 1);
 			assert_null(rte_pktmbuf_alloc(large));
 			assert_null(rte_pktmbuf_alloc(mp));
-			hand_take(&h, view_of(mp, c->room), 1);
+			hand_take(&h, unit_slot_pool(mp, c->room), 1);
 		}
 		hand_free(&h, c->slots);
 		one = rte_pktmbuf_alloc(large);
@@ -185,11 +167,11 @@ static void
 test_polled(void **state)
 {
 	struct rte_mempool *mp = unit_pool(PAGES, ROOM, 0, 0);
-	struct ppool_slot_class c[CLASSES_MAX];
+	struct ppool_slot_class c[UNIT_SLOT_CLASSES];
 	unsigned int i;
 
 	(void)state;
-	classes_get(mp, c);
+	unit_slot_classes(mp, c);
 	for (i = 0; c[i].room < 3000; i++)
 		polled_exercise(mp, &c[i]);
 }
@@ -210,7 +192,7 @@ take_something(struct rte_mempool *mp, struct ppool_carver *c, struct hand *h, u
 		m = ppool_carve(c, len);
 		break;
 	default:
-		m = rte_pktmbuf_alloc(view_of(mp, len));
+		m = rte_pktmbuf_alloc(unit_slot_pool(mp, len));
 	}
 	if (m != NULL && h->n < h->max)
 		h->m[h->n++] = m;
@@ -239,7 +221,7 @@ test_counts(void **state)
 		hand_free(&mine, unit_range(&rng, 0, mine.n));
 		from = unit_range(&rng, 0, 3) == 0 ?
 				mp :
-				view_of(mp, (uint16_t)unit_range(&rng, 1, 12000));
+				unit_slot_pool(mp, (uint16_t)unit_range(&rng, 1, 12000));
 		avail = rte_mempool_avail_count(from);
 		got = hand_take_all(&all, from);
 		if (got < avail)
@@ -257,13 +239,13 @@ static void
 test_available(void **state)
 {
 	struct rte_mempool *mp = unit_pool(PAGES, ROOM, 0, 0);
-	struct rte_mempool *view = view_of(mp, 500);
-	struct ppool_slot_class c[CLASSES_MAX];
+	struct rte_mempool *view = unit_slot_pool(mp, 500);
+	struct ppool_slot_class c[UNIT_SLOT_CLASSES];
 	struct rte_mbuf *page[4], *one;
 	unsigned int i = 0, slots;
 
 	(void)state;
-	classes_get(mp, c);
+	unit_slot_classes(mp, c);
 	while (c[i].room < 500)
 		i++;
 	slots = c[i].slots;
@@ -274,7 +256,7 @@ test_available(void **state)
 	rte_pktmbuf_free(one);
 	assert_int_equal(rte_mempool_avail_count(view), (PAGES - 4) * slots);
 	/* Idle slots of a larger class serve where no page is free. */
-	one = rte_pktmbuf_alloc(view_of(mp, 1500));
+	one = rte_pktmbuf_alloc(unit_slot_pool(mp, 1500));
 	rte_pktmbuf_free_bulk(page, 4);
 	assert_true(rte_mempool_avail_count(view) >= (PAGES - 1) * slots);
 	rte_pktmbuf_free(one);
@@ -299,16 +281,16 @@ static void
 test_one_of_each(void **state)
 {
 	struct rte_mempool *mp = unit_pool(PAGES, ROOM, 0, 0);
-	struct ppool_slot_class c[CLASSES_MAX];
+	struct ppool_slot_class c[UNIT_SLOT_CLASSES];
 	struct rte_mempool *view;
 	unsigned int i, k, turn;
 	uint64_t rng = unit_seed;
 	struct hand h, held;
 
 	(void)state;
-	classes_get(mp, c);
+	unit_slot_classes(mp, c);
 	for (k = 0; k < 3; k++) {
-		view = view_of(mp, c[4 * k].room);
+		view = unit_slot_pool(mp, c[4 * k].room);
 		hand_init(&h, PAGES * c[0].slots);
 		hand_init(&held, PAGES);
 		hand_take(&h, view, PAGES / 2 * c[4 * k].slots);
@@ -336,15 +318,15 @@ test_one_of_each(void **state)
 static void
 classes_exercise(struct rte_mempool *mp)
 {
-	struct ppool_slot_class c[CLASSES_MAX];
-	int i, n = ppool_slot_classes_get(mp, c, CLASSES_MAX);
+	struct ppool_slot_class c[UNIT_SLOT_CLASSES];
+	int i, n = ppool_slot_classes_get(mp, c, UNIT_SLOT_CLASSES);
 	unsigned int k;
 	struct hand h;
 
-	assert_in_range(n, 0, CLASSES_MAX);
+	assert_in_range(n, 0, UNIT_SLOT_CLASSES);
 	for (i = 0; i < n; i++) {
 		hand_init(&h, c[i].slots);
-		hand_take(&h, view_of(mp, c[i].room), c[i].slots);
+		hand_take(&h, unit_slot_pool(mp, c[i].room), c[i].slots);
 		assert_int_equal(unit_ledger(mp).class_pages, 1);
 		for (k = 0; k < h.n; k++) {
 			assert_true(h.m[k]->buf_len >= c[i].room + RTE_PKTMBUF_HEADROOM);
@@ -442,14 +424,14 @@ static void
 test_cache(void **state)
 {
 	struct rte_mempool *mp = unit_pool(PAGES, ROOM, PAGES / 2, 0);
-	struct rte_mempool *view = view_of(mp, 500);
-	struct ppool_slot_class c[CLASSES_MAX];
+	struct rte_mempool *view = unit_slot_pool(mp, 500);
+	struct ppool_slot_class c[UNIT_SLOT_CLASSES];
 	struct rte_mbuf *page[PAGES];
 	unsigned int i = 0;
 	struct hand h;
 
 	(void)state;
-	classes_get(mp, c);
+	unit_slot_classes(mp, c);
 	while (c[i].room < 500)
 		i++;
 	assert_int_equal(rte_pktmbuf_alloc_bulk(mp, page, PAGES), 0);
@@ -601,7 +583,7 @@ test_actors(void **state)
 		a[i].rng = unit_seed + i;
 		hand_init(&a[i].hand, 300);
 		for (k = 0; k < RTE_DIM(a[i].view); k++)
-			a[i].view[k] = view_of(mp, (uint16_t)(100 * (k + 1)));
+			a[i].view[k] = unit_slot_pool(mp, (uint16_t)(100 * (k + 1)));
 	}
 	actors_run(a, n);
 	for (i = 0; i < n; i++) {
