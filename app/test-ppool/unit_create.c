@@ -296,7 +296,7 @@ static void
 receive_without_iova(struct ppool_carver *c, unsigned int n)
 {
 	struct rte_mbuf *m[16];
-	struct ppool_buf buf;
+	struct ppool_buf buf = { 0 };
 	unsigned int i;
 
 	assert_in_range(n, 1, RTE_DIM(m));
