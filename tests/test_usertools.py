@@ -413,16 +413,32 @@ def test_rx_compare(lab, program):
     text, status = run_tool(lab, "ppfrag-rx-compare.py", "--build", lab.builddir, "--rounds", 2,
                             "--load", "imix", "--program", program, "--json", output)
     assert status == 0
-    assert text.count(" cycles a packet\n") == 2 * 7
+    assert text.count(" cycles a packet\n") == 2 * 8
     assert "round 2 of 2, ppfrag slots, density: " in text
     result = json.loads(output.read_text())
     assert (result["load"], result["program"]) == ("imix", program)
-    reference = result["table"][0]["cycles"]
-    assert len(result["table"]) == 7
+    in_order, vectorized = (row["cycles"] for row in result["table"][:2])
+    assert len(result["table"]) == 8
     for row in result["table"]:
         assert len(row["cycles"]) == 2 and min(row["cycles"]) > 0
-        assert row["round_ratios"] == [a / b for a, b in zip(row["cycles"], reference)]
+        for key, reference in (("in_order", in_order), ("vectorized", vectorized)):
+            ratio = row["ratio"][key]
+            assert ratio["rounds"] == [a / b for a, b in zip(row["cycles"], reference)]
+            assert ratio["low"] <= ratio["median"] <= ratio["high"]
         assert (row["average_burst"] is None) == (program == "testpmd")
+
+
+@pytest.mark.hugepages
+def test_rx_compare_only(lab):
+    """Some of the receivers; without a reference there is no ratio to it."""
+    text, status = run_tool(lab, "ppfrag-rx-compare.py", "--build", lab.builddir, "--rounds", 1,
+                            "--only", "vector,speed")
+    assert status == 0
+    rows = [re.split(r"\s{2,}", line) for line in text.splitlines() if "(" in line]
+    assert [row[0] for row in rows] == ["virtio_user vectorized", "ppfrag slots, speed"]
+    assert [row[4] for row in rows] == ["-", "-"]
+    text, status = run_tool(lab, "ppfrag-rx-compare.py", "--build", lab.builddir, "--only", "none")
+    assert status == 2 and "--only none: no receiver's name contains that; names: " in text
 
 
 @pytest.mark.hugepages

@@ -4,8 +4,8 @@
 """Busy cycles per received packet of net_ppfrag and of stock net_virtio_user.
 
 All receive from the same stock dpdk-testpmd with net_vhost, in turn, round by round; who is first
-changes from round to round. Prints medians, and ratios to the first stock mode: of the medians, and
-the median of the ratios within each round, which a machine that changes its pace disturbs less.
+changes from round to round. Prints medians, and ratios to two stock modes: median and quartiles of
+the ratios within each round, which a machine that changes its pace disturbs less.
 Needs hugepages and a built tree.
 """
 
@@ -35,10 +35,12 @@ RECEIVERS = [
     ("ppfrag 2 KB pages", "net_ppfrag0", None),
     ("ppfrag 16 KB pages", "net_ppfrag0", 16384),
     ("ppfrag 64 KB pages", "net_ppfrag0", 65535),
+    ("ppfrag slots, auto", "net_ppfrag0,rx=slots,preset=auto", 16384),
     ("ppfrag slots, speed", "net_ppfrag0,rx=slots,preset=speed", 16384),
     ("ppfrag slots, density", "net_ppfrag0,rx=slots,preset=density", 16384),
 ]
-REFERENCE = RECEIVERS[0][0]
+# What the others are compared with: the most capable and the fastest of the stock ones.
+REFERENCES = {"in_order": RECEIVERS[0][0], "vectorized": RECEIVERS[1][0]}
 
 # Lengths that testpmd sends; imix is a capture that it replays.
 LOADS = ("64", "570", "1518", "imix")
@@ -55,6 +57,8 @@ def parse_args():
     p.add_argument("--pcap", help="replay this capture instead")
     p.add_argument("--program", choices=("rx", "testpmd"), default="rx",
                    help="who receives: dpdk-test-ppool rx, or stock dpdk-testpmd, rxonly [rx]")
+    p.add_argument("--only", default="", metavar="TEXT,...",
+                   help="only receivers whose names contain one of these, e.g. vector,slots")
     p.add_argument("--rx", default="", help="options for dpdk-test-ppool rx, e.g. ' --touch'")
     p.add_argument("--mem", type=int, default=1024, help="megabytes of the receiver [1024]")
     p.add_argument("--cpus", default="0,1", help="of the receiver and of the generator [0,1]")
@@ -64,6 +68,10 @@ def parse_args():
         p.error("--rx is for --program rx: testpmd neither reads nor holds packets")
     if args.rounds < 1 or args.seconds < 1 or args.mem < 1:
         p.error("--rounds, --seconds and --mem start from 1")
+    args.receivers = [r for r in RECEIVERS if any(t in r[0] for t in args.only.split(","))]
+    if not args.receivers:
+        p.error(f"--only {args.only}: no receiver's name contains that; names: "
+                + ", ".join(name for name, _, _ in RECEIVERS))
     if not (args.build / "app/test-ppool/dpdk-test-ppool").exists():
         p.error(f"--build {args.build}: no built tree; run config/setup.sh")
     if not shutil.which("dpdk-testpmd"):
@@ -236,52 +244,65 @@ def measure_all(args, tmp):
     sock = tmp / "sock"
     pcap = args.pcap
     measure = measure_testpmd if args.program == "testpmd" else measure_rx
-    results = {name: [] for name, _, _ in RECEIVERS}
+    results = {name: [] for name, _, _ in args.receivers}
     with open(tmp / "generator.log", "w") as gen_log, open(tmp / "receiver.log", "w") as log:
         if args.load == "imix" and not pcap:
             pcap = tmp / "imix.pcap"
             subprocess.run([ROOT / "tests/data/make-captures.py", "imix", "--output", pcap],
                            check=True, stdout=gen_log, stderr=gen_log)
-        say(f"{args.rounds} rounds of {len(RECEIVERS)} receivers; starting the generator")
+        say(f"{args.rounds} rounds of {len(args.receivers)} receivers; starting the generator")
         with generator(args, sock, pcap, gen_log):
             for i in range(args.rounds):
-                first = i % len(RECEIVERS)
-                for name, device, room in RECEIVERS[first:] + RECEIVERS[:first]:
+                first = i % len(args.receivers)
+                for name, device, room in args.receivers[first:] + args.receivers[:first]:
                     say(f"round {i + 1} of {args.rounds}, {name}: ", end="")
                     results[name].append(measure(args, sock, device, room, log))
                     say(f"{results[name][-1]['cycles_per_packet']:.1f} cycles a packet")
     return results
 
 
+def ratios(rounds, reference):
+    """Median and quartiles of the ratios within rounds; None without the reference."""
+    if not reference:
+        return None
+    values = [a["cycles_per_packet"] / b["cycles_per_packet"] for a, b in zip(rounds, reference)]
+    quartiles = statistics.quantiles(values, n=4) if len(values) > 1 else values * 3
+    return {"median": statistics.median(values), "low": quartiles[0], "high": quartiles[2],
+            "rounds": values}
+
+
 def make_table(results):
     """A row for each receiver."""
     table = []
-    reference = [r["cycles_per_packet"] for r in results[REFERENCE]]
     for name, rounds in results.items():
         cycles = [r["cycles_per_packet"] for r in rounds]
-        ratios = [c / r for c, r in zip(cycles, reference)]
         bursts = [r["average_burst"] for r in rounds if "average_burst" in r]
         table.append({
             "receiver": name,
             "cycles": cycles,
             "median": statistics.median(cycles),
-            "ratio": statistics.median(cycles) / statistics.median(reference),
-            "round_ratios": ratios,
-            "round_ratio": statistics.median(ratios),
+            "ratio": {key: ratios(rounds, results.get(reference))
+                      for key, reference in REFERENCES.items()},
             "average_burst": statistics.median(bursts) if bursts else None,
         })
     return table
 
 
+def ratio_text(ratio):
+    """A ratio and its quartiles."""
+    return f"{ratio['median']:.2f} ({ratio['low']:.2f}-{ratio['high']:.2f})" if ratio else "-"
+
+
 def print_table(table):
     """For people."""
     print(f"{'busy cycles per packet':32}{'median':>8}{'min':>8}{'max':>8}"
-          f"{'ratio':>8}{'by round':>10}{'burst':>8}")
+          + "".join(f"{'to ' + key:>18}" for key in REFERENCES) + f"{'burst':>8}")
     for row in table:
         burst = row["average_burst"]
         print(f"{row['receiver']:32}{row['median']:8.1f}{min(row['cycles']):8.1f}"
-              f"{max(row['cycles']):8.1f}{row['ratio']:8.2f}{row['round_ratio']:10.2f}"
-              f"{'-' if burst is None else format(burst, '.1f'):>8}")
+              f"{max(row['cycles']):8.1f}"
+              + "".join(f"{ratio_text(row['ratio'][key]):>18}" for key in REFERENCES)
+              + f"{'-' if burst is None else format(burst, '.1f'):>8}")
 
 
 def remove_runtime_dirs():

@@ -33,14 +33,22 @@
 
 #define TABLE_LEN (PPFRAG_MAX_FRAME / LEN_STEP + 2)
 
+/* See part_of_class(). */
+_Static_assert(PPFRAG_CLASSES_MAX <= 128, "classes in seven bits");
+
+/* What received mbufs have in common. */
+struct slot_format {
+	uint64_t rearm[2];    /* data_off, refcnt, nb_segs, port; ol_flags */
+	uint32_t data_offset; /* of the data from the mbuf on */
+};
+
 struct ppfrag_rx_slots {
-	uint32_t mbuf_bytes; /* an mbuf with its private area */
+	struct slot_format format;
 	uint8_t nb_classes;
 	uint8_t post;      /* class of what is posted */
 	uint8_t dense;     /* 1: the half rule holds; an index of copy_to */
 	uint8_t bursts;    /* since the last look at free pages */
 	bool secondary;    /* this burst is one of a secondary process */
-	uint64_t rearm[2]; /* data_off, refcnt, nb_segs, port; ol_flags */
 	struct rte_mempool *view[PPFRAG_CLASSES_MAX];
 	uint16_t room[PPFRAG_CLASSES_MAX];
 	/* By length: the class to copy into, or that of what is posted: then it is handed over. */
@@ -51,15 +59,15 @@ struct ppfrag_rx_slots {
 /* Buffers */
 
 static char *
-slot_buffer(const struct ppfrag_rxq *q, const struct rte_mbuf *m)
+slot_data(const struct ppfrag_rxq *q, const struct rte_mbuf *m)
 {
-	return (char *)(uintptr_t)m + q->slots->mbuf_bytes + q->hdr_offset;
+	return (char *)(uintptr_t)m + q->slots->format.data_offset;
 }
 
 static char *
-slot_data(const struct ppfrag_rxq *q, const struct rte_mbuf *m)
+slot_buffer(const struct ppfrag_rxq *q, const struct rte_mbuf *m)
 {
-	return (char *)(uintptr_t)m + q->slots->mbuf_bytes + RTE_PKTMBUF_HEADROOM;
+	return slot_data(q, m) - VIRTIO_HDR_LEN;
 }
 
 /*
@@ -94,12 +102,12 @@ ppfrag_slots_buffer(struct ppfrag_rxq *q, uint16_t id)
 
 /* An mbuf of one segment. Nothing is read of it, as the device may be able to write it, too. */
 static inline void
-slot_fill(const struct ppfrag_rx_slots *s, struct rte_mbuf *m, uint32_t len)
+slot_fill(const struct slot_format *f, struct rte_mbuf *m, uint32_t len)
 {
 	/* packet_type, pkt_len, data_len, vlan_tci, hash.rss */
 	const uint64_t lengths[2] = { (uint64_t)len << 32, (uint16_t)len };
 
-	memcpy(&m->data_off, s->rearm, sizeof(s->rearm));
+	memcpy(&m->data_off, f->rearm, sizeof(f->rearm));
 	memcpy(&m->packet_type, lengths, sizeof(lengths));
 }
 
@@ -108,28 +116,16 @@ slot_fill(const struct ppfrag_rx_slots *s, struct rte_mbuf *m, uint32_t len)
 /* A part of a burst. */
 struct part {
 	unsigned int n;
-	uint16_t id[RX_PART];
-	uint32_t len[RX_PART]; /* without the virtio header */
-	uint8_t size_class[RX_PART];
-	uint8_t first[PPFRAG_CLASSES_MAX]; /* of m: the next slot of a class */
-	uint8_t count[PPFRAG_CLASSES_MAX]; /* slots of a class, 0 in between */
-	uint32_t classes;                  /* bits: those with a count */
-	struct rte_mbuf *m[RX_PART];       /* slots, class by class */
+	bool in_place; /* the available ring has these descriptors there already */
+	struct rx_entry e[RX_PART]; /* lengths without the virtio header */
+	uint8_t size_class[RX_PART] __rte_aligned(8);
+	struct rte_mbuf *m[RX_PART]; /* slots, class by class */
 };
 
-static inline void
-part_add(const struct ppfrag_rx_slots *s, struct part *p, uint16_t id, uint32_t len)
+static inline uint8_t
+class_to(const struct ppfrag_rx_slots *s, uint32_t len)
 {
-	uint8_t size_class = s->copy_to[s->dense][(len + LEN_STEP - 1) / LEN_STEP];
-	unsigned int i = p->n++;
-
-	p->id[i] = id;
-	p->len[i] = len;
-	p->size_class[i] = size_class;
-	if ((p->classes & RTE_BIT32(size_class)) == 0)
-		p->count[size_class] = 0;
-	p->classes |= RTE_BIT32(size_class);
-	p->count[size_class]++;
+	return s->copy_to[s->dense][(len + LEN_STEP - 1) / LEN_STEP];
 }
 
 /* Packets of one descriptor each, up to the first used entry that is none. */
@@ -139,9 +135,8 @@ part_read(struct ppfrag_rxq *q, uint16_t at, struct part *p, unsigned int n)
 	const struct ppfrag_rx_slots *s = q->slots;
 	struct rx_entry e;
 
-	p->n = 0;
-	p->classes = 0;
-	while (p->n < n) {
+	p->in_place = false;
+	for (p->n = 0; p->n < n; p->n++) {
 		e = rx_read(q, at + p->n);
 		if (unlikely(!rx_is_posted(q, e.id)))
 			break;
@@ -149,7 +144,9 @@ part_read(struct ppfrag_rxq *q, uint16_t at, struct part *p, unsigned int n)
 			break;
 		q->posted[e.id] = q->burst;
 		rte_prefetch0(slot_data(q, s->posted[e.id]));
-		part_add(s, p, (uint16_t)e.id, e.len - VIRTIO_HDR_LEN);
+		e.len -= VIRTIO_HDR_LEN;
+		p->e[p->n] = e;
+		p->size_class[p->n] = class_to(s, e.len);
 	}
 }
 
@@ -159,96 +156,285 @@ part_forget(struct ppfrag_rxq *q, const struct part *p)
 {
 	unsigned int i;
 
-	for (i = 0; i < p->n; i++)
-		q->posted[p->id[i]] = RX_POSTED;
+	for (i = 0; i < p->n && !p->in_place; i++)
+		q->posted[p->e[i].id] = RX_POSTED;
 }
 
-/* A slot for each packet: to copy into, or for its descriptor. All or none. */
+/*
+ * Vectors of this compiler, for any processor: so many of their elements make 16 bytes. Comparisons
+ * give elements of ones where they hold.
+ */
+typedef uint32_t u32x4 __attribute__((vector_size(16)));
+typedef uint16_t u16x8 __attribute__((vector_size(16)));
+
 static inline bool
-part_slots_get(struct ppfrag_rxq *q, struct part *p)
+u32x4_is_zero(u32x4 v)
+{
+	uint64_t half[2];
+
+	memcpy(half, &v, sizeof(half));
+	return (half[0] | half[1]) == 0;
+}
+
+/*
+ * Whether the used entries at a position are packets of one descriptor each, in the order of the
+ * ring. Read once, as the device can change them; the ring ends with a cache line that it fills in
+ * part, so that there is a second one of each pair.
+ */
+static inline bool
+part_used_in_place(const struct ppfrag_rxq *q, uint16_t pos, struct part *p, unsigned int n)
+{
+	const u32x4 range = { 0, q->buf_len - RX_MIN_LEN - 1, 0, q->buf_len - RX_MIN_LEN - 1 };
+	u32x4 least = { pos, RX_MIN_LEN, pos + 1u, RX_MIN_LEN }, wrong = { 0 }, e;
+	const u32x4 step = { 2, 0, 2, 0 };
+	unsigned int i;
+
+	for (i = 0; i < n; i += 2) {
+		memcpy(&e, &q->vq.used->ring[pos + i], sizeof(e));
+		memcpy(&p->e[i], &e, sizeof(e));
+	}
+	rte_compiler_barrier();
+	for (i = 0; i < n; i++)
+		rte_prefetch0(slot_data(q, q->slots->posted[pos + i]));
+	if (n % 2 != 0)
+		p->e[n] = (struct rx_entry){ pos + n, RX_MIN_LEN };
+	for (i = 0; i < n; i += 2) {
+		memcpy(&e, &p->e[i], sizeof(e));
+		wrong |= (u32x4)(e - least > range);
+		least += step;
+	}
+	return u32x4_is_zero(wrong);
+}
+
+/* Whether the available ring offers each descriptor of these positions at its own place. */
+static inline bool
+part_avail_in_place(const struct ppfrag_rxq *q, uint16_t pos, unsigned int n)
+{
+	const u16x8 first = { 0, 1, 2, 3, 4, 5, 6, 7 };
+	uint16_t ids[RX_PART];
+	u16x8 wrong = { 0 }, v;
+	unsigned int i;
+
+	for (i = 0; i < n; i += 8)
+		memcpy(&ids[i], &q->vq.avail->ring[pos + i], sizeof(v));
+	for (i = n; i % 8 != 0; i++)
+		ids[i] = (uint16_t)(pos + i);
+	for (i = 0; i < n; i += 8) {
+		memcpy(&v, &ids[i], sizeof(v));
+		wrong |= v ^ (first + (uint16_t)(pos + i));
+	}
+	return u32x4_is_zero((u32x4)wrong);
+}
+
+/*
+ * As part_read() where a device that has all descriptors uses them in the order of the ring, and the
+ * available ring offers each at its own place: then it does so again as it is. Most devices do all
+ * the time. Returns false where there is anything else.
+ */
+static inline bool
+part_read_in_place(const struct ppfrag_rxq *q, uint16_t at, struct part *p, unsigned int n)
 {
 	const struct ppfrag_rx_slots *s = q->slots;
-	uint32_t left, size_class, got = 0;
+	const uint16_t pos = (q->used_idx + at) & q->vq.mask;
+	unsigned int i;
 
-	for (left = p->classes; left != 0; left &= left - 1) {
-		size_class = rte_bsf32(left);
-		p->first[size_class] = (uint8_t)got;
-		if (unlikely(rte_mempool_get_bulk(s->view[size_class], (void **)&p->m[got],
-					     p->count[size_class]) != 0)) {
-			rte_pktmbuf_free_bulk(p->m, got);
-			return false;
-		}
-		got += p->count[size_class];
+	n = RTE_MIN(n, (unsigned int)q->nb - pos);
+	if (unlikely(!part_used_in_place(q, pos, p, n) || !part_avail_in_place(q, pos, n)))
+		return false;
+	p->n = n;
+	p->in_place = true;
+	for (i = 0; i < n; i++) {
+		p->e[i].len -= VIRTIO_HDR_LEN;
+		p->size_class[i] = class_to(s, p->e[i].len);
 	}
 	return true;
 }
 
+/*
+ * The packets that are of a class, as bits. Eight at a time: a byte whose highest bit stays clear
+ * when 127 is added is zero, and the product gathers these bits in its highest byte.
+ */
+static inline uint32_t
+part_of_class(const struct part *p, uint8_t size_class)
+{
+	const uint64_t ones = UINT64_C(0x0101010101010101);
+	uint32_t bits = 0;
+	unsigned int i;
+	uint64_t x;
+
+	for (i = 0; i < RX_PART; i += 8) {
+		memcpy(&x, &p->size_class[i], sizeof(x));
+		x = (rte_le_to_cpu_64(x) ^ size_class * ones) + 127 * ones;
+		x = (~x >> 7) & ones;
+		bits |= (uint32_t)(x * UINT64_C(0x0102040810204080) >> 56) << i;
+	}
+	return bits;
+}
+
+/* Packets of one class and their slots. */
+struct group {
+	uint32_t bits;
+	uint8_t size_class;
+	uint8_t first; /* of the slots of the part */
+};
+
+/*
+ * A slot for each packet: to copy into, or for its descriptor. All or none. Returns the number of
+ * groups.
+ */
+static inline unsigned int
+part_slots_get(struct ppfrag_rxq *q, struct part *p, struct group *g)
+{
+	const struct ppfrag_rx_slots *s = q->slots;
+	uint32_t left = UINT32_MAX >> (RX_PART - p->n);
+	unsigned int nb = 0, got = 0, n;
+
+	for (; left != 0; left &= ~g[nb++].bits) {
+		g[nb].size_class = p->size_class[rte_bsf32(left)];
+		g[nb].bits = part_of_class(p, g[nb].size_class) & left;
+		g[nb].first = (uint8_t)got;
+		n = (unsigned int)__builtin_popcount(g[nb].bits);
+		if (unlikely(rte_mempool_get_bulk(s->view[g[nb].size_class], (void **)&p->m[got],
+					     n) != 0)) {
+			rte_pktmbuf_free_bulk(p->m, got);
+			return 0;
+		}
+		got += n;
+	}
+	return nb;
+}
+
 /* Hand over what is posted, and post another slot. */
 static inline struct rte_mbuf *
-packet_take(struct ppfrag_rx_slots *s, uint16_t id, struct rte_mbuf *other, uint32_t len)
+packet_take(struct ppfrag_rxq *q, uint16_t id, struct rte_mbuf *other, uint32_t len)
 {
+	struct ppfrag_rx_slots *s = q->slots;
 	struct rte_mbuf *m = s->posted[id];
 
 	slot_pin(other, s->secondary);
 	s->posted[id] = other;
-	slot_fill(s, m, len);
+	q->vq.desc[id].addr = rte_cpu_to_le_64((uintptr_t)slot_buffer(q, other));
+	slot_fill(&s->format, m, len);
 	return m;
 }
 
-static inline struct rte_mbuf *
-packet_copy(const struct ppfrag_rxq *q, uint16_t id, struct rte_mbuf *to, uint32_t len)
+/*
+ * Whole lines of LEN_STEP: the class that a packet is copied into has room for them, see
+ * table_init(), and the class of what is posted is larger.
+ */
+static inline void
+packet_copy(const struct slot_format *f, struct rte_mbuf *to, const struct rte_mbuf *from,
+		uint32_t len)
 {
-	slot_fill(q->slots, to, len);
-	rte_memcpy(slot_data(q, to), slot_data(q, q->slots->posted[id]), len);
-	return to;
+	const uint8_t *src = (const uint8_t *)from + f->data_offset;
+	uint8_t *dst = (uint8_t *)to + f->data_offset;
+
+	slot_fill(f, to, len);
+	rte_mov64(dst, src);
+	while (unlikely(len > LEN_STEP)) {
+		len -= LEN_STEP;
+		src += LEN_STEP;
+		dst += LEN_STEP;
+		rte_mov64(dst, src);
+	}
 }
 
 static inline struct rte_mbuf *
 packet_deliver(struct ppfrag_rxq *q, uint16_t id, struct rte_mbuf *m, uint32_t len,
 		uint8_t size_class)
 {
-	return size_class == q->slots->post ? packet_take(q->slots, id, m, len) :
-					      packet_copy(q, id, m, len);
+	if (size_class == q->slots->post)
+		return packet_take(q, id, m, len);
+	packet_copy(&q->slots->format, m, q->slots->posted[id], len);
+	return m;
+}
+
+/* Works on copies, as the compiler cannot know that no store changes what it reads. */
+static inline void
+group_copy(const struct ppfrag_rxq *q, const struct part *p, const struct group *g,
+		struct rte_mbuf **pkts)
+{
+	const struct slot_format f = q->slots->format;
+	struct rte_mbuf * const *posted = q->slots->posted;
+	struct rte_mbuf * const *m = &p->m[g->first];
+	uint32_t left, i;
+
+	for (left = g->bits; left != 0; left &= left - 1) {
+		i = rte_bsf32(left);
+		packet_copy(&f, *m, posted[p->e[i].id], p->e[i].len);
+		pkts[i] = *m++;
+	}
+}
+
+static inline void
+group_take(struct ppfrag_rxq *q, const struct part *p, const struct group *g,
+		struct rte_mbuf **pkts)
+{
+	struct rte_mbuf * const *m = &p->m[g->first];
+	uint32_t left, i;
+
+	for (left = g->bits; left != 0; left &= left - 1) {
+		i = rte_bsf32(left);
+		pkts[i] = packet_take(q, p->e[i].id, *m++, p->e[i].len);
+	}
+}
+
+/* The descriptors of a part have their buffers. */
+static inline void
+part_offer(struct ppfrag_rxq *q, const struct part *p)
+{
+	struct virtq vq = q->vq;
+	unsigned int i;
+
+	/* Devices need not set this then, but some do. */
+	for (i = 0; i < p->n && unlikely(!q->mrg); i++)
+		((struct virtio_hdr *)slot_buffer(q, q->slots->posted[p->e[i].id]))->num_buffers = 0;
+	for (i = 0; i < p->n && !p->in_place; i++)
+		virtq_offer(&vq, q->avail_idx + i, (uint16_t)p->e[i].id);
+	q->avail_idx += p->n;
 }
 
 /* Deliver packets for which there are slots, and offer their descriptors again. */
 static inline void
-part_deliver(struct ppfrag_rxq *q, struct part *p, struct rte_mbuf **pkts, uint64_t *bytes)
+part_deliver(struct ppfrag_rxq *q, const struct part *p, const struct group *g, unsigned int nb,
+		struct rte_mbuf **pkts)
 {
-	struct ppfrag_rx_slots *s = q->slots;
-	struct virtq vq = q->vq;
-	uint16_t avail = q->avail_idx;
-	unsigned int i, taken = 0;
-	struct rte_mbuf *m;
+	const uint8_t post = q->slots->post;
 
-	for (i = 0; i < p->n; i++)
-		rte_prefetch0(p->m[i]);
-	for (i = 0; i < p->n; i++) {
-		m = p->m[p->first[p->size_class[i]]++];
-		pkts[i] = packet_deliver(q, p->id[i], m, p->len[i], p->size_class[i]);
-		taken += p->size_class[i] == s->post;
-		*bytes += p->len[i];
+	for (; nb > 0; nb--, g++) {
+		if (g->size_class == post) {
+			group_take(q, p, g, pkts);
+		} else {
+			group_copy(q, p, g, pkts);
+			ppfrag_count(&q->stats.copybreak_packets, __builtin_popcount(g->bits));
+		}
 	}
-	for (i = 0; i < p->n; i++)
-		rx_offer(q, &vq, avail++, p->id[i], slot_buffer(q, s->posted[p->id[i]]));
-	q->avail_idx = avail;
-	ppfrag_count(&q->stats.copybreak_packets, p->n - taken);
+	part_offer(q, p);
 }
 
 /* Returns how many packets are delivered, from the first used entry on. */
 static inline unsigned int
-part_run(struct ppfrag_rxq *q, uint16_t at, struct rte_mbuf **pkts, unsigned int n, uint64_t *bytes)
+part_run(struct ppfrag_rxq *q, uint16_t at, struct rte_mbuf **pkts, unsigned int n, bool all_posted,
+		uint64_t *bytes)
 {
+	struct group g[RX_PART];
 	struct part p;
+	unsigned int nb, i;
 
-	part_read(q, at, &p, RTE_MIN(n, RX_PART));
+	memset(p.size_class, 0, sizeof(p.size_class));
+	n = RTE_MIN(n, RX_PART);
+	if (!all_posted || !part_read_in_place(q, at, &p, n))
+		part_read(q, at, &p, n);
 	if (unlikely(p.n == 0))
 		return 0;
-	if (unlikely(!part_slots_get(q, &p))) {
+	nb = part_slots_get(q, &p, g);
+	if (unlikely(nb == 0)) {
 		part_forget(q, &p);
 		return 0;
 	}
-	part_deliver(q, &p, pkts, bytes);
+	part_deliver(q, &p, g, nb, pkts);
+	for (i = 0; i < p.n; i++)
+		*bytes += p.e[i].len;
 	return p.n;
 }
 
@@ -266,7 +452,7 @@ static struct rx_step
 one_deliver(struct ppfrag_rxq *q, const struct slots_place *b, uint16_t id, uint32_t len)
 {
 	struct ppfrag_rx_slots *s = q->slots;
-	uint8_t size_class = s->copy_to[s->dense][(len + LEN_STEP - 1) / LEN_STEP];
+	uint8_t size_class = class_to(s, len);
 	struct rte_mbuf *m;
 
 	if (rte_mempool_get(s->view[size_class], (void **)&m) != 0)
@@ -287,7 +473,7 @@ chain_deliver(struct ppfrag_rxq *q, const uint16_t *ids, const struct rx_merged 
 
 	for (i = 0; i < p->nb; i++) {
 		len = i < p->nb - 1 ? q->buf_len : p->last;
-		m = packet_take(q->slots, ids[i], other[i], i == 0 ? q->max_len : len);
+		m = packet_take(q, ids[i], other[i], i == 0 ? q->max_len : len);
 		if (i == 0) {
 			*pkt = m;
 		} else {
@@ -382,7 +568,8 @@ ppfrag_rx_burst_slots(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint16_t nb_
 	if (unlikely(++q->slots->bursts >= LOOK_BURSTS))
 		density_look(q);
 	while (at < ready && nb_rx < nb_pkts) {
-		n = part_run(q, at, &pkts[nb_rx], RTE_MIN(ready - at, nb_pkts - nb_rx), &bytes);
+		n = part_run(q, at, &pkts[nb_rx], RTE_MIN(ready - at, nb_pkts - nb_rx),
+				q->nb_posted == q->nb && nb_done == 0, &bytes);
 		at += n;
 		nb_rx += n;
 		if (likely(n != 0))
@@ -441,7 +628,7 @@ table_init(struct ppfrag_rxq *q)
 
 	for (dense = 0; dense < 2; dense++) {
 		for (i = 0; i < TABLE_LEN; i++) {
-			len = RTE_MIN(i * LEN_STEP, q->max_len);
+			len = i * LEN_STEP;
 			s->copy_to[dense][i] =
 					is_copied(q, len, dense != 0) ? class_for(s, len) : s->post;
 		}
@@ -450,8 +637,9 @@ table_init(struct ppfrag_rxq *q)
 }
 
 static void
-rearm_init(struct ppfrag_rxq *q)
+format_init(struct ppfrag_rxq *q)
 {
+	struct slot_format *f = &q->slots->format;
 	struct rte_mbuf m;
 
 	memset(&m, 0, sizeof(m));
@@ -459,7 +647,8 @@ rearm_init(struct ppfrag_rxq *q)
 	m.nb_segs = 1;
 	m.port = q->dev->port_id;
 	rte_mbuf_refcnt_set(&m, 1);
-	memcpy(q->slots->rearm, &m.data_off, sizeof(q->slots->rearm));
+	memcpy(f->rearm, &m.data_off, sizeof(f->rearm));
+	f->data_offset = sizeof(m) + rte_pktmbuf_priv_size(q->mp) + RTE_PKTMBUF_HEADROOM;
 }
 
 /* The class views up to the one for the longest frame. */
@@ -505,8 +694,7 @@ ppfrag_slots_set_frame(struct ppfrag_rxq *q)
 				ppfrag_port_name(q->dev), q->mp->name, rte_strerror(-ret));
 		return ret;
 	}
-	q->slots->mbuf_bytes = sizeof(struct rte_mbuf) + rte_pktmbuf_priv_size(q->mp);
-	rearm_init(q);
+	format_init(q);
 	table_init(q);
 	return 0;
 }
