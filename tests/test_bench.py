@@ -213,6 +213,33 @@ def test_longhold(lab):
             assert r["pinned_to_stock"]["worst"] < 1
 
 
+# Shares and lifetimes, and for how many packets.
+SIZED = [
+    ("5", "pareto:1.2:1000", 1000000),
+    ("5,2", "pareto:1.5:20000,exp:100000", 1500000),
+    ("20", "exp:20000", 500000),
+]
+
+
+@pytest.mark.parametrize("share,life,packets", SIZED)
+def test_longhold_sized(lab, share, life, packets):
+    """A pool that is sized for a load suffices, and two thirds of it do not, reserve apart."""
+    path = lab.dir / "size.json"
+    subprocess.run([
+        lab.builddir / "app/test-ppool/dpdk-test-ppool", "--", "size", "--rxd", "0", "--spare", "0",
+        "--share", share, "--life", life, "--json", path], check=True)
+    size = json.loads(path.read_text())
+    assert size["live"] > 0 and len(size["hold"]) == len(share.split(","))
+    fewer = (size["pages"] - size["reserve_pages"]) * 2 // 3
+    for pages, enough in ((size["pages"], True), (fewer, False)):
+        program, result = longhold(lab, "--packets", packets, "--share", share, "--life", life,
+                                   "--page", size["page_size"], "--mbufs", pages,
+                                   "--ways", "slots")
+        assert program.wait_end() == 0, program.output
+        row = json.loads(result.read_text())["results"][0]
+        assert row["pages"] <= pages and (row["failed"] == 0) == enough
+
+
 def test_longhold_exhausted(lab):
     """Packets for which there is no memory are counted, and the others come back."""
     program, result = longhold(lab, "--packets", 20000, "--share", 90, "--life", "exp:4000",

@@ -165,10 +165,12 @@ def test_size_guide(lab):
     if platform.machine() != "x86_64" or "librte_eal.so.23 " not in linked:
         pytest.skip("needs DPDK 22.11 on x86-64")
     guide = (ROOT / "doc/guides/mempool/ppfrag.rst").read_text()
-    shown = re.search(r"^   \$ usertools/ppfrag-size (.*)\n((?:   .*\n|\n)+)", guide, re.M)
-    text, status = run_tool(lab, "ppfrag-size", *shown[1].split())
-    assert status == 0
-    assert text.strip() == re.sub("^   ", "", shown[2], flags=re.M).strip()
+    shown = re.findall(r"^   \$ usertools/ppfrag-size (.*)\n((?:   .*\n|\n)+)", guide, re.M)
+    assert len(shown) == 2
+    for options, output in shown:
+        text, status = run_tool(lab, "ppfrag-size", *options.split())
+        assert status == 0
+        assert text.strip() == re.sub("^   ", "", output, flags=re.M).strip()
 
 
 # Captures that cannot be replayed, and why. None: there is no such file.
@@ -292,6 +294,17 @@ BAD_COMMANDS = {
     "usertools/ppfrag-size --json /nosuch/j": "--json /nosuch/j: No such file or directory",
     "usertools/ppfrag-size --json /dev/full": "--json /dev/full: could not be written",
     "usertools/ppfrag-size --packets 1000000000000": " are more than a pool can have, 2147483647: ",
+    "usertools/ppfrag-size --rxd 0": "rx_desc, lcores, one_in and mtu are at least 1",
+    "usertools/ppfrag-size --share 5": "size: --share needs --life: how long packets are held",
+    "usertools/ppfrag-size --life exp:10": "size: --life needs --share: the percent of the packets",
+    "usertools/ppfrag-size --share 5 --life pareto:1:9":
+        "size: --life 'pareto:1:9' is not a comma-separated list of 1 pareto:SHAPE:MIN",
+    "usertools/ppfrag-size --share 5,96 --life exp:9,exp:9": "these add up to 100 at most",
+    "usertools/ppfrag-size --share 5 --life exp:9 --packets 9":
+        "size: --packets and --life: give one of them",
+    "usertools/ppfrag-size --slots --headroom 64": "headroom 64: that of slots is 128",
+    "usertools/ppfrag-size --slots --page-size 1500":
+        "slots for frames of up to 1522 bytes do not fit into a page of 1500: choose a larger",
     "usertools/ppfrag-size frob": "size: unexpected argument 'frob'; see 'ppfrag-size --help'",
     "usertools/ppfrag-size --foo": "option '--foo'; see 'ppfrag-size --help'",
     "usertools/ppfrag-capture": "the following arguments are required: capture",

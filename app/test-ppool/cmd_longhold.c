@@ -42,6 +42,7 @@ static struct uint_list shares = { 1, { 5 } };
 static const char *life_text = "pareto:1.2:1000";
 static struct uint_list pages = { 1, { 16384 } };
 static uint64_t memory = 256;
+static uint64_t mbufs;
 static uint64_t lanes = 256;
 static const char *way_list = "stock,carve,lanes,slots,keep-stock,keep-lanes";
 static uint64_t seed = 1;
@@ -58,6 +59,8 @@ static const struct opt longhold_opts[] = {
 	{ "page", OPT_LIST, &pages, RTE_PKTMBUF_HEADROOM + 64, 1 << 29, "N,...",
 			"data rooms of pages, as testpmd's --mbuf-size" },
 	{ "memory", OPT_UINT, &memory, 1, 1 << 20, "MB", "of each pool" },
+	{ "mbufs", OPT_UINT, &mbufs, 0, INT32_MAX, "N",
+			"mbufs or pages of each pool; 0: as many as --memory holds" },
 	{ "lanes", OPT_UINT, &lanes, 1, 4096, "N", "lanes that take turns" },
 	{ "ways", OPT_STR, &way_list, 0, 0, "WAY,...", "how packets are allocated" },
 	{ "seed", OPT_UINT, &seed, 1, UINT32_MAX, "N", "of the random numbers" },
@@ -106,6 +109,7 @@ struct run {
 	struct held_heap held;
 	uint64_t rng;
 	uint64_t failed; /* packets for which there was no memory */
+	uint64_t pages;  /* most that were split at a time */
 	struct sample now;
 	struct ratio to_charged, to_stock;
 };
@@ -273,15 +277,16 @@ run_open(struct run *r)
 		conf.ops = "ring_mp_mc";
 		conf.room = RTE_MBUF_DEFAULT_BUF_SIZE;
 	}
-	conf.n = (unsigned int)(memory * 1048576 / (sizeof(struct rte_mbuf) + conf.room));
+	conf.n = (unsigned int)mbufs;
+	if (mbufs == 0)
+		conf.n = (unsigned int)(memory * 1048576 / (sizeof(struct rte_mbuf) + conf.room));
 	r->source.mp = conf.n == 0 ? NULL : pool_create("longhold", &conf);
 	if (r->source.mp != NULL && r->way->init(&r->source) == 0)
 		return 0;
 	fprintf(stderr,
-			"longhold: no %s in a pool of %" PRIu64 " MB with pages of %" PRIu32
-			": %s; "
-			"try another --memory or --page\n",
-			r->way->name, memory, r->page, rte_strerror(rte_errno));
+			"longhold: no %s in a pool of %u mbufs with pages of %" PRIu32 ": %s; "
+			"try another --memory, --mbufs or --page\n",
+			r->way->name, conf.n, r->page, rte_strerror(rte_errno));
 	return -1;
 }
 
@@ -328,6 +333,7 @@ run_pinned(struct run *r)
 		return -1;
 	s->reserve = l.class_reserve + (uint64_t)l.idle * l.page_bytes;
 	s->pinned = l.data_bytes + l.header_bytes + l.class_bytes - s->reserve;
+	r->pages = RTE_MAX(r->pages, l.data + l.header + l.class_pages);
 	return 0;
 }
 
@@ -540,6 +546,7 @@ run_json(struct json *j, const struct run *r)
 	json_uint(j, "reserve", r->now.reserve);
 	json_uint(j, "stock", r->now.stock);
 	json_uint(j, "failed", r->failed);
+	json_uint(j, "pages", r->pages);
 	json_uint(j, "samples", r->to_stock.n);
 	ratio_json(j, "pinned_to_charged", &r->to_charged);
 	ratio_json(j, "pinned_to_stock", &r->to_stock);
@@ -596,16 +603,8 @@ run_all(struct json *j)
 static bool
 options_check(void)
 {
-	uint64_t sum = 0;
-	unsigned int i;
-
-	for (i = 0; i < shares.n; i++)
-		sum += shares.v[i];
-	if (life_parse(lives, LIFE_GROUPS_MAX, life_text) != shares.n || sum > 100) {
-		fprintf(stderr, "longhold: --life '%s' is not a comma-separated list of %u pareto:SHAPE:MIN, SHAPE above 1, or exp:MEAN, one for each --share; these add up to 100 at most\n",
-				life_text, shares.n);
+	if (!life_options("longhold", lives, life_text, &shares))
 		return false;
-	}
 	if ((double)packets > warm_up())
 		return true;
 	fprintf(stderr, "longhold: %d mean lifetimes are %.0f packets: give more of --packets\n",

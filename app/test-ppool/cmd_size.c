@@ -14,26 +14,33 @@
 
 #include "app.h"
 #include "json.h"
+#include "longhold_load.h"
 
 /*
- * How large a pool has to be. Computes, measures nothing and starts no EAL: the suite "create"
- * compares the numbers with real pools.
+ * How large a pool has to be. Computes, measures nothing and starts no EAL: the suites "create" and
+ * "sizing" compare the numbers with real pools.
  */
 
 #define MIX_MAX 64
 #define CANDIDATES_MAX 32
+/* What --packets is unless it is given. */
+#define PACKETS 65536
 
 static uint64_t ports = 1, queues = 1, rxd = 256, txd = 0, lcores = 1;
-static uint64_t mtu = RTE_ETHER_MTU, headroom = RTE_PKTMBUF_HEADROOM, packets = 65536, one_in = 1;
+static uint64_t mtu = RTE_ETHER_MTU, headroom = RTE_PKTMBUF_HEADROOM, packets = PACKETS, one_in = 1;
 static uint64_t mbufs, cache = 256, priv_size, page_size, spare = 5;
 static const char *mix_text = "imix";
+static bool slots;
+static struct uint_list shares;
+static const char *life_text;
 static const char *json_path;
 
 static const struct opt size_opts[] = {
 	{ "ports", OPT_UINT, &ports, 1, RTE_MAX_ETHPORTS, "N", "ports that receive from the pool" },
 	{ "queues", OPT_UINT, &queues, 1, RTE_MAX_QUEUES_PER_PORT, "N",
 			"receive queues of each port" },
-	{ "rxd", OPT_UINT, &rxd, 1, UINT16_MAX, "N", "descriptors of a receive queue" },
+	{ "rxd", OPT_UINT, &rxd, 0, UINT16_MAX, "N",
+			"descriptors of a receive queue; with --slots 0: it has its own pool" },
 	{ "txd", OPT_UINT, &txd, 0, UINT16_MAX, "N",
 			"descriptors of a transmit queue that packets leave by; 0: they do not" },
 	{ "lcores", OPT_UINT, &lcores, 1, RTE_MAX_LCORE, "N", "lcores that receive or free" },
@@ -42,9 +49,15 @@ static const struct opt size_opts[] = {
 	{ "packets", OPT_UINT, &packets, 0, UINT64_C(1) << 40, "N",
 			"packets that the application holds" },
 	{ "one-in", OPT_UINT, &one_in, 1, 1000000, "N",
-			"it holds one of so many, at random, and frees the others" },
+			"it holds one of so many, at random, and frees the others; the same with --slots" },
 	{ "mix", OPT_STR, &mix_text, 0, 0, "MIX",
 			"lengths and how many of each, LEN[:N],..., without checksum; or imix" },
+	{ "slots", OPT_FLAG, &slots, 0, 0, NULL,
+			"each packet is in a slot of its size, in place of a frag" },
+	{ "share", OPT_LIST, &shares, 1, 100, "P,...",
+			"percent of the packets that are held, a number for each --life" },
+	{ "life", OPT_STR, &life_text, 0, 0, "LIFE,...",
+			"in slots for so many packets, in place of --packets: pareto:SHAPE:MIN or exp:MEAN" },
 	{ "mbufs", OPT_UINT, &mbufs, 0, INT32_MAX, "N",
 			"ordinary mbufs that the application takes from the pool itself" },
 	{ "cache", OPT_UINT, &cache, 0, RTE_MEMPOOL_CACHE_MAX_SIZE, "N",
@@ -56,6 +69,8 @@ static const struct opt size_opts[] = {
 	{ "json", OPT_STR, &json_path, 0, 0, "FILE", "write the result there" },
 	{ .name = NULL },
 };
+
+static struct life lives[LIFE_GROUPS_MAX];
 
 static const struct ppool_size_mix imix[] = { { 64, 7 }, { 570, 4 }, { 1518, 1 } };
 
@@ -144,17 +159,43 @@ print_candidates(const struct ppool_size_conf *conf, const struct ppool_size *ch
 }
 
 static void
-print_size(const struct ppool_size *s)
+print_held(const struct ppool_size_conf *conf, const struct ppool_size *s)
+{
+	unsigned int i;
+
+	for (i = 0; i < conf->nb_hold; i++)
+		printf("held for a time   %.0f %% for %.0f packets on average: %.1f\n",
+				conf->hold[i].share, conf->hold[i].lifetime,
+				conf->hold[i].share / 100 * conf->hold[i].lifetime);
+	printf("packets held      %" PRIu64 ", those in bursts and transmit rings included",
+			s->held);
+	if (s->peak > s->held)
+		printf("; %" PRIu64 " at peaks", s->peak);
+	printf("\n");
+}
+
+static void
+print_pages(const struct ppool_size *s)
+{
+	printf("pages             %" PRIu64 ": %" PRIu64 " held, ", s->pages, s->held_pages);
+	if (slots)
+		printf("%" PRIu64 " more at peaks, %" PRIu64 " posted, %" PRIu64 " in reserve",
+				s->peak_pages, s->posted_pages, s->reserve_pages);
+	else
+		printf("%" PRIu64 " posted, %" PRIu64 " headers", s->posted_pages, s->header_pages);
+	printf(", %" PRIu64 " ordinary mbufs, %" PRIu64 " spare\n", s->whole_pages, s->spare_pages);
+}
+
+static void
+print_size(const struct ppool_size_conf *conf, const struct ppool_size *s)
 {
 	printf("page size         %u, %u bytes with what is around it\n", s->page_size,
 			s->page_bytes);
 	printf("packets per page  %.1f, truesize %.1f\n", s->frags_per_page, s->truesize);
-	printf("packets held      %" PRIu64 ", those in bursts and transmit rings included\n",
-			s->held);
-	printf("pages             %" PRIu64 ": %" PRIu64 " held, %" PRIu64 " posted, %" PRIu64
-	       " headers, %" PRIu64 " ordinary mbufs, %" PRIu64 " spare\n",
-			s->pages, s->held_pages, s->posted_pages, s->header_pages, s->whole_pages,
-			s->spare_pages);
+	print_held(conf, s);
+	if (slots)
+		printf("charged           %.1f MiB\n", mib(s->charged));
+	print_pages(s);
 	printf("memory            %.1f MiB, %.1f of it tables\n", mib(s->bytes),
 			mib(s->table_bytes));
 	printf("hugepages         %" PRIu64 " of 2 MB or %" PRIu64 " of 1 GB, besides those of EAL"
@@ -168,6 +209,26 @@ print_size(const struct ppool_size *s)
 		printf("testpmd           --mbuf-pool-ops-name=ppfrag --mbuf-size=%u"
 		       " --total-num-mbufs=%" PRIu64 "\n",
 				s->page_size, s->pages);
+}
+
+static void
+json_slots(struct json *j, const struct ppool_size_conf *conf, const struct ppool_size *s)
+{
+	unsigned int i;
+
+	json_uint(j, "peak", s->peak);
+	json_uint(j, "charged", s->charged);
+	json_uint(j, "peak_pages", s->peak_pages);
+	json_uint(j, "reserve_pages", s->reserve_pages);
+	json_real(j, "live", s->live);
+	json_array(j, "hold");
+	for (i = 0; i < conf->nb_hold; i++) {
+		json_object(j, NULL);
+		json_real(j, "share", conf->hold[i].share);
+		json_real(j, "lifetime", conf->hold[i].lifetime);
+		json_end(j);
+	}
+	json_end(j);
 }
 
 static void
@@ -191,6 +252,40 @@ json_size(struct json *j, const struct ppool_size *s)
 	json_real(j, "bytes_per_packet", s->bytes_per_packet);
 	json_real(j, "packets_per_mib", s->packets_per_mib);
 	json_uint(j, "fixed_bytes", s->fixed_bytes);
+}
+
+/* Returns false, with a message, where they contradict each other. */
+static bool
+check_options(void)
+{
+	if (life_text == NULL && shares.n == 0)
+		return true;
+	if (life_text == NULL)
+		fprintf(stderr, "size: --share needs --life: how long packets are held\n");
+	else if (shares.n == 0)
+		fprintf(stderr, "size: --life needs --share: the percent of the packets that are held so long\n");
+	else if (packets != PACKETS)
+		fprintf(stderr, "size: --packets and --life: give one of them, --life tells how many packets are held\n");
+	else
+		return life_options("size", lives, life_text, &shares);
+	return false;
+}
+
+static void
+fill_hold(struct ppool_size_conf *conf, struct ppool_size_hold *hold)
+{
+	unsigned int i;
+
+	conf->slots = slots;
+	if (life_text == NULL)
+		return;
+	for (i = 0; i < shares.n; i++) {
+		hold[i].share = (double)shares.v[i];
+		hold[i].lifetime = life_mean(&lives[i]);
+	}
+	conf->packets = 0;
+	conf->hold = hold;
+	conf->nb_hold = shares.n;
 }
 
 static void
@@ -229,6 +324,7 @@ check_pages(const struct ppool_size *s)
 static int
 size_run(char **args)
 {
+	struct ppool_size_hold hold[LIFE_GROUPS_MAX];
 	struct ppool_size_mix mix[MIX_MAX];
 	struct ppool_size_conf conf = { .mix = mix };
 	struct ppool_size size;
@@ -236,9 +332,12 @@ size_run(char **args)
 
 	(void)args;
 	conf.nb_mix = parse_mix(mix_text, mix);
-	if (conf.nb_mix == 0)
+	if (conf.nb_mix == 0 || !check_options())
 		return EXIT_FAILURE;
+	if (life_text != NULL)
+		slots = true;
 	fill_conf(&conf);
+	fill_hold(&conf, hold);
 	/* The reason is in the log. */
 	if (ppool_size_estimate(&conf, &size) != 0 || check_pages(&size) != 0)
 		return EXIT_FAILURE;
@@ -246,8 +345,10 @@ size_run(char **args)
 		return EXIT_FAILURE;
 	if (page_size == 0)
 		print_candidates(&conf, &size);
-	print_size(&size);
+	print_size(&conf, &size);
 	json_size(j, &size);
+	if (slots)
+		json_slots(j, &conf, &size);
 	return json_close(j) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
@@ -257,7 +358,10 @@ size_help(FILE *f)
 	fprintf(f,
 			"\nNeeds no EAL options: dpdk-test-ppool -- size ...\n"
 			"imix is 64:7,570:4,1518:1. The numbers are the peak of a steady load, see"
-			" ppool_sizing.h.\n");
+			" ppool_sizing.h.\n"
+			"With --life, share times mean lifetime are held on average. Slots of each size"
+			" suffice for\nfive standard deviations more: for packets that come independently"
+			" of each other.\n");
 }
 
 const struct command cmd_size = {

@@ -26,6 +26,7 @@ static const struct unit_suite * const suites[] = {
 	&suite_secondary,
 	&suite_info,
 	&suite_create,
+	&suite_sizing,
 	&suite_dma,
 	&suite_account,
 	&suite_port,

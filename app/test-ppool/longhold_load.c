@@ -67,6 +67,22 @@ life_parse(struct life *life, unsigned int n, const char *text)
 	return 0;
 }
 
+bool
+life_options(const char *command, struct life *life, const char *text,
+		const struct uint_list *shares)
+{
+	uint64_t sum = 0;
+	unsigned int i;
+
+	for (i = 0; i < shares->n; i++)
+		sum += shares->v[i];
+	if (life_parse(life, LIFE_GROUPS_MAX, text) == shares->n && sum <= 100)
+		return true;
+	fprintf(stderr, "%s: --life '%s' is not a comma-separated list of %u pareto:SHAPE:MIN, SHAPE above 1, or exp:MEAN, one for each --share; these add up to 100 at most\n",
+			command, text, shares->n);
+	return false;
+}
+
 double
 life_mean(const struct life *life)
 {

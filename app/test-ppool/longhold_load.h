@@ -7,10 +7,13 @@
 
 /* How long packets are held, counted in packets, and which of those held are due next. */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include <rte_mbuf.h>
+
+#include "app.h"
 
 #define LIFE_GROUPS_MAX 8u
 
@@ -33,6 +36,15 @@ struct life {
  *   How many there are, 0 where the text is no such list of at most n.
  */
 unsigned int life_parse(struct life *life, unsigned int n, const char *text);
+
+/**
+ * Parse --life of a command, where --share has the percent of the packets that each group is.
+ *
+ * @return
+ *   Whether there is one for each and they are 100 percent at most; a message tells if not.
+ */
+bool life_options(const char *command, struct life *life, const char *text,
+		const struct uint_list *shares);
 
 /** The mean lifetime. */
 double life_mean(const struct life *life);

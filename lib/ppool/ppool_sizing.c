@@ -12,6 +12,9 @@
  * first packets of a lane how likely each is to close a page. All lanes begin with fresh pages at
  * the same time. So they close them at about the same time, too, and most pages are held when the
  * packets that are held at a time include as many of these moments as possible.
+ *
+ * Slots of a class are used again as soon as they are freed: their pages follow the most that were
+ * ever live.
  */
 
 #include <errno.h>
@@ -38,6 +41,10 @@
 #define PAGE_MAX (UINT32_C(1) << 20)
 /* A larger page is chosen if it needs at most this many percent more memory than the best. */
 #define LARGER_PERCENT 2u
+/* What a class holds is at most so many standard deviations above the mean, see ppool_sizing.h. */
+#define PEAK_DEVIATIONS 5
+/* Packets held for a time. */
+#define LIVE_MAX ((double)(UINT64_C(1) << 40))
 
 /* Frames may be this much longer than the MTU: Ethernet header, two VLAN tags. */
 #define L2_LEN (RTE_ETHER_HDR_LEN + 2 * RTE_VLAN_HLEN)
@@ -65,35 +72,50 @@ static const uint32_t candidates[] = {
 
 /* Layout */
 
-/* The pool proper computes it for a mempool: show it one without memory. */
+/* A pool without memory: the pool proper computes its layout and its size classes. */
+struct model {
+	struct rte_mempool *mp;
+	struct ppool *p;
+};
+
+static void
+model_fini(struct model *m)
+{
+	free(m->p);
+	free(m->mp);
+}
+
+/* Zeroed; structs that begin with a cache line do so here, too. */
+static void *
+lines_alloc(size_t size)
+{
+	size_t len = RTE_ALIGN_CEIL(size, RTE_CACHE_LINE_SIZE);
+	void *lines = aligned_alloc(RTE_CACHE_LINE_SIZE, len);
+
+	return lines == NULL ? NULL : memset(lines, 0, len);
+}
+
 static int
-layout_get(uint32_t page_size, uint32_t priv_size, struct ppool_layout *layout)
+model_init(struct model *m, uint32_t page_size, uint32_t priv_size)
 {
 	size_t head = RTE_MEMPOOL_HEADER_SIZE((struct rte_mempool *)NULL, 0);
 	struct rte_pktmbuf_pool_private *priv;
 	struct rte_mempool_objsz size;
-	struct rte_mempool *mp;
-	struct ppool *p;
-	int ret = -ENOMEM;
 
 	rte_mempool_calc_obj_size(sizeof(struct rte_mbuf) + priv_size + page_size, 0, &size);
-	mp = calloc(1, head + sizeof(*priv));
-	p = calloc(1, sizeof(*p));
-	if (mp != NULL && p != NULL) {
-		snprintf(mp->name, sizeof(mp->name), "estimate");
-		mp->elt_size = size.elt_size;
-		mp->header_size = size.header_size;
-		mp->trailer_size = size.trailer_size;
-		mp->private_data_size = sizeof(*priv);
-		priv = rte_mempool_get_priv(mp);
-		priv->mbuf_priv_size = (uint16_t)priv_size;
-		p->mp = mp;
-		ret = ppool_layout_init(p);
-		*layout = p->layout;
-	}
-	free(p);
-	free(mp);
-	return ret;
+	m->mp = lines_alloc(head + sizeof(*priv));
+	m->p = lines_alloc(sizeof(*m->p));
+	if (m->mp == NULL || m->p == NULL)
+		return -ENOMEM;
+	snprintf(m->mp->name, sizeof(m->mp->name), "estimate");
+	m->mp->elt_size = size.elt_size;
+	m->mp->header_size = size.header_size;
+	m->mp->trailer_size = size.trailer_size;
+	m->mp->private_data_size = sizeof(*priv);
+	priv = rte_mempool_get_priv(m->mp);
+	priv->mbuf_priv_size = (uint16_t)priv_size;
+	m->p->mp = m->mp;
+	return ppool_layout_init(m->p);
 }
 
 /* UINT32_MAX where a mempool cannot have such objects. */
@@ -329,20 +351,19 @@ cached(const struct ppool_size_conf *conf)
 	return (uint64_t)conf->lcores * PPOOL_CACHE_OBJECTS(conf->cache_size);
 }
 
+/* Outside the pages: what every pool has, and some pieces of so many bytes each. */
 static uint64_t
-table_bytes(const struct ppool_size_conf *conf, uint64_t pages)
+table_bytes(const struct ppool_size_conf *conf, uint64_t pages, uint64_t pieces, uint64_t each)
 {
 	const struct rte_mempool *mp = NULL;
-	uint64_t carvers = carvers_of(conf), bytes, pieces;
+	uint64_t bytes;
 
 	bytes = RTE_MEMPOOL_HEADER_SIZE(mp, conf->cache_size) + RTE_MEMPOOL_HEADER_SIZE(mp, 0);
 	bytes += sizeof(struct ppool) + pages * sizeof(struct ppool_page);
 	bytes += ppool_freelist_memory((uint32_t)pages);
 	bytes += conf->lcores * sizeof(struct ppool_lcore);
-	bytes += carvers *
-			(sizeof(struct ppool_carver) + conf->rx_desc * sizeof(struct ppool_lane));
-	pieces = 5 + conf->lcores + carvers;
-	return bytes + pieces * MALLOC_OVERHEAD;
+	bytes += pieces * each;
+	return bytes + (5 + conf->lcores + pieces) * MALLOC_OVERHEAD;
 }
 
 /* As many mbufs of a fixed size, large enough for a frame, and their ring. */
@@ -363,28 +384,134 @@ ppool_size_memory(const struct ppool_size *size, uint64_t os_page_len)
 	return object_memory(size->pages, size->page_bytes, os_page_len) + size->table_bytes;
 }
 
+/* What follows from the pages that are needed; pieces and each as of table_bytes(). */
 static void
-fill_size(const struct ppool_size_conf *conf, const struct ppool_layout *layout,
-		const struct flow *f, struct ppool_size *s)
+size_finish(const struct ppool_size_conf *conf, uint64_t pieces, uint64_t each,
+		struct ppool_size *s)
 {
 	uint64_t needed;
 
-	s->page_bytes = layout->page_bytes;
+	s->whole_pages = conf->mbufs == 0 ? 0 : conf->mbufs + cached(conf);
+	needed = s->held_pages + s->peak_pages + s->posted_pages + s->header_pages +
+			s->reserve_pages + s->whole_pages;
+	s->spare_pages = (needed * conf->spare + 99) / 100;
+	s->pages = needed + s->spare_pages;
+	s->table_bytes = table_bytes(conf, s->pages, pieces, each);
+	s->bytes = ppool_size_memory(s, RTE_PGSIZE_2M);
+	s->bytes_per_packet = (double)s->bytes / (double)s->held;
+	s->packets_per_mib = (double)(1 << 20) / s->bytes_per_packet;
+	s->fixed_bytes = fixed_bytes(conf, conf->slots ? s->peak : s->held);
+}
+
+static void
+frags_fill(const struct ppool_size_conf *conf, const struct ppool_layout *layout,
+		const struct flow *f, struct ppool_size *s)
+{
+	uint64_t carver = sizeof(struct ppool_carver) + conf->rx_desc * sizeof(struct ppool_lane);
+
 	s->frags_per_page = f->frags;
 	s->truesize = layout->page_bytes / f->frags + (double)layout->page_bytes / layout->slots;
 	s->held = conf->packets + in_flight(conf);
 	s->held_pages = (uint64_t)ceil(held_pages(conf, f));
 	s->posted_pages = carvers_of(conf) * conf->rx_desc;
 	s->header_pages = header_pages(conf, layout, s->held);
-	s->whole_pages = conf->mbufs == 0 ? 0 : conf->mbufs + cached(conf);
-	needed = s->held_pages + s->posted_pages + s->header_pages + s->whole_pages;
-	s->spare_pages = (needed * conf->spare + 99) / 100;
-	s->pages = needed + s->spare_pages;
-	s->table_bytes = table_bytes(conf, s->pages);
-	s->bytes = ppool_size_memory(s, RTE_PGSIZE_2M);
-	s->bytes_per_packet = (double)s->bytes / (double)s->held;
-	s->packets_per_mib = (double)(1 << 20) / s->bytes_per_packet;
-	s->fixed_bytes = fixed_bytes(conf, s->held);
+	size_finish(conf, carvers_of(conf), carver, s);
+}
+
+/* Slots */
+
+/* By Little's law: each packet that comes finds so many that are held for a time. */
+static double
+hold_live(const struct ppool_size_conf *conf)
+{
+	double live = 0;
+	unsigned int i;
+
+	for (i = 0; i < conf->nb_hold; i++)
+		live += conf->hold[i].share / 100 * conf->hold[i].lifetime;
+	return live;
+}
+
+/* What a pool is for, in slots. */
+struct slots_load {
+	double certain;              /* packets held, whose number is not left to chance */
+	double live;                 /* and those whose number is, on average */
+	double share[PPOOL_CLASSES]; /* of all packets, by size class */
+	unsigned int post;           /* the class of posted slots */
+};
+
+static void
+slots_load_init(struct slots_load *l, const struct ppool_size_conf *conf, const struct ppool *p)
+{
+	double sum = 0;
+	unsigned int i;
+
+	memset(l, 0, sizeof(*l));
+	l->certain = (double)(conf->packets + in_flight(conf));
+	l->live = hold_live(conf);
+	for (i = 0; i < conf->nb_mix; i++) {
+		sum += conf->mix[i].weight;
+		l->share[ppool_class_for(p, conf->mix[i].len)] += conf->mix[i].weight;
+	}
+	for (i = 0; i < PPOOL_CLASSES; i++)
+		l->share[i] /= sum;
+	l->post = ppool_class_for(p, max_len(conf));
+}
+
+/* Its part of a fixed number of packets is binomial, that of those held for a time Poisson. */
+static double
+class_deviation(const struct slots_load *l, double share)
+{
+	return sqrt(share * (1 - share) * l->certain + share * l->live);
+}
+
+/* Pages of so many more slots of a class, beyond those of *slots. */
+static uint64_t
+class_pages(const struct ppool_class *c, double *slots, double more)
+{
+	uint64_t before = (uint64_t)ceil(*slots / c->slots);
+
+	*slots += more;
+	return (uint64_t)ceil(*slots / c->slots) - before;
+}
+
+/* A class in use. */
+static void
+class_fill(const struct ppool_size_conf *conf, const struct slots_load *l,
+		const struct ppool_class *c, double share, double posted, struct ppool_size *s)
+{
+	double held = share * (l->certain + l->live), slots = 0;
+
+	s->charged += (uint64_t)(held * s->page_bytes / c->slots);
+	s->truesize += share * s->page_bytes / c->slots;
+	s->held_pages += class_pages(c, &slots, held);
+	s->posted_pages += class_pages(c, &slots, posted);
+	s->peak_pages += class_pages(c, &slots, PEAK_DEVIATIONS * class_deviation(l, share));
+	s->reserve_pages += class_pages(c, &slots, (double)conf->lcores * c->keep);
+	s->reserve_pages += PPOOL_IDLE_SLOT_PAGES;
+}
+
+static void
+slots_fill(const struct ppool_size_conf *conf, const struct ppool *p, struct ppool_size *s)
+{
+	uint64_t ring = carvers_of(conf) * conf->rx_desc, posted, pools = 1;
+	struct slots_load l;
+	unsigned int i;
+
+	slots_load_init(&l, conf, p);
+	s->live = l.live;
+	s->held = (uint64_t)(l.certain + l.live + 0.5);
+	s->peak = (uint64_t)ceil(l.certain + l.live + PEAK_DEVIATIONS * sqrt(l.live));
+	for (i = PPOOL_HEADERS + 1; i < p->depot.nb_classes; i++) {
+		posted = i == l.post ? ring : 0;
+		if (l.share[i] == 0 && posted == 0)
+			continue;
+		class_fill(conf, &l, &p->depot.size_class[i], l.share[i], (double)posted, s);
+		pools++;
+	}
+	s->frags_per_page = s->page_bytes / s->truesize;
+	/* The slot pool, and a view of each class. */
+	size_finish(conf, pools, RTE_MEMPOOL_HEADER_SIZE((struct rte_mempool *)NULL, 0), s);
 }
 
 /* Checks */
@@ -411,10 +538,39 @@ check_mix(const struct ppool_size_conf *conf)
 }
 
 static int
+check_hold(const struct ppool_size_conf *conf)
+{
+	double share = 0;
+	unsigned int i;
+
+	if (conf->nb_hold > 0 && !conf->slots) {
+		PPOOL_LOG(ERR, "packets that are held for a time need slots: in frags each may keep a page");
+		return -EINVAL;
+	}
+	if (conf->slots && conf->headroom != RTE_PKTMBUF_HEADROOM) {
+		PPOOL_LOG(ERR, "headroom %u: that of slots is %u", conf->headroom,
+				RTE_PKTMBUF_HEADROOM);
+		return -EINVAL;
+	}
+	for (i = 0; i < conf->nb_hold; i++) {
+		share += conf->hold[i].share;
+		if (conf->hold[i].share >= 0 && conf->hold[i].lifetime >= 0)
+			continue;
+		PPOOL_LOG(ERR, "shares and lifetimes of packets held are not below 0");
+		return -EINVAL;
+	}
+	if (share <= 100 && hold_live(conf) <= LIVE_MAX)
+		return 0;
+	PPOOL_LOG(ERR, "%g %% of the packets are held, %g on average: at most 100 %% and %g", share,
+			hold_live(conf), LIVE_MAX);
+	return -EINVAL;
+}
+
+static int
 check_conf(const struct ppool_size_conf *conf)
 {
-	if (conf->ports == 0 || conf->queues == 0 || conf->rx_desc == 0 || conf->lcores == 0 ||
-			conf->one_in == 0 || conf->mtu == 0) {
+	if (conf->ports == 0 || conf->queues == 0 || (conf->rx_desc == 0 && !conf->slots) ||
+			conf->lcores == 0 || conf->one_in == 0 || conf->mtu == 0) {
 		PPOOL_LOG(ERR, "ports, queues, rx_desc, lcores, one_in and mtu are at least 1");
 		return -EINVAL;
 	}
@@ -428,13 +584,13 @@ check_conf(const struct ppool_size_conf *conf)
 				conf->page_size, UINT16_MAX, PAGE_MAX);
 		return -EINVAL;
 	}
-	return check_mix(conf);
+	return check_hold(conf) != 0 ? -EINVAL : check_mix(conf);
 }
 
 /* The estimate */
 
 static int
-estimate_flow(const struct ppool_size_conf *conf, const struct ppool_layout *layout,
+frags_estimate(const struct ppool_size_conf *conf, const struct ppool_layout *layout,
 		struct ppool_size *size)
 {
 	struct flow f;
@@ -446,47 +602,92 @@ estimate_flow(const struct ppool_size_conf *conf, const struct ppool_layout *lay
 	if (ret == 0)
 		ret = flow_closing(&f, 2 * window_max(&f));
 	if (ret == 0)
-		fill_size(conf, layout, &f, size);
+		frags_fill(conf, layout, &f, size);
 	flow_free(&f);
 	return ret;
+}
+
+static bool
+frame_fits(const struct ppool_size_conf *conf, const struct ppool *p)
+{
+	if (conf->slots)
+		return ppool_class_for(p, max_len(conf)) != PPOOL_HEADERS;
+	return conf->headroom + max_len(conf) <= p->layout.room_bytes;
+}
+
+static int
+frame_refuse(const struct ppool_size_conf *conf, uint32_t page_size, const struct ppool *p)
+{
+	if (conf->slots)
+		PPOOL_LOG(ERR, "slots for frames of up to %u bytes do not fit into a page of %u: choose a larger page_size, or 0 for the best",
+				max_len(conf), page_size);
+	else
+		PPOOL_LOG(ERR, "frames of up to %u bytes behind a headroom of %u do not fit into a page of %u: choose a page_size of at least %u, better several times as much",
+				max_len(conf), conf->headroom, page_size,
+				page_size + conf->headroom + max_len(conf) - p->layout.room_bytes);
+	return -EMSGSIZE;
+}
+
+static int
+model_estimate(const struct ppool_size_conf *conf, uint32_t page_size, const struct ppool *p,
+		struct ppool_size *size)
+{
+	if (!frame_fits(conf, p))
+		return frame_refuse(conf, page_size, p);
+	memset(size, 0, sizeof(*size));
+	size->page_size = page_size;
+	size->page_bytes = p->layout.page_bytes;
+	if (!conf->slots)
+		return frags_estimate(conf, &p->layout, size);
+	slots_fill(conf, p, size);
+	return 0;
 }
 
 static int
 estimate(const struct ppool_size_conf *conf, uint32_t page_size, struct ppool_size *size)
 {
-	struct ppool_layout layout;
+	struct model m;
 	int ret;
 
-	ret = layout_get(page_size, conf->priv_size, &layout);
-	if (ret != 0)
-		return ret;
-	if (conf->headroom + max_len(conf) > layout.room_bytes) {
-		PPOOL_LOG(ERR, "frames of up to %u bytes behind a headroom of %u do not fit into a page of %u: choose a page_size of at least %u, better several times as much",
-				max_len(conf), conf->headroom, page_size,
-				page_size + conf->headroom + max_len(conf) - layout.room_bytes);
-		return -EMSGSIZE;
-	}
-	memset(size, 0, sizeof(*size));
-	size->page_size = page_size;
-	return estimate_flow(conf, &layout, size);
+	ret = model_init(&m, page_size, conf->priv_size);
+	if (ret == 0)
+		ret = model_estimate(conf, page_size, m.p, size);
+	model_fini(&m);
+	return ret;
+}
+
+static bool
+page_takes_frame(const struct ppool_size_conf *conf, uint32_t page_size)
+{
+	uint64_t frame = RTE_ALIGN_CEIL((uint64_t)conf->headroom + conf->mtu + L2_LEN,
+			PPOOL_FRAG_ALIGN);
+	struct model m;
+	bool fits;
+
+	/* The private area of the first mbuf is rounded up to a line. */
+	if (page_size < frame + PPOOL_FRAG_ALIGN)
+		return false;
+	if (!conf->slots)
+		return true;
+	fits = model_init(&m, page_size, conf->priv_size) == 0 && frame_fits(conf, m.p);
+	model_fini(&m);
+	return fits;
 }
 
 unsigned int
 ppool_size_candidates(const struct ppool_size_conf *conf, uint32_t *page_size, unsigned int n)
 {
-	uint64_t frame = RTE_ALIGN_CEIL((uint64_t)conf->headroom + conf->mtu + L2_LEN,
-			PPOOL_FRAG_ALIGN);
+	uint32_t fit, smaller;
 	unsigned int i, k = 0;
-	uint32_t fit;
 
 	for (i = 0; i < RTE_DIM(candidates) && k < n; i++) {
 		fit = ppool_size_fit(RTE_PGSIZE_2M, candidates[i], conf->priv_size);
-		if (fit > UINT16_MAX &&
-				frame <= ppool_size_fit(RTE_PGSIZE_2M, candidates[i + 1],
-							 conf->priv_size))
-			continue;
-		/* The private area of the first mbuf is rounded up to a line. */
-		if (fit >= frame + PPOOL_FRAG_ALIGN)
+		if (fit > UINT16_MAX) {
+			smaller = ppool_size_fit(RTE_PGSIZE_2M, candidates[i + 1], conf->priv_size);
+			if (page_takes_frame(conf, smaller))
+				continue;
+		}
+		if (page_takes_frame(conf, fit))
 			page_size[k++] = fit;
 	}
 	return k;
