@@ -369,7 +369,7 @@ find_slot(const struct ppool *p, const struct rte_mbuf *m)
 		return NULL;
 	c = ppool_class_of(p, pg);
 	i = ppool_slot_index(p, c, pg, m);
-	if (i >= c->slots || ppool_slot_at(p, c, pg, i) != m)
+	if (i >= ppool_slots_formatted(c, pg) || ppool_slot_at(p, c, pg, i) != m)
 		return NULL;
 	return slot_at(p, page, i);
 }

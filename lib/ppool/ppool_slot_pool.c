@@ -133,10 +133,13 @@ ppool_slots_free_bulk(struct ppool *p, struct rte_mbuf * const *m, unsigned int 
 static unsigned int
 larger_get(struct ppool *p, unsigned int size_class, struct rte_mbuf **m, unsigned int n)
 {
-	unsigned int got = 0;
+	unsigned int got = 0, k;
 
 	for (size_class++; got < n && size_class < p->depot.nb_classes; size_class++)
-		got += ppool_depot_pop(p, size_class, m + got, n - got);
+		do {
+			k = ppool_depot_pop(p, size_class, m + got, n - got);
+			got += k;
+		} while (k > 0 && got < n);
 	return got;
 }
 

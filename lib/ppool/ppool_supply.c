@@ -224,10 +224,15 @@ slots_grow(struct ppool *p, unsigned int size_class)
 static unsigned int
 slots_get_shared(struct ppool *p, unsigned int size_class, struct rte_mbuf **m, unsigned int n)
 {
-	unsigned int got = ppool_depot_pop(p, size_class, m, n);
+	unsigned int got = 0, k;
 
-	while (got < n && slots_grow(p, size_class))
-		got += ppool_depot_pop(p, size_class, m + got, n - got);
+	/* Some at a time, where they are to be formatted. */
+	while (got < n) {
+		k = ppool_depot_pop(p, size_class, m + got, n - got);
+		if (k == 0 && !slots_grow(p, size_class))
+			break;
+		got += k;
+	}
 	return got;
 }
 
