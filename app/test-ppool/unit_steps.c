@@ -403,6 +403,45 @@ op_named(const char *name)
 	return op;
 }
 
+/* Headers that say that they have a whole page. */
+static unsigned int
+whole_frags(const struct rte_mempool *mp)
+{
+	const struct ppool *p = mp->pool_data;
+	const struct ppool_class *c = &p->depot.size_class[PPOOL_HEADERS];
+	unsigned int i, k, n = 0;
+
+	for (i = 0; i < mp->size; i++)
+		if (ppool_class_look(p, &p->page[i]) == c)
+			for (k = 0; k < ppool_slots_formatted(c, &p->page[i]); k++)
+				n += ppool_frag_of(ppool_slot_at(p, c, &p->page[i], k))->truesize ==
+						p->layout.page_bytes;
+	return n;
+}
+
+/* It ends when a header says that it has a page, but the page does not say so yet. */
+static void
+test_half_made(void **state)
+{
+	struct rte_mempool *mp = unit_pool(PAGES, 16384, 0, 0);
+	const char * const args[] = { "unit-steps", "whole-frag", mp->name, NULL };
+	pid_t child;
+
+	(void)state;
+	unit_require_secondary();
+	unit_require(!unit_debug_build() && !UNIT_TSAN, "a build without checks");
+	unit_forgive_heap();
+	assert_non_null(ppool_frag_pool(mp));
+	child = unit_child_trace(unit_free_lcore(), args);
+	assert_int_equal(whole_frags(mp), 0);
+	while (whole_frags(mp) == 0)
+		assert_true(WIFSTOPPED(unit_child_resume(child, PTRACE_SINGLESTEP)));
+	unit_child_kill(child);
+	recover_all(mp);
+	assert_int_equal(unit_ledger(mp).frags, 0);
+	assert_true(unit_pool_whole(mp));
+}
+
 static ppool_owner_t
 owner_of(const struct rte_mbuf *m)
 {
@@ -451,6 +490,7 @@ test_visitor_ends(void **state)
 static const struct CMUnitTest tests[] = {
 	UNIT_TEST(test_steps),
 	UNIT_TEST(test_first),
+	UNIT_TEST(test_half_made),
 	UNIT_TEST(test_visitor_ends),
 };
 

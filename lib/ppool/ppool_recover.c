@@ -293,6 +293,15 @@ slot_exists(const struct ppool *p, const struct rte_mbuf *m)
 					   c == &p->depot.size_class[frag->size_class]);
 }
 
+/* Its process ended before it had made a page a frag: the page is a whole one, and found as such. */
+static void
+header_harvest(struct ppool *p, struct rte_mbuf *m, struct harvest *h)
+{
+	ppool_frag_of(m)->truesize = 0;
+	ppool_slots_return(p, &m, 1);
+	h->r->headers++;
+}
+
 static void
 slot_harvest(struct ppool *p, struct rte_mbuf *m, void *arg)
 {
@@ -313,6 +322,10 @@ slot_harvest(struct ppool *p, struct rte_mbuf *m, void *arg)
 	if (frag->page >= p->mp->size)
 		return;
 	pg = &p->page[frag->page];
+	if (h->process != 0 && pg->kind != PPOOL_KIND_DATA) {
+		header_harvest(p, m, h);
+		return;
+	}
 	/* A clone drops the last reference, and with it the frag. */
 	if (frag_is_shared(frag, pg)) {
 		h->r->shared++;
