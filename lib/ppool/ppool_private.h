@@ -533,9 +533,9 @@ void ppool_depot_leave(struct ppool *p);
 /* Take idle slots from the depot. Returns how many: 0 where there are none, else perhaps not all. */
 unsigned int ppool_depot_pop(struct ppool *p, unsigned int size_class, struct rte_mbuf **m,
 		unsigned int n);
-/* The same of one slot page. */
-unsigned int ppool_depot_pop_from(struct ppool *p, uint32_t page, struct rte_mbuf **m,
-		unsigned int n);
+/* The same of one slot page, where it is one of the class. */
+unsigned int ppool_depot_pop_from(struct ppool *p, unsigned int size_class, uint32_t page,
+		struct rte_mbuf **m, unsigned int n);
 /* Of any classes. */
 void ppool_depot_push(struct ppool *p, struct rte_mbuf * const *m, unsigned int n);
 /* Give wholly idle pages back. Depot lock held. Returns how many went. */

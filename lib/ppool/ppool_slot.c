@@ -463,11 +463,18 @@ ppool_depot_pop(struct ppool *p, unsigned int size_class, struct rte_mbuf **m, u
 }
 
 unsigned int
-ppool_depot_pop_from(struct ppool *p, uint32_t page, struct rte_mbuf **m, unsigned int n)
+ppool_depot_pop_from(struct ppool *p, unsigned int size_class, uint32_t page, struct rte_mbuf **m,
+		unsigned int n)
 {
+	const struct ppool_class *c = &p->depot.size_class[size_class];
+	unsigned int fresh = PPOOL_FORMAT;
+
 	if (!ppool_depot_enter(p))
 		return 0;
-	n = depot_pop_from(p, &p->page[page], m, n, &(unsigned int){ PPOOL_FORMAT });
+	/* It may have gone home in the meantime. */
+	n = ppool_class_look(p, &p->page[page]) == c ?
+			depot_pop_from(p, &p->page[page], m, n, &fresh) :
+			0;
 	ppool_depot_leave(p);
 	ppool_debug_headers_out(p, m, n);
 	return n;
