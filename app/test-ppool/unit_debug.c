@@ -14,6 +14,8 @@
 #include <rte_eal.h>
 #include <rte_string_fns.h>
 
+#include <ppool_private.h>
+
 #include "unit.h"
 
 /*
@@ -740,6 +742,61 @@ test_lock_in_walk(void **state)
 	rte_pktmbuf_free(m);
 }
 
+/* A class takes a page only where none of its slots can be reached */
+
+struct bulk {
+	struct rte_mempool *view;
+	struct rte_mbuf *m[64];
+	unsigned int n;
+};
+
+/* By a thread that is no lcore: from the depot, then from a page. */
+static int
+bulk_alloc(void *arg)
+{
+	struct bulk *b = arg;
+
+	return rte_pktmbuf_alloc_bulk(b->view, b->m, b->n);
+}
+
+static int
+bulk_free(void *arg)
+{
+	struct bulk *b = arg;
+
+	rte_pktmbuf_free_bulk(b->m, b->n);
+	return 0;
+}
+
+/* An lcore has more than it may keep: as if it kept them for ever. */
+static void
+test_page_taken(void **state)
+{
+	struct rte_mempool *mp = debug_pool(), *view = unit_slot_pool(mp, 100);
+	struct bulk mine = { .view = view, .n = 8 }, other = { .view = view };
+	struct ppool *p = mp->pool_data;
+	struct ppool_class *c;
+	uint16_t keep;
+
+	(void)state;
+	assert_int_equal(bulk_alloc(&mine), 0);
+	c = &p->depot.size_class[ppool_frag_of(mine.m[0])->size_class];
+	bulk_free(&mine);
+	other.n = c->slots + 1;
+	assert_in_range(other.n, mine.n, RTE_DIM(other.m));
+	keep = c->keep;
+	said[0] = '\0';
+	ppool_debug_set_handler(note, NULL);
+	c->keep = 0;
+	assert_int_equal(unit_on_thread(bulk_alloc, &other), 0);
+	c->keep = keep;
+	ppool_debug_set_handler(NULL, NULL);
+	assert_pool("", mp);
+	assert_said("a page was taken for slots of ");
+	assert_said("of them are idle");
+	assert_int_equal(unit_on_thread(bulk_free, &other), 0);
+}
+
 static const struct CMUnitTest tests[] = {
 	UNIT_TEST(test_double_free),
 	UNIT_TEST(test_free_foreign),
@@ -758,6 +815,7 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(test_two_threads),
 	UNIT_TEST(test_panic),
 	UNIT_TEST(test_lock_in_walk),
+	UNIT_TEST(test_page_taken),
 };
 
 UNIT_SUITE(debug, "a debug build of the library names those who misuse it", tests);

@@ -484,6 +484,34 @@ ppool_debug_slots_in(struct ppool *p, struct rte_mbuf * const *m, unsigned int n
 		room_in(p, m[i]);
 }
 
+/* What lcores may keep, and the page. */
+static uint64_t
+class_reserve(const struct ppool *p, unsigned int size_class)
+{
+	uint64_t n = p->depot.size_class[size_class].slots;
+	const struct ppool_lcore *lc;
+
+	PPOOL_LCORE_FOREACH(p, lc)
+		n += ppool_lcore_slots_keep(p, size_class);
+	return n;
+}
+
+/* So pages of a class are at most what the peak of its live slots and the reserve take. */
+void
+ppool_debug_page_taken(const struct ppool *p, unsigned int size_class)
+{
+	uint64_t idle = ppool_slots_idle(p, size_class), reserve = class_reserve(p, size_class);
+
+	/* Carvers keep some for what their lanes receive: these are in use. */
+	if (size_class == PPOOL_HEADERS)
+		idle -= RTE_MIN(idle, (uint64_t)p->depot.nb_reserved);
+	if (idle > reserve)
+		report(p,
+				"a page was taken for slots of %u bytes by %s, while %" PRIu64
+				" of them are idle: %" PRIu64 " may be",
+				p->depot.size_class[size_class].slot_bytes, ME, idle, reserve);
+}
+
 /* What frees an mbuf has made it ready for the next user. */
 static void
 check_mbuf(const struct ppool *p, const struct rte_mbuf *m)

@@ -523,7 +523,7 @@ ppool_class_for(const struct ppool *p, uint32_t room)
 	return d->class_for[(room + RTE_CACHE_LINE_MIN_SIZE - 1) / RTE_CACHE_LINE_MIN_SIZE];
 }
 
-/* Returns false where the depot is stuck. */
+/* Make a page that of a class without an idle slot. Returns false where the depot is stuck. */
 bool ppool_slots_add_page(struct ppool *p, unsigned int size_class, void *obj);
 /* Lock the depot. Returns false, without it, where a process was stopped inside. */
 bool ppool_depot_enter(struct ppool *p);

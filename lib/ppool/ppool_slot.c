@@ -391,22 +391,32 @@ ppool_depot_leave(struct ppool *p)
 	ppool_mutex_unlock(&p->depot.lock);
 }
 
+/* The page goes back where slots have become idle since its caller looked for some. */
 bool
 ppool_slots_add_page(struct ppool *p, unsigned int size_class, void *obj)
 {
 	struct ppool_page *pg = ppool_page_of(p, obj);
+	bool entered, taken = false;
 
 	ppool_debug_pages_out(p, &obj, 1, PPOOL_DEBUG_HEADER);
-	if (!ppool_depot_enter(p)) {
-		ppool_debug_pages_in(p, &obj, 1, PPOOL_DEBUG_HEADER);
-		return false;
+	entered = ppool_depot_enter(p);
+	if (likely(entered)) {
+		taken = p->depot.size_class[size_class].nb_idle == 0;
+		if (likely(taken)) {
+			pg->open = 0;
+			ppool_page_split(pg, size_class);
+			depot_add_page(p, pg);
+			ppool_debug_page_taken(p, size_class);
+		}
+		ppool_depot_leave(p);
 	}
-	pg->open = 0;
-	ppool_page_split(pg, size_class);
-	depot_add_page(p, pg);
-	ppool_depot_leave(p);
-	__atomic_fetch_add(&p->stats.header_page_get, 1, __ATOMIC_RELAXED);
-	return true;
+	if (likely(taken)) {
+		__atomic_fetch_add(&p->stats.header_page_get, 1, __ATOMIC_RELAXED);
+	} else {
+		ppool_debug_pages_in(p, &obj, 1, PPOOL_DEBUG_HEADER);
+		ppool_freelist_put(p, &obj, 1);
+	}
+	return entered;
 }
 
 /* Give a wholly idle slot page back. */

@@ -207,18 +207,13 @@ ppool_pages_get(struct ppool *p, void **obj, unsigned int n)
 
 /* Slots */
 
-/* Make a page of the pool a slot page. */
+/* Make a page of the pool a slot page. Returns whether it is worth looking for slots again. */
 static bool
 slots_grow(struct ppool *p, unsigned int size_class)
 {
 	void *obj;
 
-	if (ppool_pages_get(p, &obj, 1) != 0)
-		return false;
-	if (ppool_slots_add_page(p, size_class, obj))
-		return true;
-	ppool_freelist_put(p, &obj, 1);
-	return false;
+	return ppool_pages_get(p, &obj, 1) == 0 && ppool_slots_add_page(p, size_class, obj);
 }
 
 static unsigned int
