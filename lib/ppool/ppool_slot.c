@@ -389,6 +389,7 @@ void
 ppool_depot_leave(struct ppool *p)
 {
 	ppool_mutex_unlock(&p->depot.lock);
+	ppool_debug_depot_left(p);
 }
 
 /* The page goes back where slots have become idle since its caller looked for some. */
@@ -426,6 +427,7 @@ depot_page_home(struct ppool *p, struct ppool_page *pg)
 	struct ppool_class *c = depot_class(p, pg);
 	void *obj = pg->obj;
 
+	ppool_debug_slots_home(p, pg);
 	depot_set_idle(p, c, pg, 0);
 	PPOOL_COUNT(c->nb_pages, -1);
 	ppool_page_retire(pg, (ppool_owner_t)ppool_owner_id());

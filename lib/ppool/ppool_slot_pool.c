@@ -106,6 +106,8 @@ other_put(struct ppool *p, struct rte_mbuf *m)
 		ppool_uncharge_commit(p, &uncharge, frag->truesize);
 		ppool_slots_free_bulk(p, &m, 1);
 	} else {
+		/* It may be one whose page has gone home. */
+		ppool_debug_slots_in(p, &m, 1);
 		PPOOL_LOG(ERR, "mempool %s: the record of mbuf %p was overwritten: it is lost",
 				p->mp->name, (void *)m);
 	}
