@@ -592,6 +592,10 @@ ppool_slots_flush_all(struct ppool *p)
 	struct ppool_lcore *lc;
 	unsigned int n;
 
+	/* While the depot is stuck, they would be in limbo, and their lcores without any. */
+	if (!ppool_depot_enter(p))
+		return;
+	ppool_depot_leave(p);
 	PPOOL_LCORE_FOREACH(p, lc) {
 		n = lcore_slots_take(p, lc, m);
 		if (n > 0)
