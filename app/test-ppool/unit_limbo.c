@@ -890,7 +890,7 @@ static struct slots
 slots_of(struct rte_mempool *mp)
 {
 	struct slots s = { .view = { unit_slot_pool(mp, SLOT_ROOM),
-				   unit_slot_pool(mp, OTHER_ROOM) } };
+					   unit_slot_pool(mp, OTHER_ROOM) } };
 
 	return s;
 }
@@ -1106,8 +1106,7 @@ test_slots_owner_stopped(void **state)
 	assert_in_range(lc->nb_slots[k], 4, PPOOL_LCORE_SLOTS);
 	CHILD_STEP_UNTIL_CHANGED(owner, inside);
 	/* Neither these nor its free pages. */
-	assert_int_equal(slots_exhaust(mp),
-			(PAGES - lc->nb_pages) * slots - lc->nb_slots[k]);
+	assert_int_equal(slots_exhaust(mp), (PAGES - lc->nb_pages) * slots - lc->nb_slots[k]);
 	assert_int_equal(child_finish(owner), 0);
 	child_undo(owner);
 	assert_int_equal(slots_exhaust(mp), PAGES * slots);

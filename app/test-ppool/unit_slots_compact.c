@@ -182,7 +182,7 @@ test_one_of_each(void **state)
 {
 	struct holder *h = holder_init();
 	struct ppool_slot_class c[UNIT_SLOT_CLASSES];
-	unsigned int i, n = unit_slot_classes(h->mp, c), pages;
+	unsigned int i, n = unit_slot_classes(h->mp, c), pages, len;
 	struct ppool_compact_result r;
 
 	(void)state;
@@ -194,11 +194,8 @@ test_one_of_each(void **state)
 		pages = (h->n + c[i].slots - 1) / c[i].slots;
 		assert_int_equal(unit_ledger(h->mp).class_pages, pages);
 		assert_int_equal(r.slots_moved, h->n - pages);
-		assert_int_equal(r.bytes_copied,
-				r.slots_moved *
-						(RTE_PKTMBUF_HEADROOM +
-								RTE_MIN(c[i].room,
-										(uint16_t)MAX_LEN)));
+		len = RTE_PKTMBUF_HEADROOM + RTE_MIN(c[i].room, (uint16_t)MAX_LEN);
+		assert_int_equal(r.bytes_copied, r.slots_moved * len);
 		/* There is nothing left to do. */
 		r = compact(h, NULL);
 		assert_int_equal(r.slots_moved, 0);

@@ -426,8 +426,8 @@ watch_patterns(struct watch *w)
 	for (i = 0; i < n; i++) {
 		watch_take(w, &held, c[i].room, PAGES / 2 * c[i].slots, c[i].slots);
 		for (turn = 0; turn < 4; turn++)
-			watch_take(w, &held, c[i].room,
-					unit_range(&rng, 1, PAGES / 3 * c[i].slots), UINT32_MAX);
+			watch_take(w, &held, c[i].room, unit_range(&rng, 1, PAGES / 3 * c[i].slots),
+					UINT32_MAX);
 		watch_release(w, &held);
 	}
 	for (turn = 0; turn < 4; turn++) {

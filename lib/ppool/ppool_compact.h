@@ -60,9 +60,9 @@ struct ppool_compact_conf {
 	 */
 	bool keep_mbufs;
 	/**
-	 * Empty pages of which others hold frags or slots, too. Such a page is not free before these are,
-	 * and until then more memory is in use than before: for those who share pages and all
-	 * compact in turn.
+	 * Empty pages of which others hold frags or slots, too. Such a page is not free before
+	 * these are, and until then more memory is in use than before: for those who share pages
+	 * and all compact in turn.
 	 */
 	bool shared_pages;
 };

@@ -70,8 +70,8 @@ struct ppool_page {
 		uint32_t opened;    /* of a data page: ppool_coarse_time() then, 0: by no carver */
 		uint32_t formatted; /* of a slot page: slots, the first ones; depot lock */
 	};
-	char *obj;            /* the element, constant */
-	rte_iova_t iova;      /* of obj, constant */
+	char *obj;       /* the element, constant */
+	rte_iova_t iova; /* of obj, constant */
 } __rte_cache_aligned;
 
 _Static_assert(sizeof(struct ppool_page) == RTE_CACHE_LINE_SIZE, "a page is one cache line");

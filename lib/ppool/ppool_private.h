@@ -530,7 +530,7 @@ bool ppool_depot_enter(struct ppool *p);
 /* The same for as long as it takes: set-up paths. */
 void ppool_depot_wait(struct ppool *p);
 void ppool_depot_leave(struct ppool *p);
-/* Take idle slots from the depot. Returns how many: 0 where there are none, else perhaps not all. */
+/* Take idle slots from the depot. Returns how many, 0 where there are none, else perhaps less. */
 unsigned int ppool_depot_pop(struct ppool *p, unsigned int size_class, struct rte_mbuf **m,
 		unsigned int n);
 /* The same of one slot page, where it is one of the class. */

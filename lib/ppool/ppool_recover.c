@@ -293,7 +293,7 @@ slot_exists(const struct ppool *p, const struct rte_mbuf *m)
 					   c == &p->depot.size_class[frag->size_class]);
 }
 
-/* Its process ended before it had made a page a frag: the page is a whole one, and found as such. */
+/* Its process ended before it had made a page a frag: that is a whole one, and found as such. */
 static void
 header_harvest(struct ppool *p, struct rte_mbuf *m, struct harvest *h)
 {
