@@ -19,6 +19,7 @@ static const struct unit_suite * const suites[] = {
 	&suite_frag,
 	&suite_slots,
 	&suite_slots_hard,
+	&suite_slots_compact,
 	&suite_keep,
 	&suite_carver,
 	&suite_ledger,

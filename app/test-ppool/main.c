@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include <rte_common.h>
+#include <rte_debug.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
 
@@ -13,7 +14,7 @@
 
 /* EAL options, then "--", a command and its options. */
 
-#define ARGS_MAX 16
+#define ARGS_MAX 64
 
 char **app_argv;
 
@@ -131,6 +132,7 @@ main(int argc, char **argv)
 		return EXIT_FAILURE;
 	}
 
+	RTE_VERIFY(cmd->max_args <= ARGS_MAX);
 	app_argv = argv_copy(argc, argv);
 	if (app_argv == NULL)
 		return EXIT_FAILURE;

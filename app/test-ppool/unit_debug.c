@@ -14,6 +14,8 @@
 #include <rte_eal.h>
 #include <rte_string_fns.h>
 
+#include <ppool_private.h>
+
 #include "unit.h"
 
 /*
@@ -740,6 +742,189 @@ test_lock_in_walk(void **state)
 	rte_pktmbuf_free(m);
 }
 
+/* Slots */
+
+static struct rte_mbuf *
+slot_alloc(struct rte_mempool *mp)
+{
+	struct rte_mbuf *m = rte_pktmbuf_alloc(unit_slot_pool(mp, 300));
+
+	assert_non_null(m);
+	return m;
+}
+
+static void
+assert_slot_twice(struct rte_mempool *mp, const struct free_by *first)
+{
+	assert_pool("", mp);
+	assert_named("double free of mbuf ", first->m);
+	assert_said("in slot page ");
+	assert_who("by ", rte_gettid());
+	assert_who("freed before by ", first->tid);
+	assert_int_equal(unit_ledger(mp).class_slots, 1);
+}
+
+/* By rte_pktmbuf_free(), and by a put into any pool of the page pool. */
+static void
+test_slot_double_free(void **state)
+{
+	struct rte_mempool *mp = debug_pool();
+	struct free_by first = { .m = slot_alloc(mp) };
+	struct rte_mbuf *other = slot_alloc(mp);
+	struct put put = { .obj = first.m };
+	struct rte_mempool *into[] = { first.m->pool, unit_slot_pool(mp, 1000),
+		ppool_frag_pool(mp) };
+	unsigned int i;
+
+	(void)state;
+	assert_int_equal(unit_on_thread(free_here, &first), 0);
+	assert_true(reported(misuse_free, first.m));
+	assert_slot_twice(mp, &first);
+	for (i = 0; i < RTE_DIM(into); i++) {
+		put.mp = into[i];
+		assert_true(reported(misuse_put, &put));
+		assert_slot_twice(mp, &first);
+	}
+	assert_false(reported(misuse_free, other));
+}
+
+/* Take and put all pages: those of idle slots go home before. */
+static void
+pages_take_all(struct rte_mempool *mp)
+{
+	struct rte_mbuf *page[64];
+
+	assert_int_equal(rte_mempool_avail_count(mp), RTE_DIM(page));
+	assert_int_equal(rte_pktmbuf_alloc_bulk(mp, page, RTE_DIM(page)), 0);
+	rte_pktmbuf_free_bulk(page, RTE_DIM(page));
+}
+
+/* The page of the slot is free. */
+static void
+test_slot_freed_late(void **state)
+{
+	struct rte_mempool *mp = debug_pool();
+	struct rte_mbuf *m = slot_alloc(mp);
+	struct put put = { .mp = m->pool, .obj = m };
+
+	(void)state;
+	rte_pktmbuf_free(m);
+	pages_take_all(mp);
+	assert_true(reported(misuse_put, &put));
+	assert_named("free of ", m);
+	assert_said("it is no slot of this mempool");
+	assert_who("by ", rte_gettid());
+}
+
+static void
+assert_slot_written(struct rte_mempool *mp, const struct free_by *by, const void *byte)
+{
+	ppool_debug_set_handler(NULL, NULL);
+	assert_pool("", mp);
+	assert_named("mbuf ", by->m);
+	assert_said("was written to after it was freed");
+	assert_named("first at ", byte);
+	assert_who("freed by ", by->tid);
+	assert_who("found by ", rte_gettid());
+}
+
+/* The first and the last byte of its buffer; found when it is taken. */
+static void
+test_slot_written(void **state)
+{
+	struct rte_mempool *mp = debug_pool();
+	struct free_by by = { .m = slot_alloc(mp) };
+	char *byte[] = { by.m->buf_addr, (char *)by.m->buf_addr + by.m->buf_len - 1 };
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < RTE_DIM(byte); i++) {
+		free_here(&by);
+		*byte[i] ^= 1;
+		said[0] = '\0';
+		ppool_debug_set_handler(note, NULL);
+		/* What was freed last comes first. */
+		assert_ptr_equal(slot_alloc(mp), by.m);
+		assert_slot_written(mp, &by, byte[i]);
+	}
+	/* What its holder writes is its own. */
+	memset(by.m->buf_addr, 0, by.m->buf_len);
+	said[0] = '\0';
+	assert_false(reported(misuse_free, by.m));
+}
+
+/* Found when its page goes home. */
+static void
+test_slot_written_late(void **state)
+{
+	struct rte_mempool *mp = debug_pool();
+	struct free_by by = { .m = slot_alloc(mp) };
+	char *byte = rte_pktmbuf_mtod_offset(by.m, char *, 100);
+
+	(void)state;
+	free_here(&by);
+	*byte ^= 1;
+	said[0] = '\0';
+	ppool_debug_set_handler(note, NULL);
+	pages_take_all(mp);
+	assert_slot_written(mp, &by, byte);
+}
+
+/* A class takes a page only where none of its slots can be reached */
+
+struct bulk {
+	struct rte_mempool *view;
+	struct rte_mbuf *m[64];
+	unsigned int n;
+};
+
+/* By a thread that is no lcore: from the depot, then from a page. */
+static int
+bulk_alloc(void *arg)
+{
+	struct bulk *b = arg;
+
+	return rte_pktmbuf_alloc_bulk(b->view, b->m, b->n);
+}
+
+static int
+bulk_free(void *arg)
+{
+	struct bulk *b = arg;
+
+	rte_pktmbuf_free_bulk(b->m, b->n);
+	return 0;
+}
+
+/* An lcore has more than it may keep: as if it kept them for ever. */
+static void
+test_page_taken(void **state)
+{
+	struct rte_mempool *mp = debug_pool(), *view = unit_slot_pool(mp, 100);
+	struct bulk mine = { .view = view, .n = 8 }, other = { .view = view };
+	struct ppool *p = mp->pool_data;
+	struct ppool_class *c;
+	uint16_t keep;
+
+	(void)state;
+	assert_int_equal(bulk_alloc(&mine), 0);
+	c = &p->depot.size_class[ppool_frag_of(mine.m[0])->size_class];
+	bulk_free(&mine);
+	other.n = c->slots + 1;
+	assert_in_range(other.n, mine.n, RTE_DIM(other.m));
+	keep = c->keep;
+	said[0] = '\0';
+	ppool_debug_set_handler(note, NULL);
+	c->keep = 0;
+	assert_int_equal(unit_on_thread(bulk_alloc, &other), 0);
+	c->keep = keep;
+	ppool_debug_set_handler(NULL, NULL);
+	assert_pool("", mp);
+	assert_said("a page was taken for slots of ");
+	assert_said("of them are idle");
+	assert_int_equal(unit_on_thread(bulk_free, &other), 0);
+}
+
 static const struct CMUnitTest tests[] = {
 	UNIT_TEST(test_double_free),
 	UNIT_TEST(test_free_foreign),
@@ -758,6 +943,11 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(test_two_threads),
 	UNIT_TEST(test_panic),
 	UNIT_TEST(test_lock_in_walk),
+	UNIT_TEST(test_slot_double_free),
+	UNIT_TEST(test_slot_freed_late),
+	UNIT_TEST(test_slot_written),
+	UNIT_TEST(test_slot_written_late),
+	UNIT_TEST(test_page_taken),
 };
 
 UNIT_SUITE(debug, "a debug build of the library names those who misuse it", tests);

@@ -21,6 +21,7 @@
 #include <ppool_create.h>
 #include <ppool_private.h>
 #include <ppool_recover.h>
+#include <ppool_slot.h>
 
 #include "app.h"
 #include "unit.h"
@@ -29,6 +30,11 @@
 #define PAGES 32u
 #define ROOM 2304u
 #define MAX_LEN 1500u
+/* Pages of slots: some of either class in each. */
+#define SLOT_PAGE_ROOM 16384u
+#define SLOT_ROOM 300u
+#define OTHER_ROOM 1000u
+#define SLOTS_MAX 128u
 #define CHILDREN 4u
 #define ROUNDS 3u
 /* So many that an lcore which puts them has to trade a full magazine for an empty one. */
@@ -67,7 +73,8 @@ hand_put(void *arg)
 struct scene {
 	struct hand hand;
 	struct ppool_carver *c;
-	struct rte_mbuf *m[PAGES];
+	struct rte_mempool *view;
+	struct rte_mbuf *m[SLOTS_MAX];
 };
 
 static int
@@ -84,6 +91,23 @@ headers_put(void *arg)
 	struct scene *s = arg;
 
 	ppool_headers_put(s->c, s->m, s->hand.n);
+	return 0;
+}
+
+static int
+slots_get(void *arg)
+{
+	struct scene *s = arg;
+
+	return rte_pktmbuf_alloc_bulk(s->view, s->m, s->hand.n);
+}
+
+static int
+slots_put(void *arg)
+{
+	struct scene *s = arg;
+
+	rte_pktmbuf_free_bulk(s->m, s->hand.n);
 	return 0;
 }
 
@@ -136,6 +160,7 @@ static const struct op {
 	{ "get", pages_get, pages_put, true },
 	{ "put", pages_put, pages_get, false },
 	{ "headers", headers_get, headers_put, true },
+	{ "slots", slots_get, slots_put, true },
 	{ "split", pool_split, pool_split, true },
 	{ "account", account_look, account_look, true },
 	{ "stats", stats_look, stats_look, true },
@@ -175,7 +200,7 @@ limbo_run(char **args)
 		RTE_PER_LCORE(_lcore_id) = LCORE_ID_ANY;
 	while (strcmp(op->name, args[1]) != 0)
 		op++;
-	s.hand.n = (unsigned int)atoi(args[2]);
+	s.hand.n = op->run == slots_get ? 1 : (unsigned int)atoi(args[2]);
 	if (op->run == headers_get)
 		s.c = ppool_carver_create(s.hand.mp, &conf);
 	/* Whatever is made at first use is made now. */
@@ -183,6 +208,8 @@ limbo_run(char **args)
 		return EXIT_FAILURE;
 	if (op->starts_undone)
 		pages_put(&s);
+	s.view = ppool_slot_pool(s.hand.mp, SLOT_ROOM);
+	s.hand.n = (unsigned int)atoi(args[2]);
 	limbo_loop(&s, op);
 	return EXIT_FAILURE;
 }
@@ -191,7 +218,7 @@ static const struct opt limbo_opts[] = { { .name = NULL } };
 
 const struct command cmd_unit_limbo = {
 	.name = "unit-limbo",
-	.synopsis = "POOL get|put|headers|split|account|stats N lcore|thread",
+	.synopsis = "POOL get|put|headers|slots|split|account|stats N lcore|thread",
 	.help = "the secondary process of the unit suite 'limbo'",
 	.opts = limbo_opts,
 	.max_args = 4,
@@ -263,10 +290,16 @@ child_stop_in_shared(pid_t child, const struct ppool *p)
 }
 
 static void
-child_stop_in_depot(pid_t child, const struct ppool *p)
+child_stop_in_class(pid_t child, const struct ppool *p, unsigned int size_class)
 {
 	CHILD_STEP_UNTIL_CHANGED(child, &p->depot.lock.holder);
-	CHILD_STEP_UNTIL_CHANGED(child, &p->depot.size_class[PPOOL_HEADERS].nb_idle);
+	CHILD_STEP_UNTIL_CHANGED(child, &p->depot.size_class[size_class].nb_idle);
+}
+
+static void
+child_stop_in_depot(pid_t child, const struct ppool *p)
+{
+	child_stop_in_class(child, p, PPOOL_HEADERS);
 }
 
 /* Let it bring its operation to an end. Returns what came of it. */
@@ -311,17 +344,23 @@ limbo_teardown(void **state)
 /* The primary's side: its pages */
 
 static struct rte_mempool *
-limbo_pool(unsigned int n)
+limbo_pool_of(unsigned int n, uint16_t room)
 {
 	struct rte_mempool *mp;
 
 	unit_require_secondary();
 	unit_require(!unit_debug_build() && !UNIT_TSAN, "a build without checks");
 	unit_forgive_heap();
-	mp = unit_pool(n, ROOM, 0, 0);
+	mp = unit_pool(n, room, 0, 0);
 	/* Without a page table there is no limbo. */
 	assert_non_null(ppool_frag_pool(mp));
 	return mp;
+}
+
+static struct rte_mempool *
+limbo_pool(unsigned int n)
+{
+	return limbo_pool_of(n, ROOM);
 }
 
 static const struct ppool *
@@ -652,6 +691,7 @@ test_recover_refused(void **state)
 	(void)state;
 	recover_refused("get", &p->shared_lock, mp);
 	recover_refused("headers", &p->depot.lock, mp);
+	recover_refused("slots", &p->depot.lock, mp);
 }
 
 /* A process ends with a lock, any one. */
@@ -666,6 +706,7 @@ test_holder_ends(void **state)
 	} locks[] = {
 		{ "get", &p->shared_lock },
 		{ "headers", &p->depot.lock },
+		{ "slots", &p->depot.lock },
 		{ "split", &p->create_lock },
 		{ "stats", &p->carvers_lock },
 		{ "account", accounts_lock() },
@@ -829,6 +870,308 @@ test_owner_stopped(void **state)
 	recover_all(mp);
 }
 
+/* Tests of slots */
+
+static const struct ppool_class *
+slot_class(const struct rte_mempool *mp)
+{
+	const struct ppool *p = pool_of(mp);
+
+	return &p->depot.size_class[ppool_class_for(p, SLOT_ROOM)];
+}
+
+/* Our slots of two classes: half of them each, as many as fit into one page. */
+struct slots {
+	struct rte_mempool *view[2];
+	struct rte_mbuf *m[8];
+};
+
+static struct slots
+slots_of(struct rte_mempool *mp)
+{
+	struct slots s = { .view = { unit_slot_pool(mp, SLOT_ROOM),
+					   unit_slot_pool(mp, OTHER_ROOM) } };
+
+	return s;
+}
+
+static int
+slots_take(void *arg)
+{
+	struct slots *s = arg;
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(s->m); i++) {
+		s->m[i] = rte_pktmbuf_alloc(s->view[i % 2]);
+		if (s->m[i] == NULL)
+			break;
+		unit_fill_buf(s->m[i], i);
+	}
+	if (i == RTE_DIM(s->m))
+		return 0;
+	while (i > 0)
+		rte_pktmbuf_free(s->m[--i]);
+	return -ENOBUFS;
+}
+
+static int
+slots_drop(void *arg)
+{
+	struct slots *s = arg;
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(s->m); i++) {
+		assert_true(unit_filled_buf(s->m[i], i));
+		rte_pktmbuf_free(s->m[i]);
+	}
+	return 0;
+}
+
+/*
+ * As with headers, of two classes: who takes them out of limbo ends behind a step. While the depot
+ * is stuck, an lcore has its own slots, and nobody else waits for ever.
+ */
+static void
+test_limbo_slots(void **state)
+{
+	struct rte_mempool *mp = limbo_pool_of(PAGES, SLOT_PAGE_ROOM);
+	const struct ppool *p = pool_of(mp);
+	unsigned int step, k = ppool_class_for(p, SLOT_ROOM), last;
+	struct slots mine = slots_of(mp), own = slots_of(mp), none = slots_of(mp);
+	pid_t holder = child_start(mp, "slots", 1, "thread");
+
+	(void)state;
+	for (step = 0; step < 4; step++) {
+		pid_t drainer = child_start(mp, "slots", 1, "thread");
+		const struct ppool_page *pg;
+
+		assert_int_equal(slots_take(&own), 0);
+		assert_int_equal(slots_drop(&own), 0);
+		/* By a thread that is no lcore: the rest stays in the depot. */
+		assert_int_equal(unit_on_thread(slots_take, &mine), 0);
+		pg = &p->page[ppool_frag_of(mine.m[RTE_DIM(mine.m) - 1])->header_page];
+		last = ppool_page_class(pg);
+		child_stop_in_class(holder, p, k);
+		assert_int_equal(unit_on_thread(slots_drop, &mine), 0);
+		assert_non_null(p->depot.limbo);
+		assert_int_not_equal(unit_on_thread(slots_take, &none), 0);
+		assert_int_equal(slots_take(&own), 0);
+		assert_int_equal(slots_drop(&own), 0);
+		assert_int_equal(child_finish(holder), 0);
+		CHILD_STEP_UNTIL_CHANGED(drainer, &p->depot.limbo);
+		if (step == 1)
+			CHILD_STEP_UNTIL_CHANGED(drainer, &pg->idle_first);
+		else if (step == 2)
+			CHILD_STEP_UNTIL_CHANGED(drainer, &pg->idle);
+		else if (step == 3)
+			CHILD_STEP_UNTIL_CHANGED(drainer, &p->depot.size_class[last].nb_idle);
+		child_kill(drainer);
+		child_undo(holder);
+		unit_recover_dead(mp, NULL);
+		assert_int_equal(ppool_recover_rest(mp, NULL), 0);
+		assert_null(p->depot.limbo);
+		assert_int_equal(unit_ledger(mp).class_slots, 0);
+	}
+	child_kill(holder);
+	recover_all(mp);
+}
+
+/* The page that has become one of the class. */
+static struct ppool_page *
+slot_page(const struct rte_mempool *mp)
+{
+	const struct ppool *p = pool_of(mp);
+	uint32_t i;
+
+	for (i = 0; i < mp->size; i++)
+		if (ppool_class_look(p, &p->page[i]) == slot_class(mp))
+			return &p->page[i];
+	fail_msg("no page was taken");
+	return NULL;
+}
+
+enum format_step {
+	PAGE_TAKEN,
+	SLOT_WRITTEN, /* the first of those that are being formatted */
+	FORMATTED,
+	COUNTED,
+	FORMAT_STEPS,
+};
+
+/* A process that formats the first slots of a page, up to a step. */
+static pid_t
+format_stop(struct rte_mempool *mp, enum format_step step)
+{
+	pid_t child = child_start(mp, "slots", 3, "thread");
+	struct rte_mbuf *first;
+	struct ppool_page *pg;
+
+	CHILD_STEP_UNTIL_CHANGED(child, &slot_class(mp)->nb_pages);
+	pg = slot_page(mp);
+	assert_int_equal(pg->formatted, 0);
+	first = ppool_slot_at(pool_of(mp), slot_class(mp), pg, 0);
+	first->pool = NULL;
+	if (step == SLOT_WRITTEN)
+		CHILD_STEP_UNTIL_CHANGED(child, &first->pool);
+	if (step >= FORMATTED)
+		CHILD_STEP_UNTIL_CHANGED(child, &pg->formatted);
+	if (step == COUNTED)
+		CHILD_STEP_UNTIL_CHANGED(child, &pg->idle);
+	assert_int_equal(pg->formatted, step >= FORMATTED ? 3 : 0);
+	return child;
+}
+
+/* It goes on, or ends: the slots it was at are neither lost nor handed out twice. */
+static void
+format_end(enum format_step step, bool ends)
+{
+	struct rte_mempool *mp = limbo_pool_of(PAGES, SLOT_PAGE_ROOM);
+	struct slots mine = slots_of(mp);
+	pid_t child = format_stop(mp, step);
+
+	/* Others go round it. */
+	assert_int_not_equal(unit_on_thread(slots_take, &mine), 0);
+	if (!ends)
+		assert_int_equal(child_finish(child), 0);
+	else
+		child_kill(child);
+	assert_int_equal(unit_on_thread(slots_take, &mine), 0);
+	if (!ends) {
+		child_undo(child);
+		child_kill(child);
+	}
+	unit_recover_dead(mp, NULL);
+	assert_int_equal(ppool_recover_rest(mp, NULL), 0);
+	assert_int_equal(unit_ledger(mp).class_slots, RTE_DIM(mine.m));
+	assert_int_equal(unit_on_thread(slots_drop, &mine), 0);
+	recover_all(mp);
+	unit_pool_free(mp);
+}
+
+static void
+test_format_stopped(void **state)
+{
+	enum format_step step;
+
+	(void)state;
+	for (step = 0; step < FORMAT_STEPS; step++) {
+		format_end(step, false);
+		format_end(step, true);
+	}
+}
+
+/* Take all slots that can be had. Returns how many. */
+static unsigned int
+slots_exhaust(struct rte_mempool *mp)
+{
+	struct rte_mempool *view = unit_slot_pool(mp, SLOT_ROOM);
+	unsigned int n = 0, max = mp->size * slot_class(mp)->slots;
+	struct rte_mbuf **m = calloc(max + 1, sizeof(*m));
+
+	assert_non_null(m);
+	while (n <= max && (m[n] = rte_pktmbuf_alloc(view)) != NULL)
+		n++;
+	rte_pktmbuf_free_bulk(m, n);
+	free(m);
+	return n;
+}
+
+/* The lists of a secondary. */
+static struct ppool_lcore *
+lists_of_child(const struct rte_mempool *mp)
+{
+	const struct ppool *p = pool_of(mp);
+	struct ppool_lcore *lc;
+
+	PPOOL_LCORE_FOREACH(p, lc)
+		if (lc->lock.process != p->creator)
+			break;
+	assert_non_null(lc);
+	return lc;
+}
+
+/* Slots in the lists of a process that is stopped inside: others have them when it is out. */
+static void
+test_slots_owner_stopped(void **state)
+{
+	struct rte_mempool *mp = limbo_pool_of(PAGES, SLOT_PAGE_ROOM);
+	pid_t owner = child_start(mp, "slots", 4, "lcore");
+	unsigned int k = ppool_class_for(pool_of(mp), SLOT_ROOM), slots = slot_class(mp)->slots;
+	struct ppool_lcore *lc = lists_of_child(mp);
+	const uint32_t *inside = lc->lock.plain ? &lc->lock.visitor.holder : &lc->lock.busy;
+
+	(void)state;
+	assert_int_equal(child_finish(owner), 0);
+	child_undo(owner);
+	assert_in_range(lc->nb_slots[k], 4, PPOOL_LCORE_SLOTS);
+	CHILD_STEP_UNTIL_CHANGED(owner, inside);
+	/* Neither these nor its free pages. */
+	assert_int_equal(slots_exhaust(mp), (PAGES - lc->nb_pages) * slots - lc->nb_slots[k]);
+	assert_int_equal(child_finish(owner), 0);
+	child_undo(owner);
+	assert_int_equal(slots_exhaust(mp), PAGES * slots);
+	assert_int_equal(lc->nb_slots[k], 0);
+	/* It has slots again, and ends inside. */
+	assert_int_equal(child_finish(owner), 0);
+	child_undo(owner);
+	assert_in_range(lc->nb_slots[k], 4, PPOOL_LCORE_SLOTS);
+	CHILD_STEP_UNTIL_CHANGED(owner, inside);
+	child_kill(owner);
+	assert_int_equal(slots_exhaust(mp), PAGES * slots);
+	recover_all(mp);
+}
+
+/* A process comes for the slots of this lcore, and is stopped there: we go on with other lists. */
+static void
+visitor_stop(bool ends)
+{
+	struct rte_mempool *mp = limbo_pool_of(PAGES, SLOT_PAGE_ROOM);
+	unsigned int k = ppool_class_for(pool_of(mp), SLOT_ROOM), n = slot_class(mp)->slots;
+	struct rte_mempool *view = unit_slot_pool(mp, SLOT_ROOM);
+	pid_t visitor = child_start(mp, "slots", n, "thread");
+	struct hand rest = { .mp = mp };
+	struct ppool_lcore *lc = NULL;
+	struct rte_mbuf *m;
+
+	rte_pktmbuf_free(rte_pktmbuf_alloc(view));
+	/* The slots of one page, in our lists and in the depot. */
+	PPOOL_LCORE_FOREACH(pool_of(mp), lc)
+		if (lc->nb_slots[k] != 0)
+			break;
+	assert_non_null(lc);
+	rest.n = PAGES - 1;
+	assert_int_equal(hand_get(&rest), 0);
+	CHILD_STEP_UNTIL_CHANGED(visitor, &lc->lock.visitor.holder);
+	CHILD_STEP_UNTIL_CHANGED(visitor, &lc->nb_slots[k]);
+	assert_null(rte_pktmbuf_alloc(view));
+	rest.n--;
+	rte_mempool_put(mp, rest.obj[rest.n]);
+	m = rte_pktmbuf_alloc(view);
+	assert_non_null(m);
+	unit_fill_buf(m, 1);
+	if (ends)
+		child_kill(visitor);
+	else
+		assert_int_equal(child_finish(visitor), 0);
+	assert_true(unit_filled_buf(m, 1));
+	rte_pktmbuf_free(m);
+	if (!ends) {
+		child_undo(visitor);
+		child_kill(visitor);
+	}
+	assert_int_equal(hand_put(&rest), 0);
+	recover_all(mp);
+	unit_pool_free(mp);
+}
+
+static void
+test_slots_visitor_stopped(void **state)
+{
+	(void)state;
+	visitor_stop(false);
+	visitor_stop(true);
+}
+
 #define LIMBO_TEST(f) cmocka_unit_test_setup_teardown(f, limbo_setup, limbo_teardown)
 
 static const struct CMUnitTest tests[] = {
@@ -844,6 +1187,10 @@ static const struct CMUnitTest tests[] = {
 	LIMBO_TEST(test_desert),
 	LIMBO_TEST(test_desert_ends),
 	LIMBO_TEST(test_owner_stopped),
+	LIMBO_TEST(test_limbo_slots),
+	LIMBO_TEST(test_format_stopped),
+	LIMBO_TEST(test_slots_owner_stopped),
+	LIMBO_TEST(test_slots_visitor_stopped),
 };
 
 UNIT_SUITE(limbo, "a process is stopped in the midst of a change, others go round it", tests);

@@ -16,6 +16,7 @@
 #include <rte_malloc.h>
 
 #include <ppool_create.h>
+#include <ppool_private.h>
 #include <ppool_slot.h>
 
 #include "unit.h"
@@ -310,6 +311,158 @@ test_one_of_each(void **state)
 		hand_fini(&held);
 		assert_true(unit_pool_whole(mp));
 	}
+}
+
+/*
+ * The same at every page that a class takes: the slots of those it has are in use, but for what
+ * other lcores keep. Slots are taken one by one, and counted by what they are.
+ */
+struct watch {
+	struct rte_mempool *mp;
+	unsigned int lists; /* other lcores that have slots */
+	uint32_t live[PPOOL_CLASSES], peak[PPOOL_CLASSES];
+	unsigned int taken;
+};
+
+/* The first slot of a page was handed out. */
+static void
+watch_check(struct watch *w, unsigned int k)
+{
+	const struct ppool *p = w->mp->pool_data;
+	const struct ppool_class *c = &p->depot.size_class[k];
+	uint32_t reserve = w->lists * ppool_lcore_slots_keep(p, k);
+
+	w->taken++;
+	if ((c->nb_pages - 1) * c->slots > w->live[k] - 1 + reserve)
+		fail_msg("a page of %u slots is taken, %u are in use, reserve %u, pages then %u",
+				c->slots, w->live[k] - 1, reserve, c->nb_pages);
+	if (c->nb_pages > (w->peak[k] + reserve + c->slots - 1) / c->slots)
+		fail_msg("%u pages of %u slots for %u at most", c->nb_pages, c->slots, w->peak[k]);
+}
+
+static struct rte_mbuf *
+watch_alloc(struct watch *w, uint16_t room)
+{
+	const struct ppool *p = w->mp->pool_data;
+	unsigned int k = ppool_class_for(p, room);
+	uint32_t pages = p->depot.size_class[k].nb_pages;
+	struct rte_mbuf *m = rte_pktmbuf_alloc(unit_slot_pool(w->mp, room));
+
+	if (m == NULL)
+		return NULL;
+	k = ppool_frag_of(m)->size_class;
+	w->live[k]++;
+	w->peak[k] = RTE_MAX(w->peak[k], w->live[k]);
+	if (k == ppool_class_for(p, room) && p->depot.size_class[k].nb_pages > pages)
+		watch_check(w, k);
+	return m;
+}
+
+static void
+watch_free(struct watch *w, struct rte_mbuf *m)
+{
+	w->live[ppool_frag_of(m)->size_class]--;
+	rte_pktmbuf_free(m);
+}
+
+/* Take so many, or all there are, and keep one of every so many. */
+static void
+watch_take(struct watch *w, struct hand *held, uint16_t room, unsigned int n, unsigned int every)
+{
+	struct hand h;
+	unsigned int i;
+
+	hand_init(&h, n);
+	while (h.n < n && (h.m[h.n] = watch_alloc(w, room)) != NULL)
+		h.n++;
+	for (i = 0; i < h.n; i++)
+		if (i % every == 0 && held->n < held->max)
+			held->m[held->n++] = h.m[i];
+		else
+			watch_free(w, h.m[i]);
+	h.n = 0;
+	hand_fini(&h);
+}
+
+/* Fill the lists of another lcore. */
+static int
+lists_fill(void *arg)
+{
+	struct rte_mempool *mp = arg;
+	struct ppool_slot_class c[UNIT_SLOT_CLASSES];
+	unsigned int i, n = unit_slot_classes(mp, c);
+	struct rte_mbuf *m[PPOOL_LCORE_SLOTS];
+
+	for (i = 0; i < n; i++) {
+		unsigned int k = RTE_MIN(c[i].slots, RTE_DIM(m));
+
+		if (rte_pktmbuf_alloc_bulk(unit_slot_pool(mp, c[i].room), m, k) != 0)
+			return -1;
+		rte_pktmbuf_free_bulk(m, k);
+	}
+	return 0;
+}
+
+static void
+watch_release(struct watch *w, struct hand *held)
+{
+	while (held->n > 0)
+		watch_free(w, held->m[--held->n]);
+	assert_true(unit_pool_whole(w->mp));
+	if (w->lists != 0)
+		assert_int_equal(unit_on_lcore(0, lists_fill, w->mp), 0);
+}
+
+/* One of each page, saw-teeth through the classes, one size after another. */
+static void
+watch_patterns(struct watch *w)
+{
+	struct ppool_slot_class c[UNIT_SLOT_CLASSES];
+	unsigned int i, turn, k, n = unit_slot_classes(w->mp, c);
+	uint64_t rng = unit_seed;
+	struct hand held;
+
+	hand_init(&held, PAGES * c[0].slots);
+	for (i = 0; i < n; i++) {
+		watch_take(w, &held, c[i].room, PAGES / 2 * c[i].slots, c[i].slots);
+		for (turn = 0; turn < 4; turn++)
+			watch_take(w, &held, c[i].room, unit_range(&rng, 1, PAGES / 3 * c[i].slots),
+					UINT32_MAX);
+		watch_release(w, &held);
+	}
+	for (turn = 0; turn < 4; turn++) {
+		for (k = 0; k < n; k++) {
+			i = turn % 2 == 0 ? k : n - 1 - k;
+			watch_take(w, &held, c[i].room, PAGES * c[i].slots, 3 * c[i].slots + turn);
+			watch_take(w, &held, c[n - 1 - i].room, PAGES / 4, 5);
+		}
+		unit_shuffle((void **)held.m, held.n, &rng);
+		for (k = held.n / 2; turn % 2 == 0 && k > 0; k--)
+			watch_free(w, held.m[--held.n]);
+	}
+	watch_release(w, &held);
+	assert_true(w->taken > 10 * PAGES);
+	hand_fini(&held);
+}
+
+static void
+test_pages_taken(void **state)
+{
+	struct watch w = { .mp = unit_pool(PAGES, ROOM, 0, 0) };
+
+	(void)state;
+	watch_patterns(&w);
+}
+
+/* The same where another lcore keeps slots of all classes. */
+static void
+test_pages_taken_company(void **state)
+{
+	struct watch w = { .mp = unit_pool(2 * PAGES, ROOM, 0, 0), .lists = 1 };
+
+	(void)state;
+	assert_int_equal(unit_on_lcore(0, lists_fill, w.mp), 0);
+	watch_patterns(&w);
 }
 
 /* Sizes */
@@ -608,6 +761,8 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(test_counts),
 	UNIT_TEST(test_available),
 	UNIT_TEST(test_one_of_each),
+	UNIT_TEST(test_pages_taken),
+	UNIT_TEST(test_pages_taken_company),
 	UNIT_TEST(test_odd_pages),
 	UNIT_TEST(test_large_pages),
 	UNIT_TEST(test_flags),

@@ -30,6 +30,9 @@
 /* More than an lcore keeps, and than a page has. */
 #define SLOTS_MAX 40u
 #define SLOT_ROOM 1400u
+#define FIRST_ROOM 300u
+/* More than it takes to format some slots, less than those of a large page. */
+#define FIRST_STEPS 15000u
 #define MINE 20u
 
 /*
@@ -133,21 +136,37 @@ op_slots_last(struct scene *s)
 	rte_pktmbuf_free(rte_pktmbuf_alloc(s->other_view));
 }
 
+/* Of a page that none was taken of before: it is formatted as far as is needed. */
+static void
+op_first_header(struct scene *s)
+{
+	ppool_headers_get(s->c, s->m, 1);
+}
+
+static void
+op_first_slot(struct scene *s)
+{
+	s->m[0] = rte_pktmbuf_alloc(s->view);
+}
+
 static const struct op {
 	const char *name;
 	void (*run)(struct scene *s);
+	bool first; /* the scene has no slots yet */
 } ops[] = {
-	{ "free", op_free },
-	{ "free-bulk", op_free_bulk },
-	{ "carve", op_carve },
-	{ "whole", op_whole },
-	{ "whole-frag", op_whole_frag },
-	{ "headers", op_headers },
-	{ "park", op_park },
-	{ "slot", op_slot },
-	{ "slots-alloc", op_slots_alloc },
-	{ "slots-free", op_slots_free },
-	{ "slots-last", op_slots_last },
+	{ .name = "free", .run = op_free },
+	{ .name = "free-bulk", .run = op_free_bulk },
+	{ .name = "carve", .run = op_carve },
+	{ .name = "whole", .run = op_whole },
+	{ .name = "whole-frag", .run = op_whole_frag },
+	{ .name = "headers", .run = op_headers },
+	{ .name = "park", .run = op_park },
+	{ .name = "slot", .run = op_slot },
+	{ .name = "slots-alloc", .run = op_slots_alloc },
+	{ .name = "slots-free", .run = op_slots_free },
+	{ .name = "first-header", .run = op_first_header, .first = true },
+	{ .name = "first-slot", .run = op_first_slot, .first = true },
+	{ .name = "slots-last", .run = op_slots_last },
 };
 
 static void
@@ -164,6 +183,31 @@ scene_slots(struct scene *s, const struct op *op)
 	while (op->run == op_slots_last && rte_mempool_avail_count(s->mp) > 0)
 		if (rte_mempool_get(s->mp, &page) != 0)
 			break;
+}
+
+static void
+scene_frags(struct scene *s)
+{
+	unsigned int i;
+
+	rte_pktmbuf_free(rte_pktmbuf_alloc(s->frag_mp));
+	for (i = 0; i < RTE_DIM(s->m); i++)
+		s->m[i] = ppool_carve(s->c, MAX_LEN);
+	rte_pktmbuf_free(ppool_carve(s->c, MAX_LEN));
+}
+
+/* No slot is idle but those that the carver keeps. */
+static void
+scene_first(struct scene *s)
+{
+	struct ppool_layout layout;
+	struct rte_mbuf *m;
+	uint32_t i;
+
+	s->view = ppool_slot_pool(s->mp, FIRST_ROOM);
+	if (ppool_layout_get(s->mp, &layout) == 0)
+		for (i = s->c->nb_reserve; i < layout.slots; i++)
+			ppool_headers_get(s->c, &m, 1);
 }
 
 /* The secondary's side */
@@ -184,11 +228,12 @@ steps_run(char **args)
 	if (s.c == NULL)
 		return EXIT_FAILURE;
 	rte_pktmbuf_free(rte_pktmbuf_alloc(s.mp));
-	rte_pktmbuf_free(rte_pktmbuf_alloc(s.frag_mp));
-	for (i = 0; i < RTE_DIM(s.m); i++)
-		s.m[i] = ppool_carve(s.c, MAX_LEN);
-	rte_pktmbuf_free(ppool_carve(s.c, MAX_LEN));
-	scene_slots(&s, op);
+	if (op->first) {
+		scene_first(&s);
+	} else {
+		scene_frags(&s);
+		scene_slots(&s, op);
+	}
 	unit_child_stop();
 	op->run(&s);
 	_exit(0);
@@ -325,6 +370,78 @@ test_steps(void **state)
 	}
 }
 
+/* However many slots a page has. */
+static void
+test_first(void **state)
+{
+	struct rte_mempool *mp = unit_pool(PAGES, UINT16_MAX, 0, 0);
+	unsigned int i, n;
+
+	(void)state;
+	unit_require_secondary();
+	unit_require(!unit_debug_build() && !UNIT_TSAN, "a build without checks");
+	unit_forgive_heap();
+	assert_non_null(ppool_frag_pool(mp));
+	for (i = 0; i < RTE_DIM(ops); i++) {
+		if (!ops[i].first)
+			continue;
+		n = op_cut(mp, &ops[i], UINT32_MAX);
+		recover_all(mp);
+		print_message("%s of a page of 64 KB: %u steps\n", ops[i].name, n);
+		assert_in_range(n, 1, FIRST_STEPS);
+		assert_true(unit_pool_whole(mp));
+	}
+}
+
+static const struct op *
+op_named(const char *name)
+{
+	const struct op *op = ops;
+
+	while (strcmp(op->name, name) != 0)
+		op++;
+	return op;
+}
+
+/* Headers that say that they have a whole page. */
+static unsigned int
+whole_frags(const struct rte_mempool *mp)
+{
+	const struct ppool *p = mp->pool_data;
+	const struct ppool_class *c = &p->depot.size_class[PPOOL_HEADERS];
+	unsigned int i, k, n = 0;
+
+	for (i = 0; i < mp->size; i++)
+		if (ppool_class_look(p, &p->page[i]) == c)
+			for (k = 0; k < ppool_slots_formatted(c, &p->page[i]); k++)
+				n += ppool_frag_of(ppool_slot_at(p, c, &p->page[i], k))->truesize ==
+						p->layout.page_bytes;
+	return n;
+}
+
+/* It ends when a header says that it has a page, but the page does not say so yet. */
+static void
+test_half_made(void **state)
+{
+	struct rte_mempool *mp = unit_pool(PAGES, 16384, 0, 0);
+	const char * const args[] = { "unit-steps", "whole-frag", mp->name, NULL };
+	pid_t child;
+
+	(void)state;
+	unit_require_secondary();
+	unit_require(!unit_debug_build() && !UNIT_TSAN, "a build without checks");
+	unit_forgive_heap();
+	assert_non_null(ppool_frag_pool(mp));
+	child = unit_child_trace(unit_free_lcore(), args);
+	assert_int_equal(whole_frags(mp), 0);
+	while (whole_frags(mp) == 0)
+		assert_true(WIFSTOPPED(unit_child_resume(child, PTRACE_SINGLESTEP)));
+	unit_child_kill(child);
+	recover_all(mp);
+	assert_int_equal(unit_ledger(mp).frags, 0);
+	assert_true(unit_pool_whole(mp));
+}
+
 static ppool_owner_t
 owner_of(const struct rte_mbuf *m)
 {
@@ -355,7 +472,7 @@ static void
 test_visitor_ends(void **state)
 {
 	struct rte_mempool *mp = unit_pool(PAGES, 16384, 0, 0);
-	const struct op *op = &ops[RTE_DIM(ops) - 1];
+	const struct op *op = op_named("slots-last");
 	struct rte_mbuf *kept;
 	unsigned int steps;
 
@@ -372,6 +489,8 @@ test_visitor_ends(void **state)
 
 static const struct CMUnitTest tests[] = {
 	UNIT_TEST(test_steps),
+	UNIT_TEST(test_first),
+	UNIT_TEST(test_half_made),
 	UNIT_TEST(test_visitor_ends),
 };
 

@@ -210,6 +210,7 @@ int ppool_check(struct rte_mempool *mp, FILE *f);
 	X(search, "searches of all lists for idle slots, a system call for each other list") \
 	X(frag_move, "frags whose data compaction moved to another page; in frag_alloc, too") \
 	X(header_move, "mbufs that compaction moved to another header page") \
+	X(slot_move, "slots whose packet compaction moved to another page") \
 	X(keep_move, "packets that ppool_keep() moved into slots") \
 	X(keep_fail, "packets that ppool_keep() could not move")
 

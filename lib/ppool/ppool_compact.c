@@ -5,7 +5,8 @@
 /*
  * Compaction. Two steps that need not know of each other:
  *
- *   headers  mbufs leave header pages with few of them for idle slots of fuller ones. No page is
+ *   slots    mbufs leave slot pages with few of them for idle slots of the same class in fuller
+ *            ones: headers with the frag that lies elsewhere, others with their data. No page is
  *            needed for that, so it works, and frees pages for the other step, when none is free.
  *   data     frags leave data pages with few of them for those that a carver opens. The mbuf stays:
  *            it and that of the new frag exchange their frags, and the latter is freed with the old
@@ -29,24 +30,25 @@
 /* A segment that can move. */
 struct item {
 	struct rte_mbuf *m;
-	uint32_t packet; /* its index where this is the first segment, else PPOOL_NONE */
-	uint32_t page;
-	uint32_t header_page;
-	uint32_t len;  /* bytes to keep, from the start of the buffer on */
-	uint32_t next; /* item of the same data page, PPOOL_NONE behind the last */
+	uint32_t packet;    /* its index where this is the first segment, else PPOOL_NONE */
+	uint32_t page;      /* of its frag, PPOOL_NONE where the slot has the data */
+	uint32_t slot_page; /* of its mbuf */
+	uint32_t len;       /* bytes to keep, from the start of the buffer on */
+	/* Item of the same class, then of the same data page; PPOOL_NONE behind the last. */
+	uint32_t next;
 };
 
 /* What there is to do with a page of the pool. */
 struct site {
-	uint32_t frags;   /* items that have their frag there */
-	uint32_t headers; /* items that have their mbuf there */
-	uint32_t first;   /* item with a frag there */
-	bool too_long;    /* one of the frags is, for the carver */
-	bool leave;       /* all items shall leave it */
+	uint32_t frags; /* items that have their frag there */
+	uint32_t mbufs; /* items that have their mbuf there */
+	uint32_t first; /* item with a frag there */
+	bool too_long;  /* one of the frags is, for the carver */
+	bool leave;     /* all items shall leave it */
 };
 
-/* A header page in order of its use. */
-struct shelf {
+/* A slot page in order of its use. */
+struct slot_page {
 	uint32_t page;
 	uint32_t live; /* slots in use */
 	uint32_t idle;
@@ -61,8 +63,9 @@ struct job {
 	struct site *site; /* for each page of the pool */
 	struct item *item;
 	uint32_t nb_items;
-	struct shelf *shelf;
-	uint32_t nb_shelves;
+	uint32_t first[PPOOL_CLASSES]; /* item of a class */
+	struct slot_page *slot_page;   /* of the class at hand */
+	uint32_t nb_slot_pages;
 	bool no_page; /* left to move data to */
 };
 
@@ -125,18 +128,59 @@ count_segments(struct rte_mbuf * const *mbufs, unsigned int n)
 	return sum;
 }
 
+/* Whether an mbuf lies in a page of that class. Whoever shares the memory can write its record. */
+static bool
+lies_in_class(const struct job *j, const struct rte_mbuf *m, unsigned int size_class)
+{
+	uint32_t page = ppool_frag_of(m)->header_page;
+
+	return page < j->p->mp->size && size_class < j->p->depot.nb_classes &&
+			ppool_class_look(j->p, &j->p->page[page]) ==
+			&j->p->depot.size_class[size_class];
+}
+
+/* Why the mbuf of a frag cannot move: the counter of such, or NULL. */
+static uint64_t *
+frag_obstacle(const struct job *j, const struct rte_mbuf *m)
+{
+	if (rte_mbuf_refcnt_read(m) != 1 || m->shinfo != &ppool_frag_of(m)->shinfo ||
+			rte_mbuf_ext_refcnt_read(m->shinfo) != 1)
+		return &j->r->kept_shared;
+	if (!ppool_is_frag(j->p, m) || !lies_in_class(j, m, PPOOL_HEADERS))
+		return &j->r->kept_pool;
+	return NULL;
+}
+
+/* Why a slot cannot move: one whose data lie elsewhere is a clone. */
+static uint64_t *
+slot_obstacle(const struct job *j, const struct rte_mbuf *m)
+{
+	unsigned int size_class = ppool_frag_of(m)->size_class;
+
+	if (!RTE_MBUF_DIRECT(m) || m->buf_addr != RTE_PTR_ADD(m, j->p->mbuf_bytes))
+		return &j->r->kept_pool;
+	if (rte_mbuf_refcnt_read(m) != 1)
+		return &j->r->kept_shared;
+	if (size_class == PPOOL_HEADERS || !lies_in_class(j, m, size_class))
+		return &j->r->kept_pool;
+	return NULL;
+}
+
 /* Why a packet cannot move: the counter of such, or NULL. */
 static uint64_t *
 packet_obstacle(const struct job *j, const struct rte_mbuf *m)
 {
-	for (; m != NULL; m = m->next) {
-		if (m->pool != j->p->frag_mp)
-			return &j->r->kept_pool;
-		if (rte_mbuf_refcnt_read(m) != 1 || m->shinfo != &ppool_frag_of(m)->shinfo ||
-				rte_mbuf_ext_refcnt_read(m->shinfo) != 1)
-			return &j->r->kept_shared;
+	uint64_t *obstacle = NULL;
+
+	for (; m != NULL && obstacle == NULL; m = m->next) {
+		if (m->pool == j->p->frag_mp)
+			obstacle = frag_obstacle(j, m);
+		else if (m->pool == j->p->slot_mp)
+			obstacle = slot_obstacle(j, m);
+		else
+			obstacle = &j->r->kept_pool;
 	}
-	return NULL;
+	return obstacle;
 }
 
 static void
@@ -144,18 +188,22 @@ add_item(struct job *j, struct rte_mbuf *m, uint32_t packet)
 {
 	const struct ppool_frag *frag = ppool_frag_of(m);
 	struct item *it = &j->item[j->nb_items++];
-	struct site *site = &j->site[frag->page];
+	struct site *site;
 
 	it->m = m;
 	it->packet = packet;
-	it->page = frag->page;
-	it->header_page = frag->header_page;
+	it->page = PPOOL_NONE;
+	it->slot_page = frag->header_page;
 	it->len = (uint32_t)m->data_off + m->data_len +
 			RTE_MIN(j->conf.tailroom, rte_pktmbuf_tailroom(m));
+	j->site[frag->header_page].mbufs++;
+	if (m->pool == j->p->slot_mp)
+		return;
+	it->page = frag->page;
+	site = &j->site[frag->page];
 	site->frags++;
 	if (it->len > j->c->max_bytes)
 		site->too_long = true;
-	j->site[frag->header_page].headers++;
 }
 
 static void
@@ -179,93 +227,141 @@ add_packets(struct job *j, unsigned int n)
 	}
 }
 
-/* Headers */
+/* Slots */
+
+static unsigned int
+item_class(const struct job *j, const struct item *it)
+{
+	return ppool_page_class(&j->p->page[it->slot_page]);
+}
+
+/* The items of each class, in the order in which they were given. */
+static void
+link_classes(struct job *j)
+{
+	uint32_t *first, i;
+
+	for (i = 0; i < PPOOL_CLASSES; i++)
+		j->first[i] = PPOOL_NONE;
+	for (i = j->nb_items; i-- > 0;) {
+		first = &j->first[item_class(j, &j->item[i])];
+		j->item[i].next = *first;
+		*first = i;
+	}
+}
 
 static int
-compare_shelves(const void *a, const void *b)
+compare_slot_pages(const void *a, const void *b)
 {
-	const struct shelf *x = a, *y = b;
+	const struct slot_page *x = a, *y = b;
 
 	return (x->live > y->live) - (x->live < y->live);
 }
 
-/* The header pages of what can move, the emptiest one first. */
-static int
-find_shelves(struct job *j)
-{
-	const struct ppool *p = j->p;
-	struct shelf *s;
-	uint32_t i, n = 0;
-
-	for (i = 0; i < p->mp->size; i++)
-		n += j->site[i].headers != 0;
-	j->shelf = malloc((n + 1) * sizeof(*j->shelf));
-	if (j->shelf == NULL)
-		return -ENOMEM;
-	if (!ppool_depot_enter(j->p))
-		return 0;
-	for (i = 0; i < p->mp->size; i++) {
-		if (j->site[i].headers == 0)
-			continue;
-		s = &j->shelf[j->nb_shelves++];
-		s->page = i;
-		s->idle = p->page[i].idle;
-		s->live = p->layout.slots - s->idle;
-	}
-	ppool_depot_leave(j->p);
-	qsort(j->shelf, j->nb_shelves, sizeof(*j->shelf), compare_shelves);
-	return 0;
-}
-
-static bool
-can_empty_shelf(const struct job *j, const struct shelf *s)
-{
-	return (uint64_t)s->live * 100 <= (uint64_t)j->conf.max_occupancy * j->p->layout.slots &&
-			(j->conf.shared_pages || s->live <= j->site[s->page].headers);
-}
-
-/* As many of the emptiest pages as the idle slots of the others have room for. */
+/* The pages of a class that are in use, by anybody; the emptiest one first. */
 static void
-choose_shelves(struct job *j)
+find_slot_pages(struct job *j, const struct ppool_class *c)
 {
-	uint64_t room = 0, taken = 0;
-	struct shelf *s;
+	const struct ppool_page *pg;
+	struct slot_page *s;
 	uint32_t i;
 
-	for (i = 0; i < j->nb_shelves; i++)
-		room += j->shelf[i].idle;
-	for (i = 0; i < j->nb_shelves; i++) {
-		s = &j->shelf[i];
-		if (!can_empty_shelf(j, s))
+	j->nb_slot_pages = 0;
+	if (!ppool_depot_enter(j->p))
+		return;
+	for (i = 0; i < j->p->mp->size; i++) {
+		pg = &j->p->page[i];
+		if (ppool_class_look(j->p, pg) != c || pg->idle == c->slots)
 			continue;
-		if (taken + j->site[s->page].headers > room - s->idle)
-			break;
-		room -= s->idle;
-		taken += j->site[s->page].headers;
-		j->site[s->page].leave = true;
+		s = &j->slot_page[j->nb_slot_pages++];
+		s->page = i;
+		s->idle = pg->idle;
+		s->live = c->slots - pg->idle;
+	}
+	ppool_depot_leave(j->p);
+	qsort(j->slot_page, j->nb_slot_pages, sizeof(*j->slot_page), compare_slot_pages);
+}
+
+/* Why a slot page will not be emptied: the counter of its slots, or NULL. */
+static uint64_t *
+slot_page_obstacle(const struct job *j, const struct slot_page *s)
+{
+	uint64_t slots = (uint64_t)s->live + s->idle;
+
+	if ((uint64_t)s->live * 100 > j->conf.max_occupancy * slots)
+		return &j->r->kept_dense;
+	if (s->live > j->site[s->page].mbufs && !j->conf.shared_pages)
+		return &j->r->kept_others;
+	return NULL;
+}
+
+/*
+ * As many of the emptiest pages as the idle slots of the others have room for. What becomes of a
+ * header does not count where its frag has a fate of its own.
+ */
+static void
+choose_slot_pages(struct job *j, bool count)
+{
+	uint64_t room = 0, taken = 0, *obstacle;
+	struct slot_page *s;
+	struct site *site;
+	uint32_t i;
+
+	for (i = 0; i < j->nb_slot_pages; i++)
+		room += j->slot_page[i].idle;
+	for (i = 0; i < j->nb_slot_pages; i++) {
+		s = &j->slot_page[i];
+		site = &j->site[s->page];
+		if (site->mbufs == 0)
+			continue;
+		obstacle = slot_page_obstacle(j, s);
+		if (obstacle == NULL && taken + site->mbufs > room - s->idle)
+			obstacle = &j->r->kept_no_gain;
+		if (obstacle == NULL) {
+			room -= s->idle;
+			taken += site->mbufs;
+			site->leave = true;
+		} else if (count) {
+			*obstacle += site->mbufs;
+		}
 	}
 }
 
 /* Idle slots of the pages that stay, the fullest one first. Returns how many, 0 for no more. */
 static unsigned int
-next_slots(struct job *j, struct rte_mbuf **slot, unsigned int n)
+next_slots(struct job *j, unsigned int size_class, struct rte_mbuf **slot, unsigned int n)
 {
 	unsigned int got = 0;
 
-	while (j->nb_shelves > 0 && got == 0) {
-		const struct shelf *s = &j->shelf[j->nb_shelves - 1];
+	while (j->nb_slot_pages > 0 && got == 0) {
+		const struct slot_page *s = &j->slot_page[j->nb_slot_pages - 1];
 
 		if (!j->site[s->page].leave)
-			got = ppool_depot_pop_from(j->p, s->page, slot, n);
+			got = ppool_depot_pop_from(j->p, size_class, s->page, slot, n);
 		if (got == 0)
-			j->nb_shelves--;
+			j->nb_slot_pages--;
 	}
 	return got;
 }
 
-/* Another mbuf takes the place of this one, which is idle then. */
+/* They are idle again. To the depot at once, so that pages go home. */
 static void
-replace_mbuf(struct ppool *p, struct rte_mbuf *m, struct rte_mbuf *by)
+slots_back(struct ppool *p, unsigned int size_class, struct rte_mbuf * const *m, unsigned int n)
+{
+	if (n == 0)
+		return;
+	if (size_class == PPOOL_HEADERS) {
+		ppool_slots_return(p, m, n);
+		return;
+	}
+	ppool_debug_slots_in(p, m, n);
+	ppool_slots_own(m, n, (ppool_owner_t)ppool_owner_id());
+	ppool_depot_push(p, m, n);
+}
+
+/* Another header takes the place of this one, which is idle then. */
+static void
+replace_header(struct ppool *p, struct rte_mbuf *m, struct rte_mbuf *by)
 {
 	struct rte_mbuf_ext_shared_info *shinfo = by->shinfo;
 
@@ -278,12 +374,38 @@ replace_mbuf(struct ppool *p, struct rte_mbuf *m, struct rte_mbuf *by)
 	m->nb_segs = 1;
 }
 
+/* The same of a slot with a data room, whose first bytes are kept. */
+static void
+replace_slot(struct ppool *p, struct rte_mbuf *m, struct rte_mbuf *by, uint32_t len)
+{
+	struct ppool_frag *from = ppool_frag_of(m), *to = ppool_frag_of(by);
+	uint16_t account = ppool_record_account(from);
+	rte_iova_t iova = rte_mbuf_iova_get(by);
+	void *buf_addr = by->buf_addr;
+
+	memcpy((void *)by, m, p->mbuf_bytes);
+	by->buf_addr = buf_addr;
+	rte_mbuf_iova_set(by, iova);
+	rte_memcpy(buf_addr, m->buf_addr, len);
+	ppool_record_set_account(from, PPOOL_ACCOUNT_NONE);
+	ppool_record_set_account(to, account);
+	ppool_account_adjust(p, account, (int64_t)to->truesize - from->truesize);
+	ppool_slot_restore(p, m);
+}
+
 static void
 replace_item(struct job *j, uint32_t i, struct rte_mbuf *by)
 {
 	struct item *it = &j->item[i];
 
-	replace_mbuf(j->p, it->m, by);
+	if (it->page != PPOOL_NONE) {
+		replace_header(j->p, it->m, by);
+		j->r->headers_moved++;
+	} else {
+		replace_slot(j->p, it->m, by, it->len);
+		j->r->slots_moved++;
+		j->r->bytes_copied += it->len;
+	}
 	if (it->packet != PPOOL_NONE)
 		j->mbufs[it->packet] = by;
 	else
@@ -294,34 +416,56 @@ replace_item(struct job *j, uint32_t i, struct rte_mbuf *by)
 static void
 prefetch_item(const struct job *j, uint32_t i)
 {
-	if (i < j->nb_items && j->site[j->item[i].header_page].leave)
+	if (i != PPOOL_NONE && j->site[j->item[i].slot_page].leave)
 		prefetch_mbuf(j->item[i].m);
 }
 
-static void
-move_headers(struct job *j)
+/* Returns the first item that could not move, PPOOL_NONE where all did. */
+static uint32_t
+move_class(struct job *j, unsigned int size_class)
 {
 	struct rte_mbuf *slot[PPOOL_BULK], *old[PPOOL_BULK];
 	unsigned int got = 0, used = 0;
 	uint32_t i;
 
-	for (i = 0; i < j->nb_items; i++) {
-		prefetch_item(j, i + AHEAD);
-		if (!j->site[j->item[i].header_page].leave)
+	for (i = j->first[size_class]; i != PPOOL_NONE; i = j->item[i].next) {
+		prefetch_item(j, j->item[i].next);
+		if (!j->site[j->item[i].slot_page].leave)
 			continue;
 		if (used == got) {
-			ppool_slots_return(j->p, old, used);
+			slots_back(j->p, size_class, old, used);
 			used = 0;
-			got = next_slots(j, slot, RTE_DIM(slot));
+			got = next_slots(j, size_class, slot, RTE_DIM(slot));
 			if (got == 0)
-				return;
+				break;
 		}
 		old[used] = j->item[i].m;
 		replace_item(j, i, slot[used++]);
-		j->r->headers_moved++;
 	}
-	ppool_slots_return(j->p, old, used);
-	ppool_slots_return(j->p, slot + used, got - used);
+	slots_back(j->p, size_class, old, used);
+	slots_back(j->p, size_class, slot + used, got - used);
+	return i;
+}
+
+/* Slots of pages that should have been emptied, when others have taken the room. */
+static void
+count_left(struct job *j, uint32_t i)
+{
+	for (; i != PPOOL_NONE; i = j->item[i].next)
+		j->r->kept_no_page += j->site[j->item[i].slot_page].leave;
+}
+
+static void
+compact_class(struct job *j, unsigned int size_class)
+{
+	bool count = size_class != PPOOL_HEADERS;
+	uint32_t i;
+
+	find_slot_pages(j, &j->p->depot.size_class[size_class]);
+	choose_slot_pages(j, count);
+	i = move_class(j, size_class);
+	if (count)
+		count_left(j, i);
 }
 
 /* Data */
@@ -335,6 +479,8 @@ link_items(struct job *j)
 
 	for (i = j->nb_items; i-- > 0;) {
 		it = &j->item[i];
+		if (it->page == PPOOL_NONE)
+			continue;
 		it->next = j->site[it->page].first;
 		j->site[it->page].first = i;
 	}
@@ -490,21 +636,34 @@ compact_data(struct job *j)
 			j->r->kept_no_gain += j->site[page].frags;
 }
 
-static int
-compact_headers(struct job *j)
+static void
+keep_slots(struct job *j)
 {
-	int ret;
+	uint32_t i;
 
-	if (j->conf.keep_mbufs)
+	for (i = 0; i < j->nb_items; i++)
+		j->r->kept_mbufs += j->item[i].page == PPOOL_NONE;
+}
+
+static int
+compact_slots(struct job *j)
+{
+	unsigned int i;
+
+	if (j->conf.keep_mbufs) {
+		keep_slots(j);
 		return 0;
-	ret = find_shelves(j);
-	if (ret != 0)
-		return ret;
-	choose_shelves(j);
-	move_headers(j);
+	}
+	j->slot_page = malloc((j->p->mp->size + 1) * sizeof(*j->slot_page));
+	if (j->slot_page == NULL)
+		return -ENOMEM;
+	link_classes(j);
+	for (i = 0; i < j->p->depot.nb_classes; i++)
+		if (j->first[i] != PPOOL_NONE)
+			compact_class(j, i);
+	free(j->slot_page);
 	/* The pages that they have left may be what the other step needs. */
 	ppool_reclaim_soon(j->p);
-	free(j->shelf);
 	return 0;
 }
 
@@ -521,7 +680,7 @@ job_run(struct job *j, unsigned int n)
 		for (i = 0; i < j->p->mp->size; i++)
 			j->site[i].first = PPOOL_NONE;
 		add_packets(j, n);
-		ret = compact_headers(j);
+		ret = compact_slots(j);
 	}
 	if (ret == 0)
 		compact_data(j);
@@ -554,6 +713,7 @@ ppool_compact(struct ppool_carver *c, struct rte_mbuf **mbufs, unsigned int n,
 	r.released = ((int64_t)ppool_freelist_count(j.p) - free_pages) * j.p->layout.page_bytes;
 	PPOOL_STAT_ADD(j.p, lc, frag_move, r.frags_moved);
 	PPOOL_STAT_ADD(j.p, lc, header_move, r.headers_moved);
+	PPOOL_STAT_ADD(j.p, lc, slot_move, r.slots_moved);
 	if (result != NULL)
 		*result = r;
 	return ret;

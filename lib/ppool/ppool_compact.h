@@ -9,10 +9,14 @@
  * @file
  * Compaction: memory back from packets that are held for long.
  *
- * A page is free when the last of its frags is freed. Whoever receives many packets and keeps a few
- * of them may end up with one frag in each of many pages, and one header in each of many header
- * pages. ppool_compact() takes what is held out of pages that are nearly empty and puts it into
- * dense ones, so that the others can be used again.
+ * A page is free when the last of its frags, or of its slots, is freed. Whoever receives many
+ * packets and keeps a few of them may end up with one frag in each of many pages, and one header in
+ * each of many header pages; or with few slots in each page of a size class, when packets of
+ * another size come. ppool_compact() takes what is held out of pages that are nearly empty and puts
+ * it into dense ones, so that the others can be used again.
+ *
+ * Frags go to pages that a carver opens. Slots, with their data, go to idle slots of the same class
+ * in the fullest pages that stay.
  *
  * It empties a page only if all that is left in it is among the mbufs it was given, and only if
  * that frees more pages than it fills: hand it all that is held, not a burst at a time.
@@ -36,7 +40,7 @@ extern "C" {
 struct ppool_compact_conf {
 	/**
 	 * Empty pages of which at most so many percent are in use: of the bytes of a data page, of
-	 * the slots of a header page. 0: #PPOOL_COMPACT_OCCUPANCY.
+	 * the slots of a slot page. 0: #PPOOL_COMPACT_OCCUPANCY.
 	 */
 	uint32_t max_occupancy;
 	/**
@@ -51,13 +55,14 @@ struct ppool_compact_conf {
 	uint16_t tailroom;
 	/**
 	 * Move data only: every mbuf stays where it is, so that pointers to it stay valid, but
-	 * pointers to its data do not. Header pages are not emptied.
+	 * pointers to its data do not. Slot pages are not emptied, neither those of headers nor
+	 * those of slots, whose data lie behind the mbuf.
 	 */
 	bool keep_mbufs;
 	/**
-	 * Empty pages of which others hold frags, too. Such a page is not free before these are,
-	 * and until then more memory is in use than before: for those who share pages and all
-	 * compact in turn.
+	 * Empty pages of which others hold frags or slots, too. Such a page is not free before
+	 * these are, and until then more memory is in use than before: for those who share pages
+	 * and all compact in turn.
 	 */
 	bool shared_pages;
 };
@@ -68,15 +73,17 @@ struct ppool_compact_conf {
  */
 #define PPOOL_COMPACT_COUNTS(X) \
 	X(frags_moved, "frags whose data now lie in another page") \
-	X(kept_pool, "frags of packets with a segment of another pool, clones among them") \
-	X(kept_shared, "frags of packets with a segment that others refer to, too") \
-	X(kept_dense, "frags in pages that are used well, whole pages among them") \
+	X(slots_moved, "slots that were replaced by one in another page") \
+	X(kept_pool, "frags and slots of packets with a segment of another pool, or a clone") \
+	X(kept_shared, "frags and slots of packets with a segment that others refer to, too") \
+	X(kept_mbufs, "slots that stay because keep_mbufs is set") \
+	X(kept_dense, "frags and slots in pages that are used well, whole pages among them") \
 	X(kept_open, "frags in pages that a carver still fills") \
 	X(kept_young, "frags in pages younger than min_age") \
 	X(kept_long, "frags in pages with one longer than what the carver may be asked for") \
-	X(kept_others, "frags in pages of which others hold frags, too") \
-	X(kept_no_gain, "frags that would have filled as many pages as they freed") \
-	X(kept_no_page, "frags left behind when no page was free to move them to") \
+	X(kept_others, "frags and slots in pages of which others hold some, too") \
+	X(kept_no_gain, "frags and slots that would have filled as many pages as they freed") \
+	X(kept_no_page, "frags and slots left behind when there was no room to move them to") \
 	X(headers_moved, "mbufs that now lie in another header page") \
 	X(bytes_copied, "bytes of headroom, data and tailroom copied")
 

@@ -97,6 +97,7 @@ enum slot_state {
 
 struct debug_slot {
 	uint32_t state; /* enum slot_state; atomic */
+	bool poisoned;  /* its data room is */
 	struct who in, out;
 };
 
@@ -369,7 +370,7 @@ find_slot(const struct ppool *p, const struct rte_mbuf *m)
 		return NULL;
 	c = ppool_class_of(p, pg);
 	i = ppool_slot_index(p, c, pg, m);
-	if (i >= c->slots || ppool_slot_at(p, c, pg, i) != m)
+	if (i >= ppool_slots_formatted(c, pg) || ppool_slot_at(p, c, pg, i) != m)
 		return NULL;
 	return slot_at(p, page, i);
 }
@@ -391,6 +392,73 @@ report_twice(const struct ppool *p, const char *what, const struct rte_mbuf *m,
 			what, (const void *)m, frag->header_page, ME, WHO(slot->in));
 }
 
+/* The part of a slot that nobody writes to while it is idle. */
+static uint8_t *
+slot_room(const struct ppool *p, const struct rte_mbuf *m)
+{
+	return RTE_PTR_ADD(m, p->mbuf_bytes);
+}
+
+/* Returns the first byte that is not as the poison left it; NULL where all are. */
+static const uint8_t *
+room_overwritten(const struct ppool *p, const struct ppool_class *c, const struct rte_mbuf *m)
+{
+	uint32_t i = 0, n = c->slot_bytes - PPOOL_FRONT - p->mbuf_bytes;
+	const uint8_t *room = slot_room(p, m);
+
+	if (room[0] == POISON && memcmp(room, room + 1, n - 1) == 0)
+		return NULL;
+	while (room[i] == POISON)
+		i++;
+	return room + i;
+}
+
+/* Of a slot that is in the caller's hands, on its way to a list. */
+static void
+room_poison(const struct ppool *p, const struct rte_mbuf *m, struct debug_slot *slot)
+{
+	const struct ppool_page *pg = &p->page[ppool_frag_of(m)->header_page];
+	const struct ppool_class *c = ppool_class_of(p, pg);
+
+	memset(slot_room(p, m), POISON, c->slot_bytes - PPOOL_FRONT - p->mbuf_bytes);
+	slot->poisoned = true;
+}
+
+/* A write to a slot that was idle. */
+struct found {
+	const struct rte_mbuf *m;
+	const uint8_t *byte;
+	uint32_t page;
+	struct who in;
+};
+
+static void
+report_found(const struct ppool *p, const struct found *f)
+{
+	report(p,
+			"mbuf %p, in slot page %u, was written to after it was freed, first at %p, "
+			"byte %u of its buffer; freed by %s; found by %s",
+			(const void *)f->m, f->page, (const void *)f->byte,
+			(uint32_t)RTE_PTR_DIFF(f->byte, slot_room(p, f->m)), WHO(f->in), ME);
+}
+
+/* Whether somebody has written to an idle slot, which is not idle any more. */
+static bool
+room_check(const struct ppool *p, const struct rte_mbuf *m, struct debug_slot *slot,
+		struct found *f)
+{
+	uint32_t page = ppool_frag_of(m)->header_page;
+
+	if (!slot->poisoned)
+		return false;
+	slot->poisoned = false;
+	f->byte = room_overwritten(p, ppool_class_of(p, &p->page[page]), m);
+	f->m = m;
+	f->page = page;
+	f->in = slot->in;
+	return f->byte != NULL;
+}
+
 static bool
 slot_change(struct debug_slot *slot, uint32_t from, uint32_t to)
 {
@@ -402,14 +470,20 @@ static void
 header_out(struct ppool *p, struct rte_mbuf *m)
 {
 	struct debug_slot *slot = find_slot(p, m);
+	struct found found;
 
-	if (slot == NULL)
+	if (slot == NULL) {
 		report_foreign(p, "handing out", m);
-	else if (!slot_change(slot, SLOT_IDLE, SLOT_OUT))
+		return;
+	}
+	if (!slot_change(slot, SLOT_IDLE, SLOT_OUT)) {
 		report(p, "mbuf %p is in the lists of idle slots but was taken by %s",
 				(const void *)m, WHO(slot->out));
-	else
-		slot->out = who_am_i();
+		return;
+	}
+	slot->out = who_am_i();
+	if (room_check(p, m, slot, &found))
+		report_found(p, &found);
 }
 
 void
@@ -469,10 +543,12 @@ room_in(struct ppool *p, struct rte_mbuf *m)
 	if (m->buf_addr != RTE_PTR_ADD(m, p->mbuf_bytes))
 		report(p, "free of mbuf %p by %s: its buffer is not its own, detach it first",
 				(const void *)m, ME);
-	if (!slot_change(slot, SLOT_OUT, SLOT_IDLE))
+	if (!slot_change(slot, SLOT_OUT, SLOT_IDLE)) {
 		report_twice(p, "free", m, slot);
-	else
-		slot->in = who_am_i();
+		return;
+	}
+	slot->in = who_am_i();
+	room_poison(p, m, slot);
 }
 
 void
@@ -482,6 +558,61 @@ ppool_debug_slots_in(struct ppool *p, struct rte_mbuf * const *m, unsigned int n
 
 	for (i = 0; p->debug != NULL && i < n; i++)
 		room_in(p, m[i]);
+}
+
+/* The first write that was found since the depot was entered. */
+static __thread struct found found_home;
+
+void
+ppool_debug_slots_home(struct ppool *p, const struct ppool_page *pg)
+{
+	const struct ppool_class *c = ppool_class_of(p, pg);
+	uint32_t i, page = (uint32_t)(pg - p->page);
+	struct found found;
+
+	for (i = 0; p->debug != NULL && i < pg->formatted; i++)
+		if (room_check(p, ppool_slot_at(p, c, pg, i), slot_at(p, page, i), &found) &&
+				found_home.m == NULL)
+			found_home = found;
+}
+
+void
+ppool_debug_depot_left(const struct ppool *p)
+{
+	struct found found = found_home;
+
+	if (likely(found.m == NULL))
+		return;
+	found_home.m = NULL;
+	report_found(p, &found);
+}
+
+/* What lcores may keep, and the page. */
+static uint64_t
+class_reserve(const struct ppool *p, unsigned int size_class)
+{
+	uint64_t n = p->depot.size_class[size_class].slots;
+	const struct ppool_lcore *lc;
+
+	PPOOL_LCORE_FOREACH(p, lc)
+		n += ppool_lcore_slots_keep(p, size_class);
+	return n;
+}
+
+/* So pages of a class are at most what the peak of its live slots and the reserve take. */
+void
+ppool_debug_page_taken(const struct ppool *p, unsigned int size_class)
+{
+	uint64_t idle = ppool_slots_idle(p, size_class), reserve = class_reserve(p, size_class);
+
+	/* Carvers keep some for what their lanes receive: these are in use. */
+	if (size_class == PPOOL_HEADERS)
+		idle -= RTE_MIN(idle, (uint64_t)p->depot.nb_reserved);
+	if (idle > reserve)
+		report(p,
+				"a page was taken for slots of %u bytes by %s, while %" PRIu64
+				" of them are idle: %" PRIu64 " may be",
+				p->depot.size_class[size_class].slot_bytes, ME, idle, reserve);
 }
 
 /* What frees an mbuf has made it ready for the next user. */

@@ -18,6 +18,7 @@
 #include <rte_mbuf.h>
 
 struct ppool;
+struct ppool_page;
 struct ppool_carver;
 struct ppool_lane;
 
@@ -53,6 +54,16 @@ void ppool_debug_frags_in(struct ppool *p, struct rte_mbuf * const *m, unsigned 
 /* Slots that have a data room are handed out, and taken back. */
 void ppool_debug_slots_out(struct ppool *p, struct rte_mbuf * const *m, unsigned int n);
 void ppool_debug_slots_in(struct ppool *p, struct rte_mbuf * const *m, unsigned int n);
+
+/*
+ * A slot page is about to go home; depot lock. What was written to its slots after they were freed
+ * is told when the depot was left.
+ */
+void ppool_debug_slots_home(struct ppool *p, const struct ppool_page *pg);
+void ppool_debug_depot_left(const struct ppool *p);
+
+/* A class has taken a page: none of its slots was idle but in the lists of lcores. Depot lock. */
+void ppool_debug_page_taken(const struct ppool *p, unsigned int size_class);
 
 /* What is appended to a carver. */
 size_t ppool_debug_carver_bytes(unsigned int nb_lanes);
@@ -105,6 +116,9 @@ ppool_debug_carver_bytes(unsigned int nb_lanes)
 #define ppool_debug_frags_in(p, m, n) RTE_SET_USED(m)
 #define ppool_debug_slots_out(p, m, n) RTE_SET_USED(m)
 #define ppool_debug_slots_in(p, m, n) RTE_SET_USED(m)
+#define ppool_debug_slots_home(p, pg) RTE_SET_USED(pg)
+#define ppool_debug_depot_left(p) RTE_SET_USED(p)
+#define ppool_debug_page_taken(p, size_class) RTE_SET_USED(size_class)
 #define ppool_debug_enter(c) RTE_SET_USED(c)
 #define ppool_debug_leave(c) RTE_SET_USED(c)
 #define ppool_debug_walk_begin(p) RTE_SET_USED(p)

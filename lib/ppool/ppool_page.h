@@ -63,12 +63,15 @@ struct ppool_page {
 	ppool_owner_t holder; /* who opened a data page; of a tracked pool: who took it, 0: free */
 	uint32_t open;        /* bytes, at its end, that nobody had when it was opened or parked */
 	uint32_t idle;        /* of a slot page: slots in the depot; depot lock */
-	uint32_t idle_first;  /* the first of these, linked by ppool_frag.page */
+	uint32_t idle_first;  /* the first formatted one of these, linked by ppool_frag.next_idle */
 	uint32_t next, prev;  /* in the depot's list, or in that of parked pages; depot lock. Of a
 			       * page that is one frag: where its record is, see ppool_mono.c */
-	uint32_t opened;      /* of a data page: ppool_coarse_time() then, 0: by no carver */
-	char *obj;            /* the element, constant */
-	rte_iova_t iova;      /* of obj, constant */
+	union {
+		uint32_t opened;    /* of a data page: ppool_coarse_time() then, 0: by no carver */
+		uint32_t formatted; /* of a slot page: slots, the first ones; depot lock */
+	};
+	char *obj;       /* the element, constant */
+	rte_iova_t iova; /* of obj, constant */
 } __rte_cache_aligned;
 
 _Static_assert(sizeof(struct ppool_page) == RTE_CACHE_LINE_SIZE, "a page is one cache line");
@@ -167,10 +170,11 @@ ppool_page_is_mono(const struct ppool_page *pg)
 	return pg->kind == PPOOL_KIND_DATA && pg->owner == PPOOL_PAGE_MONO;
 }
 
-/* It is divided into slots of a size class, which are formatted. */
+/* It is divided into slots of a size class, none of which is formatted. */
 static inline void
 ppool_page_split(struct ppool_page *pg, unsigned int size_class)
 {
+	__atomic_store_n(&pg->formatted, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&pg->kind, (uint8_t)(PPOOL_KIND_HEADER + size_class), __ATOMIC_RELEASE);
 }
 

@@ -78,6 +78,8 @@
 /* Size classes of slots: headers, which have no data room, then others, the smallest first. */
 #define PPOOL_CLASSES 32u
 #define PPOOL_HEADERS 0u
+/* How many slots are formatted at a time, at most. */
+#define PPOOL_FORMAT 32u
 /* Idle headers one lcore keeps. Half of what it may keep moves to and from the depot at a time. */
 #define PPOOL_LCORE_HEADERS 256u
 /* Idle slots of any other class that one lcore keeps: as many, and of so many bytes. */
@@ -305,6 +307,27 @@ ppool_slot_index(const struct ppool *p, const struct ppool_class *c, const struc
 	return (RTE_PTR_DIFF(m, pg->obj) - p->first_slot) / c->slot_bytes;
 }
 
+/*
+ * Slots of a page that can be read, from the first on. The others have not been handed out since it
+ * became a slot page: they are idle, in no list, and what lies there may be anything. Any number,
+ * but none beyond the page, where it is no slot page any more.
+ */
+static inline uint32_t
+ppool_slots_formatted(const struct ppool_class *c, const struct ppool_page *pg)
+{
+	return RTE_MIN(__atomic_load_n(&pg->formatted, __ATOMIC_ACQUIRE), c->slots);
+}
+
+/*
+ * Bytes of slots 0..i-1 when a page is split as evenly as possible; the shares add up to its bytes
+ * exactly.
+ */
+static inline uint32_t
+ppool_slots_share(const struct ppool *p, const struct ppool_class *c, uint32_t i)
+{
+	return (uint32_t)((uint64_t)p->layout.page_bytes * i / c->slots);
+}
+
 /* The page table's index of a page: in front of its object header there is room for a record. */
 static inline uint32_t *
 ppool_index_of(void *obj)
@@ -500,19 +523,19 @@ ppool_class_for(const struct ppool *p, uint32_t room)
 	return d->class_for[(room + RTE_CACHE_LINE_MIN_SIZE - 1) / RTE_CACHE_LINE_MIN_SIZE];
 }
 
-/* Returns false where the depot is stuck. */
+/* Make a page that of a class without an idle slot. Returns false where the depot is stuck. */
 bool ppool_slots_add_page(struct ppool *p, unsigned int size_class, void *obj);
 /* Lock the depot. Returns false, without it, where a process was stopped inside. */
 bool ppool_depot_enter(struct ppool *p);
 /* The same for as long as it takes: set-up paths. */
 void ppool_depot_wait(struct ppool *p);
 void ppool_depot_leave(struct ppool *p);
-/* Take idle slots from the depot. Returns how many. */
+/* Take idle slots from the depot. Returns how many, 0 where there are none, else perhaps less. */
 unsigned int ppool_depot_pop(struct ppool *p, unsigned int size_class, struct rte_mbuf **m,
 		unsigned int n);
-/* The same of one slot page. */
-unsigned int ppool_depot_pop_from(struct ppool *p, uint32_t page, struct rte_mbuf **m,
-		unsigned int n);
+/* The same of one slot page, where it is one of the class. */
+unsigned int ppool_depot_pop_from(struct ppool *p, unsigned int size_class, uint32_t page,
+		struct rte_mbuf **m, unsigned int n);
 /* Of any classes. */
 void ppool_depot_push(struct ppool *p, struct rte_mbuf * const *m, unsigned int n);
 /* Give wholly idle pages back. Depot lock held. Returns how many went. */

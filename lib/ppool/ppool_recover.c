@@ -31,7 +31,8 @@ page_slots_each(struct ppool *p, const struct ppool_page *pg, slot_cb_t *f, void
 	uint32_t i;
 
 	/* What is done to the last slot in use may send the page home. */
-	for (i = 0; c != NULL && i < c->slots && ppool_class_look(p, pg) == c; i++)
+	for (i = 0; c != NULL && i < ppool_slots_formatted(c, pg) && ppool_class_look(p, pg) == c;
+			i++)
 		f(p, ppool_slot_at(p, c, pg, i), arg);
 }
 
@@ -287,9 +288,18 @@ slot_exists(const struct ppool *p, const struct rte_mbuf *m)
 	if (c == NULL)
 		return false;
 	i = ppool_slot_index(p, c, pg, m);
-	return i < c->slots && ppool_slot_at(p, c, pg, i) == m &&
+	return i < ppool_slots_formatted(c, pg) && ppool_slot_at(p, c, pg, i) == m &&
 			(is_header(frag) ? c == p->depot.size_class :
 					   c == &p->depot.size_class[frag->size_class]);
+}
+
+/* Its process ended before it had made a page a frag: that is a whole one, and found as such. */
+static void
+header_harvest(struct ppool *p, struct rte_mbuf *m, struct harvest *h)
+{
+	ppool_frag_of(m)->truesize = 0;
+	ppool_slots_return(p, &m, 1);
+	h->r->headers++;
 }
 
 static void
@@ -312,6 +322,10 @@ slot_harvest(struct ppool *p, struct rte_mbuf *m, void *arg)
 	if (frag->page >= p->mp->size)
 		return;
 	pg = &p->page[frag->page];
+	if (h->process != 0 && pg->kind != PPOOL_KIND_DATA) {
+		header_harvest(p, m, h);
+		return;
+	}
 	/* A clone drops the last reference, and with it the frag. */
 	if (frag_is_shared(frag, pg)) {
 		h->r->shared++;
@@ -561,16 +575,18 @@ slots_note_listed(const struct ppool *p, struct recount *rc, struct rte_mbuf * c
 static void
 depot_note_pages(const struct ppool *p, struct recount *rc, uint32_t i)
 {
+	const struct ppool_class *c;
 	const struct ppool_page *pg;
 	uint32_t n, slot;
 
 	for (; i != PPOOL_NONE; i = pg->next) {
 		pg = &p->page[i];
+		c = ppool_class_of(p, pg);
 		slot = pg->idle_first;
-		for (n = 0; n < pg->idle; n++) {
+		/* Those that are not formatted are in no list. */
+		for (n = pg->idle - (c->slots - pg->formatted); n > 0; n--) {
 			rc->slot_listed[(size_t)i * p->layout.slots + slot] = 1;
-			slot = ppool_frag_of(ppool_slot_at(p, ppool_class_of(p, pg), pg, slot))
-					       ->next_idle;
+			slot = ppool_frag_of(ppool_slot_at(p, c, pg, slot))->next_idle;
 		}
 	}
 }

@@ -5,10 +5,11 @@
 /*
  * Slot pages of all size classes. Those of headers, mbufs without a frag, are one.
  *
- * A slot is formatted once, when its page is taken from the page pool. Idle slots wait with an
- * lcore or in the depot, where each slot page has a list of its own: what leaves the depot together
- * lies together, and a page whose slots are all there can go home. Slots are taken from the fullest
- * page first, so that the others can empty. Which pages become slot pages is decided in
+ * A slot is formatted when it is first handed out, after its page was taken from the page pool: the
+ * first slots of a page are formatted, the others are idle without being in a list. Idle slots wait
+ * with an lcore or in the depot, where each slot page has a list of its own: what leaves the depot
+ * together lies together, and a page whose slots are all there can go home. Slots are taken from
+ * the fullest page first, so that the others can empty. Which pages become slot pages is decided in
  * ppool_supply.c.
  */
 
@@ -26,16 +27,6 @@
  * pages of 16 KB; with 5, 13 % and 31 %.
  */
 #define CLASS_PARTS 9u
-
-/*
- * Bytes of slots 0..i-1 when a page is split as evenly as possible; the shares add up to its bytes
- * exactly.
- */
-static uint32_t
-slot_share(const struct ppool *p, const struct ppool_class *c, uint32_t i)
-{
-	return (uint64_t)p->layout.page_bytes * i / c->slots;
-}
 
 /* What all slots have in front of their mbuf. */
 static void
@@ -98,7 +89,7 @@ static void
 slot_format(const struct ppool *p, const struct ppool_page *pg, const struct ppool_class *c,
 		uint32_t i)
 {
-	uint32_t share = slot_share(p, c, i + 1) - slot_share(p, c, i);
+	uint32_t share = ppool_slots_share(p, c, i + 1) - ppool_slots_share(p, c, i);
 	bool header = c == &p->depot.size_class[PPOOL_HEADERS];
 	struct rte_mbuf *m = ppool_slot_at(p, c, pg, i);
 
@@ -183,7 +174,8 @@ slot_is_sane(const struct ppool *p, const struct rte_mbuf *m)
 	if (c == NULL)
 		return false;
 	i = ppool_slot_index(p, c, pg, m);
-	return (const char *)m > pg->obj && i < c->slots && ppool_slot_at(p, c, pg, i) == m;
+	return (const char *)m > pg->obj && i < ppool_slots_formatted(c, pg) &&
+			ppool_slot_at(p, c, pg, i) == m;
 }
 
 /*
@@ -204,36 +196,83 @@ depot_push(struct ppool *p, struct rte_mbuf *m)
 	return pg;
 }
 
-/* Take up to n idle slots of a slot page. */
-static unsigned int
-depot_pop_from(struct ppool *p, struct ppool_page *pg, struct rte_mbuf **m, unsigned int n)
+/* Slots in the list of a page: the idle ones that are formatted. */
+static uint32_t
+depot_listed(const struct ppool_class *c, const struct ppool_page *pg)
 {
-	struct ppool_class *c = depot_class(p, pg);
+	return pg->idle - (c->slots - pg->formatted);
+}
+
+static void
+depot_unlist(const struct ppool *p, const struct ppool_class *c, struct ppool_page *pg,
+		struct rte_mbuf **m, unsigned int n)
+{
 	struct ppool_frag *frag;
 	unsigned int i;
 
-	n = RTE_MIN(n, pg->idle);
 	for (i = 0; i < n; i++) {
 		m[i] = ppool_slot_at(p, c, pg, pg->idle_first);
 		frag = ppool_frag_of(m[i]);
 		pg->idle_first = frag->next_idle;
 		frag->owner = (ppool_owner_t)ppool_owner_id();
 	}
+}
+
+/*
+ * The next slots of a page, which are ours at once. Nobody reads them before all of it is written:
+ * those of a process that ends in between are still to be formatted.
+ */
+static void
+depot_format(const struct ppool *p, const struct ppool_class *c, struct ppool_page *pg,
+		struct rte_mbuf **m, unsigned int n)
+{
+	uint32_t first = pg->formatted;
+	unsigned int i;
+
+	for (i = 0; i < n; i++) {
+		slot_format(p, pg, c, first + i);
+		m[i] = ppool_slot_at(p, c, pg, first + i);
+		ppool_frag_of(m[i])->owner = (ppool_owner_t)ppool_owner_id();
+	}
+	__atomic_store_n(&pg->formatted, first + n, __ATOMIC_RELEASE);
+}
+
+/* Take up to n idle slots of a slot page, of which up to *fresh may be formatted for that. */
+static unsigned int
+depot_pop_from(struct ppool *p, struct ppool_page *pg, struct rte_mbuf **m, unsigned int n,
+		unsigned int *fresh)
+{
+	struct ppool_class *c = depot_class(p, pg);
+	unsigned int listed, k;
+
+	if (pg->idle == 0)
+		return 0;
+	listed = RTE_MIN(n, depot_listed(c, pg));
+	depot_unlist(p, c, pg, m, listed);
+	k = RTE_MIN(RTE_MIN(n - listed, *fresh), c->slots - pg->formatted);
+	if (k > 0)
+		depot_format(p, c, pg, m + listed, k);
+	*fresh -= k;
+	n = listed + k;
 	if (n > 0)
 		depot_set_idle(p, c, pg, pg->idle - n);
 	return n;
 }
 
-/* From the fullest pages. */
+/* From the fullest pages, until one has no others than those that are still to be formatted. */
 static unsigned int
 depot_pop(struct ppool *p, unsigned int size_class, struct rte_mbuf **m, unsigned int n)
 {
 	const struct ppool_class *c = &p->depot.size_class[size_class];
-	unsigned int got = 0, i;
+	unsigned int got = 0, fresh = PPOOL_FORMAT, i, k;
 
 	for (i = 0; i < PPOOL_FILLS; i++)
-		while (got < n && c->first[i] != PPOOL_NONE)
-			got += depot_pop_from(p, &p->page[c->first[i]], m + got, n - got);
+		while (got < n && c->first[i] != PPOOL_NONE) {
+			k = depot_pop_from(p, &p->page[c->first[i]], m + got, n - got, &fresh);
+			if (k == 0)
+				return got;
+			got += k;
+		}
 	return got;
 }
 
@@ -280,7 +319,9 @@ depot_add_page(struct ppool *p, struct ppool_page *pg)
 
 	pg->idle = 0;
 	pg->idle_first = PPOOL_NONE;
-	for (i = c->slots; i-- > 0;) {
+	if (pg->formatted < c->slots)
+		depot_set_idle(p, c, pg, c->slots - pg->formatted);
+	for (i = pg->formatted; i-- > 0;) {
 		frag = ppool_frag_of(ppool_slot_at(p, c, pg, i));
 		if (frag->owner == PPOOL_OWNER_NONE)
 			depot_push(p, ppool_slot_at(p, c, pg, i));
@@ -348,32 +389,35 @@ void
 ppool_depot_leave(struct ppool *p)
 {
 	ppool_mutex_unlock(&p->depot.lock);
+	ppool_debug_depot_left(p);
 }
 
-/*
- * Formatted while nobody knows of it: neither is the depot locked for so long, nor is a page that a
- * process leaves half done taken for a slot page.
- */
+/* The page goes back where slots have become idle since its caller looked for some. */
 bool
 ppool_slots_add_page(struct ppool *p, unsigned int size_class, void *obj)
 {
-	const struct ppool_class *c = &p->depot.size_class[size_class];
 	struct ppool_page *pg = ppool_page_of(p, obj);
-	uint32_t i;
+	bool entered, taken = false;
 
 	ppool_debug_pages_out(p, &obj, 1, PPOOL_DEBUG_HEADER);
-	for (i = 0; i < c->slots; i++)
-		slot_format(p, pg, c, i);
-	if (!ppool_depot_enter(p)) {
-		ppool_debug_pages_in(p, &obj, 1, PPOOL_DEBUG_HEADER);
-		return false;
+	entered = ppool_depot_enter(p);
+	if (likely(entered)) {
+		taken = p->depot.size_class[size_class].nb_idle == 0;
+		if (likely(taken)) {
+			pg->open = 0;
+			ppool_page_split(pg, size_class);
+			depot_add_page(p, pg);
+			ppool_debug_page_taken(p, size_class);
+		}
+		ppool_depot_leave(p);
 	}
-	pg->open = 0;
-	ppool_page_split(pg, size_class);
-	depot_add_page(p, pg);
-	ppool_depot_leave(p);
-	__atomic_fetch_add(&p->stats.header_page_get, 1, __ATOMIC_RELAXED);
-	return true;
+	if (likely(taken)) {
+		__atomic_fetch_add(&p->stats.header_page_get, 1, __ATOMIC_RELAXED);
+	} else {
+		ppool_debug_pages_in(p, &obj, 1, PPOOL_DEBUG_HEADER);
+		ppool_freelist_put(p, &obj, 1);
+	}
+	return entered;
 }
 
 /* Give a wholly idle slot page back. */
@@ -383,6 +427,7 @@ depot_page_home(struct ppool *p, struct ppool_page *pg)
 	struct ppool_class *c = depot_class(p, pg);
 	void *obj = pg->obj;
 
+	ppool_debug_slots_home(p, pg);
 	depot_set_idle(p, c, pg, 0);
 	PPOOL_COUNT(c->nb_pages, -1);
 	ppool_page_retire(pg, (ppool_owner_t)ppool_owner_id());
@@ -430,11 +475,18 @@ ppool_depot_pop(struct ppool *p, unsigned int size_class, struct rte_mbuf **m, u
 }
 
 unsigned int
-ppool_depot_pop_from(struct ppool *p, uint32_t page, struct rte_mbuf **m, unsigned int n)
+ppool_depot_pop_from(struct ppool *p, unsigned int size_class, uint32_t page, struct rte_mbuf **m,
+		unsigned int n)
 {
+	const struct ppool_class *c = &p->depot.size_class[size_class];
+	unsigned int fresh = PPOOL_FORMAT;
+
 	if (!ppool_depot_enter(p))
 		return 0;
-	n = depot_pop_from(p, &p->page[page], m, n);
+	/* It may have gone home in the meantime. */
+	n = ppool_class_look(p, &p->page[page]) == c ?
+			depot_pop_from(p, &p->page[page], m, n, &fresh) :
+			0;
 	ppool_depot_leave(p);
 	ppool_debug_headers_out(p, m, n);
 	return n;
@@ -540,6 +592,10 @@ ppool_slots_flush_all(struct ppool *p)
 	struct ppool_lcore *lc;
 	unsigned int n;
 
+	/* While the depot is stuck, they would be in limbo, and their lcores without any. */
+	if (!ppool_depot_enter(p))
+		return;
+	ppool_depot_leave(p);
 	PPOOL_LCORE_FOREACH(p, lc) {
 		n = lcore_slots_take(p, lc, m);
 		if (n > 0)

@@ -106,6 +106,8 @@ other_put(struct ppool *p, struct rte_mbuf *m)
 		ppool_uncharge_commit(p, &uncharge, frag->truesize);
 		ppool_slots_free_bulk(p, &m, 1);
 	} else {
+		/* It may be one whose page has gone home. */
+		ppool_debug_slots_in(p, &m, 1);
 		PPOOL_LOG(ERR, "mempool %s: the record of mbuf %p was overwritten: it is lost",
 				p->mp->name, (void *)m);
 	}
@@ -133,10 +135,13 @@ ppool_slots_free_bulk(struct ppool *p, struct rte_mbuf * const *m, unsigned int 
 static unsigned int
 larger_get(struct ppool *p, unsigned int size_class, struct rte_mbuf **m, unsigned int n)
 {
-	unsigned int got = 0;
+	unsigned int got = 0, k;
 
 	for (size_class++; got < n && size_class < p->depot.nb_classes; size_class++)
-		got += ppool_depot_pop(p, size_class, m + got, n - got);
+		do {
+			k = ppool_depot_pop(p, size_class, m + got, n - got);
+			got += k;
+		} while (k > 0 && got < n);
 	return got;
 }
 

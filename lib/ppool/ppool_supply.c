@@ -207,27 +207,27 @@ ppool_pages_get(struct ppool *p, void **obj, unsigned int n)
 
 /* Slots */
 
-/* Make a page of the pool a slot page. */
+/* Make a page of the pool a slot page. Returns whether it is worth looking for slots again. */
 static bool
 slots_grow(struct ppool *p, unsigned int size_class)
 {
 	void *obj;
 
-	if (ppool_pages_get(p, &obj, 1) != 0)
-		return false;
-	if (ppool_slots_add_page(p, size_class, obj))
-		return true;
-	ppool_freelist_put(p, &obj, 1);
-	return false;
+	return ppool_pages_get(p, &obj, 1) == 0 && ppool_slots_add_page(p, size_class, obj);
 }
 
 static unsigned int
 slots_get_shared(struct ppool *p, unsigned int size_class, struct rte_mbuf **m, unsigned int n)
 {
-	unsigned int got = ppool_depot_pop(p, size_class, m, n);
+	unsigned int got = 0, k;
 
-	while (got < n && slots_grow(p, size_class))
-		got += ppool_depot_pop(p, size_class, m + got, n - got);
+	/* Some at a time, where they are to be formatted. */
+	while (got < n) {
+		k = ppool_depot_pop(p, size_class, m + got, n - got);
+		if (k == 0 && !slots_grow(p, size_class))
+			break;
+		got += k;
+	}
 	return got;
 }
 

@@ -33,7 +33,7 @@ slots_add(const struct ppool *p, const struct ppool_page *pg, struct ppool_accou
 	if (size_class >= p->depot.nb_classes)
 		return;
 	c = &p->depot.size_class[size_class];
-	for (slot = 0; slot < c->slots && ppool_page_is_slots(pg); slot++) {
+	for (slot = 0; slot < ppool_slots_formatted(c, pg) && ppool_page_is_slots(pg); slot++) {
 		r = ppool_slot_read(ppool_slot_at(p, c, pg, slot));
 		r.account &= PPOOL_RECORD_SLOT - 1;
 		if (!slot_is_charged(p, &r))

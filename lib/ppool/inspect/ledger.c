@@ -68,6 +68,13 @@ struct slot_sums {
 	uint64_t frags, charged, slot_charged, slot_idle, nb_idle;
 };
 
+/* Bytes of the slots of a page that are still to be formatted. */
+static uint32_t
+fresh_bytes(const struct audit *a, const struct ppool_class *c, uint32_t formatted)
+{
+	return a->l->page_bytes - ppool_slots_share(a->p, c, formatted);
+}
+
 static void
 add_idle_slot(struct audit *a, const struct ppool_slot_record *r, struct slot_sums *sum)
 {
@@ -99,11 +106,13 @@ add_slot_page(struct audit *a, uint32_t i)
 	const struct ppool_class *c = &a->p->depot.size_class[PPOOL_HEADERS];
 	const struct ppool_page *pg = &a->p->page[i];
 	struct ppool_slot_record r;
+	uint32_t slot, formatted = ppool_slots_formatted(c, pg);
 	struct slot_sums sum;
-	uint32_t slot;
 
 	memset(&sum, 0, sizeof(sum));
-	for (slot = 0; slot < c->slots; slot++) {
+	sum.slot_idle = fresh_bytes(a, c, formatted);
+	sum.nb_idle = c->slots - formatted;
+	for (slot = 0; slot < formatted; slot++) {
 		r = ppool_slot_read(ppool_slot_at(a->p, c, pg, slot));
 		if (r.truesize == 0)
 			add_idle_slot(a, &r, &sum);
@@ -230,14 +239,34 @@ list_slot(struct audit *a, const struct rte_mbuf *m)
 		a->page[r.header_page].listed++;
 }
 
+/* Slots that are still to be formatted count as listed. */
+static void
+list_fresh(struct audit *a, const struct ppool_class *c, const struct ppool_page *pg,
+		uint32_t formatted)
+{
+	uint32_t bytes = fresh_bytes(a, c, formatted), n = c->slots - formatted;
+
+	if (c == &a->p->depot.size_class[PPOOL_HEADERS]) {
+		a->listed_bytes += bytes;
+	} else {
+		a->l->class_idle += bytes;
+		a->listed += n;
+	}
+	if (a->page != NULL)
+		a->page[pg - a->p->page].listed += n;
+}
+
 PPOOL_RACY static void
 list_depot_page(struct audit *a, const struct ppool_class *c, const struct ppool_page *pg)
 {
-	uint32_t left = __atomic_load_n(&pg->idle, __ATOMIC_RELAXED);
+	uint32_t formatted = ppool_slots_formatted(c, pg), fresh = c->slots - formatted;
+	uint32_t idle = __atomic_load_n(&pg->idle, __ATOMIC_RELAXED);
 	uint32_t slot = __atomic_load_n(&pg->idle_first, __ATOMIC_RELAXED);
+	uint32_t left = idle - RTE_MIN(idle, fresh);
 	const struct rte_mbuf *m;
 
-	for (; left > 0 && slot < c->slots; left--) {
+	list_fresh(a, c, pg, formatted);
+	for (; left > 0 && slot < formatted; left--) {
 		m = ppool_slot_at(a->p, c, pg, slot);
 		list_slot(a, m);
 		slot = ppool_slot_read(m).next_idle;
