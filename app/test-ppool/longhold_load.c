@@ -67,7 +67,26 @@ life_parse(struct life *life, unsigned int n, const char *text)
 	return 0;
 }
 
-double
+int
+load_parse_shares(struct load *load, const char *text)
+{
+	double sum = 0;
+	char *end;
+
+	for (load->n = 0; load->n < LIFE_GROUPS_MAX; text = end + 1) {
+		load->share[load->n] = strtod(text, &end);
+		if (end == text || !(load->share[load->n] > 0))
+			return -1;
+		sum += load->share[load->n++];
+		if (*end == '\0')
+			return sum <= 100 ? 0 : -1;
+		if (*end != ',')
+			return -1;
+	}
+	return -1;
+}
+
+static double
 life_mean(const struct life *life)
 {
 	if (life->kind == LIFE_PARETO)
@@ -85,7 +104,30 @@ load_random(uint64_t *rng)
 	return (double)((*rng * UINT64_C(0x2545f4914f6cdd1d)) >> 11) * 0x1p-53;
 }
 
-uint64_t
+double
+load_mean_max(const struct load *load)
+{
+	double mean = 0;
+	unsigned int i;
+
+	for (i = 0; i < load->n; i++)
+		mean = RTE_MAX(mean, life_mean(&load->life[i]));
+	return mean;
+}
+
+double
+load_mean_live(const struct load *load)
+{
+	double live = 0;
+	unsigned int i;
+
+	for (i = 0; i < load->n; i++)
+		live += load->share[i] / 100 * life_mean(&load->life[i]);
+	return live;
+}
+
+/* At least 1. */
+static uint64_t
 life_draw(const struct life *life, uint64_t *rng)
 {
 	double x = 1 - load_random(rng), packets;
@@ -95,6 +137,20 @@ life_draw(const struct life *life, uint64_t *rng)
 	else
 		packets = -life->scale * log(x);
 	return (uint64_t)RTE_MAX(RTE_MIN(packets, LIFE_MAX), 1.0);
+}
+
+uint64_t
+load_draw(const struct load *load, uint64_t *rng)
+{
+	double x = 100 * load_random(rng);
+	unsigned int i;
+
+	for (i = 0; i < load->n; i++) {
+		if (x < load->share[i])
+			return life_draw(&load->life[i], rng);
+		x -= load->share[i];
+	}
+	return 0;
 }
 
 int

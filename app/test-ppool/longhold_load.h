@@ -34,11 +34,29 @@ struct life {
  */
 unsigned int life_parse(struct life *life, unsigned int n, const char *text);
 
-/** The mean lifetime. */
-double life_mean(const struct life *life);
+/** Groups of packets that are held. */
+struct load {
+	unsigned int n;
+	double share[LIFE_GROUPS_MAX]; /**< percent of all packets */
+	struct life life[LIFE_GROUPS_MAX];
+};
 
-/** A random lifetime, at least 1. */
-uint64_t life_draw(const struct life *life, uint64_t *rng);
+/**
+ * Parse a comma-separated list of percentages, 0.01 is one, which add up to 100 at most. Sets n
+ * and share.
+ *
+ * @return 0, or -1 where the text is no such list.
+ */
+int load_parse_shares(struct load *load, const char *text);
+
+/** The longest mean lifetime of a group. */
+double load_mean_max(const struct load *load);
+
+/** How many packets are held on average, once as many end as begin. */
+double load_mean_live(const struct load *load);
+
+/** How long a packet is held; 0: not at all. */
+uint64_t load_draw(const struct load *load, uint64_t *rng);
 
 /** A number from 0 to below 1. */
 double load_random(uint64_t *rng);
