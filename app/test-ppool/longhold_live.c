@@ -24,7 +24,16 @@
 /* So often the pool is asked whether it is dry. */
 #define INTERVALS_PER_SECOND 1000
 
+/* A source that was sending is not silent for longer, unless it has stopped. */
+#define SILENCES_PER_SECOND 5
+
 #define PROGRESS_SECONDS 5
+
+enum flow {
+	FLOW_FULL,
+	FLOW_UNCLEAR, /* slow, and the pool has little: it may be the source */
+	FLOW_DRY,
+};
 
 /* Since the pool was asked last. */
 struct interval {
@@ -38,8 +47,11 @@ struct live {
 	struct longhold *hold;
 	uint64_t sent; /* packets, received or lost: what lifetimes are counted in */
 	uint64_t received;
-	uint64_t lost;    /* while the pool was dry */
-	uint64_t dry_tsc; /* how long that was */
+	uint64_t lost;      /* while the pool was dry */
+	uint64_t dry_after; /* packets: when it was so first */
+	uint64_t dry_tsc;   /* how long that was */
+	enum flow flow;     /* of the last interval */
+	bool uncounted;     /* the driver does not count that there is no memory */
 	struct interval from;
 	uint64_t pace_packets, pace_tsc; /* before it was so first */
 	uint64_t packet_tsc;             /* when the last packet came */
@@ -118,20 +130,28 @@ pace_packets(const struct live *l, uint64_t tsc)
 }
 
 /*
- * Not all drivers count that there was no mbuf, and one that waits for some counts once. Without
- * either, a pool that has less than a burst, and packets that come more slowly, tell.
+ * What an interval was like. Drivers that wait for memory count so, some of them once, until there
+ * is some. Other drivers do not count: a pool that has less than a burst, and a long silence, tell
+ * that this is one of those.
  */
-static bool
-interval_is_dry(const struct live *l, uint64_t received, uint64_t expected)
+static enum flow
+interval_flow(struct live *l, uint64_t received, uint64_t expected)
 {
-	if (port_nombuf(l) != l->from.nombuf)
-		return true;
-	return received < expected / 2 && rte_mempool_avail_count(l->hold->mp) < LONGHOLD_BURST;
+	uint64_t nombuf = port_nombuf(l);
+
+	if (nombuf != l->from.nombuf || (l->flow == FLOW_DRY && received == 0))
+		return FLOW_DRY;
+	if (received >= expected / 2 || rte_mempool_avail_count(l->hold->mp) >= LONGHOLD_BURST)
+		return FLOW_FULL;
+	if (nombuf == 0 && rte_rdtsc() - l->packet_tsc > rte_get_tsc_hz() / SILENCES_PER_SECOND)
+		l->uncounted = true;
+	return l->uncounted ? FLOW_DRY : FLOW_UNCLEAR;
 }
 
 static void
-dry_print(const struct live *l)
+dry_first(struct live *l)
 {
+	l->dry_after = l->sent;
 	printf("pool is dry after %" PRIu64 " packets, %" PRIu64
 	       " are held; what is lost from now on is counted at the pace before\n",
 			l->sent, l->hold->now.live);
@@ -145,15 +165,15 @@ interval_end(struct live *l)
 	uint64_t received = l->received - l->from.received;
 	uint64_t expected = pace_packets(l, tsc);
 
-	if (l->pace_tsc == 0 || !interval_is_dry(l, received, expected)) {
-		if (l->dry_tsc == 0) {
-			l->pace_packets += received;
-			l->pace_tsc += tsc;
-		}
-		return;
+	l->flow = l->pace_tsc == 0 ? FLOW_FULL : interval_flow(l, received, expected);
+	if (l->flow == FLOW_FULL && l->dry_tsc == 0) {
+		l->pace_packets += received;
+		l->pace_tsc += tsc;
 	}
+	if (l->flow != FLOW_DRY)
+		return;
 	if (l->dry_tsc == 0)
-		dry_print(l);
+		dry_first(l);
 	l->dry_tsc += tsc;
 	if (expected > received) {
 		l->lost += expected - received;
@@ -285,6 +305,8 @@ live_json(const struct live *l, const struct rte_eth_stats *stats, struct json *
 	json_uint(j, "received", l->received);
 	json_uint(j, "lost", l->lost);
 	json_real(j, "dry_seconds", dry_seconds(l));
+	if (l->dry_tsc != 0)
+		json_uint(j, "dry_after", l->dry_after);
 	json_uint(j, "rx_nombuf", stats->rx_nombuf);
 	json_uint(j, "imissed", stats->imissed);
 	json_uint(j, "ierrors", stats->ierrors);
