@@ -139,3 +139,26 @@ def test_uncounted(lab, ops):
     assert "pool is dry after " in program.output
     assert measured["rx_nombuf"] == 0 < measured["lost"]
     assert measured["received"] > measured["dry_after"] > 1024
+
+
+@pytest.mark.parametrize("packets,ok", [(200000000, True), (1000000000000, False)])
+def test_interrupt(lab, packets, ok):
+    """Ctrl-C ends a run early; with what was measured, if anything was."""
+    result, prefix = lab.dir / "longhold.json", lab.prefix()
+    program = lab.add(Program("longhold", [
+        lab.builddir / "app/test-ppool/dpdk-test-ppool", *lab.memory(), lcores(1), "--no-pci",
+        f"--file-prefix={prefix}", "--vdev=net_null0", "--", "longhold", "--live", "--packets",
+        str(packets), "--life", "exp:1000", "--json", str(result)], prefix))
+    program.wait_output("ready\n")
+    if ok:
+        program.wait_output(r"net_null +2176 +\d+ +\d+ ")
+    program.interrupt()
+    assert (program.wait_end() == 0) == ok
+    document = json.loads(result.read_text())
+    assert document["ok"] == ok
+    if ok:
+        measured, = document["results"]
+        assert measured["samples"] > 0 and measured["received"] < packets
+    else:
+        assert "longhold: interrupted before the first sample that counts" in program.output
+    assert "did not come back" not in program.output

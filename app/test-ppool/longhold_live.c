@@ -263,9 +263,9 @@ live_receive(struct live *l)
 		if (live_burst(l) != 0 || live_look(l) != 0)
 			return -1;
 	}
-	if ((double)l->sent > longhold_warm_up(&l->hold->conf->load))
+	if (!port_interrupted() || l->hold->to_stock.n > 0)
 		return 0;
-	fprintf(stderr, "longhold: interrupted before %.0f packets, from when on is measured\n",
+	fprintf(stderr, "longhold: interrupted before the first sample that counts, after %.0f packets; fewer --packets have closer samples\n",
 			longhold_warm_up(&l->hold->conf->load));
 	return -1;
 }
