@@ -37,10 +37,10 @@ def measured(lab, command, *options):
     return result, data
 
 
-def plot(result, *options):
+def plot(*results, options=()):
     """The words of a chart; it must be a document that a browser reads."""
-    svg = result.with_suffix(".svg")
-    subprocess.run([sys.executable, PLOT, result, svg, *map(str, options)], check=True)
+    svg = results[0].with_suffix(".svg")
+    subprocess.run([sys.executable, PLOT, *results, svg, *map(str, options)], check=True)
     root = ElementTree.parse(svg).getroot()
     assert root.tag == "{http://www.w3.org/2000/svg}svg"
     width, height = float(root.get("width")), float(root.get("height"))
@@ -122,22 +122,24 @@ def test_frag_perf(lab):
                 {(page, length) for page in (2176, 16384) for length in (64, 570)})
     for r in data["results"]:
         assert r["cycles"] > 0 and r["to_ring_cache"] > 0 and r["to_stack_cache"] > 0
-    words = plot(result, "--len", 570, "--free", "random")
+    words = plot(result, options=["--len", 570, "--free", "random"])
     assert any(word.startswith("ppfrag, pages of 16384 B: ") for word in words)
     assert any(word.startswith("mbufs, ring, cache ") for word in words)
 
 
 @pytest.mark.parametrize("text,options,message", [
     ("{", [], "Expecting"),
-    ("{}", [], "neither mempool-perf nor frag-perf has written it with --json"),
+    ("{}", [], "none of mempool-perf, frag-perf, longhold has written it"),
     ('{"ok": false}', [], "the run has failed"),
     ('{"ok": true, "results": [{}], "command": "rx"}', [], "no chart for rx"),
     ("", [], "Expecting value"),
     ("\udc80\udcff", [], "can't decode byte 0x80"),
-    ("[]", [], "neither mempool-perf nor frag-perf has written it with --json"),
+    ("[]", [], "none of mempool-perf, frag-perf, longhold has written it"),
     ('{"ok": true, "results": 5, "command": "mempool-perf"}', [], "no complete result"),
     ('{"ok": true, "results": [{}], "command": "mempool-perf"}', [], "no complete result"),
     ('{"ok": true, "results": [{"free": 1}], "command": "frag-perf"}', [], "no complete result"),
+    ('{"ok": true, "results": [{"way": "slots"}], "command": "longhold"}', [],
+     "no complete result"),
 ])
 def test_plot_refuses(tmp_path, text, options, message):
     """What is no result of a benchmark gets a message, and no chart is written."""
@@ -240,6 +242,47 @@ def test_longhold_sized(lab, share, life, packets):
         assert row["pages"] <= pages and (row["failed"] == 0) == enough
 
 
+def test_longhold_series(lab):
+    """Samples over time, of which the last is the result; the chart has a line for each way."""
+    program, result = longhold(lab, "--packets", 40000, "--share", "2.5,0.5", "--life",
+                               "exp:2000,exp:5000", "--memory", 32, "--lanes", 64,
+                               "--ways", "lanes,slots")
+    assert program.wait_end() == 0, program.output
+    data = json.loads(result.read_text())
+    for r in data["results"]:
+        series = r["series"]
+        assert len({len(values) for values in series.values()}) == 1
+        assert series["packet"] == sorted(set(series["packet"])) and series["packet"][-1] == 40000
+        assert len(series["packet"]) > 300
+        for name in ("live", "charged", "pinned", "open", "posted", "reserve", "stock"):
+            assert series[name][-1] == r[name]
+        assert all(c <= p for c, p in zip(series["charged"], series["pinned"]))
+        # 2.5 % for 2,000 packets and 0.5 % for 5,000.
+        warm = [live for packet, live in zip(series["packet"], series["live"]) if packet > 15000]
+        assert 50 + 25 == pytest.approx(sum(warm) / len(warm), rel=0.2)
+    words = plot(result)
+    lanes, slots = (r["pinned"] / 1e6 for r in data["results"])
+    assert f"lanes, 16 KB pages: {lanes:.1f} MB" in words
+    assert f"slots, 16 KB pages: {slots:.1f} MB" in words
+    assert "MB pinned (logarithmic)" in words
+    # What stock mbufs take is the same in both files, and drawn once.
+    other = result.with_name("other.json")
+    other.write_text(json.dumps(dict(data, results=data["results"][1:])))
+    words = plot(other, result)
+    assert f"slots, 16 KB pages (longhold): {slots:.1f} MB" in words
+    assert len([word for word in words if word.startswith("stock mbufs: ")]) == 1
+
+
+def test_plot_several(tmp_path):
+    """Only charts of longhold have lines of several files."""
+    source, svg = tmp_path / "a.json", tmp_path / "a.svg"
+    source.write_text('{"ok": true, "results": [{}], "command": "frag-perf"}')
+    run = subprocess.run([sys.executable, PLOT, source, source, svg], stderr=subprocess.PIPE,
+                         text=True, check=False)
+    assert run.returncode == 1 and not svg.exists()
+    assert run.stderr == (f"ppfrag-plot: {source}: several files can be drawn only of longhold\n")
+
+
 def test_longhold_exhausted(lab):
     """Packets for which there is no memory are counted, and the others come back."""
     program, result = longhold(lab, "--packets", 20000, "--share", 90, "--life", "exp:4000",
@@ -253,6 +296,11 @@ def test_longhold_exhausted(lab):
     (["--life", "pareto:1:1000"], "is not a comma-separated list of 1 pareto:SHAPE:MIN"),
     (["--life", "exp:10,exp:10"], "is not a comma-separated list of 1 pareto:SHAPE:MIN"),
     (["--life", "exp:10,exp:10", "--share", "60,50"], "these add up to 100 at most"),
+    (["--share", "5,0", "--life", "exp:10,exp:10"],
+     "--share '5,0' is not a comma-separated list of at most 8 percentages above 0"),
+    (["--share", "5;1"], "is not a comma-separated list of at most 8 percentages above 0"),
+    (["--keep"], "--keep is for --live; without it: --ways keep-stock,keep-lanes"),
+    (["--live"], "there is no port 0: give EAL a device"),
     (["--packets", 1000], "3 mean lifetimes are 18000 packets: give more of --packets"),
     (["--len", 65000], "no slots in a pool of"),
 ])

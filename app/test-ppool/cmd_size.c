@@ -31,7 +31,7 @@ static uint64_t mtu = RTE_ETHER_MTU, headroom = RTE_PKTMBUF_HEADROOM, packets = 
 static uint64_t mbufs, cache = 256, priv_size, page_size, spare = 5;
 static const char *mix_text = "imix";
 static bool slots;
-static struct uint_list shares;
+static const char *share_text;
 static const char *life_text;
 static const char *json_path;
 
@@ -54,7 +54,7 @@ static const struct opt size_opts[] = {
 			"lengths and how many of each, LEN[:N],..., without checksum; or imix" },
 	{ "slots", OPT_FLAG, &slots, 0, 0, NULL,
 			"each packet is in a slot of its size, in place of a frag" },
-	{ "share", OPT_LIST, &shares, 1, 100, "P,...",
+	{ "share", OPT_STR, &share_text, 0, 0, "P,...",
 			"percent of the packets that are held, a number for each --life" },
 	{ "life", OPT_STR, &life_text, 0, 0, "LIFE,...",
 			"in slots for so many packets, in place of --packets: pareto:SHAPE:MIN or exp:MEAN" },
@@ -70,7 +70,7 @@ static const struct opt size_opts[] = {
 	{ .name = NULL },
 };
 
-static struct life lives[LIFE_GROUPS_MAX];
+static struct load held;
 
 static const struct ppool_size_mix imix[] = { { 64, 7 }, { 570, 4 }, { 1518, 1 } };
 
@@ -258,16 +258,16 @@ json_size(struct json *j, const struct ppool_size *s)
 static bool
 check_options(void)
 {
-	if (life_text == NULL && shares.n == 0)
+	if (life_text == NULL && share_text == NULL)
 		return true;
 	if (life_text == NULL)
 		fprintf(stderr, "size: --share needs --life: how long packets are held\n");
-	else if (shares.n == 0)
+	else if (share_text == NULL)
 		fprintf(stderr, "size: --life needs --share: the percent of the packets that are held so long\n");
 	else if (packets != PACKETS)
 		fprintf(stderr, "size: --packets and --life: give one of them, --life tells how many packets are held\n");
 	else
-		return life_options("size", lives, life_text, &shares);
+		return load_options(&held, "size", share_text, life_text);
 	return false;
 }
 
@@ -279,13 +279,13 @@ fill_hold(struct ppool_size_conf *conf, struct ppool_size_hold *hold)
 	conf->slots = slots;
 	if (life_text == NULL)
 		return;
-	for (i = 0; i < shares.n; i++) {
-		hold[i].share = (double)shares.v[i];
-		hold[i].lifetime = life_mean(&lives[i]);
+	for (i = 0; i < held.n; i++) {
+		hold[i].share = held.share[i];
+		hold[i].lifetime = life_mean(&held.life[i]);
 	}
 	conf->packets = 0;
 	conf->hold = hold;
-	conf->nb_hold = shares.n;
+	conf->nb_hold = held.n;
 }
 
 static void

@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -67,20 +68,23 @@ life_parse(struct life *life, unsigned int n, const char *text)
 	return 0;
 }
 
-bool
-life_options(const char *command, struct life *life, const char *text,
-		const struct uint_list *shares)
+static int
+load_parse_shares(struct load *load, const char *text)
 {
-	uint64_t sum = 0;
-	unsigned int i;
+	double sum = 0;
+	char *end;
 
-	for (i = 0; i < shares->n; i++)
-		sum += shares->v[i];
-	if (life_parse(life, LIFE_GROUPS_MAX, text) == shares->n && sum <= 100)
-		return true;
-	fprintf(stderr, "%s: --life '%s' is not a comma-separated list of %u pareto:SHAPE:MIN, SHAPE above 1, or exp:MEAN, one for each --share; these add up to 100 at most\n",
-			command, text, shares->n);
-	return false;
+	for (load->n = 0; load->n < LIFE_GROUPS_MAX; text = end + 1) {
+		load->share[load->n] = strtod(text, &end);
+		if (end == text || !(load->share[load->n] > 0))
+			return -1;
+		sum += load->share[load->n++];
+		if (*end == '\0')
+			return sum <= 100 ? 0 : -1;
+		if (*end != ',')
+			return -1;
+	}
+	return -1;
 }
 
 double
@@ -101,6 +105,29 @@ load_random(uint64_t *rng)
 	return (double)((*rng * UINT64_C(0x2545f4914f6cdd1d)) >> 11) * 0x1p-53;
 }
 
+double
+load_mean_max(const struct load *load)
+{
+	double mean = 0;
+	unsigned int i;
+
+	for (i = 0; i < load->n; i++)
+		mean = RTE_MAX(mean, life_mean(&load->life[i]));
+	return mean;
+}
+
+double
+load_mean_live(const struct load *load)
+{
+	double live = 0;
+	unsigned int i;
+
+	for (i = 0; i < load->n; i++)
+		live += load->share[i] / 100 * life_mean(&load->life[i]);
+	return live;
+}
+
+/* At least 1. */
 uint64_t
 life_draw(const struct life *life, uint64_t *rng)
 {
@@ -111,6 +138,20 @@ life_draw(const struct life *life, uint64_t *rng)
 	else
 		packets = -life->scale * log(x);
 	return (uint64_t)RTE_MAX(RTE_MIN(packets, LIFE_MAX), 1.0);
+}
+
+uint64_t
+load_draw(const struct load *load, uint64_t *rng)
+{
+	double x = 100 * load_random(rng);
+	unsigned int i;
+
+	for (i = 0; i < load->n; i++) {
+		if (x < load->share[i])
+			return life_draw(&load->life[i], rng);
+		x -= load->share[i];
+	}
+	return 0;
 }
 
 int
@@ -151,4 +192,19 @@ held_heap_pop(struct held_heap *h)
 	}
 	h->packet[i] = last;
 	return top;
+}
+
+bool
+load_options(struct load *load, const char *command, const char *share, const char *life)
+{
+	if (load_parse_shares(load, share) != 0) {
+		fprintf(stderr, "%s: --share '%s' is not a comma-separated list of at most %u percentages above 0; these add up to 100 at most\n",
+				command, share, LIFE_GROUPS_MAX);
+		return false;
+	}
+	if (life_parse(load->life, LIFE_GROUPS_MAX, life) == load->n)
+		return true;
+	fprintf(stderr, "%s: --life '%s' is not a comma-separated list of %u pareto:SHAPE:MIN, SHAPE above 1, or exp:MEAN, one for each --share\n",
+			command, life, load->n);
+	return false;
 }

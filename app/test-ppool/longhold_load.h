@@ -13,8 +13,6 @@
 
 #include <rte_mbuf.h>
 
-#include "app.h"
-
 #define LIFE_GROUPS_MAX 8u
 
 enum life_kind {
@@ -37,20 +35,35 @@ struct life {
  */
 unsigned int life_parse(struct life *life, unsigned int n, const char *text);
 
+/** Groups of packets that are held. */
+struct load {
+	unsigned int n;
+	double share[LIFE_GROUPS_MAX]; /**< percent of all packets */
+	struct life life[LIFE_GROUPS_MAX];
+};
+
 /**
- * Parse --life of a command, where --share has the percent of the packets that each group is.
+ * Parse --share and --life of a command: percentages, and for each how long such packets are held.
  *
  * @return
- *   Whether there is one for each and they are 100 percent at most; a message tells if not.
+ *   Whether they are sound and fit together; a message tells if not.
  */
-bool life_options(const char *command, struct life *life, const char *text,
-		const struct uint_list *shares);
+bool load_options(struct load *load, const char *command, const char *share, const char *life);
 
-/** The mean lifetime. */
+/** The mean lifetime of a group. */
 double life_mean(const struct life *life);
 
-/** A random lifetime, at least 1. */
+/** The longest mean lifetime of a group. */
+double load_mean_max(const struct load *load);
+
+/** A random lifetime of a group, at least 1. */
 uint64_t life_draw(const struct life *life, uint64_t *rng);
+
+/** How many packets are held on average, once as many end as begin. */
+double load_mean_live(const struct load *load);
+
+/** How long a packet is held; 0: not at all. */
+uint64_t load_draw(const struct load *load, uint64_t *rng);
 
 /** A number from 0 to below 1. */
 double load_random(uint64_t *rng);

@@ -236,7 +236,7 @@ test_candidates(void **state)
 
 /* A load on a pool of the predicted size */
 
-struct load {
+struct held_load {
 	const struct ppool_size_conf *conf;
 	struct rte_mempool *mp;
 	struct rte_mempool *view[MIX_MAX]; /* of each length */
@@ -250,7 +250,7 @@ struct load {
 
 /* A random length, by its index. */
 static unsigned int
-load_length(struct load *l)
+load_length(struct held_load *l)
 {
 	const struct ppool_size_conf *conf = l->conf;
 	uint32_t sum = 0, pick;
@@ -266,7 +266,7 @@ load_length(struct load *l)
 
 /* Lifetimes are exponential, of random groups; 0: it is not held. */
 static uint64_t
-load_lifetime(struct load *l)
+load_lifetime(struct held_load *l)
 {
 	double pick = 100 * load_random(&l->random);
 	struct life life = { .kind = LIFE_EXP };
@@ -282,13 +282,13 @@ load_lifetime(struct load *l)
 }
 
 static struct rte_mbuf *
-load_alloc(struct load *l)
+load_alloc(struct held_load *l)
 {
 	return rte_pktmbuf_alloc(l->view[load_length(l)]);
 }
 
 static void
-load_watch(struct load *l)
+load_watch(struct held_load *l)
 {
 	struct ppool_stats s = unit_stats(l->mp);
 
@@ -298,7 +298,7 @@ load_watch(struct load *l)
 static int
 due_free(void *arg)
 {
-	struct load *l = arg;
+	struct held_load *l = arg;
 	unsigned int n = RTE_MIN(l->nb_due, BURST);
 
 	l->nb_due -= n;
@@ -308,7 +308,7 @@ due_free(void *arg)
 
 /* When each lcore has a burst to free, each does so. */
 static void
-due_add(struct load *l, struct rte_mbuf *m)
+due_add(struct held_load *l, struct rte_mbuf *m)
 {
 	unsigned int i;
 
@@ -323,7 +323,7 @@ due_add(struct load *l, struct rte_mbuf *m)
 
 /* A pool of the predicted size, rings posted and everything held that is held for good. */
 static void
-load_open(struct load *l, const struct ppool_size_conf *conf, const struct ppool_size *size)
+load_open(struct held_load *l, const struct ppool_size_conf *conf, const struct ppool_size *size)
 {
 	struct ppool_create_conf create = { .name = unit_name(),
 		.pages = (uint32_t)size->pages,
@@ -352,7 +352,7 @@ load_open(struct load *l, const struct ppool_size_conf *conf, const struct ppool
 
 /* Packets come in bursts; there is memory for each of them. */
 static void
-load_run(struct load *l, uint64_t packets)
+load_run(struct held_load *l, uint64_t packets)
 {
 	struct held_packet held;
 	uint64_t i, life;
@@ -373,7 +373,7 @@ load_run(struct load *l, uint64_t packets)
 }
 
 static void
-load_close(struct load *l)
+load_close(struct held_load *l)
 {
 	unit_ledger(l->mp);
 	while (l->held.n > 0)
@@ -394,7 +394,7 @@ prediction_check(const struct ppool_size_conf *conf, uint64_t packets)
 {
 	struct ppool_size size = size_of(conf);
 	size_t heap = pool_heap_bytes(), taken;
-	struct load l;
+	struct held_load l;
 
 	load_open(&l, conf, &size);
 	load_run(&l, packets);

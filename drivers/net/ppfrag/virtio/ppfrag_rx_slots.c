@@ -45,10 +45,10 @@ struct slot_format {
 struct ppfrag_rx_slots {
 	struct slot_format format;
 	uint8_t nb_classes;
-	uint8_t post;      /* class of what is posted */
-	uint8_t dense;     /* 1: the half rule holds; an index of copy_to */
-	uint8_t bursts;    /* since the last look at free pages */
-	bool secondary;    /* this burst is one of a secondary process */
+	uint8_t post;   /* class of what is posted */
+	uint8_t dense;  /* 1: the half rule holds; an index of copy_to */
+	uint8_t bursts; /* since the last look at free pages */
+	bool secondary; /* this burst is one of a secondary process */
 	struct rte_mempool *view[PPFRAG_CLASSES_MAX];
 	uint16_t room[PPFRAG_CLASSES_MAX];
 	/* By length: the class to copy into, or that of what is posted: then it is handed over. */
@@ -116,7 +116,7 @@ slot_fill(const struct slot_format *f, struct rte_mbuf *m, uint32_t len)
 /* A part of a burst. */
 struct part {
 	unsigned int n;
-	bool in_place; /* the available ring has these descriptors there already */
+	bool in_place;              /* the available ring has these descriptors there already */
 	struct rx_entry e[RX_PART]; /* lengths without the virtio header */
 	uint8_t size_class[RX_PART] __rte_aligned(8);
 	struct rte_mbuf *m[RX_PART]; /* slots, class by class */
@@ -227,9 +227,9 @@ part_avail_in_place(const struct ppfrag_rxq *q, uint16_t pos, unsigned int n)
 }
 
 /*
- * As part_read() where a device that has all descriptors uses them in the order of the ring, and the
- * available ring offers each at its own place: then it does so again as it is. Most devices do all
- * the time. Returns false where there is anything else.
+ * As part_read() where a device that has all descriptors uses them in the order of the ring, and
+ * the available ring offers each at its own place: then it does so again as it is. Most devices do
+ * all the time. Returns false where there is anything else.
  */
 static inline bool
 part_read_in_place(const struct ppfrag_rxq *q, uint16_t at, struct part *p, unsigned int n)
@@ -388,7 +388,8 @@ part_offer(struct ppfrag_rxq *q, const struct part *p)
 
 	/* Devices need not set this then, but some do. */
 	for (i = 0; i < p->n && unlikely(!q->mrg); i++)
-		((struct virtio_hdr *)slot_buffer(q, q->slots->posted[p->e[i].id]))->num_buffers = 0;
+		((struct virtio_hdr *)slot_buffer(q, q->slots->posted[p->e[i].id]))->num_buffers =
+				0;
 	for (i = 0; i < p->n && !p->in_place; i++)
 		virtq_offer(&vq, q->avail_idx + i, (uint16_t)p->e[i].id);
 	q->avail_idx += p->n;
