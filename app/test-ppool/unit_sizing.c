@@ -393,7 +393,7 @@ static void
 prediction_check(const struct ppool_size_conf *conf, uint64_t packets)
 {
 	struct ppool_size size = size_of(conf);
-	size_t heap = pool_heap_bytes(), taken;
+	uint64_t heap = pool_heap_bytes(), taken;
 	struct held_load l;
 
 	load_open(&l, conf, &size);
