@@ -59,8 +59,8 @@ fail() {
 
 # Keep the lines of a log that tell what failed.
 detail() { # log
-	details+=("$(grep -a -E -B 6 -A 3 '^\[  FAILED  \] test|runtime error|Sanitizer:|PANIC|^(FAILED|E  ) ' \
-		"$1" | cut -c -200 | tail -n 40)")
+	local lines='^\[  FAILED  \] test|runtime error|Sanitizer:|PANIC|^(FAILED|E  ) '
+	details+=("$(grep -a -E -B 6 -A 3 "$lines" "$1" | cut -c -200 | tail -n 40)")
 }
 
 # Run a command that is one test. Its output is shown where it fails.

@@ -173,8 +173,14 @@ enqueue_slow(struct rte_mempool *mp, void * const *obj, unsigned int n)
 static __rte_noinline int
 enqueue_internal(struct rte_mempool *mp, void * const *obj, unsigned int n)
 {
-	if (ppool_role_check(mp))
-		ppool_slots_free_bulk(ppool_of(mp), (struct rte_mbuf * const *)obj, n);
+	struct ppool *p = ppool_of(mp);
+
+	if (!ppool_role_check(mp))
+		return 0;
+	if (n == 1)
+		ppool_slots_free_one(p, (struct rte_mbuf * const *)obj);
+	else
+		ppool_slots_free_bulk(p, (struct rte_mbuf * const *)obj, n);
 	return 0;
 }
 
