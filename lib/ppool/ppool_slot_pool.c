@@ -152,25 +152,33 @@ ppool_slots_free_bulk(struct ppool *p, struct rte_mbuf * const *m, unsigned int 
 	}
 }
 
-void
+static __rte_noinline int
+free_one_slow(struct ppool *p, struct rte_mbuf * const *m)
+{
+	ppool_slots_free_bulk(p, m, 1);
+	return 0;
+}
+
+int
 ppool_slots_free_one(struct ppool *p, struct rte_mbuf * const *m)
 {
 	struct ppool_lcore *lc = ppool_lcore_existing(p);
+	uint16_t account = ppool_frag_of(m[0])->account;
 	unsigned int size_class = ppool_record_class(ppool_frag_of(m[0]));
 	bool done;
 
-	if (unlikely(PPOOL_DEBUG_CHECKS || lc == NULL || p->tracked || !is_slot(p, m[0]) ||
-			    is_charged(m[0]) || run_length(p, size_class, m, 1) != 1 ||
-			    !ppool_trylock_owner(&lc->lock))) {
-		ppool_slots_free_bulk(p, m, 1);
-		return;
-	}
+	/* An lcore keeps none of a class that there is not. */
+	if (unlikely(PPOOL_DEBUG_CHECKS || lc == NULL || p->tracked ||
+			    account != ppool_record_slot(size_class) ||
+			    size_class == PPOOL_HEADERS ||
+			    m[0]->buf_len != p->depot.size_class[size_class].buf_len ||
+			    !ppool_trylock_owner(&lc->lock)))
+		return free_one_slow(p, m);
 	done = ppool_lcore_push_slots(p, lc, size_class, m, 1);
 	if (likely(done))
 		PPOOL_COUNT(lc->stats.slot_free, 1);
 	ppool_tryunlock_owner(&lc->lock);
-	if (unlikely(!done))
-		ppool_slots_free_bulk(p, m, 1);
+	return likely(done) ? 0 : free_one_slow(p, m);
 }
 
 /* Handing out */
