@@ -76,7 +76,17 @@ struct path {
 					.mtu = 9000, \
 					.page_size = 16384, \
 					.no_mrg = true }) \
-	X(copied_longest, { .ring = 64, .copy = true, .mtu = 65000, .page_size = 65500 })
+	X(copied_longest, { .ring = 64, .copy = true, .mtu = 65000, .page_size = 65500 }) \
+	X(copied_slots, { .ring = 64, .copy = true, .slots = true, .page_size = 16384, .pages = 96 }) \
+	X(copied_slots_no_mrg, { .ring = 64, .copy = true, .slots = true, .no_mrg = true }) \
+	X(copied_slots_scatter, \
+			{ .ring = 64, .copy = true, .slots = true, .scatter = true, .mtu = 9000 }) \
+	X(copied_slots_jumbo, \
+			{ .ring = 64, \
+					.copy = true, \
+					.slots = true, \
+					.mtu = 9000, \
+					.page_size = 16384 })
 
 /* A packet that the application holds. */
 struct held {

@@ -8,6 +8,8 @@
 #include <rte_launch.h>
 #include <rte_memzone.h>
 
+#include <ppool_slot.h>
+
 #include "dut.h"
 
 /* What the driver does with single entries of its rings, correct and wrong ones. */
@@ -462,6 +464,157 @@ test_short_frames(void **state)
 	receive_short(&(struct dut_conf){ .copy = true });
 }
 
+/* Packets that are copied out of bounce buffers, into slots */
+
+/* The smallest class that holds so much. */
+static struct ppool_slot_class
+class_of(uint32_t len)
+{
+	struct ppool_slot_class c[UNIT_SLOT_CLASSES];
+	unsigned int i, n = unit_slot_classes(dut.mp, c);
+
+	for (i = 0; i < n && c[i].room < len; i++)
+		;
+	assert_true(i < n);
+	return c[i];
+}
+
+static struct rte_mbuf *
+receive_frame(const char *frame, uint32_t len)
+{
+	struct rte_mbuf *m;
+
+	assert_true(vhost_peer_send(dut.peer, frame, len));
+	assert_int_equal(poll_frames(&m, 1), 1);
+	assert_int_equal(m->pkt_len, len);
+	return m;
+}
+
+/* Each packet, in one piece or in several, weighs what slots of its size weigh. */
+static void
+receive_into_classes(const struct dut_conf *conf, uint32_t max_len)
+{
+	struct rte_mbuf *m[512], *seg;
+	char *frame = malloc(max_len);
+	struct rte_eth_rxq_info info;
+	unsigned int n = 0, segs;
+	size_t weight;
+	uint32_t len;
+
+	assert_non_null(frame);
+	dut_start(conf);
+	assert_int_equal(rte_eth_rx_queue_info_get(dut.port, 0, &info), 0);
+	unit_fill(frame, max_len, 1);
+	for (len = 60; n < RTE_DIM(m) && len <= max_len; len += 1 + len / 50) {
+		m[n] = receive_frame(frame, len);
+		weight = 0;
+		segs = 0;
+		for (seg = m[n]; seg != NULL; seg = seg->next, segs++)
+			weight += class_of(seg->data_len).truesize;
+		assert_in_range(ppool_mbuf_truesize(m[n]), weight - segs, weight);
+		assert_int_equal(segs, (len + info.rx_buf_size - 1) / info.rx_buf_size);
+		n++;
+	}
+	assert_int_equal(unit_ledger(dut.mp).frags, 0);
+	rte_pktmbuf_free_bulk(m, n);
+	dut_exchange(100, max_len);
+	free(frame);
+	dut_stop();
+}
+
+static void
+test_copied_into_classes(void **state)
+{
+	(void)state;
+	receive_into_classes(&(struct dut_conf){ .copy = true, .slots = true }, 1522);
+	receive_into_classes(
+			&(struct dut_conf){ .copy = true, .slots = true, .page_size = 16384 },
+			1522);
+	receive_into_classes(&(struct dut_conf){ .copy = true,
+					     .slots = true,
+					     .mtu = 9000,
+					     .page_size = 16384 },
+			9022);
+	receive_into_classes(&(struct dut_conf){ .copy = true,
+					     .slots = true,
+					     .mtu = 9000,
+					     .page_size = 16384,
+					     .no_mrg = true },
+			9022);
+	receive_into_classes(&(struct dut_conf){ .copy = true,
+					     .slots = true,
+					     .mtu = 9000,
+					     .pages = 1024,
+					     .scatter = true },
+			9022);
+}
+
+/* What a few held packets pin is proportional to them, whatever came in between. */
+static void
+test_copied_few_held(void **state)
+{
+	struct rte_mbuf *held[50], *m;
+	const char frame[1500] = "";
+	unsigned int i, k, n = 0;
+	uint64_t bytes = 0;
+
+	(void)state;
+	dut_start(&(struct dut_conf){ .copy = true, .slots = true, .page_size = 16384 });
+	for (i = 0; i < 50 * RTE_DIM(held); i++) {
+		k = i % 50;
+		m = receive_frame(frame, k % 2 == 0 ? 60 : 1500);
+		if (k == 0)
+			held[n++] = m;
+		else
+			rte_pktmbuf_free(m);
+	}
+	for (i = 0; i < n; i++)
+		bytes += ppool_mbuf_truesize(held[i]);
+	assert_in_range(unit_ledger(dut.mp).class_live, bytes - n, bytes);
+	/* One page of each of the two classes would do; another one may be idle or begun. */
+	assert_in_range(unit_ledger(dut.mp).class_pages, 1, 4);
+	rte_pktmbuf_free_bulk(held, n);
+	dut_stop();
+}
+
+/*
+ * Without a slot of its class a packet takes an idle one of the next larger class, and without any
+ * it stays in the ring, counted once, until there is one.
+ */
+static void
+test_copied_short(void **state)
+{
+	struct rte_mbuf *page[512], *big[64], *m, *two[2];
+	struct ppool_slot_class large;
+	const char frame[60] = "";
+	unsigned int n;
+
+	(void)state;
+	dut_start(&(struct dut_conf){ .copy = true, .slots = true, .page_size = 16384 });
+	large = class_of(1500);
+	assert_in_range(large.slots, 2, RTE_DIM(big));
+	assert_int_equal(rte_pktmbuf_alloc_bulk(unit_slot_pool(dut.mp, 1500), big, large.slots), 0);
+	n = take_all_pages(page, RTE_DIM(page));
+	rte_pktmbuf_free(big[--large.slots]);
+	m = receive_frame(frame, sizeof(frame));
+	assert_in_range(ppool_mbuf_truesize(m), large.truesize - 1, large.truesize);
+	assert_int_equal(dut_xstat("rx_q0_no_header"), 0);
+	assert_true(vhost_peer_send(dut.peer, frame, sizeof(frame)));
+	assert_true(vhost_peer_send(dut.peer, frame, sizeof(frame)));
+	assert_int_equal(poll_frames(two, 2), 0);
+	assert_int_equal(rte_eth_rx_queue_count(dut.port, 0), 2);
+	assert_int_equal(dut_xstat("rx_q0_no_header"), 2);
+	rte_pktmbuf_free(m);
+	assert_int_equal(poll_frames(two, 2), 1);
+	rte_pktmbuf_free_bulk(page, n);
+	assert_int_equal(poll_frames(&two[1], 1), 1);
+	assert_int_equal(dut_xstat("rx_q0_no_header"), 2);
+	assert_int_equal(dut_xstat("rx_q0_packets"), 3);
+	rte_pktmbuf_free_bulk(two, 2);
+	rte_pktmbuf_free_bulk(big, large.slots);
+	dut_stop();
+}
+
 /* Memory */
 
 #define RANGES 20
@@ -533,6 +686,9 @@ static const struct CMUnitTest tests[] = {
 	DUT_TEST(test_jump_starved),
 	DUT_TEST(test_starved_descriptor),
 	DUT_TEST(test_short_frames),
+	DUT_TEST(test_copied_into_classes),
+	DUT_TEST(test_copied_few_held),
+	DUT_TEST(test_copied_short),
 	DUT_TEST(test_ranges),
 };
 

@@ -610,6 +610,18 @@ class_for(const struct ppfrag_rx_slots *s, uint32_t len)
 	return i;
 }
 
+struct rte_mbuf *
+ppfrag_slots_get(const struct ppfrag_rxq *q, uint32_t len)
+{
+	const struct ppfrag_rx_slots *s = q->slots;
+	struct rte_mbuf *m;
+
+	if (unlikely(rte_mempool_get(s->view[class_for(s, len)], (void **)&m) != 0))
+		return NULL;
+	slot_fill(&s->format, m, len);
+	return m;
+}
+
 static bool
 is_copied(const struct ppfrag_rxq *q, uint32_t len, bool dense)
 {
@@ -673,13 +685,18 @@ views_init(struct ppfrag_rxq *q)
 	return n < 0 ? n : 0;
 }
 
-uint32_t
-ppfrag_slots_capacity(struct rte_mempool *mp)
+struct ppool_slot_class
+ppfrag_slots_class(struct rte_mempool *mp, uint32_t len)
 {
 	struct ppool_slot_class c[PPFRAG_CLASSES_MAX];
-	int n = ppool_slot_classes_get(mp, c, PPFRAG_CLASSES_MAX);
+	int i, n = ppool_slot_classes_get(mp, c, PPFRAG_CLASSES_MAX);
 
-	return n <= 0 ? 0 : c[RTE_MIN((unsigned int)n, PPFRAG_CLASSES_MAX) - 1].room;
+	n = RTE_MIN(n, (int)PPFRAG_CLASSES_MAX);
+	if (n <= 0)
+		return (struct ppool_slot_class){ .room = 0 };
+	for (i = 0; i < n - 1 && c[i].room < len; i++)
+		;
+	return c[i];
 }
 
 /* Posted slots of another class are given back. */
