@@ -425,9 +425,9 @@ warn_few_pages(const struct ppfrag_rxq *q)
 		buffers *= ppfrag_slots_class(q->mp, q->max_len).slots;
 	if (!q->copy && 2 * buffers < 3 * (uint64_t)q->nb)
 		PPFRAG_LOG(WARNING,
-				"%s: pool %s has %u pages for %" PRIu64
+				"%s: pool %s has pages for %" PRIu64
 				" buffers, fewer than 1.5 times the ring of %u: an application that holds packets stops reception; use more mbufs (testpmd --total-num-mbufs) or a smaller ring",
-				ppfrag_port_name(q->dev), q->mp->name, q->mp->size, buffers, q->nb);
+				ppfrag_port_name(q->dev), q->mp->name, buffers, q->nb);
 }
 
 static void
@@ -483,8 +483,7 @@ rxq_init(struct rte_eth_dev *dev, struct ppfrag_rxq *q)
 	int ret;
 
 	q->copy = copy_reason != NULL;
-	q->how = q->copy ? PPFRAG_RX_COPY :
-			q->dev->want_slots ? PPFRAG_RX_SLOTS : PPFRAG_RX_LANES;
+	q->how = q->copy ? PPFRAG_RX_COPY : q->dev->want_slots ? PPFRAG_RX_SLOTS : PPFRAG_RX_LANES;
 	if (q->dev->want_slots) {
 		ret = ppfrag_slots_init(q);
 		if (ret != 0)

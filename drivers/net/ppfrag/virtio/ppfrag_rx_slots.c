@@ -87,13 +87,26 @@ is_secondary(void)
 	return rte_eal_process_type() == RTE_PROC_SECONDARY;
 }
 
+/* The last slot is not posted: where all are, there is none for a packet that comes. */
+static struct rte_mbuf *
+slot_to_post(const struct ppfrag_rx_slots *s)
+{
+	struct rte_mbuf *m[2];
+
+	if (rte_mempool_get_bulk(s->view[s->post], (void **)m, 2) != 0)
+		return NULL;
+	rte_mempool_put(s->view[s->post], m[1]);
+	return m[0];
+}
+
 char *
 ppfrag_slots_buffer(struct ppfrag_rxq *q, uint16_t id)
 {
 	struct ppfrag_rx_slots *s = q->slots;
 
 	if (s->posted[id] == NULL) {
-		if (rte_mempool_get(s->view[s->post], (void **)&s->posted[id]) != 0)
+		s->posted[id] = slot_to_post(s);
+		if (s->posted[id] == NULL)
 			return NULL;
 		slot_pin(s->posted[id], is_secondary());
 	}
@@ -463,18 +476,24 @@ one_deliver(struct ppfrag_rxq *q, const struct slots_place *b, uint16_t id, uint
 	return (struct rx_step){ .used = 1, .done = 1, .rx = 1, .bytes = len };
 }
 
-/* Make a chain of what is posted; other slots take its place. */
+/*
+ * Make a chain of what is posted. Its descriptors get other slots when they are posted again, or
+ * wait for them: were these taken first, a packet that needs more than there are would never come.
+ */
 static void
 chain_deliver(struct ppfrag_rxq *q, const uint16_t *ids, const struct rx_merged *p,
-		struct rte_mbuf * const *other, struct rte_mbuf **pkt)
+		struct rte_mbuf **pkt)
 {
+	struct ppfrag_rx_slots *s = q->slots;
 	struct rte_mbuf *m, *prev = NULL;
 	uint32_t len;
 	uint16_t i;
 
 	for (i = 0; i < p->nb; i++) {
 		len = i < p->nb - 1 ? q->buf_len : p->last;
-		m = packet_take(q, ids[i], other[i], i == 0 ? q->max_len : len);
+		m = s->posted[ids[i]];
+		s->posted[ids[i]] = NULL;
+		slot_fill(&s->format, m, i == 0 ? q->max_len : len);
 		if (i == 0) {
 			*pkt = m;
 		} else {
@@ -494,18 +513,12 @@ static struct rx_step
 merged_deliver(struct ppfrag_rxq *q, const struct slots_place *b, struct rx_entry first,
 		uint16_t nb)
 {
-	struct rte_mbuf *other[PPFRAG_MAX_SEGS];
 	struct rx_merged p = { .nb = nb };
 	bool chain = q->scatter && nb <= PPFRAG_MAX_SEGS;
 
-	if (chain && rte_mempool_get_bulk(q->slots->view[q->slots->post], (void **)other, nb) != 0)
-		return (struct rx_step){ .no_page = 1 };
-	if (!rx_collect(q, b->at, b->nb_done, first, &p) || !chain) {
-		if (chain)
-			rte_pktmbuf_free_bulk(other, nb);
+	if (!rx_collect(q, b->at, b->nb_done, first, &p) || !chain)
 		return rx_drop_merged(q, &p, !chain);
-	}
-	chain_deliver(q, &q->done[b->nb_done], &p, other, b->pkt);
+	chain_deliver(q, &q->done[b->nb_done], &p, b->pkt);
 	return (struct rx_step){ .used = nb, .done = nb, .rx = 1, .bytes = p.len - VIRTIO_HDR_LEN };
 }
 
