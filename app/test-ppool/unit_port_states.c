@@ -46,6 +46,7 @@ static struct {
 	uint16_t dut, peer;
 	struct rte_mempool *mp, *peer_mp;
 	char dir[40], path[48];
+	bool lanes; /* the dut receives into lanes, else into slots */
 } rig;
 
 /* Results */
@@ -431,7 +432,8 @@ add_dut(void)
 {
 	char args[96];
 
-	snprintf(args, sizeof(args), "path=%s,queues=2,queue_size=1024", rig.path);
+	snprintf(args, sizeof(args), "path=%s,queues=2,queue_size=1024,rx=%s", rig.path,
+			rig.lanes ? "lanes" : "slots");
 	unit_require(rte_eal_hotplug_add("vdev", DUT_NAME, args) == 0,
 			"the driver net_ppfrag: -d librte_net_ppfrag.so");
 	assert_int_equal(rte_eth_dev_get_port_by_name(DUT_NAME, &rig.dut), 0);
@@ -647,12 +649,14 @@ test_secondary(void **arg)
 static int
 states_setup(void **state)
 {
+	const bool lanes = *state != NULL;
 	uint64_t id;
 
 	/* What ethdev allocates at its first use stays. */
 	rte_eth_dev_owner_new(&id);
 	unit_setup(state);
 	memset(&rig, 0, sizeof(rig));
+	rig.lanes = lanes;
 	snprintf(rig.dir, sizeof(rig.dir), "/tmp/ppfrag-states-XXXXXX");
 	if (mkdtemp(rig.dir) == NULL)
 		return -1;
@@ -672,7 +676,13 @@ states_teardown(void **state)
 	return unit_teardown(state);
 }
 
-#define PORT_TEST(f) cmocka_unit_test_setup_teardown(f, states_setup, states_teardown)
+#define PORT_TEST_AS(f, way, state) \
+	{ \
+		.name = #f "_" way, .test_func = (f), .setup_func = states_setup, \
+		.teardown_func = states_teardown, .initial_state = (state), \
+	}
+
+#define PORT_TEST(f) PORT_TEST_AS(f, "slots", NULL), PORT_TEST_AS(f, "lanes", rig.dir)
 
 static const struct CMUnitTest tests[] = {
 	PORT_TEST(test_new),

@@ -282,10 +282,15 @@ receive_flipped(const struct dut_conf *conf, uint32_t bad_len)
 static void
 test_read_once(void **state)
 {
+	unsigned int i;
+
 	(void)state;
-	receive_flipped(&(struct dut_conf){ .copy = true, .no_mrg = true }, VHOST_HDR_LEN);
-	receive_flipped(&(struct dut_conf){ .copy = true }, UINT32_MAX);
-	receive_flipped(&(struct dut_conf){ .copy = false }, VHOST_HDR_LEN);
+	for (i = 0; i < 2; i++) {
+		receive_flipped(&(struct dut_conf){ .lanes = i, .copy = true, .no_mrg = true },
+				VHOST_HDR_LEN);
+		receive_flipped(&(struct dut_conf){ .lanes = i, .copy = true }, UINT32_MAX);
+		receive_flipped(&(struct dut_conf){ .lanes = i }, VHOST_HDR_LEN);
+	}
 }
 
 /* Receive and free frames of 5 buffers. Returns how many of n arrive. */
@@ -311,15 +316,14 @@ receive_large(unsigned int n, unsigned int burst, uint32_t len)
 
 /* All pages but two are posted: the headers that a burst has at hand have to do. */
 static void
-test_few_pages(void **state)
+few_pages(bool lanes)
 {
 	const uint32_t len = 4 * 1530 + 500;
 	char *frame = calloc(1, len);
 	unsigned int round, i;
 
-	(void)state;
 	assert_non_null(frame);
-	dut_start(&(struct dut_conf){ .pages = 64 + 2, .scatter = true });
+	dut_start(&(struct dut_conf){ .lanes = lanes, .pages = 64 + 2, .scatter = true });
 	assert_int_equal(dut.buf_len, 1534);
 	for (round = 0; round < 20; round++) {
 		for (i = 0; i < 10; i++)
@@ -328,6 +332,29 @@ test_few_pages(void **state)
 	}
 	free(frame);
 	dut_stop();
+}
+
+static void
+test_few_pages(void **state)
+{
+	(void)state;
+	few_pages(true);
+	few_pages(false);
+}
+
+/* A ring that could have all buffers leaves some for packets. */
+static void
+test_all_posted(void **state)
+{
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < 2; i++) {
+		dut_start(&(struct dut_conf){ .lanes = i, .pages = 64 });
+		dut_exchange(200, 60);
+		dut_exchange(200, 1500);
+		dut_stop();
+	}
 }
 
 /* Send and receive until there is no header for a packet, which waits in the ring then. */
@@ -346,14 +373,13 @@ receive_until_short(struct rte_mbuf **m, unsigned int held, unsigned int max)
 
 /* What waits in the ring goes when the port is stopped: what waits later counts, too. */
 static void
-test_short_again(void **state)
+short_again(bool lanes)
 {
 	struct rte_mbuf **m = calloc(4096, sizeof(*m));
 	unsigned int held;
 
-	(void)state;
 	assert_non_null(m);
-	dut_start(&(struct dut_conf){ .pages = 80, .page_size = 16384 });
+	dut_start(&(struct dut_conf){ .lanes = lanes, .pages = 80, .page_size = 16384 });
 	held = take_all_pages(m, 4096);
 	held = receive_until_short(m, held, 4096);
 	assert_int_equal(dut_xstat("rx_q0_no_header"), 1);
@@ -365,19 +391,27 @@ test_short_again(void **state)
 	dut_stop();
 }
 
+static void
+test_short_again(void **state)
+{
+	(void)state;
+	short_again(true);
+	short_again(false);
+}
+
 /* An index far ahead while there is no header for any packet. */
 static void
-test_jump_starved(void **state)
+jump_starved(bool lanes)
 {
 	struct rte_mbuf **m = calloc(4096, sizeof(*m));
 	unsigned int i, n, held;
 
-	(void)state;
 	assert_non_null(m);
-	dut_start(&(struct dut_conf){ .pages = 80, .page_size = 16384 });
+	dut_start(&(struct dut_conf){ .lanes = lanes, .pages = 80, .page_size = 16384 });
 	held = receive_until_short(m, take_all_pages(m, 4096), 4096);
 	assert_int_equal(dut_xstat("rx_q0_no_header"), 1);
-	for (i = 1; i < dut.rx->num; i++)
+	/* All entries but the one of the packet that waits. */
+	for (i = 0; i < dut.rx->num - 1u; i++)
 		vhost_ring_put(dut.rx, (uint16_t)i, UINT32_MAX, 100);
 	vhost_ring_publish(dut.rx, (uint16_t)(dut.rx->num - 1));
 	vhost_ring_publish(dut.rx, 700);
@@ -400,6 +434,14 @@ test_jump_starved(void **state)
 	dut_stop();
 }
 
+static void
+test_jump_starved(void **state)
+{
+	(void)state;
+	jump_starved(true);
+	jump_starved(false);
+}
+
 /* Descriptors that wait for a page have no memory. */
 static void
 test_starved_descriptor(void **state)
@@ -410,7 +452,7 @@ test_starved_descriptor(void **state)
 	uint16_t id;
 
 	(void)state;
-	dut_start(&(struct dut_conf){ .ring = RTE_DIM(m), .pages = RTE_DIM(page) });
+	dut_start(&(struct dut_conf){ .lanes = true, .ring = RTE_DIM(m), .pages = RTE_DIM(page) });
 	n = take_all_pages(page, RTE_DIM(page));
 	for (i = 0; i < RTE_DIM(m); i++)
 		assert_true(vhost_peer_send(dut.peer, frame, sizeof(frame)));
@@ -459,9 +501,11 @@ receive_short(const struct dut_conf *conf)
 static void
 test_short_frames(void **state)
 {
+	unsigned int i;
+
 	(void)state;
-	receive_short(&(struct dut_conf){ .copy = false });
-	receive_short(&(struct dut_conf){ .copy = true });
+	for (i = 0; i < 4; i++)
+		receive_short(&(struct dut_conf){ .lanes = i / 2, .copy = i % 2 });
 }
 
 /* Packets that are copied out of bounce buffers, into slots */
@@ -526,23 +570,16 @@ static void
 test_copied_into_classes(void **state)
 {
 	(void)state;
-	receive_into_classes(&(struct dut_conf){ .copy = true, .slots = true }, 1522);
-	receive_into_classes(
-			&(struct dut_conf){ .copy = true, .slots = true, .page_size = 16384 },
-			1522);
-	receive_into_classes(&(struct dut_conf){ .copy = true,
-					     .slots = true,
-					     .mtu = 9000,
-					     .page_size = 16384 },
+	receive_into_classes(&(struct dut_conf){ .copy = true }, 1522);
+	receive_into_classes(&(struct dut_conf){ .copy = true, .page_size = 16384 }, 1522);
+	receive_into_classes(&(struct dut_conf){ .copy = true, .mtu = 9000, .page_size = 16384 },
 			9022);
 	receive_into_classes(&(struct dut_conf){ .copy = true,
-					     .slots = true,
 					     .mtu = 9000,
 					     .page_size = 16384,
 					     .no_mrg = true },
 			9022);
 	receive_into_classes(&(struct dut_conf){ .copy = true,
-					     .slots = true,
 					     .mtu = 9000,
 					     .pages = 1024,
 					     .scatter = true },
@@ -559,7 +596,7 @@ test_copied_few_held(void **state)
 	uint64_t bytes = 0;
 
 	(void)state;
-	dut_start(&(struct dut_conf){ .copy = true, .slots = true, .page_size = 16384 });
+	dut_start(&(struct dut_conf){ .copy = true, .page_size = 16384 });
 	for (i = 0; i < 50 * RTE_DIM(held); i++) {
 		k = i % 50;
 		m = receive_frame(frame, k % 2 == 0 ? 60 : 1500);
@@ -590,7 +627,7 @@ test_copied_short(void **state)
 	unsigned int n;
 
 	(void)state;
-	dut_start(&(struct dut_conf){ .copy = true, .slots = true, .page_size = 16384 });
+	dut_start(&(struct dut_conf){ .copy = true, .page_size = 16384 });
 	large = class_of(1500);
 	assert_in_range(large.slots, 2, RTE_DIM(big));
 	assert_int_equal(rte_pktmbuf_alloc_bulk(unit_slot_pool(dut.mp, 1500), big, large.slots), 0);
@@ -682,6 +719,7 @@ static const struct CMUnitTest tests[] = {
 	DUT_TEST(test_counters),
 	DUT_TEST(test_read_once),
 	DUT_TEST(test_few_pages),
+	DUT_TEST(test_all_posted),
 	DUT_TEST(test_short_again),
 	DUT_TEST(test_jump_starved),
 	DUT_TEST(test_starved_descriptor),

@@ -123,7 +123,7 @@ static const struct arg {
 	{ "queue_size", "power of 2 from 4 to 32768", parse_queue_size },
 	{ "queues", "number of queue pairs from 1 to 128", parse_queues },
 	{ "mrg_rxbuf", "number, 0 or 1", parse_mrg_rxbuf },
-	{ "rx", "way to receive, lanes or slots", parse_rx },
+	{ "rx", "way to receive, slots or lanes", parse_rx },
 	{ "copybreak", "length in bytes from 0 to 65407", parse_copybreak },
 	{ "preset", "preset, auto, speed or density", parse_preset },
 };
@@ -132,7 +132,7 @@ static const struct arg {
 
 RTE_PMD_REGISTER_PARAM_STRING(net_ppfrag,
 		"path=<string> mac=<mac> queue_size=<int> queues=<int> mrg_rxbuf=<0|1> "
-		"rx=<lanes|slots> copybreak=<int> preset=<auto|speed|density>");
+		"rx=<slots|lanes> copybreak=<int> preset=<auto|speed|density>");
 
 static const struct arg *
 find_arg(const char *key)
@@ -177,6 +177,7 @@ ppfrag_args_parse(const char *name, const char *args, struct ppfrag_dev *pd)
 	pd->queue_size = DEFAULT_QUEUE_SIZE;
 	pd->max_pairs = 1;
 	pd->mrg_rxbuf = true;
+	pd->want_slots = true;
 	pd->copybreak = DEFAULT_COPYBREAK;
 	rte_eth_random_addr(pd->mac.addr_bytes);
 

@@ -9,6 +9,7 @@
 #include <rte_malloc.h>
 #include <rte_memcpy.h>
 
+#include <ppool_recover.h>
 #include <ppool_slot.h>
 
 #include "ppfrag_rx.h"
@@ -49,6 +50,7 @@ struct ppfrag_rx_slots {
 	uint8_t dense;  /* 1: the half rule holds; an index of copy_to */
 	uint8_t bursts; /* since the last look at free pages */
 	bool secondary; /* this burst is one of a secondary process */
+	bool shared;    /* several processes have driven the queue */
 	struct rte_mempool *view[PPFRAG_CLASSES_MAX];
 	uint16_t room[PPFRAG_CLASSES_MAX];
 	/* By length: the class to copy into, or that of what is posted: then it is handed over. */
@@ -79,6 +81,15 @@ slot_pin(struct rte_mbuf *m, bool pinned)
 {
 	if (unlikely(pinned))
 		rte_mbuf_refcnt_set(m, 2);
+}
+
+/* What one process has posted and another one receives belongs to that one. */
+static inline struct rte_mbuf *
+slot_unpost(const struct ppfrag_rx_slots *s, uint16_t id)
+{
+	if (unlikely(s->shared))
+		ppool_claim(&s->posted[id], 1);
+	return s->posted[id];
 }
 
 static bool
@@ -322,7 +333,7 @@ static inline struct rte_mbuf *
 packet_take(struct ppfrag_rxq *q, uint16_t id, struct rte_mbuf *other, uint32_t len)
 {
 	struct ppfrag_rx_slots *s = q->slots;
-	struct rte_mbuf *m = s->posted[id];
+	struct rte_mbuf *m = slot_unpost(s, id);
 
 	slot_pin(other, s->secondary);
 	s->posted[id] = other;
@@ -491,7 +502,7 @@ chain_deliver(struct ppfrag_rxq *q, const uint16_t *ids, const struct rx_merged 
 
 	for (i = 0; i < p->nb; i++) {
 		len = i < p->nb - 1 ? q->buf_len : p->last;
-		m = s->posted[ids[i]];
+		m = slot_unpost(s, ids[i]);
 		s->posted[ids[i]] = NULL;
 		slot_fill(&s->format, m, i == 0 ? q->max_len : len);
 		if (i == 0) {
@@ -579,6 +590,8 @@ ppfrag_rx_burst_slots(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint16_t nb_
 	rx_next_burst(q);
 	avail = q->avail_idx;
 	q->slots->secondary = is_secondary();
+	if (unlikely(q->slots->secondary))
+		q->slots->shared = true;
 	if (unlikely(++q->slots->bursts >= LOOK_BURSTS))
 		density_look(q);
 	while (at < ready && nb_rx < nb_pkts) {
