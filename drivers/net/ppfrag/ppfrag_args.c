@@ -51,7 +51,7 @@ parse_queue_size(const char *value, struct ppfrag_dev *pd)
 {
 	unsigned long n;
 
-	if (parse_uint(value, MIN_QUEUE_SIZE, VIRTQ_MAX_SIZE, &n) != 0 || !rte_is_power_of_2(n))
+	if (parse_uint(value, MIN_QUEUE_SIZE, PPFRAG_MAX_DESC, &n) != 0 || !rte_is_power_of_2(n))
 		return -EINVAL;
 	pd->queue_size = (uint16_t)n;
 	return 0;
@@ -62,7 +62,7 @@ parse_queues(const char *value, struct ppfrag_dev *pd)
 {
 	unsigned long n;
 
-	if (parse_uint(value, 1, VU_MAX_PAIRS, &n) != 0)
+	if (parse_uint(value, 1, PPFRAG_MAX_PAIRS, &n) != 0)
 		return -EINVAL;
 	pd->max_pairs = (uint16_t)n;
 	return 0;

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "ppfrag.h"
+#include "ppfrag_queue.h"
 
 struct counter {
 	const char *name;

@@ -6,7 +6,7 @@
 
 #include <rte_atomic.h>
 
-#include "../ppfrag.h"
+#include "virtio.h"
 
 /*
  * Receive interrupts: the eventfd that the back end writes to when it has used buffers is what an

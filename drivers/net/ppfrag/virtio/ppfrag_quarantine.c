@@ -9,7 +9,7 @@
 #include <rte_alarm.h>
 #include <rte_cycles.h>
 
-#include "../ppfrag.h"
+#include "virtio.h"
 
 /*
  * A back end that did not confirm that it has stopped may still write: it was stopped by a signal
@@ -35,8 +35,8 @@ struct ppfrag_quarantine {
 	int fd;         /* -1: the back end has closed its side */
 	uint64_t until; /* then: the end, in ms of vu_now() */
 	const struct rte_memzone *arena;
-	const struct rte_memzone *bounce_mz[VU_MAX_PAIRS];
-	struct ppool_carver *carver[VU_MAX_PAIRS];
+	const struct rte_memzone *bounce_mz[PPFRAG_MAX_PAIRS];
+	struct ppool_carver *carver[PPFRAG_MAX_PAIRS];
 	uint32_t nb_buffers;
 	uint32_t nb_pkts;
 	struct rte_mbuf *pkt[]; /* that the back end was sending, and posted slots */
@@ -120,7 +120,7 @@ entry_release(struct rte_eth_dev *dev, struct ppfrag_quarantine *e)
 	struct ppfrag_dev *pd = dev->data->dev_private;
 	unsigned int i;
 
-	for (i = 0; i < VU_MAX_PAIRS; i++) {
+	for (i = 0; i < PPFRAG_MAX_PAIRS; i++) {
 		ppool_carver_free(e->carver[i]);
 		rte_memzone_free(e->bounce_mz[i]);
 	}

@@ -2,7 +2,6 @@
  * Copyright(c) 2026 The ppfrag authors
  */
 
-#include "../ppfrag.h"
 #include "ppfrag_rx.h"
 
 /*

@@ -21,8 +21,6 @@
 
 /** Memory regions a table can have. */
 #define VU_MAX_REGIONS 8
-/** Queue pairs that an index of 8 bits can name. */
-#define VU_MAX_PAIRS 128
 /** How long a back end may take for a whole handshake. */
 #define VU_TIMEOUT_S 5
 
