@@ -48,10 +48,11 @@
 #define PPFRAG_MAX_REGIONS 8
 
 extern int ppfrag_logtype;
-#define PPFRAG_LOG(level, ...) \
-	rte_log(RTE_LOG_##level, ppfrag_logtype, \
+#define PPFRAG_LOG_LEVEL(level, ...) \
+	rte_log(level, ppfrag_logtype, \
 			PPFRAG_DRIVER ": " RTE_FMT(RTE_FMT_HEAD(__VA_ARGS__, ) "\n", \
 					RTE_FMT_TAIL(__VA_ARGS__, )))
+#define PPFRAG_LOG(level, ...) PPFRAG_LOG_LEVEL(RTE_LOG_##level, __VA_ARGS__)
 
 /** Counters of a receive queue: X(name, unit, what it counts). */
 #define PPFRAG_RXQ_XSTATS(X) \
@@ -119,6 +120,7 @@ enum ppfrag_preset {
 /** A port. */
 struct ppfrag_dev {
 	uint32_t link_up; /**< the back end processes our rings; atomic */
+	uint32_t epoch;   /**< the one that rings are to be reset for, see ppfrag_control.c; atomic */
 	uint16_t port_id;
 	uint8_t kind;    /**< enum ppfrag_kind */
 	uint8_t backend; /**< enum virtio_backend_kind */
@@ -143,9 +145,17 @@ struct ppfrag_dev {
 	uint16_t nb_zones;            /**< memzones that were reserved; part of their names */
 	uint64_t quarantined_buffers; /**< that a back end may still use though the port stopped */
 	uint64_t quarantines;         /**< stops that a back end did not confirm */
+	uint64_t reconnections;       /**< of a started port to a back end */
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	struct ppfrag_kept_stats kept[]; /**< by queue, max_pairs of them */
 };
+
+/** Whether a ring has to be reset before it is used again. By the thread that drives the queue. */
+static inline bool
+ppfrag_is_stale(const struct ppfrag_dev *pd, uint32_t epoch)
+{
+	return __atomic_load_n(&pd->epoch, __ATOMIC_ACQUIRE) != epoch;
+}
 
 static inline const char *
 ppfrag_port_name(const struct ppfrag_dev *pd)

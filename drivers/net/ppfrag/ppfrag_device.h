@@ -38,8 +38,8 @@ struct ppfrag_device_ops {
 	void (*settle)(struct rte_eth_dev *dev);
 	/** Have a started device leave its rings alone, or go on. */
 	int (*set_link)(struct rte_eth_dev *dev, bool up);
-	/** Look whether the device is still there. */
-	void (*link_check)(struct rte_eth_dev *dev);
+	/** Agree anew on what the port can do: it is to be configured again. */
+	int (*reset)(struct rte_eth_dev *dev);
 	eth_rx_queue_setup_t rxq_setup;
 	eth_tx_queue_setup_t txq_setup;
 	eth_rx_enable_intr_t rx_intr_enable;

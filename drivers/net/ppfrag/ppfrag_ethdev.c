@@ -133,10 +133,17 @@ dev_infos_get(struct rte_eth_dev *dev, struct rte_eth_dev_info *info)
 }
 
 static int
+dev_reset(struct rte_eth_dev *dev)
+{
+	return ppfrag_device(dev)->reset(dev);
+}
+
+/* The device sets it as it changes. */
+static int
 link_update(struct rte_eth_dev *dev, int wait)
 {
+	RTE_SET_USED(dev);
 	RTE_SET_USED(wait);
-	ppfrag_device(dev)->link_check(dev);
 	return 0;
 }
 
@@ -233,6 +240,7 @@ static const struct eth_dev_ops primary_ops = {
 	.dev_start = dev_start,
 	.dev_stop = dev_stop,
 	.dev_close = dev_close,
+	.dev_reset = dev_reset,
 	.dev_infos_get = dev_infos_get,
 	.rx_queue_setup = rx_queue_setup,
 	.rx_queue_release = rx_queue_release,

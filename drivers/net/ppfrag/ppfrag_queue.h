@@ -51,13 +51,15 @@ struct ppfrag_rxq {
 	bool unnotified;             /**< the back end may sleep over what was posted */
 	bool mrg;                    /**< a packet may fill several buffers */
 	bool scatter;                /**< deliver these as chains */
+	bool interrupts;             /**< the application wants them */
 	uint32_t *posted; /**< by descriptor: the burst it was last used in, 0: not posted */
 	uint32_t burst;   /**< number of this burst, for posted */
+	uint32_t epoch;   /**< that the ring was reset for; atomic */
 	uint16_t *done;   /**< descriptors of this burst */
 	uint16_t *starved;
+	struct ppfrag_dev *dev;
 	struct ppfrag_rxq_stats stats;
 
-	struct ppfrag_dev *dev;
 	struct rte_mempool *mp;
 	struct ppfrag_rx_slots *slots;
 	const struct rte_memzone *bounce_mz;
@@ -87,6 +89,7 @@ struct ppfrag_txq {
 	uint16_t used_idx;
 	uint16_t avail_idx;
 	uint16_t free_thresh;   /**< fewer free descriptors than this: look for used ones */
+	uint32_t epoch;         /**< that the ring was reset for; atomic */
 	struct virtio_hdr *hdr; /**< all zero, for packets that have no place for one */
 	char *bounce;           /**< PPFRAG_BOUNCE_LEN by descriptor */
 	struct ppfrag_txq_stats stats;

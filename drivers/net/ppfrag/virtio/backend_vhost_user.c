@@ -141,7 +141,10 @@ ring_start(struct rte_eth_dev *dev, uint16_t vring, const struct virtq *vq)
 	struct vu *vu = &local->vu;
 	int ret;
 
-	ret = vu_set_vring(vu, VU_SET_VRING_NUM, vring, vq->size);
+	/* Back ends may forget it with a ring that they give back. */
+	ret = vu_set_vring_fd(vu, VU_SET_VRING_CALL, vring, local->call[vring].fd);
+	if (ret == 0)
+		ret = vu_set_vring(vu, VU_SET_VRING_NUM, vring, vq->size);
 	if (ret == 0)
 		ret = vu_set_vring(vu, VU_SET_VRING_BASE, vring, 0);
 	if (ret == 0)

@@ -309,6 +309,8 @@ ppfrag_tx_burst(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 	uint64_t bytes = 0;
 	uint32_t len;
 
+	if (unlikely(ppfrag_is_stale(q->dev, q->epoch)))
+		ppfrag_txq_renew(q);
 	if (unlikely(__atomic_load_n(&q->dev->link_up, __ATOMIC_RELAXED) == 0))
 		return 0;
 	if (q->nb_free < q->free_thresh)

@@ -64,6 +64,8 @@ struct vu {
 	const char *path;  /**< of the socket, for messages */
 	uint64_t protocol; /**< protocol features agreed on */
 	uint64_t deadline; /**< of the handshake, in ms of vu_now() */
+	int cancel_fd;     /**< a handshake ends when this can be read; -1: it does not */
+	bool quiet;        /**< failures are no news */
 };
 
 /** Memory that the back end may use; its addresses are ours. */
@@ -83,11 +85,14 @@ uint64_t vu_now(void);
 void vu_begin(struct vu *vu);
 
 /**
- * Connect and take the device.
+ * Connect. Waits for a back end that has others in its queue, unless this can be cancelled.
  *
  * @return 0 or a negative errno, unlogged: -ENAMETOOLONG where no socket can have this path.
  */
 int vu_connect(struct vu *vu);
+
+/** Use a connection that the back end has made. */
+void vu_adopt(struct vu *vu, int fd);
 
 /** Close the connection if there is one. */
 void vu_close(struct vu *vu);

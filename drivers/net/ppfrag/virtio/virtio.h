@@ -31,6 +31,7 @@
 
 #include <rte_interrupts.h>
 
+#include "../ppfrag_control.h"
 #include "../ppfrag_queue.h"
 #include "vhost_user.h"
 #include "virtio_ring.h"
@@ -58,18 +59,21 @@ struct ppfrag_notifier {
 
 /** What only the primary process has, in process_private. */
 struct ppfrag_local {
-	pthread_mutex_t lock; /**< whoever uses the socket */
-	struct vu vu;
+	struct ppfrag_control control;
+	struct vu vu; /**< the control thread uses it */
+	pthread_mutex_t lock; /**< of the quarantine */
 	struct ppfrag_mem told; /**< what the back end at the other end has mapped */
 	struct ppfrag_quarantine *quarantine;
-	bool connected;
-	bool lent;    /**< the back end has memory and has not confirmed that it is done with it */
-	bool watched; /**< the interrupt thread has the socket */
-	struct rte_intr_handle *intr; /**< of the socket and, by receive queue, of call */
+	bool lent; /**< the back end has memory and has not confirmed that it is done with it */
+	bool idle[2 * PPFRAG_MAX_PAIRS]; /**< rings in place of which the back end has an idle one */
+	struct rte_intr_handle *intr;    /**< by receive queue, of call */
 	struct ppfrag_event kick[2 * PPFRAG_MAX_PAIRS]; /**< by ring; those that exist come first */
 	struct ppfrag_event call[2 * PPFRAG_MAX_PAIRS];
 	struct ppfrag_notifier notifier;
 };
+
+/** How long after a back end has closed its side it may still use memory, in ms. */
+#define PPFRAG_QUARANTINE_MS 1000
 
 /** Vring numbers: even ones receive. */
 static inline uint16_t
@@ -126,16 +130,30 @@ int ppfrag_queues_start(struct rte_eth_dev *dev);
 /** Free what is in the transmit rings, and empty all rings. The back end must be stopped. */
 void ppfrag_queues_stop(struct rte_eth_dev *dev);
 
-/** The ring of a vring number, whether a queue uses it or not. */
-void ppfrag_vring_get(const struct rte_eth_dev *dev, uint16_t vring, struct virtq *vq);
+/**
+ * The rings of a queue are to be reset for the epoch that has begun: packets in them are given back,
+ * buffers are posted again. By the thread that drives the queue, in any process.
+ */
+void ppfrag_rxq_renew(struct ppfrag_rxq *q);
+void ppfrag_txq_renew(struct ppfrag_txq *q);
+
+/**
+ * The ring of a vring number, whether a queue uses it or not.
+ *
+ * @return false where it is an idle ring, as the queue has not yet reset its own.
+ */
+bool ppfrag_vring_get(const struct rte_eth_dev *dev, uint16_t vring, struct virtq *vq);
 
 /* ppfrag_quarantine.c */
 
 /**
  * Keep rings, posted buffers and packets in the rings from everybody, until the back end has closed
- * its side of a connection, which becomes ours to close. Called with the lock held.
+ * its side of a connection, which is closed then.
  */
 void ppfrag_quarantine_add(struct rte_eth_dev *dev, int fd);
+
+/** Give back what can be given back, if nobody else is at it. @return whether anything is left. */
+bool ppfrag_quarantine_check(struct rte_eth_dev *dev);
 
 /** Wait a little for the end of quarantine. */
 void ppfrag_quarantine_wait(struct rte_eth_dev *dev);
@@ -191,7 +209,7 @@ int ppfrag_notify_init(struct ppfrag_local *local);
 void ppfrag_notify_fini(struct ppfrag_local *local);
 
 /**
- * A back end that is gone has no hold on what comes now. The port is stopped.
+ * A back end that is gone has no hold on what comes now.
  *
  * @return 0 or a negative errno, logged.
  */

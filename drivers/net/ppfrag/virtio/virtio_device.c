@@ -22,29 +22,35 @@ check_queues(const struct ppfrag_dev *pd, const struct ppfrag_local *local, uint
 {
 	if (pd->max_pairs <= pairs)
 		return 0;
-	PPFRAG_LOG(ERR,
+	PPFRAG_LOG_LEVEL(local->vu.quiet ? RTE_LOG_DEBUG : RTE_LOG_ERR,
 			"%s: queues=%u, but the back end at %s has %" PRIu64
 			": give it more or the port fewer",
 			local->vu.name, pd->max_pairs, local->vu.path, pairs);
-	return -EINVAL;
+	return -ENOTSUP;
+}
+
+/* What to agree on with a device that offers these features. */
+static uint64_t
+features_wanted(const struct ppfrag_dev *pd, uint64_t offered)
+{
+	uint64_t wanted = RTE_BIT64(VIRTIO_F_VERSION_1) |
+			(offered & RTE_BIT64(VU_F_PROTOCOL_FEATURES));
+
+	if (pd->mrg_rxbuf)
+		wanted |= offered & RTE_BIT64(VIRTIO_NET_F_MRG_RXBUF);
+	if (pd->max_pairs > 1)
+		wanted |= RTE_BIT64(VIRTIO_NET_F_MQ);
+	return wanted;
 }
 
 /* Choose features at the first connection; insist on them at later ones. */
 static int
 choose_features(struct ppfrag_dev *pd, const struct ppfrag_local *local, uint64_t offered)
 {
-	uint64_t wanted = pd->features;
+	uint64_t wanted = pd->features != 0 ? pd->features : features_wanted(pd, offered);
 
-	if (wanted == 0) {
-		wanted = RTE_BIT64(VIRTIO_F_VERSION_1) |
-				(offered & RTE_BIT64(VU_F_PROTOCOL_FEATURES));
-		if (pd->mrg_rxbuf)
-			wanted |= offered & RTE_BIT64(VIRTIO_NET_F_MRG_RXBUF);
-		if (pd->max_pairs > 1)
-			wanted |= RTE_BIT64(VIRTIO_NET_F_MQ);
-	}
 	if ((offered & wanted) != wanted) {
-		PPFRAG_LOG(ERR,
+		PPFRAG_LOG_LEVEL(local->vu.quiet ? RTE_LOG_DEBUG : RTE_LOG_ERR,
 				"%s: back end at %s lacks features 0x%" PRIx64 " of 0x%" PRIx64
 				" (virtio 1.0 is bit %u, multi-queue %u)",
 				local->vu.name, local->vu.path, wanted & ~offered, wanted,
@@ -56,7 +62,7 @@ choose_features(struct ppfrag_dev *pd, const struct ppfrag_local *local, uint64_
 }
 
 int
-virtio_negotiate(struct rte_eth_dev *dev)
+virtio_negotiate(struct rte_eth_dev *dev, uint64_t *offered)
 {
 	struct ppfrag_dev *pd = dev->data->dev_private;
 	struct ppfrag_local *local = dev->process_private;
@@ -64,28 +70,91 @@ virtio_negotiate(struct rte_eth_dev *dev)
 	int ret;
 
 	ret = virtio_backend(dev)->negotiate(dev, &offer);
-	if (ret == 0)
-		ret = check_queues(pd, local, offer.pairs);
+	if (ret != 0)
+		return ret;
+	*offered = offer.features;
+	ret = check_queues(pd, local, offer.pairs);
 	return ret == 0 ? choose_features(pd, local, offer.features) : ret;
 }
 
+void
+virtio_forget(struct rte_eth_dev *dev, uint64_t offered)
+{
+	struct ppfrag_dev *pd = dev->data->dev_private;
+	uint64_t wanted = features_wanted(pd, offered);
+
+	pd->features = (offered & wanted) == wanted ? wanted : 0;
+}
+
+bool
+virtio_is_ready(const struct rte_eth_dev *dev)
+{
+	const struct ppfrag_dev *pd = dev->data->dev_private;
+	struct virtq vq;
+	uint16_t i;
+
+	for (i = 0; i < 2 * pd->nb_pairs; i++)
+		if (!ppfrag_vring_get(dev, i, &vq))
+			return false;
+	return true;
+}
+
+static int
+ring_run(struct rte_eth_dev *dev, uint16_t vring, bool enable)
+{
+	const struct virtio_backend_ops *backend = virtio_backend(dev);
+	struct ppfrag_local *local = dev->process_private;
+	struct virtq vq;
+	int ret;
+
+	local->idle[vring] = !ppfrag_vring_get(dev, vring, &vq);
+	ret = backend->ring_start(dev, vring, &vq);
+	return ret == 0 && enable ? backend->ring_enable(dev, vring, true) : ret;
+}
+
 int
-virtio_run(struct rte_eth_dev *dev)
+virtio_run(struct rte_eth_dev *dev, bool enable)
 {
 	const struct virtio_backend_ops *backend = virtio_backend(dev);
 	const struct ppfrag_dev *pd = dev->data->dev_private;
-	struct virtq vq;
 	uint16_t i;
 	int ret;
 
 	ret = backend->prepare(dev);
-	for (i = 0; i < 2 * pd->nb_pairs && ret == 0; i++) {
-		ppfrag_vring_get(dev, i, &vq);
-		ret = backend->ring_start(dev, i, &vq);
-	}
-	if (ret == 0)
+	for (i = 0; i < 2 * pd->nb_pairs && ret == 0; i++)
+		ret = ring_run(dev, i, false);
+	if (ret == 0 && enable)
 		ret = virtio_enable(dev, true);
 	return ret == 0 ? backend->run(dev, true) : ret;
+}
+
+int
+virtio_rings_move(struct rte_eth_dev *dev, bool enable)
+{
+	const struct virtio_backend_ops *backend = virtio_backend(dev);
+	const struct ppfrag_dev *pd = dev->data->dev_private;
+	struct ppfrag_local *local = dev->process_private;
+	int ret = 0, left = 0;
+	struct virtq vq;
+	uint16_t i;
+
+	for (i = 0; i < 2 * pd->nb_pairs && ret == 0; i++) {
+		if (!local->idle[i])
+			continue;
+		if (!ppfrag_vring_get(dev, i, &vq)) {
+			left++;
+			continue;
+		}
+		ret = backend->ring_enable(dev, i, false);
+		if (ret == 0)
+			ret = backend->ring_stop(dev, i);
+		if (ret == 0)
+			ret = ring_run(dev, i, enable);
+		/* A back end that sleeps was told about these buffers when it had the idle ring. */
+		if (ret == 0)
+			ppfrag_kick(pd, i);
+	}
+	return ret == 0 ? left : ret;
 }
 
 int
@@ -173,6 +242,14 @@ local_init(struct ppfrag_local *local, const struct ppfrag_dev *pd)
 	return ppfrag_notify_init(local);
 }
 
+static void
+local_release(struct rte_eth_dev *dev)
+{
+	dev->intr_handle = NULL;
+	local_free(dev->process_private);
+	dev->process_private = NULL;
+}
+
 static int
 local_alloc(struct rte_eth_dev *dev)
 {
@@ -184,7 +261,8 @@ local_alloc(struct rte_eth_dev *dev)
 	if (local == NULL)
 		return -ENOMEM;
 	*local = (struct ppfrag_local){
-		.vu = { .fd = -1, .name = dev->data->name, .path = pd->path },
+		.control = { .call_fd = -1, .ready_fd = -1 },
+		.vu = { .fd = -1, .cancel_fd = -1, .name = dev->data->name, .path = pd->path },
 		.notifier = { .null_fd = -1 },
 	};
 	for (i = 0; i < RTE_DIM(local->kick); i++) {
@@ -199,7 +277,10 @@ local_alloc(struct rte_eth_dev *dev)
 	}
 	dev->process_private = local;
 	dev->intr_handle = local->intr;
-	return 0;
+	ret = ppfrag_control_init(dev);
+	if (ret != 0)
+		local_release(dev);
+	return ret;
 }
 
 /* Operations */
@@ -210,9 +291,15 @@ device_fini(struct rte_eth_dev *dev)
 	const struct ppfrag_dev *pd = dev->data->dev_private;
 
 	rte_memzone_free(pd->arena);
-	dev->intr_handle = NULL;
-	local_free(dev->process_private);
-	dev->process_private = NULL;
+	local_release(dev);
+}
+
+static void
+device_close(struct rte_eth_dev *dev)
+{
+	ppfrag_control_close(dev);
+	ppfrag_control_fini(dev);
+	ppfrag_quarantine_flush(dev);
 }
 
 static int
@@ -224,16 +311,11 @@ device_init(struct rte_eth_dev *dev)
 	if (ret != 0)
 		return ret;
 	ret = ppfrag_control_open(dev);
-	if (ret != 0)
+	if (ret != 0) {
+		device_close(dev);
 		device_fini(dev);
+	}
 	return ret;
-}
-
-static void
-device_close(struct rte_eth_dev *dev)
-{
-	ppfrag_control_close(dev);
-	ppfrag_quarantine_flush(dev);
 }
 
 static void
@@ -311,7 +393,7 @@ const struct ppfrag_device_ops virtio_device_ops = {
 	.stop = device_stop,
 	.settle = ppfrag_quarantine_flush,
 	.set_link = ppfrag_control_set_link,
-	.link_check = ppfrag_control_check,
+	.reset = ppfrag_control_reset,
 	.rxq_setup = virtio_rxq_setup,
 	.txq_setup = virtio_txq_setup,
 	.rx_intr_enable = ppfrag_rx_intr_enable,

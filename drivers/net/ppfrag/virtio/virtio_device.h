@@ -7,17 +7,26 @@
 
 /**
  * @file
- * What is agreed on with a virtio device that is connected. Called by whoever holds the connection;
- * all return 0 or a negative errno, logged.
+ * What is agreed on with a virtio device that is connected. Called by the control thread; what
+ * returns int returns 0 or a negative errno, logged.
  */
 
 #include "virtio.h"
 
-/** Agree on features. */
-int virtio_negotiate(struct rte_eth_dev *dev);
+/** Agree on features. @return -ENOTSUP where the device lacks what was agreed on before. */
+int virtio_negotiate(struct rte_eth_dev *dev, uint64_t *offered);
 
-/** Hand over memory and rings. */
-int virtio_run(struct rte_eth_dev *dev);
+/** Agree on features anew, with a device that offers these. */
+void virtio_forget(struct rte_eth_dev *dev, uint64_t offered);
+
+/** Whether all queues have reset their rings. */
+bool virtio_is_ready(const struct rte_eth_dev *dev);
+
+/** Hand over memory and rings, idle ones in place of those that are not ready. */
+int virtio_run(struct rte_eth_dev *dev, bool enable);
+
+/** Hand over rings that have become ready. @return how many are not, or a negative errno. */
+int virtio_rings_move(struct rte_eth_dev *dev, bool enable);
 
 /** Take the rings back. */
 int virtio_idle(struct rte_eth_dev *dev);

@@ -22,6 +22,9 @@
  * The arena. For each queue pair:
  *
  *   receive ring | transmit ring | virtio header, all zero | transmit bounce buffers
+ *
+ * and behind them a ring that nobody uses: a back end has it in place of a ring that waits to be
+ * reset.
  */
 
 static size_t
@@ -55,6 +58,12 @@ tx_bounce_mem(const struct ppfrag_dev *pd, uint16_t queue_id)
 	return (char *)tx_hdr_mem(pd, queue_id) + RTE_CACHE_LINE_SIZE;
 }
 
+static char *
+idle_ring_mem(const struct ppfrag_dev *pd)
+{
+	return pair_mem(pd, pd->nb_pairs);
+}
+
 static int
 arena_check(const struct rte_eth_dev *dev, const struct rte_memzone *arena)
 {
@@ -77,7 +86,7 @@ rxq_reset(struct ppfrag_rxq *q)
 {
 	virtq_init(&q->vq, vring_mem(q->dev, ppfrag_rx_vring(q->queue_id)), q->vq.size);
 	memset(q->vq.desc, 0, virtq_bytes(q->dev->queue_size));
-	q->vq.avail->flags = rte_cpu_to_le_16(VIRTQ_AVAIL_F_NO_INTERRUPT);
+	q->vq.avail->flags = rte_cpu_to_le_16(q->interrupts ? 0 : VIRTQ_AVAIL_F_NO_INTERRUPT);
 	q->used_idx = 0;
 	q->avail_idx = 0;
 	q->nb_posted = 0;
@@ -129,7 +138,7 @@ ppfrag_arena_init(struct rte_eth_dev *dev)
 	int ret;
 
 	pd->nb_pairs = RTE_MAX(dev->data->nb_rx_queues, dev->data->nb_tx_queues);
-	len = pd->nb_pairs * pair_bytes(pd->queue_size);
+	len = pd->nb_pairs * pair_bytes(pd->queue_size) + virtq_bytes(pd->queue_size);
 	if (pd->arena != NULL && pd->arena->len >= len)
 		return 0;
 	arena = ppfrag_zone_reserve(pd, "arena", len, dev->data->numa_node);
@@ -149,22 +158,26 @@ ppfrag_arena_init(struct rte_eth_dev *dev)
 	return 0;
 }
 
-void
+bool
 ppfrag_vring_get(const struct rte_eth_dev *dev, uint16_t vring, struct virtq *vq)
 {
 	const struct ppfrag_dev *pd = dev->data->dev_private;
+	uint32_t now = __atomic_load_n(&pd->epoch, __ATOMIC_RELAXED), epoch = now;
 	const struct ppfrag_rxq *rxq;
 	const struct ppfrag_txq *txq;
 	uint16_t size = pd->queue_size;
 
 	if (vring % 2 == 0 && vring / 2 < dev->data->nb_rx_queues) {
 		rxq = dev->data->rx_queues[vring / 2];
+		epoch = __atomic_load_n(&rxq->epoch, __ATOMIC_ACQUIRE);
 		size = rxq->vq.size;
 	} else if (vring % 2 == 1 && vring / 2 < dev->data->nb_tx_queues) {
 		txq = dev->data->tx_queues[vring / 2];
+		epoch = __atomic_load_n(&txq->epoch, __ATOMIC_ACQUIRE);
 		size = txq->vq.size;
 	}
-	virtq_init(vq, vring_mem(pd, vring), size);
+	virtq_init(vq, epoch == now ? vring_mem(pd, vring) : idle_ring_mem(pd), size);
+	return epoch == now;
 }
 
 /* Whether packets must be copied, and why: the back end cannot reach the pool. */
@@ -250,6 +263,7 @@ virtio_rxq_setup(struct rte_eth_dev *dev, uint16_t queue_id, uint16_t nb_desc,
 static void
 rxq_start(struct ppfrag_rxq *q)
 {
+	uint32_t epoch = __atomic_load_n(&q->dev->epoch, __ATOMIC_ACQUIRE);
 	uint16_t i;
 
 	rxq_reset(q);
@@ -265,6 +279,33 @@ rxq_start(struct ppfrag_rxq *q)
 				"no more free pages",
 				ppfrag_port_name(q->dev), q->queue_id, q->nb_posted, q->nb,
 				q->mp->name);
+	__atomic_store_n(&q->epoch, epoch, __ATOMIC_RELEASE);
+}
+
+static void
+txq_start(struct ppfrag_txq *q)
+{
+	uint32_t epoch = __atomic_load_n(&q->dev->epoch, __ATOMIC_ACQUIRE);
+
+	txq_reset(q);
+	__atomic_store_n(&q->epoch, epoch, __ATOMIC_RELEASE);
+}
+
+/* What was received and not polled, and what was not sent, is lost: nobody knows how far it got. */
+
+void
+ppfrag_rxq_renew(struct ppfrag_rxq *q)
+{
+	rxq_start(q);
+	ppfrag_control_ready(q->dev);
+}
+
+void
+ppfrag_txq_renew(struct ppfrag_txq *q)
+{
+	ppfrag_tx_drain(q);
+	txq_start(q);
+	ppfrag_control_ready(q->dev);
 }
 
 int
@@ -319,12 +360,15 @@ ppfrag_queues_start(struct rte_eth_dev *dev)
 		return ret;
 	for (i = 0; i < 2 * pd->nb_pairs; i++)
 		memset(vring_mem(pd, i), 0, virtq_bytes(pd->queue_size));
+	memset(idle_ring_mem(pd), 0, virtq_bytes(pd->queue_size));
 	for (i = 0; i < pd->nb_pairs; i++)
 		*tx_hdr_mem(pd, i) = (struct virtio_hdr){ .flags = 0 };
-	for (i = 0; i < dev->data->nb_rx_queues; i++)
+	for (i = 0; i < dev->data->nb_rx_queues; i++) {
+		((struct ppfrag_rxq *)dev->data->rx_queues[i])->interrupts = false;
 		rxq_start(dev->data->rx_queues[i]);
+	}
 	for (i = 0; i < dev->data->nb_tx_queues; i++)
-		txq_reset(dev->data->tx_queues[i]);
+		txq_start(dev->data->tx_queues[i]);
 	return 0;
 }
 
