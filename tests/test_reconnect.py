@@ -36,8 +36,11 @@ class Verifier(threading.Thread):
     def run(self):
         with self.path.open("rb") as pipe:
             pipe.read(PCAP_HEADER)
-            while record := pipe.read(PCAP_RECORD.size):
-                frame = pipe.read(PCAP_RECORD.unpack(record)[2])
+            while len(record := pipe.read(PCAP_RECORD.size)) == PCAP_RECORD.size:
+                length = PCAP_RECORD.unpack(record)[2]
+                frame = pipe.read(length)
+                if len(frame) < length:
+                    break  # the writer was killed
                 if frame in self.known:
                     self.good += 1
                 else:
@@ -61,37 +64,62 @@ def flow_again(dut, seconds=SECONDS):
     wait_until(lambda: dut.stats()["ipackets"] > before + 1000, "packets after a restart", seconds)
 
 
-@pytest.mark.parametrize("devargs", ["", ",rx=slots", ",mrg_rxbuf=0"], ids=str)
-def test_killed(lab, tcp_frames, devargs):
-    """A stock back end is killed and restarted in mid-traffic, both directions."""
-    sock = lab.socket()
-    source = write_frames(lab.dir / "endless.pcap", tcp_frames)
+class Roles:
+    """Who listens at the socket: the stock back end or the port."""
 
-    def start():
-        peer = lab.peer(sock, [f"net_pcap0,rx_pcap={source},infinite_rx=1"])
+    def __init__(self, lab, server, frames):
+        self.lab = lab
+        self.server = server
+        self.sock = lab.socket()
+        self.source = write_frames(lab.dir / "endless.pcap", frames)
+        self.vdev = f"net_pcap0,rx_pcap={self.source},infinite_rx=1"
+
+    def start_peer(self):
+        """Start a back end that sends without end."""
+        iface = f"{self.sock},client=1" if self.server else self.sock
+        peer = self.lab.peer(iface, [self.vdev])
         peer.start()
         return peer
 
-    peer = start()
+    def start_dut(self, out, devargs):
+        """Start a port that sends without end, and writes what it receives."""
+        dut = self.lab.dut(self.sock, [f"{self.vdev},tx_pcap={out}"],
+                           devargs=f"{devargs},server={int(self.server)}")
+        dut.start()
+        return dut
+
+    def kill(self, peer):
+        """End a back end as a crash does. A server leaves its socket behind."""
+        peer.cleanup()
+        self.lab.programs.remove(peer)
+        if not self.server:
+            self.sock.unlink()
+
+
+@pytest.mark.parametrize("server", [False, True], ids=["client", "server"])
+@pytest.mark.parametrize("devargs", ["", ",rx=slots", ",mrg_rxbuf=0"], ids=str)
+def test_killed(lab, tcp_frames, devargs, server):
+    """A stock back end is killed and restarted in mid-traffic, both directions."""
+    roles = Roles(lab, server, tcp_frames)
     verifier = Verifier(lab.dir / "out.pcap", tcp_frames)
-    dut = lab.dut(sock, [f"net_pcap0,rx_pcap={source},infinite_rx=1,tx_pcap={verifier.path}"],
-                  devargs=devargs)
-    dut.start()
-    received = 0
-    kills = KILLS if devargs == "" else 5
-    for number in range(kills):
+    if server:
+        dut = roles.start_dut(verifier.path, devargs)
+        peer = roles.start_peer()
+        dut.wait_link()
+    else:
+        peer = roles.start_peer()
+        dut = roles.start_dut(verifier.path, devargs)
+    before = dut.xstats()["reconnections"]
+    for number in range(KILLS if devargs == "" else 5):
         verifier.wait_more(1000, SECONDS)
         wait_until(lambda: peer.stats()["ipackets"] > 1000, "packets to the back end", SECONDS)
-        kill(peer, sock)
+        received = dut.stats()["ipackets"]
+        roles.kill(peer)
         dut.wait_link(False)
-        peer.cleanup()
-        lab.programs.remove(peer)
-        peer = start()
+        peer = roles.start_peer()
         flow_again(dut)
-        stats = dut.stats()
-        assert stats["ipackets"] > received
-        received = stats["ipackets"]
-        assert dut.xstats()["reconnections"] == number + 1
+        assert dut.stats()["ipackets"] > received
+        assert dut.xstats()["reconnections"] == before + number + 1
     dut.stop()
     dut.check_ledgers()
     dut.command("port stop 0")
@@ -99,6 +127,87 @@ def test_killed(lab, tcp_frames, devargs):
     ledger, = dut.check_ledgers().values()
     assert ledger["charged"] == 0
     assert verifier.bad == []
+    dut.quit()
+    assert not server or not roles.sock.exists()
+
+
+def test_dut_killed(lab, tcp_frames):
+    """A port that listens is killed, too: the next one replaces the socket it leaves behind."""
+    roles = Roles(lab, True, tcp_frames)
+    peer = roles.start_peer()
+    for number in range(3):
+        verifier = Verifier(lab.dir / f"out{number}.pcap", tcp_frames)
+        dut = roles.start_dut(verifier.path, "")
+        dut.wait_link()
+        verifier.wait_more(1000, SECONDS)
+        dut.kill()
+        assert roles.sock.exists()
+        assert verifier.bad == []
+    peer.quit()
+
+
+def test_path_in_use(lab):
+    """A path at which somebody listens, or where there is a file, is refused; both stay."""
+    sock = lab.socket()
+    lab.add_peer(vp.VhostPeer(sock))
+    dut = lab.dut(sock, devargs=",server=1", wait=False)
+    dut.wait_output(f"net_ppfrag0: cannot listen at path={sock}: another process listens there")
+    dut.kill()
+    assert sock.exists()
+    path = lab.dir / "file"
+    path.write_text("mine")
+    dut = lab.dut(path, devargs=",server=1", wait=False)
+    dut.wait_output(f"net_ppfrag0: cannot listen at path={path}: there is a file")
+    dut.kill()
+    assert path.read_text() == "mine"
+
+
+def test_one_at_a_time(lab):
+    """A back end that comes while there is one waits until that has gone."""
+    sock = lab.socket()
+    dut = lab.dut(sock, devargs=",server=1", options=["--forward-mode=rxonly"])
+    dut.start()
+    assert not dut.link_up()
+    first, second = (lab.add_peer(vp.VhostPeer(sock, client=True)) for _ in range(2))
+    first.wait_ready()
+    dut.wait_link()
+    first.send(make_frame(100))
+    wait_until(lambda: dut.stats()["ipackets"] == 1, "a frame")
+    assert second.seen == []
+    first.hang_up()
+    second.wait_ready()
+    dut.wait_link()
+    wait_until(lambda: second.rings[vp.RX].pending() > 0, "buffers")
+    second.send(make_frame(100))
+    wait_until(lambda: dut.stats()["ipackets"] == 2, "another frame")
+    dut.stop()
+    dut.check_ledgers()
+    dut.quit()
+
+
+@pytest.mark.parametrize("scatter", [False, True], ids=["whole frames", "chains"])
+def test_late_features(lab, scatter):
+    """A port that was set up alone meets a back end without mergeable buffers."""
+    sock = lab.socket()
+    options = ["--forward-mode=rxonly"]
+    if scatter:
+        options += ["--enable-scatter", "--max-pkt-len=4000"]
+    dut = lab.dut(sock, devargs=",server=1", options=options)
+    dut.start()
+    peer = lab.add_peer(vp.VhostPeer(sock, vp.Behaviour(
+        features=vp.F_VERSION_1 | vp.F_PROTOCOL_FEATURES), client=True))
+    if scatter:
+        dut.wait_output("has no mergeable buffers, which receive queue 0 was set up for")
+        dut.wait_output("Port 0: reset event")
+        peer = lab.add_peer(vp.VhostPeer(sock, client=True))
+    peer.wait_ready()
+    dut.wait_link()
+    for _ in range(600):
+        wait_until(lambda: peer.rings[vp.RX].pending() > 0, "buffers")
+        peer.send(make_frame(100))
+    wait_until(lambda: dut.stats()["ipackets"] == 600, "600 frames")
+    dut.stop()
+    dut.check_ledgers()
     dut.quit()
 
 

@@ -43,6 +43,7 @@ static const char * const state_names[NB_STATES] = { "new", "configured", "set u
 	"stopped", "configured again", "closed", "lost", "alone" };
 
 static struct {
+	bool server; /* the port waits for a back end, which never comes */
 	uint16_t dut, peer;
 	struct rte_mempool *mp, *peer_mp;
 	char dir[40], path[48];
@@ -422,7 +423,8 @@ add_dut(void)
 {
 	char args[96];
 
-	snprintf(args, sizeof(args), "path=%s,queues=2,queue_size=1024", rig.path);
+	snprintf(args, sizeof(args), "path=%s,queues=2,queue_size=1024,server=%d", rig.path,
+			rig.server);
 	unit_require(rte_eal_hotplug_add("vdev", DUT_NAME, args) == 0,
 			"the driver net_ppfrag: -d librte_net_ppfrag.so");
 	assert_int_equal(rte_eth_dev_get_port_by_name(DUT_NAME, &rig.dut), 0);
@@ -492,7 +494,7 @@ make_port(enum port_state state)
 {
 	uint16_t port;
 
-	if (rte_eth_dev_get_port_by_name(PEER_NAME, &port) != 0)
+	if (!rig.server && rte_eth_dev_get_port_by_name(PEER_NAME, &port) != 0)
 		add_peer();
 	add_dut();
 	enter(state);
@@ -553,6 +555,21 @@ STATE_TEST(configured_again, CONFIGURED_AGAIN)
 STATE_TEST(closed, CLOSED)
 STATE_TEST(lost, LOST)
 STATE_TEST(alone, ALONE)
+
+static void
+test_server(void **arg)
+{
+	static const enum port_state states[] = { NEW, CONFIGURED, SET_UP, CLOSED, ALONE };
+	unsigned int i;
+
+	(void)arg;
+	rig.server = true;
+	for (i = 0; i < RTE_DIM(states); i++) {
+		test_states(states[i]);
+		remove_port(DUT_NAME);
+		assert_int_equal(access(rig.path, F_OK), -1);
+	}
+}
 
 /* Rings in more files than can be passed: what failed once fails again. */
 static void
@@ -676,6 +693,7 @@ static const struct CMUnitTest tests[] = {
 	PORT_TEST(test_closed),
 	PORT_TEST(test_lost),
 	PORT_TEST(test_alone),
+	PORT_TEST(test_server),
 	PORT_TEST(test_failed_configure),
 	PORT_TEST(test_secondary),
 };

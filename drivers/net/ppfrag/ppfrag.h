@@ -133,10 +133,12 @@ struct ppfrag_dev {
 
 	const struct rte_memzone *arena; /**< rings, headers, bounce buffers; may be NULL */
 	const struct rte_memzone *bounce_mz[PPFRAG_MAX_PAIRS]; /**< receive buffers, by queue */
-	uint64_t features; /**< agreed on with the back end; never change */
+	uint64_t features; /**< agreed on with the first back end, insisted on later; 0: none yet */
+	uint32_t speed;    /**< of the link, in Mbps, to be told to applications */
 	uint16_t nb_pairs; /**< queue pairs in use */
 	uint16_t max_pairs;
 	uint16_t queue_size;
+	bool server;    /**< back ends connect to us */
 	bool mrg_rxbuf; /**< wanted */
 	bool want_slots;
 	uint8_t preset;     /**< enum ppfrag_preset */
@@ -166,7 +168,7 @@ ppfrag_port_name(const struct ppfrag_dev *pd)
 /* ppfrag_args.c */
 
 /**
- * Fill path, mac, queue_size, max_pairs, mrg_rxbuf, want_slots, copybreak, preset.
+ * Fill path, mac, queue_size, max_pairs, server, speed, mrg_rxbuf, want_slots, copybreak, preset.
  *
  * @return 0 or a negative errno, logged.
  */

@@ -88,7 +88,7 @@ link_set(struct rte_eth_dev *dev, bool up, bool report)
 {
 	struct ppfrag_dev *pd = dev->data->dev_private;
 	struct rte_eth_link link = {
-		.link_speed = up ? RTE_ETH_SPEED_NUM_UNKNOWN : RTE_ETH_SPEED_NUM_NONE,
+		.link_speed = up ? pd->speed : RTE_ETH_SPEED_NUM_NONE,
 		.link_duplex = RTE_ETH_LINK_FULL_DUPLEX,
 		.link_autoneg = RTE_ETH_LINK_FIXED,
 		.link_status = up ? RTE_ETH_LINK_UP : RTE_ETH_LINK_DOWN,
@@ -134,15 +134,18 @@ handshake_begin(struct ppfrag_local *local, bool asked)
 	local->vu.cancel_fd = asked ? -1 : local->control.call_fd;
 }
 
+/* -EAGAIN: the back ends are to connect, and none has. */
 static int
 conn_connect(struct ppfrag_local *local)
 {
-	int ret = vu_connect(&local->vu);
+	int ret;
 
+	if (local->server.fd >= 0)
+		return vu_server_accept(&local->server, &local->vu);
+	ret = vu_connect(&local->vu);
 	if (ret != 0)
 		PPFRAG_LOG_LEVEL(local->vu.quiet ? RTE_LOG_DEBUG : RTE_LOG_ERR,
-				"%s: cannot connect to path=%s: %s; start the vhost-user back end "
-				"(the server) first",
+				"%s: cannot connect to path=%s: %s; start the vhost-user back end (the server) first, or let it be the client and add server=1",
 				local->vu.name, local->vu.path, strerror(-ret));
 	return ret;
 }
@@ -253,15 +256,16 @@ step_none(struct rte_eth_dev *dev)
 {
 	struct ppfrag_local *local = local_of(dev);
 	struct ppfrag_control *c = &local->control;
-	int wait = memory_wait(local);
+	int ret, wait = memory_wait(local);
 	uint64_t now = vu_now();
 
 	if (wait != 0)
 		return wait;
 	if (now < c->retry_at)
 		return (int)(c->retry_at - now);
-	if (conn_open(dev, false) == 0)
-		return 0;
+	ret = conn_open(dev, false);
+	if (ret == 0 || ret == -EAGAIN)
+		return ret == 0 ? 0 : -1;
 	local->vu.quiet = true;
 	conn_retry_later(c);
 	return (int)c->retry_ms;
@@ -306,8 +310,20 @@ step_agreed(struct rte_eth_dev *dev)
 
 	if (!c->want_run)
 		return -1;
-	if (!c->used)
-		return step_run(dev);
+	switch (virtio_fit(dev)) {
+	case VIRTIO_MISFIT:
+		conn_refused(dev);
+		virtio_forget(dev, 0);
+		conn_retry_later(c);
+		conn_close(dev);
+		return 0;
+	case VIRTIO_FIT:
+		if (!c->used)
+			return step_run(dev);
+		break;
+	default:
+		break;
+	}
 	epoch_begin(dev);
 	return 0;
 }
@@ -357,6 +373,30 @@ conn_step(struct rte_eth_dev *dev)
 
 /* Commands of the application */
 
+/* The first attempt, for which the application waits. */
+static void
+conn_try(struct rte_eth_dev *dev)
+{
+	struct ppfrag_local *local = local_of(dev);
+	struct ppfrag_control *c = &local->control;
+	enum virtio_fit fit = VIRTIO_FIT;
+	int ret = 0;
+
+	if (c->state == PPFRAG_CONN_NONE)
+		ret = conn_open(dev, true);
+	if (ret == 0)
+		fit = virtio_fit(dev);
+	/* What does not fit is dealt with afterwards. */
+	if (ret == 0 && fit == VIRTIO_FIT)
+		ret = conn_run(dev, true);
+	if (ret == -EAGAIN)
+		PPFRAG_LOG(NOTICE, "%s: waits for a back end at %s", local->vu.name,
+				local->vu.path);
+	else if (ret != 0)
+		conn_retry_later(c);
+	local->vu.quiet = fit == VIRTIO_MISFIT || (ret != 0 && ret != -EAGAIN);
+}
+
 static int
 do_start(struct rte_eth_dev *dev)
 {
@@ -386,20 +426,19 @@ do_start(struct rte_eth_dev *dev)
 	c->refused = false;
 	c->retry_ms = 0;
 	c->retry_at = 0;
-	if (c->state == PPFRAG_CONN_NONE && conn_open(dev, true) != 0)
-		conn_retry_later(c);
-	else if (conn_run(dev, true) != 0)
-		conn_retry_later(c);
-	local->vu.quiet = c->state != PPFRAG_CONN_RUNS;
+	conn_try(dev);
 	return 0;
 }
 
-/* Without a back end there is no port, and the application gives up. */
+/* Without a back end to connect to there is no port, and the application gives up. */
 static int
 do_open(struct rte_eth_dev *dev)
 {
+	const struct ppfrag_dev *pd = dev->data->dev_private;
 	struct ppfrag_local *local = local_of(dev);
-	int ret = conn_open(dev, true);
+	int ret;
+
+	ret = pd->server ? vu_server_open(&local->server, &local->vu) : conn_open(dev, true);
 
 	local->vu.quiet = ret != 0;
 	if (ret != 0)
@@ -455,13 +494,15 @@ static int
 do_reset(struct rte_eth_dev *dev)
 {
 	struct ppfrag_control *c = control_of(dev);
+	int ret;
 
 	conn_close(dev);
 	virtio_forget(dev, c->offered);
 	c->refused = false;
 	c->retry_ms = 0;
 	c->retry_at = 0;
-	if (conn_open(dev, true) != 0)
+	ret = conn_open(dev, true);
+	if (ret != 0 && ret != -EAGAIN)
 		conn_retry_later(c);
 	return 0;
 }
@@ -469,9 +510,12 @@ do_reset(struct rte_eth_dev *dev)
 static int
 do_close(struct rte_eth_dev *dev)
 {
+	struct ppfrag_local *local = local_of(dev);
+
 	conn_close(dev);
+	vu_server_close(&local->server, &local->vu);
 	link_set(dev, false, false);
-	control_of(dev)->quit = true;
+	local->control.quit = true;
 	return 0;
 }
 
@@ -533,12 +577,13 @@ control_wait(struct rte_eth_dev *dev, int ms)
 {
 	struct ppfrag_local *local = local_of(dev);
 	struct ppfrag_control *c = &local->control;
-	bool hung_up = c->state == PPFRAG_CONN_NONE && c->free_at != 0;
+	bool none = c->state == PPFRAG_CONN_NONE, hung_up = none && c->free_at != 0;
 	struct pollfd pfd[] = {
 		{ .fd = c->call_fd, .events = POLLIN },
 		{ .fd = c->ready_fd, .events = POLLIN },
 		{ .fd = hung_up ? -1 : local->vu.fd,
-				.events = c->state == PPFRAG_CONN_NONE ? 0 : POLLIN },
+				.events = none ? 0 : POLLIN },
+		{ .fd = none && ms < 0 && !local->lent ? local->server.fd : -1, .events = POLLIN },
 	};
 
 	if (ppfrag_quarantine_check(dev) && (ms < 0 || ms > QUARANTINE_POLL_MS))

@@ -68,6 +68,13 @@ struct vu {
 	bool quiet;        /**< failures are no news */
 };
 
+/** A socket at which back ends connect. */
+struct vu_server {
+	int fd;    /**< -1: none */
+	dev_t dev; /**< which file that is; ino 0: none yet */
+	ino_t ino;
+};
+
 /** Memory that the back end may use; its addresses are ours. */
 struct vu_region {
 	uintptr_t addr;
@@ -93,6 +100,19 @@ int vu_connect(struct vu *vu);
 
 /** Use a connection that the back end has made. */
 void vu_adopt(struct vu *vu, int fd);
+
+/**
+ * Listen at the path. What a process that has ended has left there is replaced.
+ *
+ * @return 0 or a negative errno, logged.
+ */
+int vu_server_open(struct vu_server *s, const struct vu *vu);
+
+/** Stop listening, if it does, and remove the socket. */
+void vu_server_close(struct vu_server *s, const struct vu *vu);
+
+/** Use the connection that a back end has made. @return 0 or a negative errno, unlogged. */
+int vu_server_accept(const struct vu_server *s, struct vu *vu);
 
 /** Close the connection if there is one. */
 void vu_close(struct vu *vu);

@@ -24,6 +24,7 @@
  *   backend.h              who is on the other side
  *   backend_vhost_user.c   a process at the other end of a socket
  *   vhost_user.c           the requests that it gets
+ *   vhost_user_server.c    a socket at which it connects
  */
 
 #include <pthread.h>
@@ -61,6 +62,7 @@ struct ppfrag_notifier {
 struct ppfrag_local {
 	struct ppfrag_control control;
 	struct vu vu; /**< the control thread uses it */
+	struct vu_server server;
 	pthread_mutex_t lock; /**< of the quarantine */
 	struct ppfrag_mem told; /**< what the back end at the other end has mapped */
 	struct ppfrag_quarantine *quarantine;
@@ -86,6 +88,22 @@ static inline uint16_t
 ppfrag_tx_vring(uint16_t queue_id)
 {
 	return 2 * queue_id + 1;
+}
+
+/** Whether a packet may fill several buffers; before that is agreed on, whether it shall. */
+static inline bool
+virtio_has_mrg(const struct ppfrag_dev *pd)
+{
+	if (pd->features == 0)
+		return pd->mrg_rxbuf;
+	return (pd->features & RTE_BIT64(VIRTIO_NET_F_MRG_RXBUF)) != 0;
+}
+
+/** Whether a queue was set up so that it cannot do without that. */
+static inline bool
+ppfrag_rxq_needs_mrg(const struct ppfrag_rxq *q)
+{
+	return q->scatter || q->buf_len < q->max_len + VIRTIO_HDR_LEN;
 }
 
 /* ppfrag_mem.c */

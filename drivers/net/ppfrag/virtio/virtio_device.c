@@ -86,6 +86,31 @@ virtio_forget(struct rte_eth_dev *dev, uint64_t offered)
 	pd->features = (offered & wanted) == wanted ? wanted : 0;
 }
 
+/* Queues may have been set up before anybody knew what the back end does. */
+enum virtio_fit
+virtio_fit(const struct rte_eth_dev *dev)
+{
+	const struct ppfrag_dev *pd = dev->data->dev_private;
+	const struct ppfrag_local *local = dev->process_private;
+	enum virtio_fit fit = VIRTIO_FIT;
+	const struct ppfrag_rxq *q;
+	uint16_t i;
+
+	for (i = 0; i < dev->data->nb_rx_queues; i++) {
+		q = dev->data->rx_queues[i];
+		if (q->mrg == virtio_has_mrg(pd))
+			continue;
+		fit = VIRTIO_FIT_RENEWED;
+		if (virtio_has_mrg(pd) || !ppfrag_rxq_needs_mrg(q))
+			continue;
+		PPFRAG_LOG_LEVEL(local->vu.quiet ? RTE_LOG_DEBUG : RTE_LOG_ERR,
+				"%s: back end at %s has no mergeable buffers, which receive queue %u was set up for: reset the port, or use mrg_rxbuf=0",
+				local->vu.name, local->vu.path, i);
+		return VIRTIO_MISFIT;
+	}
+	return fit;
+}
+
 bool
 virtio_is_ready(const struct rte_eth_dev *dev)
 {
@@ -187,7 +212,10 @@ virtio_enable(struct rte_eth_dev *dev, bool enable)
 bool
 virtio_can_enable(const struct rte_eth_dev *dev)
 {
-	return virtio_backend(dev)->can_enable(dev->data->dev_private);
+	const struct ppfrag_dev *pd = dev->data->dev_private;
+
+	/* Before there was a back end nobody knows: the link is as it was set when there is one. */
+	return pd->features == 0 || virtio_backend(dev)->can_enable(pd);
 }
 
 /* What only the primary process has */
@@ -262,6 +290,7 @@ local_alloc(struct rte_eth_dev *dev)
 		return -ENOMEM;
 	*local = (struct ppfrag_local){
 		.control = { .call_fd = -1, .ready_fd = -1 },
+		.server = { .fd = -1 },
 		.vu = { .fd = -1, .cancel_fd = -1, .name = dev->data->name, .path = pd->path },
 		.notifier = { .null_fd = -1 },
 	};

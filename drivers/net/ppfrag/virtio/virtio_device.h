@@ -19,6 +19,15 @@ int virtio_negotiate(struct rte_eth_dev *dev, uint64_t *offered);
 /** Agree on features anew, with a device that offers these. */
 void virtio_forget(struct rte_eth_dev *dev, uint64_t offered);
 
+/** How what the application has set up suits a device. */
+enum virtio_fit {
+	VIRTIO_FIT,
+	VIRTIO_FIT_RENEWED, /**< when the rings are reset */
+	VIRTIO_MISFIT,      /**< not at all; logged */
+};
+
+enum virtio_fit virtio_fit(const struct rte_eth_dev *dev);
+
 /** Whether all queues have reset their rings. */
 bool virtio_is_ready(const struct rte_eth_dev *dev);
 

@@ -248,7 +248,7 @@ virtio_rxq_setup(struct rte_eth_dev *dev, uint16_t queue_id, uint16_t nb_desc,
 	q->queue_id = queue_id;
 	q->socket_id = (int)socket_id;
 	q->hdr_offset = RTE_PKTMBUF_HEADROOM - VIRTIO_HDR_LEN;
-	q->mrg = (pd->features & RTE_BIT64(VIRTIO_NET_F_MRG_RXBUF)) != 0;
+	q->mrg = virtio_has_mrg(pd);
 	q->scatter = q->mrg && (offloads & RTE_ETH_RX_OFFLOAD_SCATTER) != 0;
 	ret = rxq_init(dev, q);
 	if (ret != 0) {
@@ -267,6 +267,7 @@ rxq_start(struct ppfrag_rxq *q)
 	uint16_t i;
 
 	rxq_reset(q);
+	q->mrg = virtio_has_mrg(q->dev);
 	for (i = 0; i < q->nb; i++) {
 		q->vq.desc[i].len = rte_cpu_to_le_32(q->buf_len);
 		q->vq.desc[i].flags = rte_cpu_to_le_16(VIRTQ_DESC_F_WRITE);
