@@ -155,9 +155,12 @@ class Ring:
 
 
 class VhostPeer:
-    """Listens on a socket and serves one connection after another in a thread of its own."""
+    """Listens on a socket and serves one connection after another in a thread of its own.
 
-    def __init__(self, path, behaviour=None):
+    As a client it connects to a driver that listens, once.
+    """
+
+    def __init__(self, path, behaviour=None, client=False):
         self.behaviour = behaviour or Behaviour()
         self.seen = []              # names of the requests that arrived
         self.connected = 0          # connections accepted so far
@@ -169,9 +172,13 @@ class VhostPeer:
         self.stopping = False
         self.error = None
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.listener.bind(str(path))
-        self.listener.listen(1)
         self.connection = None
+        self.client = client
+        if client:
+            self.listener.connect(str(path))
+        else:
+            self.listener.bind(str(path))
+            self.listener.listen(1)
         self.clung = []             # connections that it should have closed, and what came by them
         self.wake_read, self.wake_write = os.pipe()
         self.thread = threading.Thread(target=self._serve, daemon=True)
@@ -267,8 +274,7 @@ class VhostPeer:
 
     def _serve(self):
         try:
-            while self._wait(self.listener):
-                self.connection, _ = self.listener.accept()
+            for self.connection in self._connections():
                 with self.changed:
                     self.connected += 1
                     self.changed.notify_all()
@@ -290,6 +296,13 @@ class VhostPeer:
             if self.connection is not None:
                 self.connection.close()
             self._forget()
+
+    def _connections(self):
+        if self.client:
+            yield self.listener
+        else:
+            while self._wait(self.listener):
+                yield self.listener.accept()[0]
 
     def _wait(self, sock):
         ready, _, _ = select.select([sock, self.wake_read], [], [])

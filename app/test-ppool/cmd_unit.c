@@ -34,6 +34,7 @@ static const struct unit_suite * const suites[] = {
 	&suite_port_states,
 	&suite_rx_secondary,
 	&suite_wake,
+	&suite_reconnect,
 	&suite_debug,
 	&suite_compact,
 	&suite_company,

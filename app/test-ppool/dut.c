@@ -57,6 +57,7 @@ start_port(const struct dut_conf *conf)
 			.mtu = conf->mtu != 0 ? conf->mtu : RTE_ETHER_MTU,
 			.offloads = conf->scatter ? RTE_ETH_RX_OFFLOAD_SCATTER : 0,
 		},
+		.intr_conf = { .lsc = conf->lsc },
 	};
 	const struct rte_eth_txconf tx = { .tx_free_thresh = conf->free_thresh };
 	uint16_t ring = conf->ring != 0 ? conf->ring : RING;
@@ -70,8 +71,8 @@ start_port(const struct dut_conf *conf)
 	return ret == 0 ? rte_eth_dev_start(dut.port) : ret;
 }
 
-static void
-look_at_rings(void)
+void
+dut_look_at_rings(void)
 {
 	assert_true(vhost_peer_wait(dut.peer));
 	dut.rx = vhost_peer_ring(dut.peer, VHOST_RX);
@@ -79,8 +80,8 @@ look_at_rings(void)
 	dut.buf_len = dut.rx->desc[0].len;
 }
 
-static void
-start_peer(bool no_mrg)
+void
+dut_start_peer(bool no_mrg)
 {
 	dut.peer = vhost_peer_start(dut.path,
 			VHOST_F_VERSION_1 | VHOST_F_PROTOCOL | (no_mrg ? 0 : VHOST_F_MRG_RXBUF));
@@ -88,11 +89,25 @@ start_peer(bool no_mrg)
 }
 
 void
-dut_replace_peer(void)
+dut_stop_peer(void)
 {
 	vhost_peer_stop(dut.peer);
+	dut.peer = NULL;
 	unlink(dut.path);
-	start_peer(false);
+}
+
+void
+dut_replace_peer(void)
+{
+	dut_stop_peer();
+	dut_start_peer(false);
+}
+
+void
+dut_start_port(const struct dut_conf *conf)
+{
+	assert_int_equal(start_port(conf), 0);
+	dut_look_at_rings();
 }
 
 static int
@@ -112,14 +127,13 @@ dut_start_pool(const struct dut_conf *conf, struct rte_mempool *mp)
 	unit_require(loaded, "the driver net_ppfrag: -d librte_net_ppfrag.so");
 	unit_require(!conf->no_aio || unit_can_refuse_aio(), UNIT_REFUSE_AIO);
 	dut.mp = mp;
-	start_peer(conf->no_mrg);
+	dut_start_peer(conf->no_mrg);
 	snprintf(args, sizeof(args), "path=%s,queue_size=%u%s%s", dut.path,
 			conf->ring != 0 ? conf->ring : RING, conf->lanes ? ",rx=lanes" : "",
 			conf->density ? ",preset=density" : "");
 	assert_int_equal(conf->no_aio ? unit_without_aio(plug_port, args) : plug_port(args), 0);
 	assert_int_equal(rte_eth_dev_get_port_by_name(DUT_NAME, &dut.port), 0);
-	assert_int_equal(start_port(conf), 0);
-	look_at_rings();
+	dut_start_port(conf);
 }
 
 void
@@ -134,7 +148,7 @@ dut_restart(void)
 {
 	assert_int_equal(rte_eth_dev_stop(dut.port), 0);
 	assert_int_equal(rte_eth_dev_start(dut.port), 0);
-	look_at_rings();
+	dut_look_at_rings();
 }
 
 static void

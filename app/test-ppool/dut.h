@@ -24,6 +24,7 @@ struct dut_conf {
 	bool density;  /* into slots, with that preset */
 	bool scatter;  /* deliver frames longer than a page as chains */
 	bool no_aio;   /* io_setup() is refused to the driver */
+	bool lsc;      /* have changes of the link reported */
 	uint16_t ring; /* descriptors of either ring; 0: 64 */
 	uint16_t mtu;  /* 0: 1500 */
 	uint16_t free_thresh;
@@ -56,8 +57,18 @@ void dut_start_pool(const struct dut_conf *conf, struct rte_mempool *mp);
 /** Stop and start the port: its rings are as new. */
 void dut_restart(void);
 
+/** Configure and start the port, as dut_start() does. */
+void dut_start_port(const struct dut_conf *conf);
+
+/** End the back end, or start another one. */
+void dut_stop_peer(void);
+void dut_start_peer(bool no_mrg);
+
 /** Another back end takes the place of the one there is, for a port that starts then. */
 void dut_replace_peer(void);
+
+/** Wait until the back end has rings, and look where they are. */
+void dut_look_at_rings(void);
 
 /** Close the port and its back end, check and free the pool. */
 void dut_stop(void);

@@ -51,7 +51,7 @@ parse_queue_size(const char *value, struct ppfrag_dev *pd)
 {
 	unsigned long n;
 
-	if (parse_uint(value, MIN_QUEUE_SIZE, VIRTQ_MAX_SIZE, &n) != 0 || !rte_is_power_of_2(n))
+	if (parse_uint(value, MIN_QUEUE_SIZE, PPFRAG_MAX_DESC, &n) != 0 || !rte_is_power_of_2(n))
 		return -EINVAL;
 	pd->queue_size = (uint16_t)n;
 	return 0;
@@ -62,7 +62,7 @@ parse_queues(const char *value, struct ppfrag_dev *pd)
 {
 	unsigned long n;
 
-	if (parse_uint(value, 1, VU_MAX_PAIRS, &n) != 0)
+	if (parse_uint(value, 1, PPFRAG_MAX_PAIRS, &n) != 0)
 		return -EINVAL;
 	pd->max_pairs = (uint16_t)n;
 	return 0;
@@ -80,9 +80,41 @@ parse_mrg_rxbuf(const char *value, struct ppfrag_dev *pd)
 }
 
 static int
+parse_server(const char *value, struct ppfrag_dev *pd)
+{
+	unsigned long n;
+
+	if (parse_uint(value, 0, 1, &n) != 0)
+		return -EINVAL;
+	pd->server = n != 0;
+	return 0;
+}
+
+static int
+parse_speed(const char *value, struct ppfrag_dev *pd)
+{
+	unsigned long n;
+
+	if (parse_uint(value, 1, UINT32_MAX, &n) != 0 ||
+			rte_eth_speed_bitflag((uint32_t)n, RTE_ETH_LINK_FULL_DUPLEX) == 0)
+		return -EINVAL;
+	pd->speed = (uint32_t)n;
+	return 0;
+}
+
+/* What net_virtio_user has and this driver has not. */
+static int
+parse_unsupported(const char *value, struct ppfrag_dev *pd)
+{
+	RTE_SET_USED(pd);
+	return strcmp(value, "0") == 0 ? 0 : -ENOTSUP;
+}
+
+static int
 parse_rx(const char *value, struct ppfrag_dev *pd)
 {
 	pd->want_slots = strcmp(value, "slots") == 0;
+	pd->insist_slots = pd->want_slots;
 	return pd->want_slots || strcmp(value, "lanes") == 0 ? 0 : -EINVAL;
 }
 
@@ -123,15 +155,22 @@ static const struct arg {
 	{ "queue_size", "power of 2 from 4 to 32768", parse_queue_size },
 	{ "queues", "number of queue pairs from 1 to 128", parse_queues },
 	{ "mrg_rxbuf", "number, 0 or 1", parse_mrg_rxbuf },
+	{ "server", "number, 0 or 1", parse_server },
+	{ "speed", "speed in Mbps that Ethernet has, as 10000", parse_speed },
+	{ "packed_vq", "0", parse_unsupported },
+	{ "in_order", "0", parse_unsupported },
+	{ "vectorized", "0", parse_unsupported },
+	{ "cq", "0", parse_unsupported },
+	{ "iface", "0", parse_unsupported },
 	{ "rx", "way to receive, slots or lanes", parse_rx },
 	{ "copybreak", "length in bytes from 0 to 65407", parse_copybreak },
 	{ "preset", "preset, auto, speed or density", parse_preset },
 };
 
-#define KNOWN_KEYS "path, mac, queue_size, queues, mrg_rxbuf, rx, copybreak, preset"
+#define KNOWN_KEYS "path, mac, queue_size, queues, server, speed, mrg_rxbuf, rx, copybreak, preset"
 
 RTE_PMD_REGISTER_PARAM_STRING(net_ppfrag,
-		"path=<string> mac=<mac> queue_size=<int> queues=<int> mrg_rxbuf=<0|1> "
+		"path=<string> mac=<mac> queue_size=<int> queues=<int> server=<0|1> speed=<int> mrg_rxbuf=<0|1> "
 		"rx=<slots|lanes> copybreak=<int> preset=<auto|speed|density>");
 
 static const struct arg *
@@ -150,6 +189,7 @@ parse_pair(const char *name, const struct rte_kvargs *kvlist, const struct rte_k
 		struct ppfrag_dev *pd)
 {
 	const struct arg *arg = find_arg(pair->key);
+	int ret;
 
 	if (arg == NULL) {
 		PPFRAG_LOG(ERR, "%s: unknown option '%s'; known are: " KNOWN_KEYS, name, pair->key);
@@ -159,7 +199,13 @@ parse_pair(const char *name, const struct rte_kvargs *kvlist, const struct rte_k
 		PPFRAG_LOG(ERR, "%s: option '%s' is given more than once", name, pair->key);
 		return -EINVAL;
 	}
-	if (arg->parse(pair->value == NULL ? "" : pair->value, pd) != 0) {
+	ret = arg->parse(pair->value == NULL ? "" : pair->value, pd);
+	if (ret == -ENOTSUP) {
+		PPFRAG_LOG(ERR, "%s: option '%s=%s' of net_virtio_user is not supported: leave it out",
+				name, pair->key, pair->value);
+		return ret;
+	}
+	if (ret != 0) {
 		PPFRAG_LOG(ERR, "%s: option '%s=%s' is invalid; it takes a %s", name, pair->key,
 				pair->value == NULL ? "" : pair->value, arg->accepts);
 		return -EINVAL;
@@ -176,6 +222,7 @@ ppfrag_args_parse(const char *name, const char *args, struct ppfrag_dev *pd)
 
 	pd->queue_size = DEFAULT_QUEUE_SIZE;
 	pd->max_pairs = 1;
+	pd->speed = RTE_ETH_SPEED_NUM_UNKNOWN;
 	pd->mrg_rxbuf = true;
 	pd->want_slots = true;
 	pd->copybreak = DEFAULT_COPYBREAK;

@@ -3,16 +3,14 @@
  */
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include <bus_vdev_driver.h>
 #include <ethdev_driver.h>
 #include <ethdev_vdev.h>
 
-#include "ppfrag.h"
+#include "ppfrag_device.h"
+#include "ppfrag_queue.h"
 
 RTE_LOG_REGISTER_DEFAULT(ppfrag_logtype, INFO);
 
@@ -21,7 +19,7 @@ RTE_LOG_REGISTER_DEFAULT(ppfrag_logtype, INFO);
 static int
 dev_configure(struct rte_eth_dev *dev)
 {
-	return ppfrag_arena_init(dev);
+	return ppfrag_device(dev)->configure(dev);
 }
 
 /* Programs skip queues that are not marked as started. */
@@ -32,27 +30,13 @@ mark_queues(struct rte_eth_dev *dev, uint8_t state)
 	memset(dev->data->tx_queue_state, state, dev->data->nb_tx_queues);
 }
 
-static void
-take_back(struct rte_eth_dev *dev)
-{
-	ppfrag_conn_stop(dev);
-	ppfrag_queues_stop(dev);
-}
-
 static int
 dev_start(struct rte_eth_dev *dev)
 {
-	int ret;
+	int ret = ppfrag_device(dev)->start(dev);
 
-	ppfrag_quarantine_wait(dev);
-	ret = ppfrag_queues_start(dev);
-	if (ret != 0)
-		return ret;
-	ret = ppfrag_conn_start(dev);
 	if (ret == 0)
 		mark_queues(dev, RTE_ETH_QUEUE_STATE_STARTED);
-	else
-		take_back(dev);
 	return ret;
 }
 
@@ -60,27 +44,40 @@ static int
 dev_stop(struct rte_eth_dev *dev)
 {
 	mark_queues(dev, RTE_ETH_QUEUE_STATE_STOPPED);
-	take_back(dev);
+	ppfrag_device(dev)->stop(dev);
 	return 0;
 }
 
-static void
-local_free(struct ppfrag_local *local)
+static int
+rx_queue_setup(struct rte_eth_dev *dev, uint16_t queue_id, uint16_t nb_desc, unsigned int socket_id,
+		const struct rte_eth_rxconf *conf, struct rte_mempool *mp)
 {
-	unsigned int i;
+	return ppfrag_device(dev)->rxq_setup(dev, queue_id, nb_desc, socket_id, conf, mp);
+}
 
-	if (local->intr != NULL)
-		ppfrag_intr_fini(local);
-	rte_intr_instance_free(local->intr);
-	ppfrag_notify_fini(local);
-	for (i = 0; i < RTE_DIM(local->kick); i++) {
-		if (local->kick[i].fd >= 0)
-			close(local->kick[i].fd);
-		if (local->call[i].fd >= 0)
-			close(local->call[i].fd);
-	}
-	pthread_mutex_destroy(&local->lock);
-	free(local);
+static int
+tx_queue_setup(struct rte_eth_dev *dev, uint16_t queue_id, uint16_t nb_desc, unsigned int socket_id,
+		const struct rte_eth_txconf *conf)
+{
+	return ppfrag_device(dev)->txq_setup(dev, queue_id, nb_desc, socket_id, conf);
+}
+
+static void
+rx_queue_release(struct rte_eth_dev *dev, uint16_t queue_id)
+{
+	if (dev->data->rx_queues[queue_id] == NULL)
+		return;
+	ppfrag_device(dev)->settle(dev);
+	ppfrag_rxq_release(dev, queue_id);
+}
+
+static void
+tx_queue_release(struct rte_eth_dev *dev, uint16_t queue_id)
+{
+	if (dev->data->tx_queues[queue_id] == NULL)
+		return;
+	ppfrag_device(dev)->settle(dev);
+	ppfrag_txq_release(dev, queue_id);
 }
 
 static int
@@ -93,18 +90,14 @@ dev_close(struct rte_eth_dev *dev)
 		return 0;
 	if (dev->data->dev_started)
 		dev_stop(dev);
-	ppfrag_conn_close(dev);
-	ppfrag_quarantine_flush(dev);
+	ppfrag_device(dev)->close(dev);
 	for (i = 0; i < dev->data->nb_rx_queues; i++)
-		ppfrag_rxq_release(dev, i);
+		rx_queue_release(dev, i);
 	for (i = 0; i < dev->data->nb_tx_queues; i++)
-		ppfrag_txq_release(dev, i);
-	for (i = 0; i < VU_MAX_PAIRS; i++)
+		tx_queue_release(dev, i);
+	for (i = 0; i < PPFRAG_MAX_PAIRS; i++)
 		rte_memzone_free(pd->bounce_mz[i]);
-	rte_memzone_free(pd->arena);
-	dev->intr_handle = NULL;
-	local_free(dev->process_private);
-	dev->process_private = NULL;
+	ppfrag_device(dev)->fini(dev);
 	dev->data->mac_addrs = NULL; /* is part of dev_private, which ethdev frees */
 	return 0;
 }
@@ -126,7 +119,7 @@ dev_infos_get(struct rte_eth_dev *dev, struct rte_eth_dev_info *info)
 	info->tx_offload_capa = RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
 	info->tx_queue_offload_capa = RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
 	/* A ring has no more than queue_size descriptors, whatever is asked for. */
-	info->rx_desc_lim.nb_max = VIRTQ_MAX_SIZE;
+	info->rx_desc_lim.nb_max = PPFRAG_MAX_DESC;
 	info->rx_desc_lim.nb_min = MIN_DESC;
 	info->rx_desc_lim.nb_align = 1;
 	info->rx_desc_lim.nb_seg_max = PPFRAG_MAX_SEGS;
@@ -140,23 +133,30 @@ dev_infos_get(struct rte_eth_dev *dev, struct rte_eth_dev_info *info)
 }
 
 static int
+dev_reset(struct rte_eth_dev *dev)
+{
+	return ppfrag_device(dev)->reset(dev);
+}
+
+/* The device sets it as it changes. */
+static int
 link_update(struct rte_eth_dev *dev, int wait)
 {
+	RTE_SET_USED(dev);
 	RTE_SET_USED(wait);
-	ppfrag_conn_check(dev);
 	return 0;
 }
 
 static int
 set_link_up(struct rte_eth_dev *dev)
 {
-	return ppfrag_conn_set_link(dev, true);
+	return ppfrag_device(dev)->set_link(dev, true);
 }
 
 static int
 set_link_down(struct rte_eth_dev *dev)
 {
-	return ppfrag_conn_set_link(dev, false);
+	return ppfrag_device(dev)->set_link(dev, false);
 }
 
 /* The back end decides what it sends: every frame is received. */
@@ -194,26 +194,28 @@ pool_ops_supported(struct rte_eth_dev *dev, const char *ops)
 	return strcmp(ops, PPOOL_OPS_NAME) == 0 ? 0 : -ENOTSUP;
 }
 
-static void
-rxq_info_get(struct rte_eth_dev *dev, uint16_t queue_id, struct rte_eth_rxq_info *info)
+static int
+rx_burst_mode_get(struct rte_eth_dev *dev, uint16_t queue_id, struct rte_eth_burst_mode *mode)
 {
-	const struct ppfrag_rxq *q = dev->data->rx_queues[queue_id];
-
-	info->mp = q->mp;
-	info->nb_desc = q->nb;
-	info->scattered_rx = q->scatter;
-	info->rx_buf_size = (uint16_t)q->max_len;
-	info->conf.offloads = q->scatter ? RTE_ETH_RX_OFFLOAD_SCATTER : 0;
+	return ppfrag_device(dev)->rx_burst_mode_get(dev, queue_id, mode);
 }
 
-static void
-txq_info_get(struct rte_eth_dev *dev, uint16_t queue_id, struct rte_eth_txq_info *info)
+static int
+tx_burst_mode_get(struct rte_eth_dev *dev, uint16_t queue_id, struct rte_eth_burst_mode *mode)
 {
-	const struct ppfrag_txq *q = dev->data->tx_queues[queue_id];
+	return ppfrag_device(dev)->tx_burst_mode_get(dev, queue_id, mode);
+}
 
-	info->nb_desc = q->vq.size;
-	info->conf.tx_free_thresh = q->free_thresh;
-	info->conf.offloads = dev->data->dev_conf.txmode.offloads;
+static int
+rx_queue_intr_enable(struct rte_eth_dev *dev, uint16_t queue_id)
+{
+	return ppfrag_device(dev)->rx_intr_enable(dev, queue_id);
+}
+
+static int
+rx_queue_intr_disable(struct rte_eth_dev *dev, uint16_t queue_id)
+{
+	return ppfrag_device(dev)->rx_intr_disable(dev, queue_id);
 }
 
 /* In a secondary process where get and put, with the pools of the primary, end in other ops. */
@@ -223,9 +225,14 @@ static bool queues_refused;
 static int
 tx_done_cleanup(void *txq, uint32_t n)
 {
+	const struct rte_eth_dev *dev;
+
 	if (queues_refused)
 		return -ENOTSUP;
-	return txq == NULL ? -EINVAL : ppfrag_tx_done_cleanup(txq, n);
+	if (txq == NULL)
+		return -EINVAL;
+	dev = &rte_eth_devices[((const struct ppfrag_txq *)txq)->dev->port_id];
+	return ppfrag_device(dev)->tx_done_cleanup(txq, n);
 }
 
 static const struct eth_dev_ops primary_ops = {
@@ -233,11 +240,12 @@ static const struct eth_dev_ops primary_ops = {
 	.dev_start = dev_start,
 	.dev_stop = dev_stop,
 	.dev_close = dev_close,
+	.dev_reset = dev_reset,
 	.dev_infos_get = dev_infos_get,
-	.rx_queue_setup = ppfrag_rxq_setup,
-	.rx_queue_release = ppfrag_rxq_release,
-	.tx_queue_setup = ppfrag_txq_setup,
-	.tx_queue_release = ppfrag_txq_release,
+	.rx_queue_setup = rx_queue_setup,
+	.rx_queue_release = rx_queue_release,
+	.tx_queue_setup = tx_queue_setup,
+	.tx_queue_release = tx_queue_release,
 	.tx_done_cleanup = tx_done_cleanup,
 	.link_update = link_update,
 	.dev_set_link_up = set_link_up,
@@ -253,12 +261,12 @@ static const struct eth_dev_ops primary_ops = {
 	.xstats_get = ppfrag_xstats_get,
 	.xstats_get_names = ppfrag_xstats_get_names,
 	.xstats_reset = ppfrag_stats_reset,
-	.rxq_info_get = rxq_info_get,
-	.txq_info_get = txq_info_get,
-	.rx_burst_mode_get = ppfrag_rx_burst_mode_get,
-	.tx_burst_mode_get = ppfrag_tx_burst_mode_get,
-	.rx_queue_intr_enable = ppfrag_rx_intr_enable,
-	.rx_queue_intr_disable = ppfrag_rx_intr_disable,
+	.rxq_info_get = ppfrag_rxq_info_get,
+	.txq_info_get = ppfrag_txq_info_get,
+	.rx_burst_mode_get = rx_burst_mode_get,
+	.tx_burst_mode_get = tx_burst_mode_get,
+	.rx_queue_intr_enable = rx_queue_intr_enable,
+	.rx_queue_intr_disable = rx_queue_intr_disable,
 	.pool_ops_supported = pool_ops_supported,
 };
 
@@ -273,72 +281,12 @@ static const struct eth_dev_ops secondary_ops = {
 	.xstats_get = ppfrag_xstats_get,
 	.xstats_get_names = ppfrag_xstats_get_names,
 	.xstats_reset = ppfrag_stats_reset,
-	.rxq_info_get = rxq_info_get,
-	.txq_info_get = txq_info_get,
-	.rx_burst_mode_get = ppfrag_rx_burst_mode_get,
-	.tx_burst_mode_get = ppfrag_tx_burst_mode_get,
+	.rxq_info_get = ppfrag_rxq_info_get,
+	.txq_info_get = ppfrag_txq_info_get,
+	.rx_burst_mode_get = rx_burst_mode_get,
+	.tx_burst_mode_get = tx_burst_mode_get,
 	.pool_ops_supported = pool_ops_supported,
 };
-
-static int
-create_eventfds(struct ppfrag_local *local, uint16_t nb_vrings)
-{
-	uint16_t i;
-
-	for (i = 0; i < nb_vrings; i++) {
-		local->kick[i].fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-		local->call[i].fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-		if (local->kick[i].fd < 0 || local->call[i].fd < 0)
-			return -errno;
-	}
-	return 0;
-}
-
-static int
-local_init(struct ppfrag_local *local, const struct ppfrag_dev *pd)
-{
-	int ret;
-
-	local->intr = rte_intr_instance_alloc(RTE_INTR_INSTANCE_F_PRIVATE);
-	ret = local->intr == NULL ? -ENOMEM : create_eventfds(local, 2 * pd->max_pairs);
-	if (ret == 0)
-		ret = ppfrag_intr_init(local, pd->max_pairs);
-	if (ret != 0) {
-		PPFRAG_LOG(ERR, "%s: cannot create event descriptors: %s", local->vu.name,
-				strerror(-ret));
-		return ret;
-	}
-	return ppfrag_notify_init(local);
-}
-
-static int
-local_alloc(struct rte_eth_dev *dev)
-{
-	struct ppfrag_dev *pd = dev->data->dev_private;
-	struct ppfrag_local *local = malloc(sizeof(*local));
-	unsigned int i;
-	int ret;
-
-	if (local == NULL)
-		return -ENOMEM;
-	*local = (struct ppfrag_local){
-		.vu = { .fd = -1, .name = dev->data->name, .path = pd->path },
-		.notifier = { .null_fd = -1 },
-	};
-	for (i = 0; i < RTE_DIM(local->kick); i++) {
-		local->kick[i].fd = -1;
-		local->call[i].fd = -1;
-	}
-	pthread_mutex_init(&local->lock, NULL);
-	ret = local_init(local, pd);
-	if (ret != 0) {
-		local_free(local);
-		return ret;
-	}
-	dev->process_private = local;
-	dev->intr_handle = local->intr;
-	return 0;
-}
 
 /* The number of the pool's ops in the table of this process, in which inline functions look. */
 static int16_t
@@ -356,33 +304,13 @@ static int
 dev_init(struct rte_eth_dev *dev)
 {
 	struct ppfrag_dev *pd = dev->data->dev_private;
-	int ret;
 
 	pd->port_id = dev->data->port_id;
 	pd->ops_number = ops_number();
 	dev->data->mac_addrs = &pd->mac;
 	dev->data->dev_flags = RTE_ETH_DEV_INTR_LSC | RTE_ETH_DEV_AUTOFILL_QUEUE_XSTATS;
 	dev->dev_ops = &primary_ops;
-	ret = local_alloc(dev);
-	if (ret != 0)
-		return ret;
-	ret = ppfrag_conn_open(dev);
-	if (ret != 0) {
-		dev->intr_handle = NULL;
-		local_free(dev->process_private);
-		dev->process_private = NULL;
-	}
-	return ret;
-}
-
-static void
-set_burst(struct rte_eth_dev *dev)
-{
-	dev->rx_pkt_burst = ppfrag_rx_burst;
-	dev->tx_pkt_burst = ppfrag_tx_burst;
-	dev->rx_queue_count = ppfrag_rx_queue_count;
-	dev->rx_descriptor_status = ppfrag_rx_descriptor_status;
-	dev->tx_descriptor_status = ppfrag_tx_descriptor_status;
+	return ppfrag_device(dev)->init(dev);
 }
 
 static const char *
@@ -408,37 +336,6 @@ has_same_ops(const struct rte_eth_dev *dev)
 	return false;
 }
 
-/*
- * In a secondary process ethdev calls these functions whatever state the port is in, and whatever
- * the primary does to it.
- */
-
-static bool
-is_started(const struct ppfrag_dev *pd)
-{
-	return rte_eth_devices[pd->port_id].data->dev_started != 0;
-}
-
-static uint16_t
-secondary_rx_burst(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts)
-{
-	const struct ppfrag_rxq *q = rxq;
-
-	if (unlikely(q == NULL || !is_started(q->dev)))
-		return 0;
-	return ppfrag_rx_burst(rxq, pkts, nb_pkts);
-}
-
-static uint16_t
-secondary_tx_burst(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
-{
-	const struct ppfrag_txq *q = txq;
-
-	if (unlikely(q == NULL || !is_started(q->dev)))
-		return 0;
-	return ppfrag_tx_burst(txq, pkts, nb_pkts);
-}
-
 static uint16_t
 refused_burst(void *queue, struct rte_mbuf **pkts, uint16_t nb_pkts)
 {
@@ -460,7 +357,7 @@ probe_primary(struct rte_vdev_device *vdev, const struct ppfrag_dev *args)
 	if (dev == NULL)
 		return -ENOMEM;
 	*(struct ppfrag_dev *)dev->data->dev_private = *args;
-	set_burst(dev);
+	ppfrag_device(dev)->set_burst(dev);
 	ret = dev_init(dev);
 	if (ret != 0) {
 		dev->data->mac_addrs = NULL;
@@ -481,9 +378,11 @@ probe_secondary(struct rte_vdev_device *vdev)
 	queues_refused = !has_same_ops(dev);
 	dev->device = &vdev->device;
 	dev->dev_ops = &secondary_ops;
-	set_burst(dev);
-	dev->rx_pkt_burst = queues_refused ? refused_burst : secondary_rx_burst;
-	dev->tx_pkt_burst = queues_refused ? refused_burst : secondary_tx_burst;
+	ppfrag_device(dev)->set_burst(dev);
+	if (queues_refused) {
+		dev->rx_pkt_burst = refused_burst;
+		dev->tx_pkt_burst = refused_burst;
+	}
 	rte_eth_dev_probing_finish(dev);
 	return 0;
 }

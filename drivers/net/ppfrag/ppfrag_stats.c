@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "ppfrag.h"
+#include "ppfrag_queue.h"
 
 struct counter {
 	const char *name;
@@ -19,6 +19,7 @@ static const struct counter rxq_counters[] = { PPFRAG_RXQ_XSTATS(RXQ_COUNTER) };
 static const struct counter txq_counters[] = { PPFRAG_TXQ_XSTATS(TXQ_COUNTER) };
 static const struct counter port_counters[] = {
 	{ "quarantines", offsetof(struct ppfrag_dev, quarantines) },
+	{ "reconnections", offsetof(struct ppfrag_dev, reconnections) },
 	{ "quarantined_buffers", offsetof(struct ppfrag_dev, quarantined_buffers) },
 };
 
@@ -147,6 +148,7 @@ ppfrag_stats_reset(struct rte_eth_dev *dev)
 		counters_reset(txq_counters_of(dev, i), sizeof(struct ppfrag_txq_stats));
 	}
 	pd->quarantines = 0;
+	pd->reconnections = 0;
 	return 0;
 }
 

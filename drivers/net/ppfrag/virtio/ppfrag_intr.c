@@ -6,7 +6,7 @@
 
 #include <rte_atomic.h>
 
-#include "../ppfrag.h"
+#include "virtio.h"
 
 /*
  * Receive interrupts: the eventfd that the back end writes to when it has used buffers is what an
@@ -53,8 +53,12 @@ ppfrag_intr_fini(struct ppfrag_local *local)
 static bool
 must_poll(const struct ppfrag_rxq *q)
 {
-	/* Without buffers the device is silent; only polling finds new pages. */
-	return virtq_used_idx(&q->vq) != q->used_idx || q->nb_posted == 0;
+	/*
+	 * Without buffers the device is silent; only polling finds new pages. A ring that waits to be
+	 * reset is reset by polling.
+	 */
+	return virtq_used_idx(&q->vq) != q->used_idx || q->nb_posted == 0 ||
+			ppfrag_is_stale(q->dev, q->epoch);
 }
 
 int
@@ -65,6 +69,7 @@ ppfrag_rx_intr_enable(struct rte_eth_dev *dev, uint16_t queue_id)
 
 	if (q == NULL || !dev->data->dev_started)
 		return -EINVAL;
+	q->interrupts = true;
 	__atomic_store_n(&q->vq.avail->flags, 0, __ATOMIC_RELAXED);
 	/* The device writes its index, then looks at our flags; we do the reverse. */
 	rte_atomic_thread_fence(__ATOMIC_SEQ_CST);
@@ -83,6 +88,7 @@ ppfrag_rx_intr_disable(struct rte_eth_dev *dev, uint16_t queue_id)
 
 	if (q == NULL)
 		return -EINVAL;
+	q->interrupts = false;
 	__atomic_store_n(&q->vq.avail->flags, rte_cpu_to_le_16(VIRTQ_AVAIL_F_NO_INTERRUPT),
 			__ATOMIC_RELAXED);
 	return 0;

@@ -6,14 +6,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include <rte_errno.h>
 #include <rte_memory.h>
 
 #include <ppool_create.h>
 
-#include "../ppfrag.h"
-
-#define HUGEPAGE_LEN ((size_t)2 << 20)
+#include "virtio.h"
 
 /* Whether b starts where a ends, in our memory and in the file. */
 static bool
@@ -282,22 +279,4 @@ ppfrag_mem_reason(int err)
 				VU_MAX_REGIONS) " files that vhost-user can pass: let receive queues share pools";
 	return "the memory is in no file that vhost-user could pass: use that of EAL, or a pool "
 	       "made by ppool_create() in a memfd";
-}
-
-/* Bytes of the pages that an address of EAL memory is in, as far as they can be had alone. */
-static size_t
-page_len(const void *addr)
-{
-	const struct rte_memseg_list *msl = rte_mem_virt2memseg_list(addr);
-
-	return msl == NULL ? HUGEPAGE_LEN : RTE_MIN(msl->page_sz, HUGEPAGE_LEN);
-}
-
-const struct rte_memzone *
-ppfrag_mem_reserve(const struct ppfrag_dev *pd, const char *name, size_t len, int socket_id)
-{
-	size_t page = page_len(pd);
-
-	return rte_memzone_reserve_aligned(name, RTE_ALIGN_CEIL(len, page), socket_id,
-			RTE_MEMZONE_2MB | RTE_MEMZONE_SIZE_HINT_ONLY, page);
 }

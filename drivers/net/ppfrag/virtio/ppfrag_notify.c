@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../ppfrag.h"
+#include "virtio.h"
 
 /*
  * Raising an eventfd that the back end has, too: it can clear O_NONBLOCK, which belongs to both
@@ -210,6 +210,16 @@ ppfrag_notify_restart(struct ppfrag_local *local)
 		return 0;
 	thread_stop(&local->notifier);
 	return thread_start(local);
+}
+
+void
+ppfrag_kick(const struct ppfrag_dev *pd, uint16_t vring)
+{
+	struct ppfrag_local *local = rte_eth_devices[pd->port_id].process_private;
+
+	/* A secondary process has no descriptor to write to; a polling back end needs none. */
+	if (local != NULL)
+		ppfrag_notify(&local->notifier, &local->kick[vring]);
 }
 
 void

@@ -6,10 +6,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include <rte_alarm.h>
 #include <rte_cycles.h>
 
-#include "../ppfrag.h"
+#include "virtio.h"
 
 /*
  * A back end that did not confirm that it has stopped may still write: it was stopped by a signal
@@ -18,13 +17,11 @@
  * let go of everything, or when it dies, and its threads have had some time. This side is closed
  * for sending only, so that one can see it.
  *
- * Primary process only; called with the lock of the connection held but where it says otherwise.
+ * Primary process only; static functions are called with the lock held.
  */
 
-/* How long after the back end has closed its side, in ms. */
-#define QUARANTINE_MS 1000
 /* How long a start waits for it, in ms; whatever is left stays where it is. */
-#define QUARANTINE_START_MS (2 * QUARANTINE_MS)
+#define QUARANTINE_START_MS (2 * PPFRAG_QUARANTINE_MS)
 /* How long a port is closed or a queue released, in ms; the memory is lost then. */
 #define QUARANTINE_FLUSH_MS (VU_TIMEOUT_S * 1000)
 /* How often to look. */
@@ -35,8 +32,8 @@ struct ppfrag_quarantine {
 	int fd;         /* -1: the back end has closed its side */
 	uint64_t until; /* then: the end, in ms of vu_now() */
 	const struct rte_memzone *arena;
-	const struct rte_memzone *bounce_mz[VU_MAX_PAIRS];
-	struct ppool_carver *carver[VU_MAX_PAIRS];
+	const struct rte_memzone *bounce_mz[PPFRAG_MAX_PAIRS];
+	struct ppool_carver *carver[PPFRAG_MAX_PAIRS];
 	uint32_t nb_buffers;
 	uint32_t nb_pkts;
 	struct rte_mbuf *pkt[]; /* that the back end was sending, and posted slots */
@@ -120,7 +117,7 @@ entry_release(struct rte_eth_dev *dev, struct ppfrag_quarantine *e)
 	struct ppfrag_dev *pd = dev->data->dev_private;
 	unsigned int i;
 
-	for (i = 0; i < VU_MAX_PAIRS; i++) {
+	for (i = 0; i < PPFRAG_MAX_PAIRS; i++) {
 		ppool_carver_free(e->carver[i]);
 		rte_memzone_free(e->bounce_mz[i]);
 	}
@@ -146,7 +143,7 @@ entry_is_over(struct ppfrag_quarantine *e)
 	if (e->fd >= 0 && poll(&pfd, 1, 0) == 1) {
 		close(e->fd);
 		e->fd = -1;
-		e->until = vu_now() + QUARANTINE_MS;
+		e->until = vu_now() + PPFRAG_QUARANTINE_MS;
 	}
 	return e->fd < 0 && vu_now() >= e->until;
 }
@@ -171,11 +168,10 @@ entries_check(struct rte_eth_dev *dev)
 	return local->quarantine != NULL;
 }
 
-/* Look again later. The alarm thread, which is not to wait for the lock. */
-static void
-on_alarm(void *arg)
+/* The control thread is not to wait for an application that waits. */
+bool
+ppfrag_quarantine_check(struct rte_eth_dev *dev)
 {
-	struct rte_eth_dev *dev = arg;
 	struct ppfrag_local *local = dev->process_private;
 	bool left = true;
 
@@ -183,8 +179,7 @@ on_alarm(void *arg)
 		left = entries_check(dev);
 		pthread_mutex_unlock(&local->lock);
 	}
-	if (left)
-		rte_eal_alarm_set(QUARANTINE_MS * 1000, on_alarm, dev);
+	return left;
 }
 
 void
@@ -201,6 +196,7 @@ ppfrag_quarantine_add(struct rte_eth_dev *dev, int fd)
 		return;
 	}
 	e->fd = fd;
+	pthread_mutex_lock(&local->lock);
 	entry_take(e, dev);
 	PPFRAG_LOG(WARNING,
 			"%s: back end at %s did not confirm that it has stopped: %u buffers are in "
@@ -208,9 +204,7 @@ ppfrag_quarantine_add(struct rte_eth_dev *dev, int fd)
 			local->vu.name, local->vu.path, e->nb_buffers);
 	e->next = local->quarantine;
 	local->quarantine = e;
-	/* One alarm does for all. */
-	if (e->next == NULL)
-		rte_eal_alarm_set(QUARANTINE_MS * 1000, on_alarm, dev);
+	pthread_mutex_unlock(&local->lock);
 }
 
 /* Wait, but not for ever. Returns whether anything is left. */
@@ -254,6 +248,4 @@ ppfrag_quarantine_flush(struct rte_eth_dev *dev)
 		entry_release(dev, e);
 	}
 	pthread_mutex_unlock(&local->lock);
-	/* Without the lock: this waits for one that is under way. */
-	rte_eal_alarm_cancel(on_alarm, dev);
 }

@@ -2,7 +2,6 @@
  * Copyright(c) 2026 The ppfrag authors
  */
 
-#include "../ppfrag.h"
 #include "ppfrag_rx.h"
 
 /*
@@ -332,6 +331,8 @@ ppfrag_rx_burst(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 	struct rx_step step;
 	uint64_t bytes = 0;
 
+	if (unlikely(ppfrag_is_stale(q->dev, q->epoch)))
+		ppfrag_rxq_renew(q);
 	if (unlikely(q->how == PPFRAG_RX_COPY))
 		return ppfrag_rx_burst_copy(q, pkts, nb_pkts);
 	if (unlikely(q->nb_starved != 0))

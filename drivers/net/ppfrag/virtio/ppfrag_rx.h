@@ -10,7 +10,7 @@
  * What both ways to receive share: reading and checking what the device says it has used.
  */
 
-#include "../ppfrag.h"
+#include "virtio.h"
 
 /** What a packet with its virtio header has at least. */
 #define RX_MIN_LEN (VIRTIO_HDR_LEN + RTE_ETHER_HDR_LEN)
@@ -118,7 +118,7 @@ rx_offer(const struct ppfrag_rxq *q, struct virtq *vq, uint16_t at, uint16_t id,
 	/* Without mergeable buffers devices need not set this, but some do. */
 	if (unlikely(!q->mrg))
 		((struct virtio_hdr *)addr)->num_buffers = 0;
-	vq->desc[id].addr = rte_cpu_to_le_64((uintptr_t)addr);
+	virtq_desc_point(&vq->desc[id], addr);
 	virtq_offer(vq, at, id);
 }
 

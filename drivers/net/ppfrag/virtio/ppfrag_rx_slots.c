@@ -337,7 +337,7 @@ packet_take(struct ppfrag_rxq *q, uint16_t id, struct rte_mbuf *other, uint32_t 
 
 	slot_pin(other, s->secondary);
 	s->posted[id] = other;
-	q->vq.desc[id].addr = rte_cpu_to_le_64((uintptr_t)slot_buffer(q, other));
+	virtq_desc_point(&q->vq.desc[id], slot_buffer(q, other));
 	slot_fill(&s->format, m, len);
 	return m;
 }

@@ -6,7 +6,7 @@
 
 #include <rte_string_fns.h>
 
-#include "../ppfrag.h"
+#include "virtio.h"
 
 /*
  * What applications ask about a queue besides its packets. Called like the burst functions: by

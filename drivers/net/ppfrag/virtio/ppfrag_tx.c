@@ -7,7 +7,7 @@
 #include <rte_atomic.h>
 #include <rte_memcpy.h>
 
-#include "../ppfrag.h"
+#include "virtio.h"
 
 /*
  * A packet is one chain of descriptors: its virtio header, then its segments. Where nobody shares
@@ -64,7 +64,7 @@ tx_append(struct ppfrag_txq *q, struct tx_chain *c, const void *addr, uint32_t l
 	struct virtq_desc *desc = &q->vq.desc[id];
 
 	q->nb_free--;
-	desc->addr = rte_cpu_to_le_64((uintptr_t)addr);
+	virtq_desc_point(desc, addr);
 	desc->len = rte_cpu_to_le_32(len);
 	desc->flags = 0;
 	if (c->nb++ == 0) {
@@ -309,6 +309,8 @@ ppfrag_tx_burst(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 	uint64_t bytes = 0;
 	uint32_t len;
 
+	if (unlikely(ppfrag_is_stale(q->dev, q->epoch)))
+		ppfrag_txq_renew(q);
 	if (unlikely(__atomic_load_n(&q->dev->link_up, __ATOMIC_RELAXED) == 0))
 		return 0;
 	if (q->nb_free < q->free_thresh)

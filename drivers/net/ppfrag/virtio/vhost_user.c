@@ -89,8 +89,8 @@ request_name(uint32_t req)
 static int
 fail(const struct vu *vu, const struct vu_msg *msg, int err, const char *what)
 {
-	PPFRAG_LOG(ERR, "%s: back end at %s: %s: %s", vu->name, vu->path,
-			request_name(msg->hdr.request), what);
+	PPFRAG_LOG_LEVEL(vu->quiet ? RTE_LOG_DEBUG : RTE_LOG_ERR, "%s: back end at %s: %s: %s",
+			vu->name, vu->path, request_name(msg->hdr.request), what);
 	return -err;
 }
 
@@ -132,6 +132,13 @@ connect_within(int fd, const struct sockaddr_un *addr, int ms)
 	return 0;
 }
 
+void
+vu_adopt(struct vu *vu, int fd)
+{
+	vu->fd = fd;
+	vu->protocol = 0;
+}
+
 int
 vu_connect(struct vu *vu)
 {
@@ -143,14 +150,12 @@ vu_connect(struct vu *vu)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	ret = connect_within(fd, &addr, time_left(vu));
-	if (ret != 0) {
+	ret = connect_within(fd, &addr, vu->cancel_fd < 0 ? time_left(vu) : 0);
+	if (ret != 0)
 		close(fd);
-		return ret;
-	}
-	vu->fd = fd;
-	vu->protocol = 0;
-	return 0;
+	else
+		vu_adopt(vu, fd);
+	return ret;
 }
 
 void
@@ -174,14 +179,19 @@ vu_is_gone(const struct vu *vu)
 static int
 wait_socket(const struct vu *vu, const struct vu_msg *request, short events)
 {
-	struct pollfd pfd = { .fd = vu->fd, .events = events };
+	struct pollfd pfd[] = {
+		{ .fd = vu->fd, .events = events },
+		{ .fd = vu->cancel_fd, .events = POLLIN },
+	};
 	int ret;
 
 	do {
-		ret = poll(&pfd, 1, time_left(vu));
+		ret = poll(pfd, RTE_DIM(pfd), time_left(vu));
 	} while (ret < 0 && errno == EINTR);
 	if (ret < 0)
 		return fail(vu, request, errno, strerror(errno));
+	if (pfd[1].revents != 0)
+		return -ECANCELED;
 	/* Also where the back end always has one more byte. */
 	if (ret == 0 || time_left(vu) == 0)
 		return fail(vu, request, ETIMEDOUT,
@@ -212,8 +222,9 @@ send_msg(const struct vu *vu, struct vu_msg *msg, const int *fds, unsigned int n
 		memcpy(CMSG_DATA(cmsg), fds, nb_fds * sizeof(int));
 	}
 	do {
-		if (wait_socket(vu, msg, POLLOUT) != 0)
-			return -ETIMEDOUT;
+		ret = wait_socket(vu, msg, POLLOUT);
+		if (ret != 0)
+			return (int)ret;
 		ret = sendmsg(vu->fd, &mh, MSG_NOSIGNAL | MSG_DONTWAIT);
 	} while (ret < 0 && (errno == EINTR || errno == EAGAIN));
 	if (ret == (ssize_t)len)
@@ -254,8 +265,9 @@ recv_bytes(const struct vu *vu, const struct vu_msg *request, void *buf, size_t 
 			.msg_iovlen = 1,
 			.msg_control = control,
 			.msg_controllen = sizeof(control) };
-		if (wait_socket(vu, request, POLLIN) != 0)
-			return -ETIMEDOUT;
+		ret = wait_socket(vu, request, POLLIN);
+		if (ret != 0)
+			return (int)ret;
 		ret = recvmsg(vu->fd, &mh, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 		if (ret < 0 && (errno == EINTR || errno == EAGAIN))
 			continue;

@@ -21,8 +21,6 @@
 
 /** Memory regions a table can have. */
 #define VU_MAX_REGIONS 8
-/** Queue pairs that an index of 8 bits can name. */
-#define VU_MAX_PAIRS 128
 /** How long a back end may take for a whole handshake. */
 #define VU_TIMEOUT_S 5
 
@@ -66,6 +64,15 @@ struct vu {
 	const char *path;  /**< of the socket, for messages */
 	uint64_t protocol; /**< protocol features agreed on */
 	uint64_t deadline; /**< of the handshake, in ms of vu_now() */
+	int cancel_fd;     /**< a handshake ends when this can be read; -1: it does not */
+	bool quiet;        /**< failures are no news */
+};
+
+/** A socket at which back ends connect. */
+struct vu_server {
+	int fd;    /**< -1: none */
+	dev_t dev; /**< which file that is; ino 0: none yet */
+	ino_t ino;
 };
 
 /** Memory that the back end may use; its addresses are ours. */
@@ -85,11 +92,27 @@ uint64_t vu_now(void);
 void vu_begin(struct vu *vu);
 
 /**
- * Connect and take the device.
+ * Connect. Waits for a back end that has others in its queue, unless this can be cancelled.
  *
  * @return 0 or a negative errno, unlogged: -ENAMETOOLONG where no socket can have this path.
  */
 int vu_connect(struct vu *vu);
+
+/** Use a connection that the back end has made. */
+void vu_adopt(struct vu *vu, int fd);
+
+/**
+ * Listen at the path. What a process that has ended has left there is replaced.
+ *
+ * @return 0 or a negative errno, logged.
+ */
+int vu_server_open(struct vu_server *s, const struct vu *vu);
+
+/** Stop listening, if it does, and remove the socket. */
+void vu_server_close(struct vu_server *s, const struct vu *vu);
+
+/** Use the connection that a back end has made. @return 0 or a negative errno, unlogged. */
+int vu_server_accept(const struct vu_server *s, struct vu *vu);
 
 /** Close the connection if there is one. */
 void vu_close(struct vu *vu);

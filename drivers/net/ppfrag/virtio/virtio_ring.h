@@ -19,8 +19,6 @@
 #include <rte_byteorder.h>
 #include <rte_common.h>
 
-#define VIRTQ_MAX_SIZE 32768
-
 #define VIRTQ_DESC_F_NEXT 1  /**< the chain goes on at next */
 #define VIRTQ_DESC_F_WRITE 2 /**< the device writes */
 
@@ -120,6 +118,16 @@ virtq_init(struct virtq *vq, void *mem, uint16_t size)
 	p += RTE_ALIGN_CEIL(sizeof(struct virtq_avail) + size * sizeof(rte_le16_t),
 			RTE_CACHE_LINE_SIZE);
 	vq->used = (struct virtq_used *)p;
+}
+
+/**
+ * Point a descriptor at a buffer. The only place that decides what a device finds buffers by: the
+ * back ends there are map our memory and know it by our addresses, none needs an IOVA.
+ */
+static inline void
+virtq_desc_point(struct virtq_desc *desc, const void *addr)
+{
+	desc->addr = rte_cpu_to_le_64((uintptr_t)addr);
 }
 
 /** How far the device is. What it wrote before is visible. */

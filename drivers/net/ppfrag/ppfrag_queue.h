@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The ppfrag authors
+ */
+
+#ifndef _PPFRAG_QUEUE_H_
+#define _PPFRAG_QUEUE_H_
+
+/**
+ * @file
+ * Queues. What a receive queue receives into is the same for all devices and decided here: the
+ * pool, slots or lanes, the length of frames, whether packets are copied.
+ */
+
+#include <rte_mempool.h>
+
+#include <ppool.h>
+#include <ppool_carver.h>
+#include <ppool_slot.h>
+
+#include "ppfrag.h"
+#include "virtio/virtio_ring.h"
+
+/** One piece of a packet that is copied: a frame of MTU 1500 with tags and virtio header. */
+#define PPFRAG_BOUNCE_LEN 1536u
+/** Most size classes of slots that a queue uses. */
+#define PPFRAG_CLASSES_MAX 32u
+
+struct ppfrag_rx_slots;
+
+/** How a queue receives. */
+enum ppfrag_rx_how {
+	PPFRAG_RX_LANES, /**< into frags of a carver's lanes */
+	PPFRAG_RX_COPY,  /**< out of bounce buffers */
+	PPFRAG_RX_SLOTS, /**< into slots */
+};
+
+/** A receive queue. Its first lines are what the receive path uses. */
+struct ppfrag_rxq {
+	struct virtq vq;
+	struct ppool_carver *carver; /**< lane i is descriptor i; NULL with slots, copied or not */
+	char *bounce;                /**< where the back end writes if not into the pool; NULL */
+	uint16_t used_idx;           /**< next used entry to read */
+	uint16_t avail_idx;          /**< next available entry to write */
+	uint16_t nb;                 /**< descriptors */
+	uint16_t nb_posted;          /**< of these, the back end has */
+	uint32_t buf_len;            /**< of every buffer, virtio header included */
+	uint16_t hdr_offset;         /**< of the virtio header in a frag */
+	uint16_t nb_starved;         /**< descriptors that wait for a page */
+	uint16_t nb_waiting;         /**< used entries that wait for an mbuf, as counted */
+	uint8_t retry;               /**< polls since they were tried */
+	uint8_t how;                 /**< enum ppfrag_rx_how */
+	bool unnotified;             /**< the back end may sleep over what was posted */
+	bool mrg;                    /**< a packet may fill several buffers */
+	bool scatter;                /**< deliver these as chains */
+	bool interrupts;             /**< the application wants them */
+	uint32_t *posted; /**< by descriptor: the burst it was last used in, 0: not posted */
+	uint32_t burst;   /**< number of this burst, for posted */
+	uint32_t epoch;   /**< that the ring was reset for; atomic */
+	uint16_t *done;   /**< descriptors of this burst */
+	uint16_t *starved;
+	struct ppfrag_dev *dev;
+	struct ppfrag_rxq_stats stats;
+
+	struct rte_mempool *mp;
+	struct ppfrag_rx_slots *slots; /**< NULL with a carver */
+	const struct rte_memzone *bounce_mz;
+	int socket_id;
+	uint32_t max_len;             /**< longest data of a frag */
+	struct ppfrag_rxq_stats base; /**< stats at the latest reset */
+	uint16_t queue_id;
+	bool copy; /**< the pool is not shared with the back end */
+} __rte_cache_aligned;
+
+/** What one transmit descriptor is used for. */
+struct ppfrag_tx_slot {
+	struct rte_mbuf *m; /**< to be freed; NULL where it was copied */
+	uint16_t next;      /**< descriptor of the same packet */
+	uint16_t nb;        /**< descriptors of the packet it starts; 0: it starts none */
+};
+
+/** A transmit queue. */
+struct ppfrag_txq {
+	struct virtq vq;
+	struct ppfrag_dev *dev;
+	struct ppfrag_tx_slot *slot; /**< by descriptor */
+	uint16_t *free;              /**< ring of free descriptors, first in first out */
+	uint16_t free_head;
+	uint16_t nb_free;
+	uint16_t nb_inflight; /**< packets */
+	uint16_t used_idx;
+	uint16_t avail_idx;
+	uint16_t free_thresh;   /**< fewer free descriptors than this: look for used ones */
+	uint32_t epoch;         /**< that the ring was reset for; atomic */
+	struct virtio_hdr *hdr; /**< all zero, for packets that have no place for one */
+	char *bounce;           /**< PPFRAG_BOUNCE_LEN by descriptor */
+	struct ppfrag_txq_stats stats;
+
+	struct ppfrag_txq_stats base; /**< stats at the latest reset */
+	uint16_t queue_id;
+} __rte_cache_aligned;
+
+/* ppfrag_queue.c */
+
+/** Reserve memory that shares no hugepage with anything else. @return NULL with rte_errno. */
+const struct rte_memzone *ppfrag_zone_reserve(struct ppfrag_dev *pd, const char *what, size_t len,
+		int socket_id);
+
+/** Whether a pool is one to receive into. @return 0 or a negative errno, logged. */
+int ppfrag_pool_check(const struct rte_eth_dev *dev, const struct rte_mempool *mp);
+
+/** Memory for a receive queue of nb descriptors, all zero. @return NULL where there is none. */
+struct ppfrag_rxq *ppfrag_rxq_alloc(uint16_t nb, unsigned int socket_id);
+
+/**
+ * Decide how to receive, and get the memory for it. Filled in before: dev, mp, queue_id, socket_id,
+ * hdr_offset, mrg, scatter.
+ *
+ * @param copy_reason
+ *   Why packets must be copied; NULL: they need not.
+ * @return
+ *   0 or a negative errno, logged.
+ */
+int ppfrag_rxq_init(struct ppfrag_rxq *q, const char *copy_reason);
+
+/** Tell the log how a queue receives. */
+void ppfrag_rxq_log(const struct ppfrag_rxq *q, const char *copy_reason);
+
+/** The counters of the port go on in a queue; the queue is one of the port from here on. */
+void ppfrag_rxq_attach(struct rte_eth_dev *dev, struct ppfrag_rxq *q);
+void ppfrag_txq_attach(struct rte_eth_dev *dev, struct ppfrag_txq *q);
+
+/** Free a queue that is no queue of the port. */
+void ppfrag_rxq_free(struct ppfrag_rxq *q);
+
+/** Free a queue of the port, if there is one. */
+void ppfrag_rxq_release(struct rte_eth_dev *dev, uint16_t queue_id);
+void ppfrag_txq_release(struct rte_eth_dev *dev, uint16_t queue_id);
+
+/** Whether all queues are set up. @return 0 or a negative errno, logged. */
+int ppfrag_queues_check(const struct rte_eth_dev *dev);
+
+/** Make every receive queue ready for frames of an MTU. @return 0 or a negative errno, logged. */
+int ppfrag_queues_set_mtu(struct rte_eth_dev *dev, uint16_t mtu);
+
+void ppfrag_rxq_info_get(struct rte_eth_dev *dev, uint16_t queue_id, struct rte_eth_rxq_info *info);
+void ppfrag_txq_info_get(struct rte_eth_dev *dev, uint16_t queue_id, struct rte_eth_txq_info *info);
+
+/* virtio/ppfrag_rx_slots.c */
+
+/** Set up a queue for slots. @return 0 or -ENOMEM. */
+int ppfrag_slots_init(struct ppfrag_rxq *q);
+
+/** Make it ready for frames of q->max_len. @return 0 or a negative errno, logged. */
+int ppfrag_slots_set_frame(struct ppfrag_rxq *q);
+
+/**
+ * The smallest class of a pool that holds so many bytes, or the largest one where none does. One
+ * without room where there are no slots.
+ */
+struct ppool_slot_class ppfrag_slots_class(struct rte_mempool *mp, uint32_t len);
+
+/**
+ * An mbuf of so many bytes, q->max_len at most: a slot of the smallest class that holds them, or a
+ * larger one. @return NULL where there is no page
+ */
+struct rte_mbuf *ppfrag_slots_get(const struct ppfrag_rxq *q, uint32_t len);
+
+/** Free the slots of all descriptors, or store them at to. @return how many are stored. */
+uint32_t ppfrag_slots_release(struct ppfrag_rxq *q, struct rte_mbuf **to);
+
+#endif /* _PPFRAG_QUEUE_H_ */

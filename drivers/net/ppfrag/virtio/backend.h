@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The ppfrag authors
+ */
+
+#ifndef _BACKEND_H_
+#define _BACKEND_H_
+
+/**
+ * @file
+ * Who is on the other side of virtio rings. For control only.
+ */
+
+#include "virtio.h"
+
+/** Kinds of back ends, by the index that stands in shared memory. */
+enum virtio_backend_kind {
+	VIRTIO_BACKEND_VHOST_USER,
+};
+
+/** What a back end offers. */
+struct virtio_offer {
+	uint64_t features;
+	uint64_t pairs; /**< of queues */
+};
+
+/**
+ * What to say to a back end that is connected, in this order. All return 0 or a negative errno,
+ * logged; the connection is then unusable.
+ */
+struct virtio_backend_ops {
+	const char *name;
+	/** Take the device and ask what there is. */
+	int (*negotiate)(struct rte_eth_dev *dev, struct virtio_offer *offer);
+	/** Tell the features of the port, and hand over its memory. */
+	int (*prepare)(struct rte_eth_dev *dev);
+	/** Hand over a ring. */
+	int (*ring_start)(struct rte_eth_dev *dev, uint16_t vring, const struct virtq *vq);
+	/** Have it process a ring that it has, or leave that alone. */
+	int (*ring_enable)(struct rte_eth_dev *dev, uint16_t vring, bool enable);
+	/** Take a ring back. */
+	int (*ring_stop)(struct rte_eth_dev *dev, uint16_t vring);
+	/** All rings are started: the device is to work; or it is to be idle. */
+	int (*run)(struct rte_eth_dev *dev, bool run);
+	/** Whether a ring that is enabled can be left alone for a while. */
+	bool (*can_enable)(const struct ppfrag_dev *pd);
+};
+
+extern const struct virtio_backend_ops virtio_backend_vhost_user;
+
+/** The back end of a port. */
+static inline const struct virtio_backend_ops *
+virtio_backend(const struct rte_eth_dev *dev)
+{
+	static const struct virtio_backend_ops * const kinds[] = {
+		[VIRTIO_BACKEND_VHOST_USER] = &virtio_backend_vhost_user,
+	};
+	const struct ppfrag_dev *pd = dev->data->dev_private;
+
+	return kinds[pd->backend];
+}
+
+#endif /* _BACKEND_H_ */

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The ppfrag authors
+ */
+
+#include <errno.h>
+
+#include "backend.h"
+
+/*
+ * What is said to a vhost-user back end. Whoever calls this holds the connection, which is made
+ * and ended in ppfrag_control.c.
+ */
+
+/* vhost-user has so many regions. */
+_Static_assert(VU_MAX_REGIONS == PPFRAG_MAX_REGIONS, "regions of a port");
+
+static struct ppfrag_local *
+local_of(const struct rte_eth_dev *dev)
+{
+	return dev->process_private;
+}
+
+static bool
+has_protocol(const struct ppfrag_local *local, unsigned int bit)
+{
+	return (local->vu.protocol & RTE_BIT64(bit)) != 0;
+}
+
+static int
+negotiate_protocol(struct ppfrag_local *local)
+{
+	const uint64_t wanted = RTE_BIT64(VU_PROTOCOL_F_MQ) | RTE_BIT64(VU_PROTOCOL_F_REPLY_ACK) |
+			RTE_BIT64(VU_PROTOCOL_F_STATUS);
+	uint64_t offered;
+	int ret;
+
+	ret = vu_get(&local->vu, VU_GET_PROTOCOL_FEATURES, &offered);
+	if (ret == 0)
+		ret = vu_set(&local->vu, VU_SET_PROTOCOL_FEATURES, offered & wanted);
+	if (ret == 0)
+		local->vu.protocol = offered & wanted;
+	return ret;
+}
+
+static int
+negotiate(struct rte_eth_dev *dev, struct virtio_offer *offer)
+{
+	const struct ppfrag_dev *pd = dev->data->dev_private;
+	struct ppfrag_local *local = local_of(dev);
+	int ret;
+
+	offer->pairs = 1;
+	ret = vu_set_owner(&local->vu);
+	if (ret == 0)
+		ret = vu_get(&local->vu, VU_GET_FEATURES, &offer->features);
+	if (ret == 0 && (offer->features & RTE_BIT64(VU_F_PROTOCOL_FEATURES)) != 0)
+		ret = negotiate_protocol(local);
+	if (ret == 0 && pd->max_pairs > 1 && has_protocol(local, VU_PROTOCOL_F_MQ))
+		ret = vu_get(&local->vu, VU_GET_QUEUE_NUM, &offer->pairs);
+	return ret;
+}
+
+static int
+set_status(struct ppfrag_local *local, uint8_t status)
+{
+	if (!has_protocol(local, VU_PROTOCOL_F_STATUS))
+		return 0;
+	return vu_set(&local->vu, VU_SET_STATUS, status);
+}
+
+static int
+set_features(const struct ppfrag_dev *pd, struct ppfrag_local *local)
+{
+	int ret;
+
+	ret = set_status(local, VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER);
+	if (ret == 0)
+		ret = vu_set(&local->vu, VU_SET_FEATURES, pd->features);
+	if (ret == 0)
+		ret = set_status(local, VIRTIO_STATUS_RUNNING & ~VIRTIO_STATUS_DRIVER_OK);
+	return ret;
+}
+
+/* Some back ends create a ring when they get its call descriptor, and want all before features. */
+static int
+set_calls(const struct ppfrag_dev *pd, struct ppfrag_local *local)
+{
+	uint16_t i;
+	int ret = 0;
+
+	for (i = 0; i < 2 * pd->nb_pairs && ret == 0; i++)
+		ret = vu_set_vring_fd(&local->vu, VU_SET_VRING_CALL, i, local->call[i].fd);
+	return ret;
+}
+
+static int
+share_memory(struct rte_eth_dev *dev)
+{
+	struct ppfrag_dev *pd = dev->data->dev_private;
+	struct ppfrag_local *local = local_of(dev);
+	struct ppfrag_mem mem;
+	unsigned int i;
+	int ret;
+
+	ret = ppfrag_mem_collect(&mem, dev);
+	if (ret != 0) {
+		PPFRAG_LOG(ERR, "%s: memory cannot be shared: %s", local->vu.name,
+				ppfrag_mem_reason(ret));
+		return ret;
+	}
+	for (i = 0; i < mem.nb; i++) {
+		pd->shared[i].addr = mem.region[i].addr;
+		pd->shared[i].len = mem.region[i].len;
+		PPFRAG_LOG(DEBUG, "%s: region %u: 0x%" PRIxPTR ", %zu bytes, offset 0x%" PRIx64,
+				local->vu.name, i, mem.region[i].addr, mem.region[i].len,
+				mem.region[i].offset);
+	}
+	pd->nb_shared = mem.nb;
+	local->told = mem;
+	local->lent = true;
+	return vu_set_mem_table(&local->vu, mem.region, mem.nb);
+}
+
+static int
+prepare(struct rte_eth_dev *dev)
+{
+	const struct ppfrag_dev *pd = dev->data->dev_private;
+	struct ppfrag_local *local = local_of(dev);
+	int ret;
+
+	ret = set_calls(pd, local);
+	if (ret == 0)
+		ret = set_features(pd, local);
+	return ret == 0 ? share_memory(dev) : ret;
+}
+
+static int
+ring_start(struct rte_eth_dev *dev, uint16_t vring, const struct virtq *vq)
+{
+	struct ppfrag_local *local = local_of(dev);
+	struct vu *vu = &local->vu;
+	int ret;
+
+	/* Back ends may forget it with a ring that they give back. */
+	ret = vu_set_vring_fd(vu, VU_SET_VRING_CALL, vring, local->call[vring].fd);
+	if (ret == 0)
+		ret = vu_set_vring(vu, VU_SET_VRING_NUM, vring, vq->size);
+	if (ret == 0)
+		ret = vu_set_vring(vu, VU_SET_VRING_BASE, vring, 0);
+	if (ret == 0)
+		ret = vu_set_vring_addr(vu, vring, vq->desc, vq->avail, vq->used);
+	if (ret == 0)
+		ret = vu_set_vring_fd(vu, VU_SET_VRING_KICK, vring, local->kick[vring].fd);
+	return ret;
+}
+
+static bool
+can_enable(const struct ppfrag_dev *pd)
+{
+	return (pd->features & RTE_BIT64(VU_F_PROTOCOL_FEATURES)) != 0;
+}
+
+/* Without protocol features a ring is enabled by its kick descriptor. */
+static int
+ring_enable(struct rte_eth_dev *dev, uint16_t vring, bool enable)
+{
+	if (!can_enable(dev->data->dev_private))
+		return 0;
+	return vu_set_vring(&local_of(dev)->vu, VU_SET_VRING_ENABLE, vring, enable);
+}
+
+static int
+ring_stop(struct rte_eth_dev *dev, uint16_t vring)
+{
+	return vu_stop_vring(&local_of(dev)->vu, vring);
+}
+
+static int
+run(struct rte_eth_dev *dev, bool on)
+{
+	return set_status(local_of(dev), on ? VIRTIO_STATUS_RUNNING : 0);
+}
+
+const struct virtio_backend_ops virtio_backend_vhost_user = {
+	.name = "vhost-user",
+	.negotiate = negotiate,
+	.prepare = prepare,
+	.ring_start = ring_start,
+	.ring_enable = ring_enable,
+	.ring_stop = ring_stop,
+	.run = run,
+	.can_enable = can_enable,
+};

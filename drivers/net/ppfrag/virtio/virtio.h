@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The ppfrag authors
+ */
+
+#ifndef _VIRTIO_H_
+#define _VIRTIO_H_
+
+/**
+ * @file
+ * The device with virtio rings.
+ *
+ *   virtio_device.c        its operations
+ *   virtio_queue.c         rings: set up, start, stop
+ *   virtio_ring.h          a ring and its entries
+ *   ppfrag_rx.c            receive path
+ *   ppfrag_rx_slots.c      the same into slots
+ *   ppfrag_rx_copy.c       the same where the back end cannot reach the pool
+ *   ppfrag_tx.c            transmit path
+ *   ppfrag_state.c         what is in the rings, how packets are moved
+ *   ppfrag_intr.c          receive interrupts
+ *   ppfrag_notify.c        raising eventfds that the back end has, too
+ *   ppfrag_mem.c           which memory the back end gets
+ *   ppfrag_quarantine.c    what a back end may use that did not confirm its stop
+ *   backend.h              who is on the other side
+ *   backend_vhost_user.c   a process at the other end of a socket
+ *   vhost_user.c           the requests that it gets
+ *   vhost_user_server.c    a socket at which it connects
+ */
+
+#include <pthread.h>
+#include <semaphore.h>
+
+#include <rte_interrupts.h>
+
+#include "../ppfrag_control.h"
+#include "../ppfrag_queue.h"
+#include "vhost_user.h"
+#include "virtio_ring.h"
+
+/** Regions for the back end. */
+struct ppfrag_mem {
+	unsigned int nb;
+	struct vu_region region[VU_MAX_REGIONS];
+};
+
+/** An eventfd that the back end has, too. */
+struct ppfrag_event {
+	int fd;       /**< -1: none */
+	bool pending; /**< the thread is to raise it; atomic */
+};
+
+/** Raises these eventfds; never has its caller wait. */
+struct ppfrag_notifier {
+	unsigned long ctx; /**< of the kernel's asynchronous reads */
+	int null_fd;       /**< what they read; -1: there are none, but the thread */
+	bool has_thread;
+	pthread_t thread;
+	sem_t wake; /**< what the thread waits for: something is pending */
+};
+
+/** What only the primary process has, in process_private. */
+struct ppfrag_local {
+	struct ppfrag_control control;
+	struct vu vu; /**< the control thread uses it */
+	struct vu_server server;
+	pthread_mutex_t lock; /**< of the quarantine */
+	struct ppfrag_mem told; /**< what the back end at the other end has mapped */
+	struct ppfrag_quarantine *quarantine;
+	bool lent; /**< the back end has memory and has not confirmed that it is done with it */
+	bool idle[2 * PPFRAG_MAX_PAIRS]; /**< rings in place of which the back end has an idle one */
+	struct rte_intr_handle *intr;    /**< by receive queue, of call */
+	struct ppfrag_event kick[2 * PPFRAG_MAX_PAIRS]; /**< by ring; those that exist come first */
+	struct ppfrag_event call[2 * PPFRAG_MAX_PAIRS];
+	struct ppfrag_notifier notifier;
+};
+
+/** How long after a back end has closed its side it may still use memory, in ms. */
+#define PPFRAG_QUARANTINE_MS 1000
+
+/** Vring numbers: even ones receive. */
+static inline uint16_t
+ppfrag_rx_vring(uint16_t queue_id)
+{
+	return 2 * queue_id;
+}
+
+static inline uint16_t
+ppfrag_tx_vring(uint16_t queue_id)
+{
+	return 2 * queue_id + 1;
+}
+
+/** Whether a packet may fill several buffers; before that is agreed on, whether it shall. */
+static inline bool
+virtio_has_mrg(const struct ppfrag_dev *pd)
+{
+	if (pd->features == 0)
+		return pd->mrg_rxbuf;
+	return (pd->features & RTE_BIT64(VIRTIO_NET_F_MRG_RXBUF)) != 0;
+}
+
+/** Whether a queue was set up so that it cannot do without that. */
+static inline bool
+ppfrag_rxq_needs_mrg(const struct ppfrag_rxq *q)
+{
+	return q->scatter || q->buf_len < q->max_len + VIRTIO_HDR_LEN;
+}
+
+/* ppfrag_mem.c */
+
+/**
+ * Add memory, rounded to whole EAL memory segments. Neighbours become one region, and where there
+ * are too many, parts of one file with what lies between them.
+ *
+ * @return 0, -ENOTSUP where it has no file descriptor, -E2BIG where it takes too many regions as
+ * each hugepage is a file, -EMFILE where it is in too many files of several pages.
+ */
+int ppfrag_mem_add(struct ppfrag_mem *mem, const void *addr, size_t len);
+
+/** Add the memory of a mempool: its memfd and nothing else where it has one. */
+int ppfrag_mem_add_pool(struct ppfrag_mem *mem, struct rte_mempool *mp);
+
+/** All that the back end needs of what is set up so far. */
+int ppfrag_mem_collect(struct ppfrag_mem *mem, const struct rte_eth_dev *dev);
+
+/**
+ * Whether regions look the same to a back end that compares addresses, as those of DPDK do, but
+ * are other memory: it would go on using the old one.
+ */
+bool ppfrag_mem_is_disguised(const struct ppfrag_mem *mem, const struct ppfrag_mem *told);
+
+/** Why ppfrag_mem_add() failed, and what helps. */
+const char *ppfrag_mem_reason(int err);
+
+/* virtio_queue.c */
+
+/** Have rings for the configured queues. @return 0 or a negative errno, logged. */
+int ppfrag_arena_init(struct rte_eth_dev *dev);
+
+int virtio_rxq_setup(struct rte_eth_dev *dev, uint16_t queue_id, uint16_t nb_desc,
+		unsigned int socket_id, const struct rte_eth_rxconf *conf, struct rte_mempool *mp);
+int virtio_txq_setup(struct rte_eth_dev *dev, uint16_t queue_id, uint16_t nb_desc,
+		unsigned int socket_id, const struct rte_eth_txconf *conf);
+
+/** Clear all rings and post receive buffers. */
+int ppfrag_queues_start(struct rte_eth_dev *dev);
+
+/** Free what is in the transmit rings, and empty all rings. The back end must be stopped. */
+void ppfrag_queues_stop(struct rte_eth_dev *dev);
+
+/**
+ * The rings of a queue are to be reset for the epoch that has begun: packets in them are given back,
+ * buffers are posted again. By the thread that drives the queue, in any process.
+ */
+void ppfrag_rxq_renew(struct ppfrag_rxq *q);
+void ppfrag_txq_renew(struct ppfrag_txq *q);
+
+/**
+ * The ring of a vring number, whether a queue uses it or not.
+ *
+ * @return false where it is an idle ring, as the queue has not yet reset its own.
+ */
+bool ppfrag_vring_get(const struct rte_eth_dev *dev, uint16_t vring, struct virtq *vq);
+
+/* ppfrag_quarantine.c */
+
+/**
+ * Keep rings, posted buffers and packets in the rings from everybody, until the back end has closed
+ * its side of a connection, which is closed then.
+ */
+void ppfrag_quarantine_add(struct rte_eth_dev *dev, int fd);
+
+/** Give back what can be given back, if nobody else is at it. @return whether anything is left. */
+bool ppfrag_quarantine_check(struct rte_eth_dev *dev);
+
+/** Wait a little for the end of quarantine. */
+void ppfrag_quarantine_wait(struct rte_eth_dev *dev);
+
+/** End quarantine: pools, mbufs and memory of the port belong to the application now. */
+void ppfrag_quarantine_flush(struct rte_eth_dev *dev);
+
+/* ppfrag_rx.c */
+
+uint16_t ppfrag_rx_burst(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts);
+
+/** Post descriptors; those without memory wait in the starved list. */
+void ppfrag_rx_post(struct ppfrag_rxq *q, const uint16_t *ids, uint16_t n);
+
+/** Wake the back end for what was posted. */
+void ppfrag_rx_kick(struct ppfrag_rxq *q);
+
+/* ppfrag_rx_slots.c */
+
+/** As ppfrag_rx_burst(), of a queue that receives into slots. */
+uint16_t ppfrag_rx_burst_slots(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint16_t nb_pkts);
+
+/** Where the device shall write a packet and its header. @return NULL where there is no page */
+char *ppfrag_slots_buffer(struct ppfrag_rxq *q, uint16_t id);
+
+/* ppfrag_rx_copy.c */
+
+/** As ppfrag_rx_burst(), of a queue whose pool is not shared with the back end. */
+uint16_t ppfrag_rx_burst_copy(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint16_t nb_pkts);
+
+/* ppfrag_tx.c */
+
+uint16_t ppfrag_tx_burst(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts);
+int ppfrag_tx_done_cleanup(void *txq, uint32_t n);
+
+/** Free all packets in the ring, whether sent or not. The back end must be stopped. */
+void ppfrag_tx_drain(struct ppfrag_txq *q);
+
+/* ppfrag_state.c */
+
+ppfrag_eth_queue_count_t ppfrag_rx_queue_count(void *rxq);
+int ppfrag_rx_descriptor_status(void *rxq, uint16_t offset);
+int ppfrag_tx_descriptor_status(void *txq, uint16_t offset);
+int ppfrag_rx_burst_mode_get(struct rte_eth_dev *dev, uint16_t queue_id,
+		struct rte_eth_burst_mode *mode);
+int ppfrag_tx_burst_mode_get(struct rte_eth_dev *dev, uint16_t queue_id,
+		struct rte_eth_burst_mode *mode);
+
+/* ppfrag_notify.c */
+
+/** The eventfds exist. @return 0 or a negative errno, logged. */
+int ppfrag_notify_init(struct ppfrag_local *local);
+void ppfrag_notify_fini(struct ppfrag_local *local);
+
+/**
+ * A back end that is gone has no hold on what comes now.
+ *
+ * @return 0 or a negative errno, logged.
+ */
+int ppfrag_notify_restart(struct ppfrag_local *local);
+
+/** Wake the back end, if it is this process that can. Any thread. */
+void ppfrag_kick(const struct ppfrag_dev *pd, uint16_t vring);
+
+/** Add 1 to an eventfd, soon. Never waits, whatever others do with it. Any thread. */
+void ppfrag_notify(struct ppfrag_notifier *n, struct ppfrag_event *event);
+
+/* ppfrag_intr.c */
+
+/** Make local->call what receive interrupts of the queues come by. @return 0 or negative. */
+int ppfrag_intr_init(struct ppfrag_local *local, uint16_t nb_queues);
+
+/** Nobody can wait for interrupts any more. */
+void ppfrag_intr_fini(struct ppfrag_local *local);
+
+int ppfrag_rx_intr_enable(struct rte_eth_dev *dev, uint16_t queue_id);
+int ppfrag_rx_intr_disable(struct rte_eth_dev *dev, uint16_t queue_id);
+
+#endif /* _VIRTIO_H_ */

@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The ppfrag authors
+ */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "../ppfrag_control.h"
+#include "../ppfrag_device.h"
+#include "backend.h"
+#include "virtio_device.h"
+
+/* The device with virtio rings: what it agrees on with its back end, and its operations. */
+
+/* Agreements */
+
+static int
+check_queues(const struct ppfrag_dev *pd, const struct ppfrag_local *local, uint64_t pairs)
+{
+	if (pd->max_pairs <= pairs)
+		return 0;
+	PPFRAG_LOG_LEVEL(local->vu.quiet ? RTE_LOG_DEBUG : RTE_LOG_ERR,
+			"%s: queues=%u, but the back end at %s has %" PRIu64
+			": give it more or the port fewer",
+			local->vu.name, pd->max_pairs, local->vu.path, pairs);
+	return -ENOTSUP;
+}
+
+/* What to agree on with a device that offers these features. */
+static uint64_t
+features_wanted(const struct ppfrag_dev *pd, uint64_t offered)
+{
+	uint64_t wanted = RTE_BIT64(VIRTIO_F_VERSION_1) |
+			(offered & RTE_BIT64(VU_F_PROTOCOL_FEATURES));
+
+	if (pd->mrg_rxbuf)
+		wanted |= offered & RTE_BIT64(VIRTIO_NET_F_MRG_RXBUF);
+	if (pd->max_pairs > 1)
+		wanted |= RTE_BIT64(VIRTIO_NET_F_MQ);
+	return wanted;
+}
+
+/* Choose features at the first connection; insist on them at later ones. */
+static int
+choose_features(struct ppfrag_dev *pd, const struct ppfrag_local *local, uint64_t offered)
+{
+	uint64_t wanted = pd->features != 0 ? pd->features : features_wanted(pd, offered);
+
+	if ((offered & wanted) != wanted) {
+		PPFRAG_LOG_LEVEL(local->vu.quiet ? RTE_LOG_DEBUG : RTE_LOG_ERR,
+				"%s: back end at %s lacks features 0x%" PRIx64 " of 0x%" PRIx64
+				" (virtio 1.0 is bit %u, multi-queue %u)",
+				local->vu.name, local->vu.path, wanted & ~offered, wanted,
+				VIRTIO_F_VERSION_1, VIRTIO_NET_F_MQ);
+		return -ENOTSUP;
+	}
+	pd->features = wanted;
+	return 0;
+}
+
+int
+virtio_negotiate(struct rte_eth_dev *dev, uint64_t *offered)
+{
+	struct ppfrag_dev *pd = dev->data->dev_private;
+	struct ppfrag_local *local = dev->process_private;
+	struct virtio_offer offer;
+	int ret;
+
+	ret = virtio_backend(dev)->negotiate(dev, &offer);
+	if (ret != 0)
+		return ret;
+	*offered = offer.features;
+	ret = check_queues(pd, local, offer.pairs);
+	return ret == 0 ? choose_features(pd, local, offer.features) : ret;
+}
+
+void
+virtio_forget(struct rte_eth_dev *dev, uint64_t offered)
+{
+	struct ppfrag_dev *pd = dev->data->dev_private;
+	uint64_t wanted = features_wanted(pd, offered);
+
+	pd->features = (offered & wanted) == wanted ? wanted : 0;
+}
+
+/* Queues may have been set up before anybody knew what the back end does. */
+enum virtio_fit
+virtio_fit(const struct rte_eth_dev *dev)
+{
+	const struct ppfrag_dev *pd = dev->data->dev_private;
+	const struct ppfrag_local *local = dev->process_private;
+	enum virtio_fit fit = VIRTIO_FIT;
+	const struct ppfrag_rxq *q;
+	uint16_t i;
+
+	for (i = 0; i < dev->data->nb_rx_queues; i++) {
+		q = dev->data->rx_queues[i];
+		if (q->mrg == virtio_has_mrg(pd))
+			continue;
+		fit = VIRTIO_FIT_RENEWED;
+		if (virtio_has_mrg(pd) || !ppfrag_rxq_needs_mrg(q))
+			continue;
+		PPFRAG_LOG_LEVEL(local->vu.quiet ? RTE_LOG_DEBUG : RTE_LOG_ERR,
+				"%s: back end at %s has no mergeable buffers, which receive queue %u was set up for: reset the port, or use mrg_rxbuf=0",
+				local->vu.name, local->vu.path, i);
+		return VIRTIO_MISFIT;
+	}
+	return fit;
+}
+
+bool
+virtio_is_ready(const struct rte_eth_dev *dev)
+{
+	const struct ppfrag_dev *pd = dev->data->dev_private;
+	struct virtq vq;
+	uint16_t i;
+
+	for (i = 0; i < 2 * pd->nb_pairs; i++)
+		if (!ppfrag_vring_get(dev, i, &vq))
+			return false;
+	return true;
+}
+
+static int
+ring_run(struct rte_eth_dev *dev, uint16_t vring, bool enable)
+{
+	const struct virtio_backend_ops *backend = virtio_backend(dev);
+	struct ppfrag_local *local = dev->process_private;
+	struct virtq vq;
+	int ret;
+
+	local->idle[vring] = !ppfrag_vring_get(dev, vring, &vq);
+	ret = backend->ring_start(dev, vring, &vq);
+	return ret == 0 && enable ? backend->ring_enable(dev, vring, true) : ret;
+}
+
+int
+virtio_run(struct rte_eth_dev *dev, bool enable)
+{
+	const struct virtio_backend_ops *backend = virtio_backend(dev);
+	const struct ppfrag_dev *pd = dev->data->dev_private;
+	uint16_t i;
+	int ret;
+
+	ret = backend->prepare(dev);
+	for (i = 0; i < 2 * pd->nb_pairs && ret == 0; i++)
+		ret = ring_run(dev, i, false);
+	if (ret == 0 && enable)
+		ret = virtio_enable(dev, true);
+	return ret == 0 ? backend->run(dev, true) : ret;
+}
+
+int
+virtio_rings_move(struct rte_eth_dev *dev, bool enable)
+{
+	const struct virtio_backend_ops *backend = virtio_backend(dev);
+	const struct ppfrag_dev *pd = dev->data->dev_private;
+	struct ppfrag_local *local = dev->process_private;
+	int ret = 0, left = 0;
+	struct virtq vq;
+	uint16_t i;
+
+	for (i = 0; i < 2 * pd->nb_pairs && ret == 0; i++) {
+		if (!local->idle[i])
+			continue;
+		if (!ppfrag_vring_get(dev, i, &vq)) {
+			left++;
+			continue;
+		}
+		ret = backend->ring_enable(dev, i, false);
+		if (ret == 0)
+			ret = backend->ring_stop(dev, i);
+		if (ret == 0)
+			ret = ring_run(dev, i, enable);
+		/* A back end that sleeps was told about these buffers when it had the idle ring. */
+		if (ret == 0)
+			ppfrag_kick(pd, i);
+	}
+	return ret == 0 ? left : ret;
+}
+
+int
+virtio_idle(struct rte_eth_dev *dev)
+{
+	const struct virtio_backend_ops *backend = virtio_backend(dev);
+	const struct ppfrag_dev *pd = dev->data->dev_private;
+	uint16_t i;
+	int ret;
+
+	ret = virtio_enable(dev, false);
+	for (i = 0; i < 2 * pd->nb_pairs && ret == 0; i++)
+		ret = backend->ring_stop(dev, i);
+	return ret == 0 ? backend->run(dev, false) : ret;
+}
+
+int
+virtio_enable(struct rte_eth_dev *dev, bool enable)
+{
+	const struct virtio_backend_ops *backend = virtio_backend(dev);
+	const struct ppfrag_dev *pd = dev->data->dev_private;
+	uint16_t i;
+	int ret = 0;
+
+	for (i = 0; i < 2 * pd->nb_pairs && ret == 0; i++)
+		ret = backend->ring_enable(dev, i, enable);
+	return ret;
+}
+
+bool
+virtio_can_enable(const struct rte_eth_dev *dev)
+{
+	const struct ppfrag_dev *pd = dev->data->dev_private;
+
+	/* Before there was a back end nobody knows: the link is as it was set when there is one. */
+	return pd->features == 0 || virtio_backend(dev)->can_enable(pd);
+}
+
+/* What only the primary process has */
+
+static void
+local_free(struct ppfrag_local *local)
+{
+	unsigned int i;
+
+	if (local->intr != NULL)
+		ppfrag_intr_fini(local);
+	rte_intr_instance_free(local->intr);
+	ppfrag_notify_fini(local);
+	for (i = 0; i < RTE_DIM(local->kick); i++) {
+		if (local->kick[i].fd >= 0)
+			close(local->kick[i].fd);
+		if (local->call[i].fd >= 0)
+			close(local->call[i].fd);
+	}
+	pthread_mutex_destroy(&local->lock);
+	free(local);
+}
+
+static int
+create_eventfds(struct ppfrag_local *local, uint16_t nb_vrings)
+{
+	uint16_t i;
+
+	for (i = 0; i < nb_vrings; i++) {
+		local->kick[i].fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+		local->call[i].fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+		if (local->kick[i].fd < 0 || local->call[i].fd < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+static int
+local_init(struct ppfrag_local *local, const struct ppfrag_dev *pd)
+{
+	int ret;
+
+	local->intr = rte_intr_instance_alloc(RTE_INTR_INSTANCE_F_PRIVATE);
+	ret = local->intr == NULL ? -ENOMEM : create_eventfds(local, 2 * pd->max_pairs);
+	if (ret == 0)
+		ret = ppfrag_intr_init(local, pd->max_pairs);
+	if (ret != 0) {
+		PPFRAG_LOG(ERR, "%s: cannot create event descriptors: %s", local->vu.name,
+				strerror(-ret));
+		return ret;
+	}
+	return ppfrag_notify_init(local);
+}
+
+static void
+local_release(struct rte_eth_dev *dev)
+{
+	dev->intr_handle = NULL;
+	local_free(dev->process_private);
+	dev->process_private = NULL;
+}
+
+static int
+local_alloc(struct rte_eth_dev *dev)
+{
+	struct ppfrag_dev *pd = dev->data->dev_private;
+	struct ppfrag_local *local = malloc(sizeof(*local));
+	unsigned int i;
+	int ret;
+
+	if (local == NULL)
+		return -ENOMEM;
+	*local = (struct ppfrag_local){
+		.control = { .call_fd = -1, .ready_fd = -1 },
+		.server = { .fd = -1 },
+		.vu = { .fd = -1, .cancel_fd = -1, .name = dev->data->name, .path = pd->path },
+		.notifier = { .null_fd = -1 },
+	};
+	for (i = 0; i < RTE_DIM(local->kick); i++) {
+		local->kick[i].fd = -1;
+		local->call[i].fd = -1;
+	}
+	pthread_mutex_init(&local->lock, NULL);
+	ret = local_init(local, pd);
+	if (ret != 0) {
+		local_free(local);
+		return ret;
+	}
+	dev->process_private = local;
+	dev->intr_handle = local->intr;
+	ret = ppfrag_control_init(dev);
+	if (ret != 0)
+		local_release(dev);
+	return ret;
+}
+
+/* Operations */
+
+static void
+device_fini(struct rte_eth_dev *dev)
+{
+	const struct ppfrag_dev *pd = dev->data->dev_private;
+
+	rte_memzone_free(pd->arena);
+	local_release(dev);
+}
+
+static void
+device_close(struct rte_eth_dev *dev)
+{
+	ppfrag_control_close(dev);
+	ppfrag_control_fini(dev);
+	ppfrag_quarantine_flush(dev);
+}
+
+static int
+device_init(struct rte_eth_dev *dev)
+{
+	int ret;
+
+	ret = local_alloc(dev);
+	if (ret != 0)
+		return ret;
+	ret = ppfrag_control_open(dev);
+	if (ret != 0) {
+		device_close(dev);
+		device_fini(dev);
+	}
+	return ret;
+}
+
+static void
+device_stop(struct rte_eth_dev *dev)
+{
+	ppfrag_control_stop(dev);
+	ppfrag_queues_stop(dev);
+}
+
+static int
+device_start(struct rte_eth_dev *dev)
+{
+	int ret;
+
+	ppfrag_quarantine_wait(dev);
+	ret = ppfrag_queues_start(dev);
+	if (ret != 0)
+		return ret;
+	ret = ppfrag_control_start(dev);
+	if (ret != 0)
+		device_stop(dev);
+	return ret;
+}
+
+/*
+ * In a secondary process ethdev calls these functions whatever state the port is in, and whatever
+ * the primary does to it.
+ */
+
+static bool
+is_started(const struct ppfrag_dev *pd)
+{
+	return rte_eth_devices[pd->port_id].data->dev_started != 0;
+}
+
+static uint16_t
+secondary_rx_burst(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts)
+{
+	const struct ppfrag_rxq *q = rxq;
+
+	if (unlikely(q == NULL || !is_started(q->dev)))
+		return 0;
+	return ppfrag_rx_burst(rxq, pkts, nb_pkts);
+}
+
+static uint16_t
+secondary_tx_burst(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
+{
+	const struct ppfrag_txq *q = txq;
+
+	if (unlikely(q == NULL || !is_started(q->dev)))
+		return 0;
+	return ppfrag_tx_burst(txq, pkts, nb_pkts);
+}
+
+static void
+set_burst(struct rte_eth_dev *dev)
+{
+	bool primary = rte_eal_process_type() == RTE_PROC_PRIMARY;
+
+	dev->rx_pkt_burst = primary ? ppfrag_rx_burst : secondary_rx_burst;
+	dev->tx_pkt_burst = primary ? ppfrag_tx_burst : secondary_tx_burst;
+	dev->rx_queue_count = ppfrag_rx_queue_count;
+	dev->rx_descriptor_status = ppfrag_rx_descriptor_status;
+	dev->tx_descriptor_status = ppfrag_tx_descriptor_status;
+}
+
+const struct ppfrag_device_ops virtio_device_ops = {
+	.name = "virtio",
+	.init = device_init,
+	.close = device_close,
+	.fini = device_fini,
+	.configure = ppfrag_arena_init,
+	.start = device_start,
+	.stop = device_stop,
+	.settle = ppfrag_quarantine_flush,
+	.set_link = ppfrag_control_set_link,
+	.reset = ppfrag_control_reset,
+	.rxq_setup = virtio_rxq_setup,
+	.txq_setup = virtio_txq_setup,
+	.rx_intr_enable = ppfrag_rx_intr_enable,
+	.rx_intr_disable = ppfrag_rx_intr_disable,
+	.set_burst = set_burst,
+	.rx_burst_mode_get = ppfrag_rx_burst_mode_get,
+	.tx_burst_mode_get = ppfrag_tx_burst_mode_get,
+	.tx_done_cleanup = ppfrag_tx_done_cleanup,
+};

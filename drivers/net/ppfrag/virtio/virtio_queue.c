@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The ppfrag authors
+ */
+
+#include <errno.h>
+#include <string.h>
+
+#include <rte_errno.h>
+#include <rte_malloc.h>
+
+#include "virtio.h"
+
+/*
+ * The rings of queues: their memory, set-up, start and stop. What queues receive into is decided in
+ * ppfrag_queue.c.
+ */
+
+/* Free descriptors below which a transmit queue looks for used ones: all but these are free. */
+#define TX_HELD_DEFAULT 32
+
+/*
+ * The arena. For each queue pair:
+ *
+ *   receive ring | transmit ring | virtio header, all zero | transmit bounce buffers
+ *
+ * and behind them a ring that nobody uses: a back end has it in place of a ring that waits to be
+ * reset.
+ */
+
+static size_t
+pair_bytes(uint16_t queue_size)
+{
+	return 2 * virtq_bytes(queue_size) + RTE_CACHE_LINE_SIZE +
+			(size_t)queue_size * PPFRAG_BOUNCE_LEN;
+}
+
+static char *
+pair_mem(const struct ppfrag_dev *pd, uint16_t pair)
+{
+	return (char *)pd->arena->addr + pair * pair_bytes(pd->queue_size);
+}
+
+static char *
+vring_mem(const struct ppfrag_dev *pd, uint16_t vring)
+{
+	return pair_mem(pd, vring / 2) + (vring % 2) * virtq_bytes(pd->queue_size);
+}
+
+static struct virtio_hdr *
+tx_hdr_mem(const struct ppfrag_dev *pd, uint16_t queue_id)
+{
+	return (struct virtio_hdr *)(pair_mem(pd, queue_id) + 2 * virtq_bytes(pd->queue_size));
+}
+
+static char *
+tx_bounce_mem(const struct ppfrag_dev *pd, uint16_t queue_id)
+{
+	return (char *)tx_hdr_mem(pd, queue_id) + RTE_CACHE_LINE_SIZE;
+}
+
+static char *
+idle_ring_mem(const struct ppfrag_dev *pd)
+{
+	return pair_mem(pd, pd->nb_pairs);
+}
+
+static int
+arena_check(const struct rte_eth_dev *dev, const struct rte_memzone *arena)
+{
+	const struct ppfrag_dev *pd = dev->data->dev_private;
+	struct ppfrag_mem mem = { .nb = 0 };
+	int ret = ppfrag_mem_add(&mem, arena->addr, arena->len);
+
+	if (ret != 0)
+		PPFRAG_LOG(ERR,
+				"%s: %zu bytes for rings of queue_size=%u cannot be shared: %s, "
+				"or use a smaller queue_size",
+				dev->data->name, arena->len, pd->queue_size,
+				ppfrag_mem_reason(ret));
+	return ret;
+}
+
+/* Point a queue at its ring, which is emptied. From here on it can be looked at. */
+static void
+rxq_reset(struct ppfrag_rxq *q)
+{
+	virtq_init(&q->vq, vring_mem(q->dev, ppfrag_rx_vring(q->queue_id)), q->vq.size);
+	memset(q->vq.desc, 0, virtq_bytes(q->dev->queue_size));
+	q->vq.avail->flags = rte_cpu_to_le_16(q->interrupts ? 0 : VIRTQ_AVAIL_F_NO_INTERRUPT);
+	q->used_idx = 0;
+	q->avail_idx = 0;
+	q->nb_posted = 0;
+	q->nb_starved = 0;
+	q->nb_waiting = 0;
+	memset(q->posted, 0, q->nb * sizeof(*q->posted));
+}
+
+static void
+txq_reset(struct ppfrag_txq *q)
+{
+	uint16_t i;
+
+	virtq_init(&q->vq, vring_mem(q->dev, ppfrag_tx_vring(q->queue_id)), q->vq.size);
+	memset(q->vq.desc, 0, virtq_bytes(q->dev->queue_size));
+	q->vq.avail->flags = rte_cpu_to_le_16(VIRTQ_AVAIL_F_NO_INTERRUPT);
+	q->hdr = tx_hdr_mem(q->dev, q->queue_id);
+	q->bounce = tx_bounce_mem(q->dev, q->queue_id);
+	q->used_idx = 0;
+	q->avail_idx = 0;
+	q->free_head = 0;
+	q->nb_free = q->vq.size;
+	q->nb_inflight = 0;
+	for (i = 0; i < q->vq.size; i++) {
+		q->slot[i] = (struct ppfrag_tx_slot){ .m = NULL };
+		q->free[i] = i;
+	}
+}
+
+static void
+queues_reset(struct rte_eth_dev *dev)
+{
+	uint16_t i;
+
+	for (i = 0; i < dev->data->nb_rx_queues; i++)
+		if (dev->data->rx_queues[i] != NULL)
+			rxq_reset(dev->data->rx_queues[i]);
+	for (i = 0; i < dev->data->nb_tx_queues; i++)
+		if (dev->data->tx_queues[i] != NULL)
+			txq_reset(dev->data->tx_queues[i]);
+}
+
+int
+ppfrag_arena_init(struct rte_eth_dev *dev)
+{
+	struct ppfrag_dev *pd = dev->data->dev_private;
+	const struct rte_memzone *arena;
+	size_t len;
+	int ret;
+
+	pd->nb_pairs = RTE_MAX(dev->data->nb_rx_queues, dev->data->nb_tx_queues);
+	len = pd->nb_pairs * pair_bytes(pd->queue_size) + virtq_bytes(pd->queue_size);
+	if (pd->arena != NULL && pd->arena->len >= len)
+		return 0;
+	arena = ppfrag_zone_reserve(pd, "arena", len, dev->data->numa_node);
+	if (arena == NULL) {
+		PPFRAG_LOG(ERR, "%s: no memory for rings of queue_size=%u: %zu bytes: %s",
+				dev->data->name, pd->queue_size, len, rte_strerror(rte_errno));
+		return -ENOMEM;
+	}
+	ret = arena_check(dev, arena);
+	if (ret != 0) {
+		rte_memzone_free(arena);
+		return ret;
+	}
+	rte_memzone_free(pd->arena);
+	pd->arena = arena;
+	queues_reset(dev);
+	return 0;
+}
+
+bool
+ppfrag_vring_get(const struct rte_eth_dev *dev, uint16_t vring, struct virtq *vq)
+{
+	const struct ppfrag_dev *pd = dev->data->dev_private;
+	uint32_t now = __atomic_load_n(&pd->epoch, __ATOMIC_RELAXED), epoch = now;
+	const struct ppfrag_rxq *rxq;
+	const struct ppfrag_txq *txq;
+	uint16_t size = pd->queue_size;
+
+	if (vring % 2 == 0 && vring / 2 < dev->data->nb_rx_queues) {
+		rxq = dev->data->rx_queues[vring / 2];
+		epoch = __atomic_load_n(&rxq->epoch, __ATOMIC_ACQUIRE);
+		size = rxq->vq.size;
+	} else if (vring % 2 == 1 && vring / 2 < dev->data->nb_tx_queues) {
+		txq = dev->data->tx_queues[vring / 2];
+		epoch = __atomic_load_n(&txq->epoch, __ATOMIC_ACQUIRE);
+		size = txq->vq.size;
+	}
+	virtq_init(vq, epoch == now ? vring_mem(pd, vring) : idle_ring_mem(pd), size);
+	return epoch == now;
+}
+
+/* Whether packets must be copied, and why: the back end cannot reach the pool. */
+static const char *
+reason_to_copy(const struct rte_eth_dev *dev, struct rte_mempool *mp)
+{
+	struct ppfrag_mem mem;
+	int ret;
+
+	ret = ppfrag_mem_collect(&mem, dev);
+	if (ret == 0)
+		ret = ppfrag_mem_add_pool(&mem, mp);
+	return ret == 0 ? NULL : ppfrag_mem_reason(ret);
+}
+
+/* Whether the back end can reach what it writes into where packets are copied. */
+static int
+bounce_check(const struct rte_eth_dev *dev, const struct ppfrag_rxq *q)
+{
+	struct ppfrag_mem mem;
+	int ret;
+
+	ret = ppfrag_mem_collect(&mem, dev);
+	if (ret == 0)
+		ret = ppfrag_mem_add(&mem, q->bounce_mz->addr, q->bounce_mz->len);
+	if (ret != 0)
+		PPFRAG_LOG(ERR,
+				"%s: %zu bytes of receive buffers cannot be shared: %s, or use a "
+				"smaller ring",
+				dev->data->name, q->bounce_mz->len, ppfrag_mem_reason(ret));
+	return ret;
+}
+
+static int
+rxq_init(const struct rte_eth_dev *dev, struct ppfrag_rxq *q)
+{
+	const char *copy_reason = reason_to_copy(dev, q->mp);
+	int ret;
+
+	ret = ppfrag_rxq_init(q, copy_reason);
+	if (ret == 0 && q->copy)
+		ret = bounce_check(dev, q);
+	if (ret == 0)
+		ppfrag_rxq_log(q, copy_reason);
+	return ret;
+}
+
+int
+virtio_rxq_setup(struct rte_eth_dev *dev, uint16_t queue_id, uint16_t nb_desc,
+		unsigned int socket_id, const struct rte_eth_rxconf *conf, struct rte_mempool *mp)
+{
+	struct ppfrag_dev *pd = dev->data->dev_private;
+	uint64_t offloads = conf->offloads | dev->data->dev_conf.rxmode.offloads;
+	struct ppfrag_rxq *q;
+	int ret;
+
+	ret = ppfrag_pool_check(dev, mp);
+	if (ret == 0)
+		ret = ppfrag_arena_init(dev);
+	if (ret != 0)
+		return ret;
+	q = ppfrag_rxq_alloc(RTE_MIN(nb_desc, pd->queue_size), socket_id);
+	if (q == NULL)
+		return -ENOMEM;
+	q->vq.size = (uint16_t)rte_align32pow2(q->nb);
+	q->dev = pd;
+	q->mp = mp;
+	q->queue_id = queue_id;
+	q->socket_id = (int)socket_id;
+	q->hdr_offset = RTE_PKTMBUF_HEADROOM - VIRTIO_HDR_LEN;
+	q->mrg = virtio_has_mrg(pd);
+	q->scatter = q->mrg && (offloads & RTE_ETH_RX_OFFLOAD_SCATTER) != 0;
+	ret = rxq_init(dev, q);
+	if (ret != 0) {
+		ppfrag_rxq_free(q);
+		return ret;
+	}
+	rxq_reset(q);
+	ppfrag_rxq_attach(dev, q);
+	return 0;
+}
+
+static void
+rxq_start(struct ppfrag_rxq *q)
+{
+	uint32_t epoch = __atomic_load_n(&q->dev->epoch, __ATOMIC_ACQUIRE);
+	uint16_t i;
+
+	rxq_reset(q);
+	q->mrg = virtio_has_mrg(q->dev);
+	for (i = 0; i < q->nb; i++) {
+		q->vq.desc[i].len = rte_cpu_to_le_32(q->buf_len);
+		q->vq.desc[i].flags = rte_cpu_to_le_16(VIRTQ_DESC_F_WRITE);
+		q->done[i] = i;
+	}
+	ppfrag_rx_post(q, q->done, q->nb);
+	if (q->nb_starved != 0)
+		PPFRAG_LOG(WARNING,
+				"%s: receive queue %u starts with %u of %u buffers: pool %s has "
+				"no more free pages",
+				ppfrag_port_name(q->dev), q->queue_id, q->nb_posted, q->nb,
+				q->mp->name);
+	__atomic_store_n(&q->epoch, epoch, __ATOMIC_RELEASE);
+}
+
+static void
+txq_start(struct ppfrag_txq *q)
+{
+	uint32_t epoch = __atomic_load_n(&q->dev->epoch, __ATOMIC_ACQUIRE);
+
+	txq_reset(q);
+	__atomic_store_n(&q->epoch, epoch, __ATOMIC_RELEASE);
+}
+
+/* What was received and not polled, and what was not sent, is lost: nobody knows how far it got. */
+
+void
+ppfrag_rxq_renew(struct ppfrag_rxq *q)
+{
+	rxq_start(q);
+	ppfrag_control_ready(q->dev);
+}
+
+void
+ppfrag_txq_renew(struct ppfrag_txq *q)
+{
+	ppfrag_tx_drain(q);
+	txq_start(q);
+	ppfrag_control_ready(q->dev);
+}
+
+int
+virtio_txq_setup(struct rte_eth_dev *dev, uint16_t queue_id, uint16_t nb_desc,
+		unsigned int socket_id, const struct rte_eth_txconf *conf)
+{
+	struct ppfrag_dev *pd = dev->data->dev_private;
+	uint16_t size = (uint16_t)rte_align32pow2(RTE_MIN(nb_desc, pd->queue_size));
+	uint16_t thresh = conf->tx_free_thresh;
+	struct ppfrag_txq *q;
+	int ret;
+
+	ret = ppfrag_arena_init(dev);
+	if (ret != 0)
+		return ret;
+	if (thresh == 0)
+		thresh = size - RTE_MIN(TX_HELD_DEFAULT, size / 4);
+	if (thresh > size) {
+		PPFRAG_LOG(ERR, "%s: tx_free_thresh %u (testpmd --txfreet) exceeds the ring of %u",
+				dev->data->name, thresh, size);
+		return -EINVAL;
+	}
+	q = rte_zmalloc_socket("ppfrag_txq",
+			sizeof(*q) + size * (sizeof(*q->slot) + sizeof(*q->free)),
+			RTE_CACHE_LINE_SIZE, socket_id);
+	if (q == NULL)
+		return -ENOMEM;
+	q->slot = RTE_PTR_ADD(q, sizeof(*q));
+	q->free = (uint16_t *)(q->slot + size);
+	q->vq.size = size;
+	q->dev = pd;
+	q->queue_id = queue_id;
+	q->free_thresh = thresh;
+	txq_reset(q);
+	ppfrag_txq_attach(dev, q);
+	return 0;
+}
+
+int
+ppfrag_queues_start(struct rte_eth_dev *dev)
+{
+	const struct ppfrag_dev *pd = dev->data->dev_private;
+	uint16_t i;
+	int ret;
+
+	ret = ppfrag_queues_check(dev);
+	if (ret == 0)
+		ret = ppfrag_arena_init(dev);
+	if (ret == 0)
+		ret = ppfrag_queues_set_mtu(dev, dev->data->mtu);
+	if (ret != 0)
+		return ret;
+	for (i = 0; i < 2 * pd->nb_pairs; i++)
+		memset(vring_mem(pd, i), 0, virtq_bytes(pd->queue_size));
+	memset(idle_ring_mem(pd), 0, virtq_bytes(pd->queue_size));
+	for (i = 0; i < pd->nb_pairs; i++)
+		*tx_hdr_mem(pd, i) = (struct virtio_hdr){ .flags = 0 };
+	for (i = 0; i < dev->data->nb_rx_queues; i++) {
+		((struct ppfrag_rxq *)dev->data->rx_queues[i])->interrupts = false;
+		rxq_start(dev->data->rx_queues[i]);
+	}
+	for (i = 0; i < dev->data->nb_tx_queues; i++)
+		txq_start(dev->data->tx_queues[i]);
+	return 0;
+}
+
+void
+ppfrag_queues_stop(struct rte_eth_dev *dev)
+{
+	const struct ppfrag_dev *pd = dev->data->dev_private;
+	uint16_t i;
+
+	for (i = 0; i < dev->data->nb_tx_queues; i++)
+		ppfrag_tx_drain(dev->data->tx_queues[i]);
+	/* Rings in quarantine are replaced; they are still there where that fails. */
+	if (pd->arena != NULL || ppfrag_arena_init(dev) == 0)
+		queues_reset(dev);
+}
