@@ -336,6 +336,21 @@ test_memfd(void **state)
 	assert_int_not_equal(rte_eth_rx_burst_mode_get(wire.dut, 0, &mode), 0);
 }
 
+/* A page that holds the longest frame, but no slot of it does: into lanes, if nobody said slots. */
+static void
+test_short_pages(void **state)
+{
+	struct rte_eth_burst_mode mode;
+
+	(void)state;
+	start_dut(MEMFD, 512, 1800);
+	assert_int_equal(rte_eth_rx_burst_mode_get(wire.dut, 0, &mode), 0);
+	assert_non_null(strstr(mode.info, "zero-copy"));
+	assert_null(strstr(mode.info, "slots"));
+	exchange(FRAMES_MAX);
+	stop_dut();
+}
+
 /* Pages over 64 KB, which only ppool_create() makes. */
 static void
 test_large_pages(void **state)
@@ -808,6 +823,7 @@ test_starved(void **state)
 static const struct CMUnitTest tests[] = {
 	PORT_TEST(test_exchange),
 	PORT_TEST(test_memfd),
+	PORT_TEST(test_short_pages),
 	PORT_TEST(test_large_pages),
 	PORT_TEST(test_pool_ops),
 	PORT_TEST(test_rx_state),

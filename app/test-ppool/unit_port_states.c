@@ -34,8 +34,8 @@ enum port_state {
 	STOPPED,
 	CONFIGURED_AGAIN, /* stopped, then with more queues: the rings move */
 	CLOSED,
-	LOST,    /* started, then the back end went away */
-	ALONE,   /* started after the back end had gone */
+	LOST,  /* started, then the back end went away */
+	ALONE, /* started after the back end had gone */
 	NB_STATES
 };
 
@@ -329,8 +329,7 @@ static const struct operation operations[] = {
 	{ "tx_queue_setup", op_tx_queue_setup, true, false,
 			{ INVAL, OK, OK, BUSY, OK, OK, NODEV, BUSY, BUSY }, INVAL | NOTSUP | BUSY },
 	{ "start", rte_eth_dev_start, true, false,
-			{ INVAL, INVAL, OK, OK, OK, INVAL, NODEV, OK, OK },
-			OK | INVAL | NOTSUP },
+			{ INVAL, INVAL, OK, OK, OK, INVAL, NODEV, OK, OK }, OK | INVAL | NOTSUP },
 	{ "stop", rte_eth_dev_stop, true, false, ALWAYS(OK), OK | NOTSUP },
 	{ "set_link_up", rte_eth_dev_set_link_up, true, false,
 			{ INVAL, INVAL, INVAL, OK, INVAL, INVAL, NODEV, OK, OK }, NOTSUP },
@@ -385,8 +384,8 @@ static const struct operation operations[] = {
 	{ "tx_descriptor_status", op_tx_descriptor_status, false, false, FAST, OK | INVAL },
 	{ "rx_pkt_burst", op_rx_burst, false, false, FAST, OK },
 	{ "tx_pkt_burst", op_tx_burst, false, false, FAST, OK },
-	{ "close", rte_eth_dev_close, true, false, { OK, OK, OK, INVAL, OK, OK, NODEV, INVAL, INVAL },
-			OK },
+	{ "close", rte_eth_dev_close, true, false,
+			{ OK, OK, OK, INVAL, OK, OK, NODEV, INVAL, INVAL }, OK },
 };
 
 /* Ports */
