@@ -33,6 +33,7 @@ static const struct unit_suite * const suites[] = {
 	&suite_port,
 	&suite_port_states,
 	&suite_wake,
+	&suite_offload,
 	&suite_debug,
 	&suite_compact,
 	&suite_company,

@@ -56,8 +56,11 @@ start_port(const struct dut_conf *conf)
 	const struct rte_eth_conf eth = {
 		.rxmode = {
 			.mtu = conf->mtu != 0 ? conf->mtu : RTE_ETHER_MTU,
-			.offloads = conf->scatter ? RTE_ETH_RX_OFFLOAD_SCATTER : 0,
+			.max_lro_pkt_size = UINT16_MAX,
+			.offloads = conf->rx_offloads |
+					(conf->scatter ? RTE_ETH_RX_OFFLOAD_SCATTER : 0),
 		},
+		.txmode.offloads = conf->tx_offloads,
 	};
 	const struct rte_eth_txconf tx = { .tx_free_thresh = conf->free_thresh };
 	uint16_t ring = conf->ring != 0 ? conf->ring : RING;
@@ -81,10 +84,11 @@ look_at_rings(void)
 }
 
 static void
-start_peer(bool no_mrg)
+start_peer(bool no_mrg, uint64_t features)
 {
 	dut.peer = vhost_peer_start(dut.path,
-			VHOST_F_VERSION_1 | VHOST_F_PROTOCOL | (no_mrg ? 0 : VHOST_F_MRG_RXBUF));
+			VHOST_F_VERSION_1 | VHOST_F_PROTOCOL | features |
+					(no_mrg ? 0 : VHOST_F_MRG_RXBUF));
 	assert_non_null(dut.peer);
 }
 
@@ -93,7 +97,7 @@ dut_replace_peer(void)
 {
 	vhost_peer_stop(dut.peer);
 	unlink(dut.path);
-	start_peer(false);
+	start_peer(false, 0);
 }
 
 static int
@@ -113,7 +117,7 @@ dut_start_pool(const struct dut_conf *conf, struct rte_mempool *mp)
 	unit_require(loaded, "the driver net_ppfrag: -d librte_net_ppfrag.so");
 	unit_require(!conf->no_aio || unit_can_refuse_aio(), UNIT_REFUSE_AIO);
 	dut.mp = mp;
-	start_peer(conf->no_mrg);
+	start_peer(conf->no_mrg, conf->features);
 	snprintf(args, sizeof(args), "path=%s,queue_size=%u%s%s", dut.path,
 			conf->ring != 0 ? conf->ring : RING, conf->slots ? ",rx=slots" : "",
 			conf->density ? ",preset=density" : "");
@@ -121,6 +125,16 @@ dut_start_pool(const struct dut_conf *conf, struct rte_mempool *mp)
 	assert_int_equal(rte_eth_dev_get_port_by_name(DUT_NAME, &dut.port), 0);
 	assert_int_equal(start_port(conf), 0);
 	look_at_rings();
+}
+
+int
+dut_configure(const struct dut_conf *conf)
+{
+	int ret = start_port(conf);
+
+	if (ret == 0)
+		look_at_rings();
+	return ret;
 }
 
 void

@@ -21,6 +21,8 @@
  *   virtio/ppfrag_rx_slots.c  the same into slots
  *   virtio/ppfrag_rx_copy.c  the same where the back end cannot reach the pool
  *   virtio/ppfrag_tx.c     transmit path
+ *   virtio/ppfrag_offload.c  which offloads there are
+ *   virtio/ppfrag_tx_offload.c  what they make of packets that are sent
  *   virtio/ppfrag_state.c  what is in the rings, how packets are moved
  *   virtio/ppfrag_intr.c   receive interrupts
  *   virtio/ppfrag_notify.c raising eventfds that the back end has, too
@@ -85,6 +87,9 @@ extern int ppfrag_logtype;
 			"sent with a header outside the mbuf, which is shared or full") \
 	X(copied_packets, "packets", "copied: outside of what the back end can read") \
 	X(dropped_packets, "packets", "dropped: need more descriptors than the ring has") \
+	X(offload_packets, "packets", "sent with flags of offloads") \
+	X(bad_offload_packets, "packets", \
+			"dropped: ask for an offload that is not configured, or with wrong lengths") \
 	X(full, "bursts", "cut short: no free descriptor") \
 	X(bad_used, "used entries", "ignored: the back end gave a wrong id or count") \
 	X(kicks, "notifications", "sent to the back end")
@@ -198,6 +203,8 @@ struct ppfrag_txq {
 	struct ppfrag_txq_stats stats;
 
 	struct ppfrag_txq_stats base; /**< stats at the latest reset */
+	uint64_t offloads;            /**< configured */
+	uint64_t allowed;             /**< flags of mbufs that ask for them */
 	uint16_t queue_id;
 } __rte_cache_aligned;
 
@@ -214,7 +221,9 @@ struct ppfrag_dev {
 
 	const struct rte_memzone *arena; /**< rings, headers, bounce buffers; may be NULL */
 	const struct rte_memzone *bounce_mz[VU_MAX_PAIRS]; /**< receive buffers, by queue */
+	uint64_t offered;  /**< features, by the latest back end */
 	uint64_t features; /**< agreed on with the back end; never change */
+	uint64_t offload_features; /**< besides these, while the port is started */
 	uint16_t nb_pairs; /**< queue pairs in use */
 	uint16_t max_pairs;
 	uint16_t queue_size;
@@ -434,6 +443,10 @@ uint16_t ppfrag_rx_burst_copy(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint
 /* virtio/ppfrag_tx.c */
 
 uint16_t ppfrag_tx_burst(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts);
+
+/** The same where a queue of the port has offloads. */
+uint16_t ppfrag_tx_burst_offload(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts);
+
 int ppfrag_tx_done_cleanup(void *txq, uint32_t n);
 
 /** Free all packets in the ring, whether sent or not. The back end must be stopped. */

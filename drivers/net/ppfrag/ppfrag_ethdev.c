@@ -13,6 +13,7 @@
 #include <ethdev_vdev.h>
 
 #include "ppfrag.h"
+#include "virtio/ppfrag_offload.h"
 
 RTE_LOG_REGISTER_DEFAULT(ppfrag_logtype, INFO);
 
@@ -48,6 +49,7 @@ dev_start(struct rte_eth_dev *dev)
 	ret = ppfrag_queues_start(dev);
 	if (ret != 0)
 		return ret;
+	ppfrag_offload_start(dev);
 	ret = ppfrag_conn_start(dev);
 	if (ret == 0)
 		mark_queues(dev, RTE_ETH_QUEUE_STATE_STARTED);
@@ -121,10 +123,7 @@ dev_infos_get(struct rte_eth_dev *dev, struct rte_eth_dev_info *info)
 	info->max_mtu = PPFRAG_MAX_FRAME - PPFRAG_L2_LEN;
 	info->max_rx_pktlen = PPFRAG_MAX_FRAME;
 	info->min_rx_bufsize = RTE_ETHER_MIN_LEN;
-	info->rx_offload_capa = RTE_ETH_RX_OFFLOAD_SCATTER;
-	info->rx_queue_offload_capa = RTE_ETH_RX_OFFLOAD_SCATTER;
-	info->tx_offload_capa = RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
-	info->tx_queue_offload_capa = RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
+	ppfrag_offload_info(pd, info);
 	/* A ring has no more than queue_size descriptors, whatever is asked for. */
 	info->rx_desc_lim.nb_max = VIRTQ_MAX_SIZE;
 	info->rx_desc_lim.nb_min = MIN_DESC;
@@ -213,7 +212,7 @@ txq_info_get(struct rte_eth_dev *dev, uint16_t queue_id, struct rte_eth_txq_info
 
 	info->nb_desc = q->vq.size;
 	info->conf.tx_free_thresh = q->free_thresh;
-	info->conf.offloads = dev->data->dev_conf.txmode.offloads;
+	info->conf.offloads = q->offloads;
 }
 
 /* In a secondary process where get and put, with the pools of the primary, end in other ops. */
@@ -436,7 +435,13 @@ secondary_tx_burst(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 
 	if (unlikely(q == NULL || !is_started(q->dev)))
 		return 0;
-	return ppfrag_tx_burst(txq, pkts, nb_pkts);
+	return ppfrag_tx_burst_offload(txq, pkts, nb_pkts);
+}
+
+static uint16_t
+secondary_tx_prepare(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
+{
+	return txq == NULL ? nb_pkts : ppfrag_tx_prepare(txq, pkts, nb_pkts);
 }
 
 static uint16_t
@@ -484,6 +489,7 @@ probe_secondary(struct rte_vdev_device *vdev)
 	set_burst(dev);
 	dev->rx_pkt_burst = queues_refused ? refused_burst : secondary_rx_burst;
 	dev->tx_pkt_burst = queues_refused ? refused_burst : secondary_tx_burst;
+	dev->tx_pkt_prepare = queues_refused ? NULL : secondary_tx_prepare;
 	rte_eth_dev_probing_finish(dev);
 	return 0;
 }

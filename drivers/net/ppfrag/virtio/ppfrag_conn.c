@@ -156,9 +156,10 @@ check_queues(const struct ppfrag_dev *pd, struct ppfrag_local *local)
 static int
 choose_features(struct ppfrag_dev *pd, const struct ppfrag_local *local, uint64_t offered)
 {
-	uint64_t wanted = pd->features;
+	uint64_t wanted = pd->features | pd->offload_features;
 
-	if (wanted == 0) {
+	pd->offered = offered;
+	if (pd->features == 0) {
 		wanted = RTE_BIT64(VIRTIO_F_VERSION_1) |
 				(offered & RTE_BIT64(VU_F_PROTOCOL_FEATURES));
 		if (pd->mrg_rxbuf)
@@ -174,7 +175,7 @@ choose_features(struct ppfrag_dev *pd, const struct ppfrag_local *local, uint64_
 				VIRTIO_F_VERSION_1, VIRTIO_NET_F_MQ);
 		return -ENOTSUP;
 	}
-	pd->features = wanted;
+	pd->features = wanted & ~pd->offload_features;
 	return 0;
 }
 
@@ -264,7 +265,8 @@ set_features(const struct ppfrag_dev *pd, struct ppfrag_local *local)
 
 	ret = set_status(local, VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER);
 	if (ret == 0)
-		ret = vu_set(&local->vu, VU_SET_FEATURES, pd->features);
+		ret = vu_set(&local->vu, VU_SET_FEATURES,
+				pd->features | pd->offload_features);
 	if (ret == 0)
 		ret = set_status(local, VIRTIO_STATUS_RUNNING & ~VIRTIO_STATUS_DRIVER_OK);
 	return ret;

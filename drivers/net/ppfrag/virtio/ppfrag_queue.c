@@ -10,6 +10,7 @@
 #include <rte_malloc.h>
 
 #include "../ppfrag.h"
+#include "ppfrag_offload.h"
 
 /* Free descriptors below which a transmit queue looks for used ones: all but these are free. */
 #define TX_HELD_DEFAULT 32
@@ -574,6 +575,7 @@ ppfrag_txq_setup(struct rte_eth_dev *dev, uint16_t queue_id, uint16_t nb_desc,
 	q->dev = pd;
 	q->queue_id = queue_id;
 	q->free_thresh = thresh;
+	ppfrag_tx_offload_init(q, conf->offloads | dev->data->dev_conf.txmode.offloads);
 	q->stats = pd->kept[queue_id].tx;
 	q->base = pd->kept[queue_id].tx_base;
 	txq_reset(q);
