@@ -97,6 +97,7 @@ frame_set_ip(const struct kind *k, void *l3, uint32_t l4_bytes)
 	} else {
 		ip4->version_ihl = 0x45;
 		ip4->total_length = rte_cpu_to_be_16((uint16_t)(sizeof(*ip4) + l4_bytes));
+		ip4->fragment_offset = 0;
 		ip4->next_proto_id = proto;
 		ip4->hdr_checksum = 0;
 	}
@@ -763,6 +764,538 @@ test_tx_lesser_peer(void **state)
 	dut_stop();
 }
 
+/* Reception */
+
+#define F_GUEST_CSUM (UINT64_C(1) << 1)
+#define F_GUEST_TSO (UINT64_C(3) << 7)
+#define F_RX (F_GUEST_CSUM | F_GUEST_TSO)
+
+#define RX_CKSUM (RTE_ETH_RX_OFFLOAD_TCP_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM)
+#define RX_SOFT (RTE_ETH_RX_OFFLOAD_VLAN_STRIP | RTE_ETH_RX_OFFLOAD_IPV4_CKSUM)
+#define RX_LRO RTE_ETH_RX_OFFLOAD_TCP_LRO
+#define RX_ALL (RX_CKSUM | RX_SOFT | RX_LRO)
+
+#define DATA_VALID 2
+#define GSO_TCPV4 1
+#define GSO_TCPV6 4
+
+#define L4_FLAGS RTE_MBUF_F_RX_L4_CKSUM_MASK
+#define POLLS 1000
+
+/* X(name, configuration): every way to receive. */
+#define WAYS(X) \
+	X(lanes, { .page_size = 16384 }) \
+	X(lanes_small, { .ring = 256 }) \
+	X(slots, { .slots = true, .page_size = 16384 }) \
+	X(slots_dense, { .slots = true, .density = true, .page_size = 16384 }) \
+	X(copy, { .copy = true, .ring = 256 })
+
+#define WAY_STRUCT(id, ...) static struct dut_conf way_##id = __VA_ARGS__;
+WAYS(WAY_STRUCT)
+
+static void
+start_way(const struct dut_conf *way, uint64_t features, uint64_t rx_offloads)
+{
+	struct dut_conf conf = *way;
+
+	conf.features = features;
+	conf.rx_offloads = rx_offloads;
+	dut_start(&conf);
+}
+
+/* The back end sends a frame with this header; what the application gets. */
+static struct rte_mbuf *
+receive(const struct virtio *hdr, const uint8_t *frame, uint32_t len)
+{
+	const uint16_t pos = dut.rx->next_avail & (dut.rx->num - 1);
+	const struct vhost_desc *d = &dut.rx->desc[dut.rx->avail->ring[pos] & (dut.rx->num - 1)];
+	char *buf = vhost_peer_at(dut.peer, d->addr, VHOST_HDR_LEN);
+	struct rte_mbuf *m;
+	unsigned int i;
+
+	assert_non_null(buf);
+	assert_true(vhost_peer_send(dut.peer, frame, len));
+	memcpy(buf, hdr, sizeof(*hdr) - sizeof(hdr->num_buffers));
+	for (i = 0; i < POLLS; i++)
+		if (rte_eth_rx_burst(dut.port, 0, &m, 1) == 1)
+			return m;
+	fail_msg("a frame does not arrive");
+	return NULL;
+}
+
+/* The packet has these bytes. */
+static void
+check_bytes(const struct rte_mbuf *m, const uint8_t *frame, uint32_t len)
+{
+	static uint8_t buf[FRAME_MAX];
+	const void *got;
+
+	assert_int_equal(rte_mbuf_check(m, 1, &(const char *){ NULL }), 0);
+	assert_int_equal(m->pkt_len, len);
+	got = rte_pktmbuf_read(m, 0, len, buf);
+	assert_non_null(got);
+	assert_memory_equal(got, frame, len);
+}
+
+static void
+frame_set_ip_checksum(const struct kind *k, uint8_t *frame)
+{
+	struct rte_ipv4_hdr *ip = (struct rte_ipv4_hdr *)(frame + RTE_ETHER_HDR_LEN);
+
+	if (!k->v6)
+		ip->hdr_checksum = (uint16_t)~rte_raw_cksum(ip, sizeof(*ip));
+}
+
+static uint32_t
+expected_ptype(const struct kind *k)
+{
+	return RTE_PTYPE_L2_ETHER | (k->v6 ? RTE_PTYPE_L3_IPV6 : RTE_PTYPE_L3_IPV4) |
+			(k->udp ? RTE_PTYPE_L4_UDP : RTE_PTYPE_L4_TCP);
+}
+
+/* A header that leaves out the checksum of a packet. */
+static struct virtio
+header_needs_csum(const struct kind *k)
+{
+	return (struct virtio){
+		.flags = NEEDS_CSUM,
+		.csum_start = (uint16_t)(RTE_ETHER_HDR_LEN + l3_len(k)),
+		.csum_offset = k->udp ? 6 : 16,
+	};
+}
+
+/* One that is to be cut, too. */
+static struct virtio
+header_gso(const struct kind *k)
+{
+	struct virtio hdr = header_needs_csum(k);
+
+	hdr.gso_type = k->v6 ? GSO_TCPV6 : GSO_TCPV4;
+	hdr.gso_size = MSS;
+	hdr.hdr_len = (uint16_t)headers_len(k);
+	return hdr;
+}
+
+/* Receive one frame with a header, and see what its mbuf says. */
+static void
+receive_one(const struct kind *k, const struct virtio *hdr, uint64_t tag, uint64_t flags)
+{
+	static uint8_t frame[FRAME_MAX];
+	const uint32_t len = frame_make(k, frame, tag);
+	const bool good = tag % 2 == 0;
+	struct rte_mbuf *m;
+
+	frame_set_ip_checksum(k, frame);
+	if (!good && !k->v6)
+		frame[RTE_ETHER_HDR_LEN + 8] ^= 1; /* the time to live */
+	if (!k->v6)
+		flags |= good ? RTE_MBUF_F_RX_IP_CKSUM_GOOD : RTE_MBUF_F_RX_IP_CKSUM_BAD;
+	m = receive(hdr, frame, len);
+	check_bytes(m, frame, len);
+	assert_int_equal(m->ol_flags & (L4_FLAGS | RTE_MBUF_F_RX_IP_CKSUM_MASK | RTE_MBUF_F_RX_LRO |
+							RTE_MBUF_F_RX_VLAN),
+			flags);
+	assert_int_equal(m->packet_type, expected_ptype(k));
+	if ((flags & RTE_MBUF_F_RX_LRO) != 0)
+		assert_int_equal(m->tso_segsz, hdr->gso_size);
+	rte_pktmbuf_free(m);
+}
+
+static void
+test_rx_flags(void **state)
+{
+	static const struct virtio none, valid = { .flags = DATA_VALID };
+	struct virtio needs;
+	struct kind k;
+	unsigned int i;
+
+	start_way(*state, F_RX, RX_ALL);
+	for (i = 0; i < 400; i++) {
+		k = (struct kind){ i & 1, (i & 2) != 0, 1 + (37 * i) % 1400 };
+		needs = header_needs_csum(&k);
+		receive_one(&k, &none, 3 * i, RTE_MBUF_F_RX_L4_CKSUM_UNKNOWN);
+		receive_one(&k, &valid, 3 * i + 1, RTE_MBUF_F_RX_L4_CKSUM_GOOD);
+		receive_one(&k, &needs, 3 * i + 2, RTE_MBUF_F_RX_L4_CKSUM_NONE);
+	}
+	assert_int_equal(dut_xstat("rx_q0_bad_header_packets"), 0);
+	dut_stop();
+}
+
+/* Packets of several segments that the back end has not cut. */
+static void
+test_rx_lro(void **state)
+{
+	static const uint32_t payloads[] = { MSS + 1, 1500, 9000, 20000, 45001, 65000 };
+	struct virtio hdr;
+	unsigned int i;
+	struct kind k;
+
+	start_way(*state, F_RX, RX_ALL);
+	for (i = 0; i < 4 * RTE_DIM(payloads); i++) {
+		k = (struct kind){ i & 1, false, payloads[i / 4] };
+		hdr = header_gso(&k);
+		receive_one(&k, &hdr, i, RTE_MBUF_F_RX_L4_CKSUM_NONE | RTE_MBUF_F_RX_LRO);
+	}
+	assert_true(dut_xstat("rx_q0_chained_packets") > 0);
+	assert_int_equal(dut_xstat("rx_q0_bad_header_packets"), 0);
+	dut_stop();
+}
+
+/* Tags are taken out, and places in headers count with them. */
+static void
+test_rx_strip(void **state)
+{
+	static uint8_t frame[2048], tagged[2048];
+	struct virtio hdr;
+	struct rte_mbuf *m;
+	unsigned int i;
+	struct kind k;
+	uint32_t len;
+
+	start_way(*state, F_RX, RX_ALL);
+	for (i = 0; i < 200; i++) {
+		k = (struct kind){ i & 1, (i & 2) != 0, 1 + 7 * i };
+		len = frame_make(&k, frame, i);
+		memcpy(tagged, frame, 12);
+		memcpy(tagged + 12, (uint8_t[]){ 0x81, 0, VLAN_TCI >> 8, VLAN_TCI & 0xff }, TAG_LEN);
+		memcpy(tagged + 12 + TAG_LEN, frame + 12, len - 12);
+		hdr = header_needs_csum(&k);
+		hdr.csum_start += TAG_LEN;
+		m = receive(&hdr, tagged, len + TAG_LEN);
+		check_bytes(m, frame, len);
+		assert_int_equal(m->vlan_tci, VLAN_TCI);
+		assert_int_equal(m->ol_flags & (L4_FLAGS | RTE_MBUF_F_RX_VLAN |
+							RTE_MBUF_F_RX_VLAN_STRIPPED),
+				RTE_MBUF_F_RX_L4_CKSUM_NONE | RTE_MBUF_F_RX_VLAN |
+						RTE_MBUF_F_RX_VLAN_STRIPPED);
+		assert_int_equal(m->packet_type, expected_ptype(&k));
+		rte_pktmbuf_free(m);
+	}
+	dut_stop();
+}
+
+/* A checksum that is missing elsewhere than in the packet's TCP or UDP is put in. */
+static void
+test_rx_other_checksum(void **state)
+{
+	const struct virtio hdr = { .flags = NEEDS_CSUM, .csum_start = 51, .csum_offset = 8 };
+	const struct kind k = { .payload = 300 };
+	static uint8_t frame[1024], got[1024];
+	struct rte_mbuf *m;
+	uint32_t len, sum;
+
+	start_way(*state, F_RX, RX_ALL);
+	len = frame_make(&k, frame, 1);
+	m = receive(&hdr, frame, len);
+	assert_int_equal(m->pkt_len, len);
+	memcpy(got, rte_pktmbuf_mtod(m, void *), len);
+	assert_int_equal(m->ol_flags & L4_FLAGS, 0);
+	rte_pktmbuf_free(m);
+	/* What was there counts, and all ones is the sum of what is there now less that. */
+	sum = sum_words(got + 51, len - 51) - sum_words(got + 59, 2) + sum_words(frame + 59, 2);
+	sum += sum_words(got + 59, 2);
+	while (sum > UINT16_MAX)
+		sum = (sum & UINT16_MAX) + (sum >> 16);
+	assert_int_equal(sum, UINT16_MAX);
+	assert_memory_not_equal(got + 59, frame + 59, 2);
+	memcpy(got + 59, frame + 59, 2);
+	assert_memory_equal(got, frame, len);
+	assert_int_equal(dut_xstat("rx_q0_bad_header_packets"), 0);
+	dut_stop();
+}
+
+/* X(name, what makes it wrong): changes to the header of a TCP packet over IPv4 that is right. */
+#define BAD_HEADERS(X) \
+	X(start_behind_the_end, h->csum_start = 400) \
+	X(start_at_65535, h->csum_start = UINT16_MAX) \
+	X(start_in_the_link_header, h->csum_start = 13) \
+	X(start_zero, h->csum_start = 0) \
+	X(offset_behind_the_end, h->csum_offset = 354 - 34 - 1) \
+	X(offset_65535, h->csum_offset = UINT16_MAX) \
+	X(both_65535, h->csum_start = h->csum_offset = UINT16_MAX) \
+	X(gso_size_zero, h->gso_size = 0) \
+	X(gso_of_ipv6, h->gso_type = GSO_TCPV6) \
+	X(gso_of_udp, h->gso_type = 3) \
+	X(gso_of_udp_l4, h->gso_type = 5) \
+	X(gso_with_ecn, h->gso_type |= 0x80) \
+	X(gso_255, h->gso_type = UINT8_MAX) \
+	X(hdr_len_behind_the_end, h->hdr_len = 355)
+
+#define BAD_HEADER_FUNCTION(name, change) \
+	static void bad_header_##name(struct virtio *h) \
+	{ \
+		change; \
+	}
+BAD_HEADERS(BAD_HEADER_FUNCTION)
+
+#define BAD_HEADER_ENTRY(name, change) { #name, bad_header_##name },
+static const struct {
+	const char *name;
+	void (*change)(struct virtio *h);
+} bad_headers[] = { BAD_HEADERS(BAD_HEADER_ENTRY) };
+
+static void
+test_rx_bad_headers(void **state)
+{
+	const struct kind k = { .payload = 300 };
+	struct virtio hdr = header_gso(&k);
+	static uint8_t frame[1024];
+	struct rte_mbuf *m;
+	unsigned int i;
+	uint32_t len;
+
+	start_way(*state, F_RX, RX_ALL);
+	len = frame_make(&k, frame, 1);
+	assert_int_equal(len, 354);
+	for (i = 0; i < RTE_DIM(bad_headers); i++) {
+		hdr = header_gso(&k);
+		rte_pktmbuf_free(receive(&hdr, frame, len));
+		bad_headers[i].change(&hdr);
+		m = receive(&hdr, frame, len);
+		check_bytes(m, frame, len);
+		if ((m->ol_flags & (L4_FLAGS | RTE_MBUF_F_RX_LRO)) != RTE_MBUF_F_RX_L4_CKSUM_BAD ||
+				dut_xstat("rx_q0_bad_header_packets") != i + 1)
+			fail_msg("%s: is taken for a header", bad_headers[i].name);
+		rte_pktmbuf_free(m);
+	}
+	dut_stop();
+}
+
+/* Segments were not asked for. */
+static void
+test_rx_lro_not_configured(void **state)
+{
+	const struct kind k = { .payload = 300 };
+	const struct virtio hdr = header_gso(&k);
+	static uint8_t frame[1024];
+	struct rte_mbuf *m;
+
+	start_way(*state, F_RX, RX_CKSUM);
+	m = receive(&hdr, frame, frame_make(&k, frame, 1));
+	assert_int_equal(m->ol_flags & (L4_FLAGS | RTE_MBUF_F_RX_LRO), RTE_MBUF_F_RX_L4_CKSUM_BAD);
+	rte_pktmbuf_free(m);
+	assert_int_equal(dut_xstat("rx_q0_bad_header_packets"), 1);
+	dut_stop();
+}
+
+static unsigned int
+count_differences(const struct rte_mbuf *m, const uint8_t *frame)
+{
+	static uint8_t buf[FRAME_MAX];
+	const uint8_t *got = rte_pktmbuf_read(m, 0, m->pkt_len, buf);
+	unsigned int i, n = 0;
+
+	assert_non_null(got);
+	for (i = 0; i < m->pkt_len; i++)
+		n += got[i] != frame[i];
+	return n;
+}
+
+/* Any header in front of any frame: no more than one checksum is written, within the packet. */
+static void
+test_rx_random(void **state)
+{
+	static uint8_t frame[FRAME_MAX];
+	uint64_t rng = unit_seed, i;
+	struct virtio hdr;
+	struct rte_mbuf *m;
+	struct kind k;
+	uint32_t len;
+
+	start_way(*state, F_RX, RX_ALL & ~RTE_ETH_RX_OFFLOAD_VLAN_STRIP);
+	for (i = 0; i < unit_scaled(20000, 2000000); i++) {
+		k = (struct kind){ i & 1, (i & 2) != 0, unit_range(&rng, 1, 1400) };
+		if (unit_range(&rng, 0, 99) == 0)
+			k.payload = unit_range(&rng, 1, 60000);
+		len = frame_make(&k, frame, i);
+		if (unit_range(&rng, 0, 3) == 0) /* other headers, other lengths */
+			frame[unit_range(&rng, 12, 60)] = (uint8_t)unit_random(&rng);
+		if (unit_range(&rng, 0, 7) == 0)
+			len = unit_range(&rng, 14, RTE_MIN(len, 80u));
+		hdr = header_gso(&k);
+		hdr.flags = (uint8_t)unit_random(&rng);
+		hdr.gso_type = (uint8_t)(unit_random(&rng) & unit_random(&rng));
+		hdr.csum_start ^= unit_random(&rng) & unit_random(&rng) & unit_random(&rng);
+		hdr.csum_offset ^= unit_random(&rng) & unit_random(&rng) & unit_random(&rng);
+		hdr.hdr_len ^= unit_random(&rng) & unit_random(&rng);
+		m = receive(&hdr, frame, len);
+		assert_int_equal(m->pkt_len, len);
+		assert_int_equal(rte_mbuf_check(m, 1, &(const char *){ NULL }), 0);
+		assert_in_range(count_differences(m, frame), 0, 2);
+		rte_pktmbuf_free(m);
+	}
+	assert_in_range(dut_xstat("rx_q0_bad_header_packets"), i / 20, i);
+	dut_stop();
+}
+
+/* Without offloads, nobody looks at a header. */
+static void
+test_rx_without(void **state)
+{
+	const struct virtio hdr = { 255, 255, 65535, 65535, 65535, 65535, 1 };
+	const struct kind k = { .payload = 300 };
+	static uint8_t frame[1024];
+	struct rte_mbuf *m;
+	uint32_t len;
+
+	start_way(*state, F_RX, 0);
+	len = frame_make(&k, frame, 1);
+	m = receive(&hdr, frame, len);
+	check_bytes(m, frame, len);
+	assert_int_equal(m->ol_flags & (L4_FLAGS | RTE_MBUF_F_RX_IP_CKSUM_MASK | RTE_MBUF_F_RX_LRO),
+			0);
+	assert_int_equal(m->packet_type, 0);
+	rte_pktmbuf_free(m);
+	assert_int_equal(dut_xstat("rx_q0_bad_header_packets"), 0);
+	dut_stop();
+}
+
+static uint64_t
+rx_capabilities(void)
+{
+	struct rte_eth_dev_info info;
+
+	assert_int_equal(rte_eth_dev_info_get(dut.port, &info), 0);
+	return info.rx_offload_capa;
+}
+
+static void
+test_rx_capabilities(void **state)
+{
+	static const struct {
+		uint64_t features, offloads;
+		bool no_mrg;
+	} cases[] = {
+		{ 0, 0, false },
+		{ F_GUEST_CSUM, RX_CKSUM, false },
+		{ F_GUEST_TSO, 0, false },
+		{ F_RX, RX_CKSUM | RX_LRO, false },
+		{ F_RX, RX_CKSUM, true },
+	};
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < RTE_DIM(cases); i++) {
+		dut_start(&(struct dut_conf){
+				.features = cases[i].features, .no_mrg = cases[i].no_mrg });
+		assert_int_equal(rx_capabilities(),
+				cases[i].offloads | RX_SOFT | RTE_ETH_RX_OFFLOAD_SCATTER);
+		dut_stop();
+	}
+}
+
+static void
+test_rx_features(void **state)
+{
+	static const struct {
+		uint64_t offloads, features;
+	} cases[] = {
+		{ 0, 0 },
+		{ RX_SOFT, 0 },
+		{ RTE_ETH_RX_OFFLOAD_UDP_CKSUM, F_GUEST_CSUM },
+		{ RX_LRO, F_RX },
+		{ 0, 0 },
+		{ RX_ALL, F_RX },
+	};
+	struct dut_conf conf = { .features = F_RX | F_TX };
+	unsigned int i;
+
+	(void)state;
+	dut_start(&conf);
+	for (i = 0; i < RTE_DIM(cases); i++) {
+		assert_int_equal(rte_eth_dev_stop(dut.port), 0);
+		conf.rx_offloads = cases[i].offloads;
+		assert_int_equal(dut_configure(&conf), 0);
+		assert_int_equal(vhost_peer_acked(dut.peer) & (F_RX | F_TX), cases[i].features);
+		assert_true((vhost_peer_acked(dut.peer) & VHOST_F_MRG_RXBUF) != 0);
+		dut_exchange(3, 100);
+	}
+	dut_stop();
+}
+
+static uint32_t
+received_ptype(void)
+{
+	const struct kind k = { .payload = 10 };
+	static const struct virtio none;
+	static uint8_t frame[256];
+	struct rte_mbuf *m = receive(&none, frame, frame_make(&k, frame, 1));
+	uint32_t ptype = m->packet_type;
+
+	rte_pktmbuf_free(m);
+	return ptype;
+}
+
+/* Packet types are told where checksums are, or where they are asked for. */
+static void
+test_rx_ptypes(void **state)
+{
+	const struct kind k = { .payload = 10 };
+	const uint32_t all = expected_ptype(&k);
+	uint32_t types[16];
+
+	(void)state;
+	dut_start(&(struct dut_conf){ .features = F_RX });
+	assert_int_equal(rte_eth_dev_get_supported_ptypes(dut.port, RTE_PTYPE_ALL_MASK, types, 16),
+			11);
+	assert_int_equal(received_ptype(), 0);
+	assert_int_equal(rte_eth_dev_set_ptypes(dut.port, RTE_PTYPE_L3_MASK, NULL, 0), -EBUSY);
+	assert_int_equal(rte_eth_dev_stop(dut.port), 0);
+	assert_int_equal(rte_eth_dev_set_ptypes(dut.port, RTE_PTYPE_L3_MASK, NULL, 0), 0);
+	dut_restart();
+	assert_int_equal(received_ptype(), all & RTE_PTYPE_L3_MASK);
+	assert_int_equal(rte_eth_dev_set_ptypes(dut.port, RTE_PTYPE_ALL_MASK, NULL, 0), 0);
+	assert_int_equal(received_ptype(), all);
+	assert_int_equal(rte_eth_dev_set_ptypes(dut.port, RTE_PTYPE_UNKNOWN, NULL, 0), 0);
+	assert_int_equal(received_ptype(), 0);
+	assert_int_equal(vhost_peer_acked(dut.peer) & F_RX, 0);
+	dut_stop();
+}
+
+static int
+received_tag(void)
+{
+	static uint8_t frame[64] = { [12] = 0x81, [14] = VLAN_TCI >> 8, VLAN_TCI & 0xff };
+	static const struct virtio none;
+	struct rte_mbuf *m = receive(&none, frame, sizeof(frame));
+	int tag = (m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0 ? m->vlan_tci : -1;
+
+	assert_int_equal(m->pkt_len, tag < 0 ? 64 : 60);
+	rte_pktmbuf_free(m);
+	return tag;
+}
+
+/* Stripping can be turned off at any time, and on where other offloads are. */
+static void
+test_rx_strip_change(void **state)
+{
+	(void)state;
+	dut_start(&(struct dut_conf){ .features = 0 });
+	assert_int_equal(received_tag(), -1);
+	assert_int_equal(rte_eth_dev_set_vlan_offload(dut.port, RTE_ETH_VLAN_STRIP_OFFLOAD), -EBUSY);
+	assert_int_equal(received_tag(), -1);
+	assert_int_equal(rte_eth_dev_stop(dut.port), 0);
+	assert_int_equal(rte_eth_dev_set_vlan_offload(dut.port, RTE_ETH_VLAN_STRIP_OFFLOAD), 0);
+	dut_restart();
+	assert_int_equal(received_tag(), VLAN_TCI);
+	assert_int_equal(rte_eth_dev_set_vlan_offload(dut.port, 0), 0);
+	assert_int_equal(received_tag(), -1);
+	assert_int_equal(rte_eth_dev_set_vlan_offload(dut.port, RTE_ETH_VLAN_STRIP_OFFLOAD), 0);
+	assert_int_equal(received_tag(), VLAN_TCI);
+	dut_stop();
+}
+
+#define WAY_TEST(f, id) { #f "_" #id, f, dut_setup, dut_teardown, &way_##id },
+#define WAY_TESTS(id, ...) \
+	WAY_TEST(test_rx_flags, id) \
+	WAY_TEST(test_rx_lro, id) \
+	WAY_TEST(test_rx_strip, id) \
+	WAY_TEST(test_rx_other_checksum, id) \
+	WAY_TEST(test_rx_bad_headers, id) \
+	WAY_TEST(test_rx_lro_not_configured, id) \
+	WAY_TEST(test_rx_random, id) \
+	WAY_TEST(test_rx_without, id)
+
 static const struct CMUnitTest tests[] = {
 	DUT_TEST(test_tx_combinations),
 	DUT_TEST(test_tx_shared_stays),
@@ -776,6 +1309,10 @@ static const struct CMUnitTest tests[] = {
 	DUT_TEST(test_tx_capabilities),
 	DUT_TEST(test_tx_features),
 	DUT_TEST(test_tx_lesser_peer),
+	WAYS(WAY_TESTS) DUT_TEST(test_rx_capabilities),
+	DUT_TEST(test_rx_features),
+	DUT_TEST(test_rx_ptypes),
+	DUT_TEST(test_rx_strip_change),
 };
 
 UNIT_SUITE(offload, "checksums, segmentation and tags that net_ppfrag leaves to the back end", tests);

@@ -22,6 +22,7 @@
  *   virtio/ppfrag_rx_copy.c  the same where the back end cannot reach the pool
  *   virtio/ppfrag_tx.c     transmit path
  *   virtio/ppfrag_offload.c  which offloads there are
+ *   virtio/ppfrag_rx_offload.c  what they make of packets that are received
  *   virtio/ppfrag_tx_offload.c  what they make of packets that are sent
  *   virtio/ppfrag_state.c  what is in the rings, how packets are moved
  *   virtio/ppfrag_intr.c   receive interrupts
@@ -55,6 +56,8 @@
 #define PPFRAG_L2_LEN (RTE_ETHER_HDR_LEN + 2 * RTE_VLAN_HLEN)
 /** The longest frame: mbufs count in 16 bits, headroom included. */
 #define PPFRAG_MAX_FRAME (UINT16_MAX - RTE_PKTMBUF_HEADROOM)
+/** The longest packet that the back end has not cut into segments. */
+#define PPFRAG_MAX_LRO (UINT16_MAX + PPFRAG_L2_LEN)
 /** Most segments of one packet, either direction. */
 #define PPFRAG_MAX_SEGS 64
 /** One piece of a packet that is copied: a frame of MTU 1500 with tags and virtio header. */
@@ -75,6 +78,8 @@ extern int ppfrag_logtype;
 	X(copybreak_packets, "packets", "copied into slots of their size") \
 	X(oversize_packets, "packets", "dropped: longer than the frames this port receives") \
 	X(short_packets, "packets", "dropped: shorter than an Ethernet header") \
+	X(bad_header_packets, "packets", \
+			"delivered as such with a wrong checksum: their virtio header makes no sense") \
 	X(no_header, "packets", "had to wait in the ring: no page for their mbufs") \
 	X(no_page, "descriptors", "had to wait before they could be posted again: no page") \
 	X(bad_used, "used entries", "ignored: the back end gave a wrong id, length or count") \
@@ -175,6 +180,8 @@ struct ppfrag_rxq {
 	int socket_id;
 	uint32_t max_len;             /**< longest data of a frag */
 	struct ppfrag_rxq_stats base; /**< stats at the latest reset */
+	uint64_t offloads;            /**< configured */
+	uint32_t work;                /**< to be done with packets, PPFRAG_RX_WORK_...; atomic */
 	uint16_t queue_id;
 	bool copy; /**< the pool is not shared with the back end */
 } __rte_cache_aligned;
@@ -227,7 +234,9 @@ struct ppfrag_dev {
 	uint16_t nb_pairs; /**< queue pairs in use */
 	uint16_t max_pairs;
 	uint16_t queue_size;
-	bool mrg_rxbuf; /**< wanted */
+	uint32_t ptypes;    /**< packet types to tell */
+	bool ptypes_chosen; /**< the application said so */
+	bool mrg_rxbuf;     /**< wanted */
 	bool want_slots;
 	uint8_t preset;     /**< enum ppfrag_preset */
 	uint16_t copybreak; /**< longest packet that is copied in every preset */
@@ -409,6 +418,9 @@ void ppfrag_vring_get(const struct rte_eth_dev *dev, uint16_t vring, struct virt
 
 uint16_t ppfrag_rx_burst(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts);
 
+/** The same where a queue of the port has offloads. */
+uint16_t ppfrag_rx_burst_offload(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts);
+
 /** Post descriptors; those without memory wait in the starved list. */
 void ppfrag_rx_post(struct ppfrag_rxq *q, const uint16_t *ids, uint16_t n);
 
@@ -419,6 +431,10 @@ void ppfrag_rx_kick(struct ppfrag_rxq *q);
 
 /** As ppfrag_rx_burst(), of a queue that receives into slots. */
 uint16_t ppfrag_rx_burst_slots(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint16_t nb_pkts);
+
+/** The same, with the virtio header in front of each packet. */
+uint16_t ppfrag_rx_burst_slots_header(struct ppfrag_rxq *q, struct rte_mbuf **pkts,
+		uint16_t nb_pkts);
 
 /** Where the device shall write a packet and its header. @return NULL where there is no page */
 char *ppfrag_slots_buffer(struct ppfrag_rxq *q, uint16_t id);
@@ -439,6 +455,10 @@ uint32_t ppfrag_slots_release(struct ppfrag_rxq *q, struct rte_mbuf **to);
 
 /** As ppfrag_rx_burst(), of a queue whose pool is not shared with the back end. */
 uint16_t ppfrag_rx_burst_copy(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint16_t nb_pkts);
+
+/** The same, with the virtio header in front of each packet. */
+uint16_t ppfrag_rx_burst_copy_header(struct ppfrag_rxq *q, struct rte_mbuf **pkts,
+		uint16_t nb_pkts);
 
 /* virtio/ppfrag_tx.c */
 

@@ -185,6 +185,13 @@ mtu_set(struct rte_eth_dev *dev, uint16_t mtu)
 	return ppfrag_queues_set_mtu(dev, mtu);
 }
 
+static const uint32_t *
+supported_ptypes_get(PPFRAG_PTYPES_PARAMS)
+{
+	RTE_SET_USED(dev);
+	return ppfrag_ptypes(PPFRAG_PTYPES_NB);
+}
+
 /* Receive queues take pools with our ops only. */
 static int
 pool_ops_supported(struct rte_eth_dev *dev, const char *ops)
@@ -202,7 +209,7 @@ rxq_info_get(struct rte_eth_dev *dev, uint16_t queue_id, struct rte_eth_rxq_info
 	info->nb_desc = q->nb;
 	info->scattered_rx = q->scatter;
 	info->rx_buf_size = (uint16_t)q->max_len;
-	info->conf.offloads = q->scatter ? RTE_ETH_RX_OFFLOAD_SCATTER : 0;
+	info->conf.offloads = q->offloads;
 }
 
 static void
@@ -245,6 +252,9 @@ static const struct eth_dev_ops primary_ops = {
 	.promiscuous_disable = accept_mode,
 	.allmulticast_enable = accept_mode,
 	.allmulticast_disable = accept_mode,
+	.dev_supported_ptypes_get = supported_ptypes_get,
+	.dev_ptypes_set = ppfrag_ptypes_set,
+	.vlan_offload_set = ppfrag_vlan_offload_set,
 	.mtu_set = mtu_set,
 	.mac_addr_set = mac_addr_set,
 	.stats_get = ppfrag_stats_get,
@@ -265,6 +275,7 @@ static const struct eth_dev_ops primary_ops = {
 static const struct eth_dev_ops secondary_ops = {
 	.dev_close = dev_close,
 	.dev_infos_get = dev_infos_get,
+	.dev_supported_ptypes_get = supported_ptypes_get,
 	.tx_done_cleanup = tx_done_cleanup,
 	.link_update = link_update,
 	.stats_get = ppfrag_stats_get,
@@ -425,7 +436,7 @@ secondary_rx_burst(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 
 	if (unlikely(q == NULL || !is_started(q->dev)))
 		return 0;
-	return ppfrag_rx_burst(rxq, pkts, nb_pkts);
+	return ppfrag_rx_burst_offload(rxq, pkts, nb_pkts);
 }
 
 static uint16_t

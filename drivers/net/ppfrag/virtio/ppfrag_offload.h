@@ -37,6 +37,24 @@ void ppfrag_offload_info(const struct ppfrag_dev *pd, struct rte_eth_dev_info *i
 /** Agree on features for the offloads of all queues, and choose burst functions. */
 void ppfrag_offload_start(struct rte_eth_dev *dev);
 
+/** Packet types that are told, ended by RTE_PTYPE_UNKNOWN. @param nb without that */
+const uint32_t *ppfrag_ptypes(size_t *nb);
+
+/** Ethdev operations. Without offloads, they are for a stopped port. */
+int ppfrag_ptypes_set(struct rte_eth_dev *dev, uint32_t mask);
+int ppfrag_vlan_offload_set(struct rte_eth_dev *dev, int mask);
+
+/* ppfrag_rx_offload.c */
+
+/** What there is to do with received packets. */
+#define PPFRAG_RX_WORK_HEADER 0x1u /**< look at the virtio header */
+#define PPFRAG_RX_WORK_STRIP 0x2u  /**< take out a VLAN tag */
+#define PPFRAG_RX_WORK_IP 0x4u     /**< check the checksum of an IPv4 header */
+#define PPFRAG_RX_WORK_PTYPE 0x8u  /**< tell the type */
+
+/** Do this with packets, with virtio headers in front if these are to be looked at. */
+void ppfrag_rx_offload(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint16_t n, uint32_t work);
+
 /* ppfrag_tx_offload.c */
 
 /** Note the offloads of a queue that is set up. */

@@ -495,7 +495,9 @@ ppfrag_rxq_setup(struct rte_eth_dev *dev, uint16_t queue_id, uint16_t nb_desc,
 	q->socket_id = (int)socket_id;
 	q->hdr_offset = RTE_PKTMBUF_HEADROOM - VIRTIO_HDR_LEN;
 	q->mrg = (pd->features & RTE_BIT64(VIRTIO_NET_F_MRG_RXBUF)) != 0;
-	q->scatter = q->mrg && (offloads & RTE_ETH_RX_OFFLOAD_SCATTER) != 0;
+	q->offloads = offloads;
+	q->scatter = q->mrg &&
+			(offloads & (RTE_ETH_RX_OFFLOAD_SCATTER | RTE_ETH_RX_OFFLOAD_TCP_LRO)) != 0;
 	ret = rxq_init(dev, q);
 	if (ret != 0) {
 		rxq_free(q);
