@@ -118,9 +118,10 @@ dut_start_pool(const struct dut_conf *conf, struct rte_mempool *mp)
 	unit_require(!conf->no_aio || unit_can_refuse_aio(), UNIT_REFUSE_AIO);
 	dut.mp = mp;
 	start_peer(conf->no_mrg, conf->features);
-	snprintf(args, sizeof(args), "path=%s,queue_size=%u%s%s", dut.path,
+	snprintf(args, sizeof(args), "path=%s,queue_size=%u%s%s%s", dut.path,
 			conf->ring != 0 ? conf->ring : RING, conf->slots ? ",rx=slots" : "",
-			conf->density ? ",preset=density" : "");
+			conf->density ? ",preset=density" : "",
+			conf->declined ? ",mrg_rxbuf=0" : "");
 	assert_int_equal(conf->no_aio ? unit_without_aio(plug_port, args) : plug_port(args), 0);
 	assert_int_equal(rte_eth_dev_get_port_by_name(DUT_NAME, &dut.port), 0);
 	assert_int_equal(start_port(conf), 0);

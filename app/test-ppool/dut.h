@@ -17,7 +17,8 @@
 
 struct dut_conf {
 	bool copy;     /* the pool is where the back end cannot reach it: packets are copied */
-	bool no_mrg;   /* without mergeable buffers */
+	bool no_mrg;   /* without mergeable buffers: the back end has none */
+	bool declined; /* the same: the port does not want them */
 	bool slots;    /* receive into slots */
 	bool density;  /* with that preset */
 	bool scatter;  /* deliver frames longer than a page as chains */

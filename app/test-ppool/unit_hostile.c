@@ -44,6 +44,12 @@ struct path {
 	struct dut_conf conf;
 };
 
+/* All receive offloads, so that the headers are looked at. */
+#define OFFLOADS \
+	.features = UINT64_C(0x182), \
+	.rx_offloads = RTE_ETH_RX_OFFLOAD_CHECKSUM | RTE_ETH_RX_OFFLOAD_TCP_LRO | \
+			RTE_ETH_RX_OFFLOAD_VLAN_STRIP
+
 /* X(name, configuration): every way to receive. */
 #define PATHS(X) \
 	X(shared, { .ring = 64 }) \
@@ -76,6 +82,9 @@ struct path {
 					.mtu = 9000, \
 					.page_size = 16384, \
 					.no_mrg = true }) \
+	X(shared_offloads, { .ring = 64, .scatter = true, OFFLOADS }) \
+	X(slots_offloads, { .ring = 64, .slots = true, .scatter = true, OFFLOADS }) \
+	X(copied_offloads, { .ring = 64, .copy = true, .scatter = true, OFFLOADS }) \
 	X(copied_longest, { .ring = 64, .copy = true, .mtu = 65000, .page_size = 65500 })
 
 /* A packet that the application holds. */

@@ -1164,20 +1164,22 @@ test_rx_capabilities(void **state)
 {
 	static const struct {
 		uint64_t features, offloads;
-		bool no_mrg;
+		bool no_mrg, declined;
 	} cases[] = {
-		{ 0, 0, false },
-		{ F_GUEST_CSUM, RX_CKSUM, false },
-		{ F_GUEST_TSO, 0, false },
-		{ F_RX, RX_CKSUM | RX_LRO, false },
-		{ F_RX, RX_CKSUM, true },
+		{ 0, 0, false, false },
+		{ F_GUEST_CSUM, RX_CKSUM, false, false },
+		{ F_GUEST_TSO, 0, false, false },
+		{ F_RX, RX_CKSUM | RX_LRO, false, false },
+		{ F_RX, RX_CKSUM, true, false },
+		{ F_RX, RX_CKSUM, false, true },
 	};
 	unsigned int i;
 
 	(void)state;
 	for (i = 0; i < RTE_DIM(cases); i++) {
-		dut_start(&(struct dut_conf){
-				.features = cases[i].features, .no_mrg = cases[i].no_mrg });
+		dut_start(&(struct dut_conf){ .features = cases[i].features,
+				.no_mrg = cases[i].no_mrg,
+				.declined = cases[i].declined });
 		assert_int_equal(rx_capabilities(),
 				cases[i].offloads | RX_SOFT | RTE_ETH_RX_OFFLOAD_SCATTER);
 		dut_stop();
