@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness import TIMEOUT, wait_until
+from tap_peer import TapPeer
 from test_ping import network_namespace
 
 TRANSFER = Path(__file__).with_name("tcp_transfer.py")
@@ -114,5 +115,50 @@ def test_send(lab, ends, version):
     assert xstats["tx_q0_offload_packets"] < 10 * SIZE // MAX_PACKET
     if version == 4:  # net_tap leaves others whole
         assert peer.xstats(1)["tx_good_packets"] > SIZE // MSS
+    dut.check_ledgers()
+    dut.quit()
+
+
+def receive_offloads(program, port):
+    """Have testpmd ask a port for all that the back end can do."""
+    program.command(f"port stop {port}")
+    for offload in ("tcp_cksum", "udp_cksum", "tcp_lro"):
+        program.command(f"port config {port} rx_offload {offload} on")
+    program.command(f"port start {port}")
+
+
+@pytest.mark.parametrize("version", [4, 6])
+@pytest.mark.parametrize("devargs,memory", [("", None), (",rx=slots", None), ("", "default")])
+def test_both_ways(lab, ends, version, devargs, memory):
+    """Packets of 64 KB, without checksums, from one kernel through two ports into another one.
+
+    In memory of the default mode packets are copied.
+    """
+    lab.need(memory)
+    socks = [lab.socket(), lab.socket()]
+    peers = [lab.add_peer(TapPeer(sock, end.netns[1].split("=")[1], end.tap))
+             for sock, end in zip(socks, ends)]
+    dut = lab.dut(socks[0], [f"net_ppfrag1,path={socks[1]}{devargs}"], devargs=devargs,
+                  memory=memory, mbuf_size=16384, mbufs=4096)
+    forward_checksums(dut)
+    for port in range(2):
+        leave_to_hardware(dut, port)
+        receive_offloads(dut, port)
+    for peer in peers:
+        peer.start()
+    dut.start()
+    near, far = ends
+    for end in ends:
+        end.up(1500)
+    address = far.address4 if version == 4 else far.address6
+    wait_until(lambda: near.reaches(address), "an answer to a ping")
+    transfer(near, far, address)
+    for peer in peers:
+        peer.stop()
+    dut.stop()
+    assert peers[0].largest[0] > 30000 and peers[1].largest[1] > 30000
+    for port in range(2):
+        xstats = dut.xstats(port)
+        assert xstats["rx_q0_bad_header_packets"] == xstats["tx_q0_bad_offload_packets"] == 0
     dut.check_ledgers()
     dut.quit()

@@ -26,8 +26,8 @@ struct dut_conf {
 	uint16_t ring; /* descriptors of either ring; 0: 64 */
 	uint16_t mtu;  /* 0: 1500 */
 	uint16_t free_thresh;
-	uint64_t features;     /* that the back end offers besides what the others take */
-	uint64_t rx_offloads;  /* besides scatter */
+	uint64_t features;    /* that the back end offers besides what the others take */
+	uint64_t rx_offloads; /* besides scatter */
 	uint64_t tx_offloads;
 	uint32_t pages;     /* 0: 512 */
 	uint32_t page_size; /* 0: 2176 */

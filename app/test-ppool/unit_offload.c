@@ -630,8 +630,8 @@ test_tx_random(void **state)
 	start_with(F_TX, TX_ALL);
 	for (i = 0; i < unit_scaled(50000, 5000000); i++) {
 		m = make_full_request();
-		m->ol_flags |= unit_random(&rng) & RTE_MBUF_F_TX_OFFLOAD_MASK &
-				unit_random(&rng) & unit_random(&rng);
+		m->ol_flags |= unit_random(&rng) & RTE_MBUF_F_TX_OFFLOAD_MASK & unit_random(&rng) &
+				unit_random(&rng);
 		m->ol_flags &= ~(unit_random(&rng) & unit_random(&rng));
 		m->tx_offload ^= unit_random(&rng) & unit_random(&rng) & unit_random(&rng);
 		assert_int_equal(rte_eth_tx_burst(dut.port, 0, &m, 1), 1);
@@ -892,8 +892,9 @@ receive_one(const struct kind *k, const struct virtio *hdr, uint64_t tag, uint64
 		flags |= good ? RTE_MBUF_F_RX_IP_CKSUM_GOOD : RTE_MBUF_F_RX_IP_CKSUM_BAD;
 	m = receive(hdr, frame, len);
 	check_bytes(m, frame, len);
-	assert_int_equal(m->ol_flags & (L4_FLAGS | RTE_MBUF_F_RX_IP_CKSUM_MASK | RTE_MBUF_F_RX_LRO |
-							RTE_MBUF_F_RX_VLAN),
+	assert_int_equal(m->ol_flags &
+					(L4_FLAGS | RTE_MBUF_F_RX_IP_CKSUM_MASK |
+							RTE_MBUF_F_RX_LRO | RTE_MBUF_F_RX_VLAN),
 			flags);
 	assert_int_equal(m->packet_type, expected_ptype(k));
 	if ((flags & RTE_MBUF_F_RX_LRO) != 0)
@@ -957,15 +958,17 @@ test_rx_strip(void **state)
 		k = (struct kind){ i & 1, (i & 2) != 0, 1 + 7 * i };
 		len = frame_make(&k, frame, i);
 		memcpy(tagged, frame, 12);
-		memcpy(tagged + 12, (uint8_t[]){ 0x81, 0, VLAN_TCI >> 8, VLAN_TCI & 0xff }, TAG_LEN);
+		memcpy(tagged + 12, (uint8_t[]){ 0x81, 0, VLAN_TCI >> 8, VLAN_TCI & 0xff },
+				TAG_LEN);
 		memcpy(tagged + 12 + TAG_LEN, frame + 12, len - 12);
 		hdr = header_needs_csum(&k);
 		hdr.csum_start += TAG_LEN;
 		m = receive(&hdr, tagged, len + TAG_LEN);
 		check_bytes(m, frame, len);
 		assert_int_equal(m->vlan_tci, VLAN_TCI);
-		assert_int_equal(m->ol_flags & (L4_FLAGS | RTE_MBUF_F_RX_VLAN |
-							RTE_MBUF_F_RX_VLAN_STRIPPED),
+		assert_int_equal(m->ol_flags &
+						(L4_FLAGS | RTE_MBUF_F_RX_VLAN |
+								RTE_MBUF_F_RX_VLAN_STRIPPED),
 				RTE_MBUF_F_RX_L4_CKSUM_NONE | RTE_MBUF_F_RX_VLAN |
 						RTE_MBUF_F_RX_VLAN_STRIPPED);
 		assert_int_equal(m->packet_type, expected_ptype(&k));
@@ -1274,7 +1277,8 @@ test_rx_strip_change(void **state)
 	(void)state;
 	dut_start(&(struct dut_conf){ .features = 0 });
 	assert_int_equal(received_tag(), -1);
-	assert_int_equal(rte_eth_dev_set_vlan_offload(dut.port, RTE_ETH_VLAN_STRIP_OFFLOAD), -EBUSY);
+	assert_int_equal(rte_eth_dev_set_vlan_offload(dut.port, RTE_ETH_VLAN_STRIP_OFFLOAD),
+			-EBUSY);
 	assert_int_equal(received_tag(), -1);
 	assert_int_equal(rte_eth_dev_stop(dut.port), 0);
 	assert_int_equal(rte_eth_dev_set_vlan_offload(dut.port, RTE_ETH_VLAN_STRIP_OFFLOAD), 0);
@@ -1317,4 +1321,5 @@ static const struct CMUnitTest tests[] = {
 	DUT_TEST(test_rx_strip_change),
 };
 
-UNIT_SUITE(offload, "checksums, segmentation and tags that net_ppfrag leaves to the back end", tests);
+UNIT_SUITE(offload, "checksums, segmentation and tags that net_ppfrag leaves to the back end",
+		tests);

@@ -228,10 +228,10 @@ struct ppfrag_dev {
 
 	const struct rte_memzone *arena; /**< rings, headers, bounce buffers; may be NULL */
 	const struct rte_memzone *bounce_mz[VU_MAX_PAIRS]; /**< receive buffers, by queue */
-	uint64_t offered;  /**< features, by the latest back end */
-	uint64_t features; /**< agreed on with the back end; never change */
+	uint64_t offered;                                  /**< features, by the latest back end */
+	uint64_t features;         /**< agreed on with the back end; never change */
 	uint64_t offload_features; /**< besides these, while the port is started */
-	uint16_t nb_pairs; /**< queue pairs in use */
+	uint16_t nb_pairs;         /**< queue pairs in use */
 	uint16_t max_pairs;
 	uint16_t queue_size;
 	uint32_t ptypes;    /**< packet types to tell */

@@ -63,8 +63,7 @@ void
 ppfrag_offload_info(const struct ppfrag_dev *pd, struct rte_eth_dev_info *info)
 {
 	/* Mergeable buffers may have been declined. */
-	const uint64_t rx_features =
-			(pd->offered & ~F(MRG_RXBUF)) | (pd->features & F(MRG_RXBUF));
+	const uint64_t rx_features = (pd->offered & ~F(MRG_RXBUF)) | (pd->features & F(MRG_RXBUF));
 
 	info->rx_offload_capa = offloads_of(rx_offloads, RTE_DIM(rx_offloads), rx_features);
 	info->max_lro_pkt_size = PPFRAG_MAX_LRO;
@@ -202,7 +201,7 @@ ppfrag_offload_start(struct rte_eth_dev *dev)
 	const uint32_t work = rx_work_set(dev);
 
 	pd->offload_features = (features_of(tx_offloads, RTE_DIM(tx_offloads), tx) |
-					features_of(rx_offloads, RTE_DIM(rx_offloads), rx)) &
+					       features_of(rx_offloads, RTE_DIM(rx_offloads), rx)) &
 			~pd->features;
 	dev->rx_pkt_burst = work != 0 ? ppfrag_rx_burst_offload : ppfrag_rx_burst;
 	dev->tx_pkt_burst = tx != 0 ? ppfrag_tx_burst_offload : ppfrag_tx_burst;

@@ -71,11 +71,10 @@ is_tcp(const struct rx_offload *o)
 static inline bool
 gso_is_sane(const struct ppfrag_rxq *q, const struct rte_mbuf *m, const struct rx_offload *o)
 {
-	if ((q->offloads & RTE_ETH_RX_OFFLOAD_TCP_LRO) == 0 || !is_tcp(o))
-		return false;
-	if (o->gso_type == VIRTIO_GSO_TCPV4 ? !RTE_ETH_IS_IPV4_HDR(o->ptype) :
-					      o->gso_type != VIRTIO_GSO_TCPV6 ||
-					      !RTE_ETH_IS_IPV6_HDR(o->ptype))
+	const bool v4 = o->gso_type == VIRTIO_GSO_TCPV4 && RTE_ETH_IS_IPV4_HDR(o->ptype);
+	const bool v6 = o->gso_type == VIRTIO_GSO_TCPV6 && RTE_ETH_IS_IPV6_HDR(o->ptype);
+
+	if ((q->offloads & RTE_ETH_RX_OFFLOAD_TCP_LRO) == 0 || !is_tcp(o) || (!v4 && !v6))
 		return false;
 	return o->gso_size != 0 && o->hdr_len <= m->pkt_len + o->tag_len;
 }
