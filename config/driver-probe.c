@@ -99,6 +99,8 @@ OP(promiscuous_enable)
 OP(promiscuous_disable)
 OP(allmulticast_enable)
 OP(allmulticast_disable)
+OP(vlan_offload_set)
+OP(dev_ptypes_set)
 OP(mtu_set)
 OP(mac_addr_set)
 OP(stats_get)
@@ -124,7 +126,16 @@ op_dev_infos_get(struct rte_eth_dev *dev, struct rte_eth_dev_info *info)
 	info->max_rx_pktlen = 9018;
 	info->max_mtu = 9000;
 	info->max_mac_addrs = 1;
+	info->rx_offload_capa = RTE_ETH_RX_OFFLOAD_VLAN_STRIP;
 	return 0;
+}
+
+/* Whatever parameters it has: there are none. */
+static const uint32_t *
+op_dev_supported_ptypes_get(void)
+{
+	call_note("dev_supported_ptypes_get");
+	return NULL;
 }
 
 static int
@@ -159,6 +170,7 @@ ops_init(void)
 	OP_SET(link_update), OP_SET(dev_set_link_up), OP_SET(dev_set_link_down);
 	OP_SET(promiscuous_enable), OP_SET(promiscuous_disable);
 	OP_SET(allmulticast_enable), OP_SET(allmulticast_disable);
+	OP_SET(vlan_offload_set), OP_SET(dev_ptypes_set), OP_SET(dev_supported_ptypes_get);
 	OP_SET(mtu_set), OP_SET(mac_addr_set);
 	OP_SET(stats_get), OP_SET(stats_reset);
 	OP_SET(xstats_get), OP_SET(xstats_get_names), OP_SET(xstats_reset);
@@ -178,6 +190,13 @@ burst_rx(void *queue, struct rte_mbuf **m, uint16_t n)
 
 static uint16_t
 burst_tx(void *queue, struct rte_mbuf **m, uint16_t n)
+{
+	RTE_SET_USED(queue), RTE_SET_USED(m);
+	return n;
+}
+
+static uint16_t
+prepare_tx(void *queue, struct rte_mbuf **m, uint16_t n)
 {
 	RTE_SET_USED(queue), RTE_SET_USED(m);
 	return n;
@@ -219,6 +238,7 @@ port_fill(struct rte_eth_dev *dev, struct rte_vdev_device *vdev)
 	dev->process_private = &private_data;
 	dev->rx_pkt_burst = burst_rx;
 	dev->tx_pkt_burst = burst_tx;
+	dev->tx_pkt_prepare = prepare_tx;
 	dev->rx_queue_count = (void *)count_rx;
 	dev->rx_descriptor_status = status_rx;
 	dev->tx_descriptor_status = status_tx;
@@ -337,6 +357,7 @@ check_start(uint16_t id)
 	EXPECT(dev_start, rte_eth_dev_start(id));
 	CHECK(port->data->dev_started == 1);
 	CHECK(fp->rx_pkt_burst == burst_rx && fp->tx_pkt_burst == burst_tx);
+	CHECK(fp->tx_pkt_prepare == prepare_tx);
 	CHECK((void *)fp->rx_queue_count == (void *)count_rx);
 	CHECK(fp->rx_descriptor_status == status_rx && fp->tx_descriptor_status == status_tx);
 	CHECK(fp->rxq.data == port->data->rx_queues && fp->txq.data == port->data->tx_queues);
@@ -401,6 +422,9 @@ check_modes(uint16_t id)
 	EXPECT(allmulticast_disable, rte_eth_allmulticast_disable(id));
 	EXPECT(mac_addr_set, rte_eth_dev_default_mac_addr_set(id, &other));
 	CHECK(rte_is_same_ether_addr(&port->data->mac_addrs[0], &other));
+	EXPECT(vlan_offload_set, rte_eth_dev_set_vlan_offload(id, RTE_ETH_VLAN_STRIP_OFFLOAD));
+	EXPECT(dev_ptypes_set, rte_eth_dev_set_ptypes(id, RTE_PTYPE_UNKNOWN, NULL, 0));
+	EXPECT(dev_supported_ptypes_get, rte_eth_dev_get_supported_ptypes(id, ~0u, NULL, 0));
 	EXPECT(mtu_set, rte_eth_dev_set_mtu(id, 1400));
 	CHECK(port->data->mtu == 1400);
 	EXPECT(pool_ops_supported, rte_eth_dev_pool_ops_supported(id, "ring_mp_mc"));

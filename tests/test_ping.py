@@ -2,6 +2,7 @@
 # Copyright(c) 2026 The ppfrag authors
 """The kernel pings testpmd's icmpecho on net_ppfrag, through a tap of a stock testpmd."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -44,21 +45,30 @@ def remove_netns_directory(was_there, was_mounted):
         NETNS.rmdir()
 
 
-@pytest.fixture
-def netns():
-    """A network namespace of its own."""
+@contextlib.contextmanager
+def network_namespace(purpose):
+    """A network namespace of its own: what runs a command there."""
     if os.geteuid() != 0:
         pytest.skip("needs root for network namespaces")
     if not Path("/dev/net/tun").exists():
         pytest.skip("needs /dev/net/tun")
-    name = f"ppfrag-ping-{os.getpid()}"
+    name = f"ppfrag-{purpose}-{os.getpid()}"
     before = NETNS.exists(), netns_is_mounted()
     made = subprocess.run(["ip", "netns", "add", name], check=False, capture_output=True)
     if made.returncode != 0:
         pytest.skip(f"no network namespace: {made.stderr.decode().strip()}")
-    yield inside(name)
-    subprocess.run(["ip", "netns", "del", name], check=True)
-    remove_netns_directory(*before)
+    try:
+        yield inside(name)
+    finally:
+        subprocess.run(["ip", "netns", "del", name], check=True)
+        remove_netns_directory(*before)
+
+
+@pytest.fixture
+def netns():
+    """A namespace for one test."""
+    with network_namespace("ping") as made:
+        yield made
 
 
 @pytest.mark.parametrize("size", [56, 1400])

@@ -35,6 +35,7 @@ static const struct unit_suite * const suites[] = {
 	&suite_rx_secondary,
 	&suite_wake,
 	&suite_reconnect,
+	&suite_offload,
 	&suite_debug,
 	&suite_compact,
 	&suite_company,

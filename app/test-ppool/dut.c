@@ -55,9 +55,12 @@ start_port(const struct dut_conf *conf)
 	const struct rte_eth_conf eth = {
 		.rxmode = {
 			.mtu = conf->mtu != 0 ? conf->mtu : RTE_ETHER_MTU,
-			.offloads = conf->scatter ? RTE_ETH_RX_OFFLOAD_SCATTER : 0,
+			.max_lro_pkt_size = UINT16_MAX,
+			.offloads = conf->rx_offloads |
+					(conf->scatter ? RTE_ETH_RX_OFFLOAD_SCATTER : 0),
 		},
 		.intr_conf = { .lsc = conf->lsc },
+		.txmode.offloads = conf->tx_offloads,
 	};
 	const struct rte_eth_txconf tx = { .tx_free_thresh = conf->free_thresh };
 	uint16_t ring = conf->ring != 0 ? conf->ring : RING;
@@ -80,11 +83,12 @@ dut_look_at_rings(void)
 	dut.buf_len = dut.rx->desc[0].len;
 }
 
-void
-dut_start_peer(bool no_mrg)
+static void
+peer_start(bool no_mrg, uint64_t features)
 {
 	dut.peer = vhost_peer_start(dut.path,
-			VHOST_F_VERSION_1 | VHOST_F_PROTOCOL | (no_mrg ? 0 : VHOST_F_MRG_RXBUF));
+			VHOST_F_VERSION_1 | VHOST_F_PROTOCOL | features |
+					(no_mrg ? 0 : VHOST_F_MRG_RXBUF));
 	assert_non_null(dut.peer);
 }
 
@@ -94,6 +98,12 @@ dut_stop_peer(void)
 	vhost_peer_stop(dut.peer);
 	dut.peer = NULL;
 	unlink(dut.path);
+}
+
+void
+dut_start_peer(bool no_mrg)
+{
+	peer_start(no_mrg, 0);
 }
 
 void
@@ -127,13 +137,24 @@ dut_start_pool(const struct dut_conf *conf, struct rte_mempool *mp)
 	unit_require(loaded, "the driver net_ppfrag: -d librte_net_ppfrag.so");
 	unit_require(!conf->no_aio || unit_can_refuse_aio(), UNIT_REFUSE_AIO);
 	dut.mp = mp;
-	dut_start_peer(conf->no_mrg);
-	snprintf(args, sizeof(args), "path=%s,queue_size=%u%s%s", dut.path,
+	peer_start(conf->no_mrg, conf->features);
+	snprintf(args, sizeof(args), "path=%s,queue_size=%u%s%s%s", dut.path,
 			conf->ring != 0 ? conf->ring : RING, conf->lanes ? ",rx=lanes" : "",
-			conf->density ? ",preset=density" : "");
+			conf->density ? ",preset=density" : "",
+			conf->declined ? ",mrg_rxbuf=0" : "");
 	assert_int_equal(conf->no_aio ? unit_without_aio(plug_port, args) : plug_port(args), 0);
 	assert_int_equal(rte_eth_dev_get_port_by_name(DUT_NAME, &dut.port), 0);
 	dut_start_port(conf);
+}
+
+int
+dut_configure(const struct dut_conf *conf)
+{
+	int ret = start_port(conf);
+
+	if (ret == 0)
+		dut_look_at_rings();
+	return ret;
 }
 
 void

@@ -19,7 +19,8 @@
 
 struct dut_conf {
 	bool copy;     /* the pool is where the back end cannot reach it: packets are copied */
-	bool no_mrg;   /* without mergeable buffers */
+	bool no_mrg;   /* without mergeable buffers: the back end has none */
+	bool declined; /* the same: the port does not want them */
 	bool lanes;    /* receive into frags, not into slots */
 	bool density;  /* into slots, with that preset */
 	bool scatter;  /* deliver frames longer than a page as chains */
@@ -28,6 +29,9 @@ struct dut_conf {
 	uint16_t ring; /* descriptors of either ring; 0: 64 */
 	uint16_t mtu;  /* 0: 1500 */
 	uint16_t free_thresh;
+	uint64_t features;    /* that the back end offers besides what the others take */
+	uint64_t rx_offloads; /* besides scatter */
+	uint64_t tx_offloads;
 	uint32_t pages;     /* 0: 512 */
 	uint32_t page_size; /* 0: 2176 */
 };
@@ -53,6 +57,9 @@ void dut_start(const struct dut_conf *conf);
 
 /** The same with a pool of the test's own. */
 void dut_start_pool(const struct dut_conf *conf, struct rte_mempool *mp);
+
+/** Configure the stopped port anew and start it. @return 0 or a negative errno. */
+int dut_configure(const struct dut_conf *conf);
 
 /** Stop and start the port: its rings are as new. */
 void dut_restart(void);

@@ -44,6 +44,12 @@ struct path {
 	struct dut_conf conf;
 };
 
+/* All receive offloads, so that the headers are looked at. */
+#define OFFLOADS \
+	.features = UINT64_C(0x182), \
+	.rx_offloads = RTE_ETH_RX_OFFLOAD_CHECKSUM | RTE_ETH_RX_OFFLOAD_TCP_LRO | \
+			RTE_ETH_RX_OFFLOAD_VLAN_STRIP
+
 /* X(name, configuration): every way to receive. */
 #define PATHS(X) \
 	X(shared, { .ring = 64, .lanes = true }) \
@@ -97,7 +103,11 @@ struct path {
 	X(copied_slots, { .ring = 64, .copy = true, .page_size = 16384, .pages = 96 }) \
 	X(copied_slots_no_mrg, { .ring = 64, .copy = true, .no_mrg = true }) \
 	X(copied_slots_scatter, { .ring = 64, .copy = true, .scatter = true, .mtu = 9000 }) \
-	X(copied_slots_jumbo, { .ring = 64, .copy = true, .mtu = 9000, .page_size = 16384 })
+	X(copied_slots_jumbo, { .ring = 64, .copy = true, .mtu = 9000, .page_size = 16384 }) \
+	X(shared_offloads, { .ring = 64, .lanes = true, .scatter = true, OFFLOADS }) \
+	X(slots_offloads, { .ring = 64, .scatter = true, OFFLOADS }) \
+	X(copied_offloads, { .ring = 64, .lanes = true, .copy = true, .scatter = true, OFFLOADS }) \
+	X(copied_slots_offloads, { .ring = 64, .copy = true, .scatter = true, OFFLOADS })
 
 /* A packet that the application holds. */
 struct held {

@@ -27,6 +27,7 @@
 
 enum request {
 	GET_FEATURES = 1,
+	SET_FEATURES = 2,
 	SET_MEM_TABLE = 5,
 	SET_VRING_NUM = 8,
 	SET_VRING_ADDR = 9,
@@ -90,7 +91,7 @@ struct region {
 };
 
 struct vhost_peer {
-	uint64_t features;
+	uint64_t features, acked;
 	int listener, conn, wake[2];
 	pthread_t thread;
 	pthread_mutex_t lock;
@@ -275,6 +276,9 @@ handle(struct vhost_peer *p, struct msg *m)
 		return reply_u64(p, m, 0);
 	case GET_VRING_BASE:
 		return handle_state(p, m);
+	case SET_FEATURES:
+		p->acked = m->u64;
+		break;
 	case SET_MEM_TABLE:
 		ok = regions_map(p, m);
 		break;
@@ -411,6 +415,17 @@ vhost_peer_wait(struct vhost_peer *p)
 		ret = pthread_cond_timedwait(&p->changed, &p->lock, &end);
 	pthread_mutex_unlock(&p->lock);
 	return ready;
+}
+
+uint64_t
+vhost_peer_acked(struct vhost_peer *p)
+{
+	uint64_t acked;
+
+	pthread_mutex_lock(&p->lock);
+	acked = p->acked;
+	pthread_mutex_unlock(&p->lock);
+	return acked;
 }
 
 struct vhost_ring *

@@ -68,6 +68,9 @@ void vhost_peer_stop(struct vhost_peer *p);
 /** Wait until the driver has started both rings. @return whether it has. */
 bool vhost_peer_wait(struct vhost_peer *p);
 
+/** The features that the driver has agreed to. */
+uint64_t vhost_peer_acked(struct vhost_peer *p);
+
 /** A ring of a started driver. */
 struct vhost_ring *vhost_peer_ring(struct vhost_peer *p, unsigned int i);
 

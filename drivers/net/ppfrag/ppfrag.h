@@ -38,6 +38,8 @@
 #define PPFRAG_L2_LEN (RTE_ETHER_HDR_LEN + 2 * RTE_VLAN_HLEN)
 /** The longest frame: mbufs count in 16 bits, headroom included. */
 #define PPFRAG_MAX_FRAME (UINT16_MAX - RTE_PKTMBUF_HEADROOM)
+/** The longest packet that the back end has not cut into segments. */
+#define PPFRAG_MAX_LRO (UINT16_MAX + PPFRAG_L2_LEN)
 /** Most segments of one packet, either direction. */
 #define PPFRAG_MAX_SEGS 64
 /** Most queue pairs of a port: vhost-user names rings in 8 bits. */
@@ -61,6 +63,8 @@ extern int ppfrag_logtype;
 	X(copybreak_packets, "packets", "copied into slots of their size") \
 	X(oversize_packets, "packets", "dropped: longer than the frames this port receives") \
 	X(short_packets, "packets", "dropped: shorter than an Ethernet header") \
+	X(bad_header_packets, "packets", \
+			"delivered as such with a wrong checksum: their virtio header makes no sense") \
 	X(no_header, "packets", "had to wait in the ring: no page for their mbufs") \
 	X(no_page, "descriptors", "had to wait before they could be posted again: no page") \
 	X(bad_used, "used entries", "ignored: the back end gave a wrong id, length or count") \
@@ -73,6 +77,9 @@ extern int ppfrag_logtype;
 			"sent with a header outside the mbuf, which is shared or full") \
 	X(copied_packets, "packets", "copied: outside of what the back end can read") \
 	X(dropped_packets, "packets", "dropped: need more descriptors than the ring has") \
+	X(offload_packets, "packets", "sent with flags of offloads") \
+	X(bad_offload_packets, "packets", \
+			"dropped: ask for an offload that is not configured, or with wrong lengths") \
 	X(full, "bursts", "cut short: no free descriptor") \
 	X(bad_used, "used entries", "ignored: the back end gave a wrong id or count") \
 	X(kicks, "notifications", "sent to the back end")
@@ -133,9 +140,13 @@ struct ppfrag_dev {
 
 	const struct rte_memzone *arena; /**< rings, headers, bounce buffers; may be NULL */
 	const struct rte_memzone *bounce_mz[PPFRAG_MAX_PAIRS]; /**< receive buffers, by queue */
+	uint64_t offered;  /**< features, by the latest back end */
 	uint64_t features; /**< agreed on with the first back end, insisted on later; 0: none yet */
-	uint32_t speed;    /**< of the link, in Mbps, to be told to applications */
-	uint16_t nb_pairs; /**< queue pairs in use */
+	uint64_t offload_features; /**< besides these, of the latest start */
+	uint32_t ptypes;           /**< packet types to tell */
+	bool ptypes_chosen;        /**< the application said so */
+	uint32_t speed;            /**< of the link, in Mbps, to be told to applications */
+	uint16_t nb_pairs;         /**< queue pairs in use */
 	uint16_t max_pairs;
 	uint16_t queue_size;
 	bool server;    /**< back ends connect to us */

@@ -30,6 +30,15 @@ typedef int ppfrag_eth_queue_count_t;
 typedef uint32_t ppfrag_eth_queue_count_t;
 #endif
 
+/* The list of packet types that a port tells has its length, and no end mark. */
+#if RTE_VERSION >= RTE_VERSION_NUM(24, 3, 0, 0)
+#define PPFRAG_PTYPES_PARAMS struct rte_eth_dev *dev, size_t *nb
+#define PPFRAG_PTYPES_NB nb
+#else
+#define PPFRAG_PTYPES_PARAMS struct rte_eth_dev *dev
+#define PPFRAG_PTYPES_NB (&(size_t){ 0 })
+#endif
+
 /* Control threads: EAL's own type has replaced that of POSIX, which it contains. */
 #if RTE_VERSION >= RTE_VERSION_NUM(23, 11, 0, 0)
 typedef uint32_t ppfrag_thread_ret_t;

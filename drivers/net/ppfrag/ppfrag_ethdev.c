@@ -11,6 +11,7 @@
 
 #include "ppfrag_device.h"
 #include "ppfrag_queue.h"
+#include "virtio/ppfrag_offload.h"
 
 RTE_LOG_REGISTER_DEFAULT(ppfrag_logtype, INFO);
 
@@ -138,10 +139,7 @@ dev_infos_get(struct rte_eth_dev *dev, struct rte_eth_dev_info *info)
 	info->max_mtu = PPFRAG_MAX_FRAME - PPFRAG_L2_LEN;
 	info->max_rx_pktlen = PPFRAG_MAX_FRAME;
 	info->min_rx_bufsize = RTE_ETHER_MIN_LEN;
-	info->rx_offload_capa = RTE_ETH_RX_OFFLOAD_SCATTER;
-	info->rx_queue_offload_capa = RTE_ETH_RX_OFFLOAD_SCATTER;
-	info->tx_offload_capa = RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
-	info->tx_queue_offload_capa = RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
+	ppfrag_offload_info(pd, info);
 	/* A ring has no more than queue_size descriptors, whatever is asked for. */
 	info->rx_desc_lim.nb_max = PPFRAG_MAX_DESC;
 	info->rx_desc_lim.nb_min = MIN_DESC;
@@ -208,6 +206,13 @@ mtu_set(struct rte_eth_dev *dev, uint16_t mtu)
 		return -EBUSY;
 	}
 	return ppfrag_queues_set_mtu(dev, mtu);
+}
+
+static const uint32_t *
+supported_ptypes_get(PPFRAG_PTYPES_PARAMS)
+{
+	RTE_SET_USED(dev);
+	return ppfrag_ptypes(PPFRAG_PTYPES_NB);
 }
 
 /* Receive queues take pools with our ops only. */
@@ -278,6 +283,9 @@ static const struct eth_dev_ops primary_ops = {
 	.promiscuous_disable = accept_mode,
 	.allmulticast_enable = accept_mode,
 	.allmulticast_disable = accept_mode,
+	.dev_supported_ptypes_get = supported_ptypes_get,
+	.dev_ptypes_set = ppfrag_ptypes_set,
+	.vlan_offload_set = ppfrag_vlan_offload_set,
 	.mtu_set = mtu_set,
 	.mac_addr_set = mac_addr_set,
 	.stats_get = ppfrag_stats_get,
@@ -298,6 +306,7 @@ static const struct eth_dev_ops primary_ops = {
 static const struct eth_dev_ops secondary_ops = {
 	.dev_close = dev_close,
 	.dev_infos_get = dev_infos_get,
+	.dev_supported_ptypes_get = supported_ptypes_get,
 	.tx_done_cleanup = tx_done_cleanup,
 	.link_update = link_update,
 	.stats_get = ppfrag_stats_get,
@@ -406,6 +415,7 @@ probe_secondary(struct rte_vdev_device *vdev)
 	if (queues_refused) {
 		dev->rx_pkt_burst = refused_burst;
 		dev->tx_pkt_burst = refused_burst;
+		dev->tx_pkt_prepare = NULL;
 	}
 	rte_eth_dev_probing_finish(dev);
 	return 0;

@@ -434,7 +434,7 @@ ppfrag_rxq_info_get(struct rte_eth_dev *dev, uint16_t queue_id, struct rte_eth_r
 	info->nb_desc = q->nb;
 	info->scattered_rx = q->scatter;
 	info->rx_buf_size = (uint16_t)q->max_len;
-	info->conf.offloads = q->scatter ? RTE_ETH_RX_OFFLOAD_SCATTER : 0;
+	info->conf.offloads = q->offloads;
 }
 
 void
@@ -444,5 +444,5 @@ ppfrag_txq_info_get(struct rte_eth_dev *dev, uint16_t queue_id, struct rte_eth_t
 
 	info->nb_desc = q->vq.size;
 	info->conf.tx_free_thresh = q->free_thresh;
-	info->conf.offloads = dev->data->dev_conf.txmode.offloads;
+	info->conf.offloads = q->offloads;
 }

@@ -67,6 +67,8 @@ struct ppfrag_rxq {
 	int socket_id;
 	uint32_t max_len;             /**< longest data of a frag */
 	struct ppfrag_rxq_stats base; /**< stats at the latest reset */
+	uint64_t offloads;            /**< configured */
+	uint32_t work;                /**< to be done with packets, PPFRAG_RX_WORK_...; atomic */
 	uint16_t queue_id;
 	bool copy; /**< the pool is not shared with the back end */
 } __rte_cache_aligned;
@@ -96,6 +98,8 @@ struct ppfrag_txq {
 	struct ppfrag_txq_stats stats;
 
 	struct ppfrag_txq_stats base; /**< stats at the latest reset */
+	uint64_t offloads;            /**< configured */
+	uint64_t allowed;             /**< flags of mbufs that ask for them */
 	uint16_t queue_id;
 } __rte_cache_aligned;
 

@@ -101,7 +101,8 @@ txq_add(struct rte_eth_stats *stats, struct ppfrag_eth_queue_stats *queues, stru
 
 	stats->opackets += packets;
 	stats->obytes += bytes;
-	stats->oerrors += TXQ_READ(c, dropped_packets) + TXQ_READ(c, bad_used);
+	stats->oerrors += TXQ_READ(c, dropped_packets) + TXQ_READ(c, bad_offload_packets) +
+			TXQ_READ(c, bad_used);
 	if (queues != NULL && i < RTE_ETHDEV_QUEUE_STAT_CNTRS) {
 		queues->q_opackets[i] = packets;
 		queues->q_obytes[i] = bytes;

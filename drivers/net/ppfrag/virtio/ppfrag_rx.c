@@ -2,6 +2,7 @@
  * Copyright(c) 2026 The ppfrag authors
  */
 
+#include "ppfrag_offload.h"
 #include "ppfrag_rx.h"
 
 /*
@@ -381,4 +382,35 @@ ppfrag_rx_burst(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 	ppfrag_count(&q->stats.packets, nb_rx);
 	ppfrag_count(&q->stats.bytes, bytes);
 	return nb_rx;
+}
+
+/* Where packets are copied, so must their headers be. */
+static uint16_t
+rx_burst_header(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint16_t nb_pkts)
+{
+	if (q->how == PPFRAG_RX_LANES)
+		return ppfrag_rx_burst(q, pkts, nb_pkts);
+	if (unlikely(ppfrag_is_stale(q->dev, q->epoch)))
+		ppfrag_rxq_renew(q);
+	if (q->how == PPFRAG_RX_COPY)
+		return ppfrag_rx_burst_copy_header(q, pkts, nb_pkts);
+	if (unlikely(q->nb_starved != 0))
+		rx_retry(q);
+	return ppfrag_rx_burst_slots_header(q, pkts, nb_pkts);
+}
+
+uint16_t
+ppfrag_rx_burst_offload(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts)
+{
+	struct ppfrag_rxq *q = rxq;
+	uint32_t work = __atomic_load_n(&q->work, __ATOMIC_RELAXED);
+	uint16_t n;
+
+	if ((work & PPFRAG_RX_WORK_HEADER) != 0)
+		n = rx_burst_header(q, pkts, nb_pkts);
+	else
+		n = ppfrag_rx_burst(q, pkts, nb_pkts);
+	if (work != 0)
+		ppfrag_rx_offload(q, pkts, n, work);
+	return n;
 }

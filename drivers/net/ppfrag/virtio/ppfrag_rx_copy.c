@@ -2,6 +2,8 @@
  * Copyright(c) 2026 The ppfrag authors
  */
 
+#include <string.h>
+
 #include <rte_memcpy.h>
 
 #include "ppfrag_rx.h"
@@ -42,17 +44,17 @@ copy_alloc_segs(struct ppfrag_rxq *q, struct rte_mbuf **seg, const uint32_t *len
 	return 0;
 }
 
-/* Segments for len bytes where frames may be longer than a page. */
-static int
+/* Segments for len bytes: one, or a chain where frames may be longer than a page. */
+static __rte_noinline int
 copy_alloc_chain(struct ppfrag_rxq *q, struct copy_dst *dst, uint32_t len)
 {
 	uint32_t lens[PPFRAG_MAX_SEGS], left = len;
-	unsigned int i, n;
+	unsigned int i, n = 0;
 
-	for (n = 0; left != 0; n++) {
+	do {
 		lens[n] = RTE_MIN(left, q->max_len);
-		left -= lens[n];
-	}
+		left -= lens[n++];
+	} while (left != 0);
 	if (copy_alloc_segs(q, dst->seg, lens, n) != 0)
 		return -ENOMEM;
 	for (i = 0; i < n; i++) {
@@ -115,9 +117,9 @@ copy_buffers(const struct ppfrag_rxq *q, const uint16_t *ids, const struct rx_me
 }
 
 /* A packet whose buffers are all used, the first of them by an entry that was checked. */
-static struct rx_step
+static __rte_always_inline struct rx_step
 copy_packet(struct ppfrag_rxq *q, uint16_t at, uint16_t nb_done, uint16_t nb, struct rx_entry first,
-		struct rte_mbuf **m)
+		struct rte_mbuf **m, const bool header)
 {
 	struct rx_merged p = { .nb = nb };
 	struct copy_dst dst;
@@ -137,13 +139,17 @@ copy_packet(struct ppfrag_rxq *q, uint16_t at, uint16_t nb_done, uint16_t nb, st
 		return (struct rx_step){ .no_page = 1 };
 	}
 	copy_buffers(q, &q->done[nb_done], &p, &dst);
+	if (header)
+		memcpy(rte_pktmbuf_mtod(dst.seg[0], char *) - VIRTIO_HDR_LEN,
+				bounce_buf(q, q->done[nb_done]), VIRTIO_HDR_LEN);
 	*m = dst.seg[0];
 	ppfrag_count(&q->stats.copied_packets, 1);
 	return (struct rx_step){ .used = nb, .done = nb, .rx = 1, .bytes = len };
 }
 
-static struct rx_step
-copy_next(struct ppfrag_rxq *q, uint16_t at, uint16_t ready, uint16_t nb_done, struct rte_mbuf **m)
+static __rte_always_inline struct rx_step
+copy_next(struct ppfrag_rxq *q, uint16_t at, uint16_t ready, uint16_t nb_done, struct rte_mbuf **m,
+		const bool header)
 {
 	struct rx_entry e = rx_read(q, at);
 	uint16_t nb = 1;
@@ -162,11 +168,11 @@ copy_next(struct ppfrag_rxq *q, uint16_t at, uint16_t ready, uint16_t nb_done, s
 		return rx_bad(q, nb_done, (uint16_t)e.id);
 	if (nb > ready - at)
 		return (struct rx_step){ .used = 0 }; /* the rest is still to come */
-	return copy_packet(q, at, nb_done, nb, e, m);
+	return copy_packet(q, at, nb_done, nb, e, m, header);
 }
 
-uint16_t
-ppfrag_rx_burst_copy(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint16_t nb_pkts)
+static __rte_always_inline uint16_t
+copy_burst(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint16_t nb_pkts, const bool header)
 {
 	uint16_t at = 0, nb_rx = 0, nb_done = 0, no_page = 0;
 	uint16_t ready = rx_ready(q);
@@ -174,7 +180,7 @@ ppfrag_rx_burst_copy(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint16_t nb_p
 	uint64_t bytes = 0;
 
 	while (at < ready && nb_rx < nb_pkts) {
-		step = copy_next(q, at, ready, nb_done, &pkts[nb_rx]);
+		step = copy_next(q, at, ready, nb_done, &pkts[nb_rx], header);
 		if (step.used == 0) {
 			no_page = step.no_page;
 			break;
@@ -191,4 +197,16 @@ ppfrag_rx_burst_copy(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint16_t nb_p
 	ppfrag_count(&q->stats.packets, nb_rx);
 	ppfrag_count(&q->stats.bytes, bytes);
 	return nb_rx;
+}
+
+uint16_t
+ppfrag_rx_burst_copy(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint16_t nb_pkts)
+{
+	return copy_burst(q, pkts, nb_pkts, false);
+}
+
+uint16_t
+ppfrag_rx_burst_copy_header(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint16_t nb_pkts)
+{
+	return copy_burst(q, pkts, nb_pkts, true);
 }

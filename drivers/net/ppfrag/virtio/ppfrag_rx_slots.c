@@ -12,6 +12,7 @@
 #include <ppool_recover.h>
 #include <ppool_slot.h>
 
+#include "ppfrag_offload.h"
 #include "ppfrag_rx.h"
 
 /*
@@ -437,10 +438,28 @@ part_deliver(struct ppfrag_rxq *q, const struct part *p, const struct group *g, 
 	part_offer(q, p);
 }
 
+/* Put the virtio header of a packet that was copied in front of the copy. */
+static inline void
+packet_copy_header(const struct ppfrag_rxq *q, const struct rte_mbuf *to, uint32_t id)
+{
+	memcpy(slot_buffer(q, to), slot_buffer(q, q->slots->posted[id]), VIRTIO_HDR_LEN);
+}
+
+/* The same for all that are copied. */
+static inline void
+part_copy_headers(const struct ppfrag_rxq *q, const struct part *p, struct rte_mbuf * const *pkts)
+{
+	unsigned int i;
+
+	for (i = 0; i < p->n; i++)
+		if (p->size_class[i] != q->slots->post)
+			packet_copy_header(q, pkts[i], p->e[i].id);
+}
+
 /* Returns how many packets are delivered, from the first used entry on. */
-static inline unsigned int
+static __rte_always_inline unsigned int
 part_run(struct ppfrag_rxq *q, uint16_t at, struct rte_mbuf **pkts, unsigned int n, bool all_posted,
-		uint64_t *bytes)
+		uint64_t *bytes, const bool header)
 {
 	struct group g[RX_PART];
 	struct part p;
@@ -458,6 +477,8 @@ part_run(struct ppfrag_rxq *q, uint16_t at, struct rte_mbuf **pkts, unsigned int
 		return 0;
 	}
 	part_deliver(q, &p, g, nb, pkts);
+	if (header)
+		part_copy_headers(q, &p, pkts);
 	for (i = 0; i < p.n; i++)
 		*bytes += p.e[i].len;
 	return p.n;
@@ -483,6 +504,8 @@ one_deliver(struct ppfrag_rxq *q, const struct slots_place *b, uint16_t id, uint
 	if (rte_mempool_get(s->view[size_class], (void **)&m) != 0)
 		return (struct rx_step){ .no_page = 1 };
 	*b->pkt = packet_deliver(q, id, m, len, size_class);
+	if ((q->work & PPFRAG_RX_WORK_HEADER) != 0 && size_class != s->post)
+		packet_copy_header(q, m, id);
 	rx_done(q, b->nb_done, id);
 	return (struct rx_step){ .used = 1, .done = 1, .rx = 1, .bytes = len };
 }
@@ -576,8 +599,8 @@ density_look(struct ppfrag_rxq *q)
 		s->dense = 0;
 }
 
-uint16_t
-ppfrag_rx_burst_slots(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint16_t nb_pkts)
+static __rte_always_inline uint16_t
+slots_burst(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint16_t nb_pkts, const bool header)
 {
 	uint16_t ready, avail, at = 0, nb_rx = 0, nb_done = 0, no_page = 0, n;
 	struct slots_place place;
@@ -596,7 +619,7 @@ ppfrag_rx_burst_slots(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint16_t nb_
 		density_look(q);
 	while (at < ready && nb_rx < nb_pkts) {
 		n = part_run(q, at, &pkts[nb_rx], RTE_MIN(ready - at, nb_pkts - nb_rx),
-				q->nb_posted == q->nb && nb_done == 0, &bytes);
+				q->nb_posted == q->nb && nb_done == 0, &bytes, header);
 		at += n;
 		nb_rx += n;
 		if (likely(n != 0))
@@ -621,6 +644,18 @@ ppfrag_rx_burst_slots(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint16_t nb_
 	ppfrag_count(&q->stats.packets, nb_rx);
 	ppfrag_count(&q->stats.bytes, bytes);
 	return nb_rx;
+}
+
+uint16_t
+ppfrag_rx_burst_slots(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint16_t nb_pkts)
+{
+	return slots_burst(q, pkts, nb_pkts, false);
+}
+
+uint16_t
+ppfrag_rx_burst_slots_header(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint16_t nb_pkts)
+{
+	return slots_burst(q, pkts, nb_pkts, true);
 }
 
 /* Set-up */

@@ -7,7 +7,7 @@
 #include <rte_atomic.h>
 #include <rte_memcpy.h>
 
-#include "virtio.h"
+#include "ppfrag_offload.h"
 
 /*
  * A packet is one chain of descriptors: its virtio header, then its segments. Where nobody shares
@@ -95,31 +95,61 @@ tx_offer(struct ppfrag_txq *q, const struct tx_chain *c, struct rte_mbuf *m)
 	virtq_offer(&q->vq, q->avail_idx++, c->head);
 }
 
+/* What a packet has in front; its header is all zero where there are no offloads. */
+
+static inline uint32_t
+tx_head_len(const struct ppfrag_tx_head *head)
+{
+	return head == NULL ? VIRTIO_HDR_LEN : head->len;
+}
+
+static inline uint32_t
+tx_skip(const struct ppfrag_tx_head *head, uint32_t data_len)
+{
+	return head == NULL ? 0 : RTE_MIN((uint32_t)head->skip, data_len);
+}
+
+static inline void
+tx_put_head(char *to, const struct ppfrag_tx_head *head)
+{
+	if (head == NULL)
+		memset(to, 0, VIRTIO_HDR_LEN);
+	else
+		memcpy(to, head->bytes, head->len);
+}
+
+/* Memory of the next free descriptor. */
+static inline char *
+tx_next_bounce(const struct ppfrag_txq *q)
+{
+	return q->bounce + (size_t)q->free[q->free_head & q->vq.mask] * PPFRAG_BOUNCE_LEN;
+}
+
 /*
  * Copy a packet behind its header into the bounce buffers of nb descriptors. Of what the mbufs say
  * nothing but their bytes is relied on: the device may be able to write them.
  */
-static void
-tx_fill_bounce(struct ppfrag_txq *q, const struct rte_mbuf *m, uint32_t nb)
+static __rte_always_inline void
+tx_fill_bounce(struct ppfrag_txq *q, const struct rte_mbuf *m, uint32_t nb,
+		const struct ppfrag_tx_head *head)
 {
-	uint32_t len, left, used = VIRTIO_HDR_LEN;
+	uint32_t len, left, skip = tx_skip(head, m->data_len), used = tx_head_len(head);
 	uint16_t nb_segs = m->nb_segs;
 	struct tx_chain c = { .nb = 0 };
 	const char *src;
 	char *buf;
 
-	buf = q->bounce + (size_t)q->free[q->free_head & q->vq.mask] * PPFRAG_BOUNCE_LEN;
-	memset(buf, 0, VIRTIO_HDR_LEN);
-	for (; nb_segs != 0 && m != NULL; nb_segs--, m = m->next) {
-		src = rte_pktmbuf_mtod(m, const char *);
-		for (left = m->data_len; left != 0; left -= len, src += len, used += len) {
+	buf = tx_next_bounce(q);
+	tx_put_head(buf, head);
+	for (; nb_segs != 0 && m != NULL; nb_segs--, m = m->next, skip = 0) {
+		src = rte_pktmbuf_mtod(m, const char *) + skip;
+		left = m->data_len;
+		for (left -= RTE_MIN(skip, left); left != 0; left -= len, src += len, used += len) {
 			if (used == PPFRAG_BOUNCE_LEN) {
 				if (c.nb == nb - 1)
 					break;
 				tx_append(q, &c, buf, used);
-				buf = q->bounce +
-						(size_t)q->free[q->free_head & q->vq.mask] *
-								PPFRAG_BOUNCE_LEN;
+				buf = tx_next_bounce(q);
 				used = 0;
 			}
 			len = RTE_MIN(left, PPFRAG_BOUNCE_LEN - used);
@@ -131,22 +161,34 @@ tx_fill_bounce(struct ppfrag_txq *q, const struct rte_mbuf *m, uint32_t nb)
 }
 
 /* Send a packet that the device cannot read, or with too many segments. */
-static __rte_noinline enum tx_result
-tx_copy(struct ppfrag_txq *q, struct rte_mbuf *m)
+static __rte_always_inline enum tx_result
+tx_copy_behind(struct ppfrag_txq *q, struct rte_mbuf *m, const struct ppfrag_tx_head *head)
 {
-	uint64_t bytes = (uint64_t)m->pkt_len + VIRTIO_HDR_LEN;
+	uint64_t bytes = (uint64_t)m->pkt_len + tx_head_len(head) - tx_skip(head, m->data_len);
 	uint64_t nb = (bytes + PPFRAG_BOUNCE_LEN - 1) / PPFRAG_BOUNCE_LEN;
 
 	if (nb > q->nb_free && nb <= q->vq.size)
 		return TX_FULL;
 	if (nb <= q->vq.size) {
-		tx_fill_bounce(q, m, (uint32_t)nb);
+		tx_fill_bounce(q, m, (uint32_t)nb, head);
 		ppfrag_count(&q->stats.copied_packets, 1);
 	} else {
 		ppfrag_count(&q->stats.dropped_packets, 1);
 	}
 	rte_pktmbuf_free(m);
 	return nb <= q->vq.size ? TX_SENT : TX_DROPPED;
+}
+
+static __rte_noinline enum tx_result
+tx_copy(struct ppfrag_txq *q, struct rte_mbuf *m)
+{
+	return tx_copy_behind(q, m, NULL);
+}
+
+static __rte_noinline enum tx_result
+tx_copy_offload(struct ppfrag_txq *q, struct rte_mbuf *m, const struct ppfrag_tx_head *head)
+{
+	return tx_copy_behind(q, m, head);
 }
 
 /* Whether more free descriptors would let a packet be sent as it is. */
@@ -169,18 +211,20 @@ tx_can_share(const struct ppfrag_txq *q, const struct rte_mbuf *m, uint32_t push
 
 /* The device cannot read all segments of a packet, or there are too many: copy it. */
 static __rte_noinline enum tx_result
-tx_unshared(struct ppfrag_txq *q, struct rte_mbuf *m, uint16_t nb)
+tx_unshared(struct ppfrag_txq *q, struct rte_mbuf *m, uint16_t nb,
+		const struct ppfrag_tx_head *head)
 {
 	tx_abandon(q, nb);
-	return tx_copy(q, m);
+	return head == NULL ? tx_copy(q, m) : tx_copy_offload(q, m, head);
 }
 
 /* There are too few free descriptors for a packet, perhaps for ever. */
 static __rte_noinline enum tx_result
-tx_short(struct ppfrag_txq *q, struct rte_mbuf *m, uint32_t push, uint16_t nb)
+tx_short(struct ppfrag_txq *q, struct rte_mbuf *m, uint32_t push, uint16_t nb,
+		const struct ppfrag_tx_head *head)
 {
 	if (!tx_can_share(q, m, push))
-		return tx_unshared(q, m, nb);
+		return tx_unshared(q, m, nb, head);
 	tx_abandon(q, nb);
 	return TX_FULL;
 }
@@ -188,14 +232,17 @@ tx_short(struct ppfrag_txq *q, struct rte_mbuf *m, uint32_t push, uint16_t nb)
 /*
  * Hand the segments themselves to the device, the header in front of the first one. What is checked
  * is what is offered: each field of an mbuf is read once, as the device may be able to write it.
+ *
+ * head: NULL for a packet without offloads. One that replaces bytes of the packet lies outside.
  */
-static inline enum tx_result
-tx_send(struct ppfrag_txq *q, struct rte_mbuf *m)
+static __rte_always_inline enum tx_result
+tx_send(struct ppfrag_txq *q, struct rte_mbuf *m, const struct ppfrag_tx_head *head)
 {
-	const uint32_t hdr_len = tx_owns_headroom(m) ? VIRTIO_HDR_LEN : 0;
+	const bool inside = (head == NULL || head->skip == 0) && tx_owns_headroom(m);
+	const uint32_t hdr_len = inside ? VIRTIO_HDR_LEN : 0;
 	struct tx_chain c = { .nb = 0 };
-	uint32_t len, push = hdr_len;
-	struct virtio_hdr *hdr = NULL;
+	uint32_t len, skip = 0, push = hdr_len;
+	char *hdr = NULL, *bounce = NULL;
 	struct rte_mbuf *seg;
 	uint16_t nb_segs = 0;
 	uintptr_t data;
@@ -203,28 +250,34 @@ tx_send(struct ppfrag_txq *q, struct rte_mbuf *m)
 	if (unlikely(hdr_len == 0)) {
 		if (q->nb_free == 0)
 			return TX_FULL;
-		tx_append(q, &c, q->hdr, VIRTIO_HDR_LEN);
+		bounce = tx_next_bounce(q);
+		tx_append(q, &c, head == NULL ? (void *)q->hdr : bounce, tx_head_len(head));
 	}
 	for (seg = m; seg != NULL; seg = seg->next, push = 0) {
 		if (unlikely(nb_segs++ == PPFRAG_MAX_SEGS))
-			return tx_unshared(q, m, c.nb);
-		data = rte_pktmbuf_mtod(seg, uintptr_t) - push;
+			return tx_unshared(q, m, c.nb, head);
 		len = seg->data_len + push;
+		skip = seg == m ? tx_skip(head, len) : 0;
+		data = rte_pktmbuf_mtod(seg, uintptr_t) - push + skip;
+		len -= skip;
 		if (unlikely(len == 0))
 			continue;
 		if (unlikely(!tx_is_shared(q->dev, data, len)))
-			return tx_unshared(q, m, c.nb);
+			return tx_unshared(q, m, c.nb, head);
 		if (unlikely(q->nb_free == 0))
-			return tx_short(q, m, hdr_len, c.nb);
+			return tx_short(q, m, hdr_len, c.nb, head);
 		if (likely(push != 0))
-			hdr = (struct virtio_hdr *)data;
+			hdr = (char *)data;
 		tx_append(q, &c, (const void *)data, len);
 	}
 	/* Not before: a packet that is not taken stays as it was. */
-	if (likely(hdr != NULL))
-		memset(hdr, 0, VIRTIO_HDR_LEN);
-	else
+	if (likely(hdr != NULL)) {
+		tx_put_head(hdr, head);
+	} else {
 		ppfrag_count(&q->stats.header_packets, 1);
+		if (head != NULL)
+			tx_put_head(bounce, head);
+	}
 	if (unlikely(nb_segs > 1))
 		ppfrag_count(&q->stats.chained_packets, 1);
 	tx_offer(q, &c, m);
@@ -297,13 +350,43 @@ tx_retry(struct ppfrag_txq *q, struct rte_mbuf *m)
 {
 	if (tx_reclaim(q, q->vq.size) == 0)
 		return TX_FULL;
-	return tx_send(q, m);
+	return tx_send(q, m, NULL);
 }
 
-uint16_t
-ppfrag_tx_burst(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
+/* A packet that asks for something. */
+static __rte_noinline enum tx_result
+tx_send_offload(struct ppfrag_txq *q, struct rte_mbuf *m)
 {
-	struct ppfrag_txq *q = txq;
+	struct ppfrag_tx_head head;
+	enum tx_result result;
+
+	if (unlikely(!ppfrag_tx_head(q, m, &head))) {
+		ppfrag_count(&q->stats.bad_offload_packets, 1);
+		rte_pktmbuf_free(m);
+		return TX_DROPPED;
+	}
+	result = tx_send(q, m, &head);
+	if (result == TX_FULL && tx_reclaim(q, q->vq.size) != 0)
+		result = tx_send(q, m, &head);
+	if (result == TX_SENT)
+		ppfrag_count(&q->stats.offload_packets, 1);
+	return result;
+}
+
+static __rte_always_inline enum tx_result
+tx_one(struct ppfrag_txq *q, struct rte_mbuf *m, const bool offload)
+{
+	enum tx_result result;
+
+	if (offload && (m->ol_flags & RTE_MBUF_F_TX_OFFLOAD_MASK) != 0)
+		return tx_send_offload(q, m);
+	result = tx_send(q, m, NULL);
+	return unlikely(result == TX_FULL) ? tx_retry(q, m) : result;
+}
+
+static __rte_always_inline uint16_t
+tx_burst(struct ppfrag_txq *q, struct rte_mbuf **pkts, uint16_t nb_pkts, const bool offload)
+{
 	uint16_t i, dropped = 0, first = q->avail_idx;
 	enum tx_result result;
 	uint64_t bytes = 0;
@@ -318,9 +401,7 @@ ppfrag_tx_burst(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 
 	for (i = 0; i < nb_pkts; i++) {
 		len = pkts[i]->pkt_len;
-		result = tx_send(q, pkts[i]);
-		if (unlikely(result == TX_FULL))
-			result = tx_retry(q, pkts[i]);
+		result = tx_one(q, pkts[i], offload);
 		if (likely(result == TX_SENT)) {
 			bytes += len;
 		} else if (result == TX_DROPPED) {
@@ -336,6 +417,22 @@ ppfrag_tx_burst(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 	ppfrag_count(&q->stats.packets, i - dropped);
 	ppfrag_count(&q->stats.bytes, bytes);
 	return i;
+}
+
+uint16_t
+ppfrag_tx_burst(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
+{
+	return tx_burst(txq, pkts, nb_pkts, false);
+}
+
+uint16_t
+ppfrag_tx_burst_offload(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
+{
+	struct ppfrag_txq *q = txq;
+
+	if (q->allowed == 0)
+		return tx_burst(q, pkts, nb_pkts, false);
+	return tx_burst(q, pkts, nb_pkts, true);
 }
 
 int

@@ -183,6 +183,9 @@ void ppfrag_quarantine_flush(struct rte_eth_dev *dev);
 
 uint16_t ppfrag_rx_burst(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts);
 
+/** The same where a queue of the port has offloads. */
+uint16_t ppfrag_rx_burst_offload(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts);
+
 /** Post descriptors; those without memory wait in the starved list. */
 void ppfrag_rx_post(struct ppfrag_rxq *q, const uint16_t *ids, uint16_t n);
 
@@ -194,6 +197,10 @@ void ppfrag_rx_kick(struct ppfrag_rxq *q);
 /** As ppfrag_rx_burst(), of a queue that receives into slots. */
 uint16_t ppfrag_rx_burst_slots(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint16_t nb_pkts);
 
+/** The same, with the virtio header in front of each packet. */
+uint16_t ppfrag_rx_burst_slots_header(struct ppfrag_rxq *q, struct rte_mbuf **pkts,
+		uint16_t nb_pkts);
+
 /** Where the device shall write a packet and its header. @return NULL where there is no page */
 char *ppfrag_slots_buffer(struct ppfrag_rxq *q, uint16_t id);
 
@@ -202,9 +209,17 @@ char *ppfrag_slots_buffer(struct ppfrag_rxq *q, uint16_t id);
 /** As ppfrag_rx_burst(), of a queue whose pool is not shared with the back end. */
 uint16_t ppfrag_rx_burst_copy(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint16_t nb_pkts);
 
+/** The same, with the virtio header in front of each packet. */
+uint16_t ppfrag_rx_burst_copy_header(struct ppfrag_rxq *q, struct rte_mbuf **pkts,
+		uint16_t nb_pkts);
+
 /* ppfrag_tx.c */
 
 uint16_t ppfrag_tx_burst(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts);
+
+/** The same where a queue of the port has offloads. */
+uint16_t ppfrag_tx_burst_offload(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts);
+
 int ppfrag_tx_done_cleanup(void *txq, uint32_t n);
 
 /** Free all packets in the ring, whether sent or not. The back end must be stopped. */

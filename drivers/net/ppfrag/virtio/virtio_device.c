@@ -11,6 +11,7 @@
 #include "../ppfrag_control.h"
 #include "../ppfrag_device.h"
 #include "backend.h"
+#include "ppfrag_offload.h"
 #include "virtio_device.h"
 
 /* The device with virtio rings: what it agrees on with its back end, and its operations. */
@@ -47,8 +48,10 @@ features_wanted(const struct ppfrag_dev *pd, uint64_t offered)
 static int
 choose_features(struct ppfrag_dev *pd, const struct ppfrag_local *local, uint64_t offered)
 {
-	uint64_t wanted = pd->features != 0 ? pd->features : features_wanted(pd, offered);
+	uint64_t first = pd->features != 0 ? pd->features : features_wanted(pd, offered);
+	uint64_t wanted = first | pd->offload_features;
 
+	pd->offered = offered;
 	if ((offered & wanted) != wanted) {
 		PPFRAG_LOG_LEVEL(local->vu.quiet ? RTE_LOG_DEBUG : RTE_LOG_ERR,
 				"%s: back end at %s lacks features 0x%" PRIx64 " of 0x%" PRIx64
@@ -57,7 +60,7 @@ choose_features(struct ppfrag_dev *pd, const struct ppfrag_local *local, uint64_
 				VIRTIO_F_VERSION_1, VIRTIO_NET_F_MQ);
 		return -ENOTSUP;
 	}
-	pd->features = wanted;
+	pd->features = first;
 	return 0;
 }
 
@@ -84,6 +87,7 @@ virtio_forget(struct rte_eth_dev *dev, uint64_t offered)
 	uint64_t wanted = features_wanted(pd, offered);
 
 	pd->features = (offered & wanted) == wanted ? wanted : 0;
+	pd->offload_features = 0;
 }
 
 /* Queues may have been set up before anybody knew what the back end does. */
@@ -363,6 +367,7 @@ device_start(struct rte_eth_dev *dev)
 	ret = ppfrag_queues_start(dev);
 	if (ret != 0)
 		return ret;
+	ppfrag_offload_start(dev);
 	ret = ppfrag_control_start(dev);
 	if (ret != 0)
 		device_stop(dev);
@@ -387,7 +392,7 @@ secondary_rx_burst(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 
 	if (unlikely(q == NULL || !is_started(q->dev)))
 		return 0;
-	return ppfrag_rx_burst(rxq, pkts, nb_pkts);
+	return ppfrag_rx_burst_offload(rxq, pkts, nb_pkts);
 }
 
 static uint16_t
@@ -397,7 +402,13 @@ secondary_tx_burst(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 
 	if (unlikely(q == NULL || !is_started(q->dev)))
 		return 0;
-	return ppfrag_tx_burst(txq, pkts, nb_pkts);
+	return ppfrag_tx_burst_offload(txq, pkts, nb_pkts);
+}
+
+static uint16_t
+secondary_tx_prepare(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
+{
+	return txq == NULL ? nb_pkts : ppfrag_tx_prepare(txq, pkts, nb_pkts);
 }
 
 static void
@@ -407,6 +418,7 @@ set_burst(struct rte_eth_dev *dev)
 
 	dev->rx_pkt_burst = primary ? ppfrag_rx_burst : secondary_rx_burst;
 	dev->tx_pkt_burst = primary ? ppfrag_tx_burst : secondary_tx_burst;
+	dev->tx_pkt_prepare = primary ? NULL : secondary_tx_prepare;
 	dev->rx_queue_count = ppfrag_rx_queue_count;
 	dev->rx_descriptor_status = ppfrag_rx_descriptor_status;
 	dev->tx_descriptor_status = ppfrag_tx_descriptor_status;

@@ -8,6 +8,7 @@
 #include <rte_errno.h>
 #include <rte_malloc.h>
 
+#include "ppfrag_offload.h"
 #include "virtio.h"
 
 /*
@@ -249,7 +250,9 @@ virtio_rxq_setup(struct rte_eth_dev *dev, uint16_t queue_id, uint16_t nb_desc,
 	q->socket_id = (int)socket_id;
 	q->hdr_offset = RTE_PKTMBUF_HEADROOM - VIRTIO_HDR_LEN;
 	q->mrg = virtio_has_mrg(pd);
-	q->scatter = q->mrg && (offloads & RTE_ETH_RX_OFFLOAD_SCATTER) != 0;
+	q->offloads = offloads;
+	q->scatter = q->mrg &&
+			(offloads & (RTE_ETH_RX_OFFLOAD_SCATTER | RTE_ETH_RX_OFFLOAD_TCP_LRO)) != 0;
 	ret = rxq_init(dev, q);
 	if (ret != 0) {
 		ppfrag_rxq_free(q);
@@ -340,6 +343,7 @@ virtio_txq_setup(struct rte_eth_dev *dev, uint16_t queue_id, uint16_t nb_desc,
 	q->dev = pd;
 	q->queue_id = queue_id;
 	q->free_thresh = thresh;
+	ppfrag_tx_offload_init(q, conf->offloads | dev->data->dev_conf.txmode.offloads);
 	txq_reset(q);
 	ppfrag_txq_attach(dev, q);
 	return 0;
