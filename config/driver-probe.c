@@ -453,6 +453,7 @@ check_end(uint16_t id)
 	struct rte_eth_conf conf = { .lpbk_mode = 0 };
 
 	EXPECT(dev_stop, rte_eth_dev_stop(id));
+	EXPECT(dev_reset, rte_eth_dev_reset(id));
 	EXPECT(rx_queue_release, rte_eth_dev_configure(id, 1, TX_QUEUES, &conf));
 	EXPECT(tx_queue_release, rte_eth_dev_configure(id, 1, 1, &conf));
 	CHECK(port->process_private == &private_data && port->data->dev_private == &private_data);

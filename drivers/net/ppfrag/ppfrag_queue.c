@@ -333,7 +333,7 @@ ppfrag_rxq_free(struct ppfrag_rxq *q)
 	rte_free(q);
 }
 
-/* Where nobody asked for slots, frames that fit into a page but not into a slot of it go to lanes. */
+/* Where nobody asked for slots, frames that fit into a page but into no slot of it go to lanes. */
 static bool
 is_for_slots(const struct ppfrag_rxq *q, uint32_t frame)
 {

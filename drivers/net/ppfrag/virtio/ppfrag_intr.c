@@ -54,8 +54,8 @@ static bool
 must_poll(const struct ppfrag_rxq *q)
 {
 	/*
-	 * Without buffers the device is silent; only polling finds new pages. A ring that waits to be
-	 * reset is reset by polling.
+	 * Without buffers the device is silent; only polling finds new pages. A ring that waits to
+	 * be reset is reset by polling.
 	 */
 	return virtq_used_idx(&q->vq) != q->used_idx || q->nb_posted == 0 ||
 			ppfrag_is_stale(q->dev, q->epoch);

@@ -254,7 +254,8 @@ part_avail_in_place(const struct ppfrag_rxq *q, uint16_t pos, unsigned int n)
 /*
  * As part_read() where a device that has all descriptors uses them in the order of the ring, and
  * the available ring offers each at its own place: then it does so again as it is. Most devices do
- * all the time. Returns false where there is anything else.
+ * all the time. Returns false where there is anything else: also where the places of used and of
+ * available entries differ, as the device has once written an entry for no descriptor.
  */
 static inline bool
 part_read_in_place(const struct ppfrag_rxq *q, uint16_t at, struct part *p, unsigned int n)
@@ -263,6 +264,8 @@ part_read_in_place(const struct ppfrag_rxq *q, uint16_t at, struct part *p, unsi
 	const uint16_t pos = (q->used_idx + at) & q->vq.mask;
 	unsigned int i;
 
+	if (unlikely((q->avail_idx & q->vq.mask) != pos))
+		return false;
 	n = RTE_MIN(n, (unsigned int)q->nb - pos);
 	if (unlikely(!part_used_in_place(q, pos, p, n) || !part_avail_in_place(q, pos, n)))
 		return false;

@@ -67,7 +67,7 @@ struct ppfrag_local {
 	struct ppfrag_mem told; /**< what the back end at the other end has mapped */
 	struct ppfrag_quarantine *quarantine;
 	bool lent; /**< the back end has memory and has not confirmed that it is done with it */
-	bool idle[2 * PPFRAG_MAX_PAIRS]; /**< rings in place of which the back end has an idle one */
+	bool idle[2 * PPFRAG_MAX_PAIRS]; /**< rings in whose place the back end has an idle one */
 	struct rte_intr_handle *intr;    /**< by receive queue, of call */
 	struct ppfrag_event kick[2 * PPFRAG_MAX_PAIRS]; /**< by ring; those that exist come first */
 	struct ppfrag_event call[2 * PPFRAG_MAX_PAIRS];
@@ -149,8 +149,8 @@ int ppfrag_queues_start(struct rte_eth_dev *dev);
 void ppfrag_queues_stop(struct rte_eth_dev *dev);
 
 /**
- * The rings of a queue are to be reset for the epoch that has begun: packets in them are given back,
- * buffers are posted again. By the thread that drives the queue, in any process.
+ * The rings of a queue are to be reset for the epoch that has begun: packets in them are given
+ * back, buffers are posted again. By the thread that drives the queue, in any process.
  */
 void ppfrag_rxq_renew(struct ppfrag_rxq *q);
 void ppfrag_txq_renew(struct ppfrag_txq *q);
