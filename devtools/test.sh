@@ -43,6 +43,7 @@ failed=0
 skipped=0
 failures=()
 summary=()
+details=() # of failures, for the end: some show nothing but the end
 
 add() { # passed, failed, skipped
 	passed=$((passed + $1))
@@ -56,6 +57,12 @@ fail() {
 	echo "FAILED: $1"
 }
 
+# Keep the lines of a log that tell what failed.
+detail() { # log
+	local lines='^\[  FAILED  \] test|runtime error|Sanitizer:|PANIC|^(FAILED|E  ) '
+	details+=("$(grep -a -E -B 6 -A 3 "$lines" "$1" | cut -c -200 | tail -n 40)")
+}
+
 # Run a command that is one test. Its output is shown where it fails.
 one() {
 	local name=$1 log
@@ -66,6 +73,7 @@ one() {
 		echo "passed: $name"
 	else
 		tail -n 60 "$log"
+		details+=("$(tail -n 10 "$log" | cut -c -200)")
 		fail "$name (log: $log)"
 		return 1
 	fi
@@ -109,7 +117,10 @@ counted() {
 	line=$(tail -n 1 "$log")
 	if [[ $line =~ ([0-9]+)\ passed,\ ([0-9]+)\ failed(,\ ([0-9]+)\ skipped)?$ ]]; then
 		add "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}" "${BASH_REMATCH[4]:-0}"
-		[ "${BASH_REMATCH[2]}" = 0 ] || failures+=("$name (log: $log)")
+		[ "${BASH_REMATCH[2]}" = 0 ] || {
+			failures+=("$name (log: $log)")
+			detail "$log"
+		}
 	else
 		fail "$name: no result (log: $log)"
 	fi
@@ -168,6 +179,7 @@ r = json.load(open(sys.argv[1]))
 print(r["tests"] - r["failed"] - r["skipped"], r["failed"], r["skipped"])' "$json" 2> /dev/null)
 	if [ -z "$counts" ]; then
 		tail -n 60 "$log"
+		details+=("$(tail -n 20 "$log" | cut -c -200)")
 		fail "$name: no result, status $status (log: $log)"
 		return
 	fi
@@ -177,6 +189,7 @@ print(r["tests"] - r["failed"] - r["skipped"], r["failed"], r["skipped"])' "$jso
 	if [ $status != 0 ]; then
 		grep -B 20 -E '\[  FAILED  \]|runtime error|Sanitizer' "$log" | tail -n 80
 		failures+=("$name (log: $log)")
+		detail "$log"
 		# All tests passed, but not the program.
 		[ "$(echo "$counts" | cut -d ' ' -f 2)" != 0 ] || add 0 1 0
 	fi
@@ -372,8 +385,10 @@ print(int(s["tests"]) - failed - int(s["skipped"]), failed, s["skipped"])' "$xml
 	fi
 	# shellcheck disable=SC2086 # three numbers
 	add $counts
-	[ $status = 0 ] || failures+=("e2e (log: $logs/e2e.log)")
-	grep -E '^(FAILED|ERROR) ' "$logs/e2e.log"
+	if [ $status != 0 ]; then
+		failures+=("e2e (log: $logs/e2e.log)")
+		detail "$logs/e2e.log"
+	fi
 	if [ $status != 0 ] && [ "$(echo "$counts" | cut -d ' ' -f 2)" = 0 ]; then
 		add 0 1 0
 	fi
@@ -459,7 +474,7 @@ for part in "${wanted[@]}"; do
 done
 
 echo "== all"
-printf '%s\n' "${summary[@]}"
+printf '%s\n' "${details[@]}" "${summary[@]}"
 for f in "${failures[@]}"; do echo "FAILED: $f"; done
 echo "$passed passed, $failed failed, $skipped skipped"
 [ $failed = 0 ]

@@ -194,6 +194,12 @@ def aio_wrapper(request):
     return wrapper
 
 
+@pytest.fixture(params=["slots", "lanes"])
+def rx(request):
+    """What a port receives into: the value of its device argument."""
+    return request.param
+
+
 @pytest.fixture(scope="session")
 def tcp_frames():
     """Real TCP traffic; see data/make-captures.py."""

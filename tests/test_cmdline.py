@@ -127,6 +127,12 @@ BAD_DEVARGS = {
     f"path={SOCK},queues=129": "option 'queues=129' is invalid",
     f"path={SOCK},mrg_rxbuf=2": "net_ppfrag0: option 'mrg_rxbuf=2' is invalid; it takes a "
                                 "number, 0 or 1",
+    f"path={SOCK},rx=frags": "net_ppfrag0: option 'rx=frags' is invalid; it takes a "
+                             "way to receive, slots or lanes",
+    f"path={SOCK},copybreak=65408": "net_ppfrag0: option 'copybreak=65408' is invalid; it takes a "
+                                    "length in bytes from 0 to 65407",
+    f"path={SOCK},preset=fast": "net_ppfrag0: option 'preset=fast' is invalid; it takes a "
+                                "preset, auto, speed or density",
     f"path={SOCK},server=2": "option 'server=2' is invalid; it takes a number, 0 or 1",
     f"path={SOCK},speed=11": "option 'speed=11' is invalid; it takes a speed in Mbps",
     f"path={SOCK},packed_vq=1": "option 'packed_vq=1' of net_virtio_user is not supported",

@@ -22,6 +22,9 @@ def finish(dut, peer):
     dut.command("port stop all")
     for ledger in dut.check_ledgers().values():
         assert ledger["frags"] == ledger["whole"] == 0
+    dut.command("port close all")
+    for ledger in dut.check_ledgers().values():
+        assert ledger["class_slots"] == 0
     dut.quit()
     peer.quit()
 
@@ -36,26 +39,29 @@ def mixed_lengths():
 
 
 @pytest.mark.parametrize("memory", MEMORY_MODES)
+@pytest.mark.parametrize("devargs", ["", ",rx=lanes"], ids=["slots", "lanes"])
 @pytest.mark.parametrize("mbuf_size,mbufs", [(PAGE_DEFAULT, 8192), (16384, 4096), (65535, 1536)])
-def test_byte_for_byte(lab, all_lengths, tcp_frames, memory, mbuf_size, mbufs):
+def test_byte_for_byte(lab, all_lengths, tcp_frames, memory, devargs, mbuf_size, mbufs):
     """Every length and real TCP traffic, in every memory mode and page size."""
     frames = all_lengths + tcp_frames
-    dut, peer = lab.exchange(frames, tcp_frames + all_lengths, memory=memory,
+    dut, peer = lab.exchange(frames, tcp_frames + all_lengths, memory=memory, devargs=devargs,
                              mbuf_size=mbuf_size, mbufs=mbufs)
+    ways = {"Burst mode: Scalar, copy", "Burst mode: Scalar, zero-copy"}
+    if not devargs:
+        ways = {f"{way} into slots" for way in ways}
+    assert re.search("Burst mode: [^(]*[^( ]", dut.command("show rxq info 0 0"))[0] in ways
     stats = dut.stats()
     assert stats["ipackets"] == stats["opackets"] == len(frames)
     assert stats["ibytes"] == stats["obytes"] == sum(map(len, frames))
     finish(dut, peer)
 
 
-SLOTS = [f"rx=slots,preset={preset}" for preset in ("speed", "density", "auto")]
-
-
 @pytest.mark.parametrize("memory", MEMORY_MODES)
-@pytest.mark.parametrize("devargs", SLOTS + ["rx=slots,copybreak=0", "rx=slots,mrg_rxbuf=0"])
+@pytest.mark.parametrize("devargs", ["preset=speed", "preset=density", "copybreak=0",
+                                     "rx=slots,mrg_rxbuf=0"])
 @pytest.mark.parametrize("mbuf_size,mbufs", [(PAGE_DEFAULT, 8192), (16384, 4096)])
 def test_slots(lab, all_lengths, tcp_frames, memory, devargs, mbuf_size, mbufs):
-    """The same into slots, in every preset."""
+    """The same with other presets than the default."""
     frames = all_lengths + tcp_frames
     dut, peer = lab.exchange(frames, tcp_frames + all_lengths, memory=memory,
                              devargs=f",{devargs}", mbuf_size=mbuf_size, mbufs=mbufs)
@@ -65,18 +71,17 @@ def test_slots(lab, all_lengths, tcp_frames, memory, devargs, mbuf_size, mbufs):
 
 @pytest.mark.parametrize("devargs", ["queue_size=4", "queue_size=64", "queue_size=4096",
                                      "mrg_rxbuf=0", "mac=02:00:00:00:00:09"])
-def test_device_options(lab, all_lengths, tcp_frames, devargs):
+def test_device_options(lab, all_lengths, tcp_frames, devargs, rx):
     """Every device option works."""
-    dut, peer = lab.exchange(all_lengths, tcp_frames, devargs=f",{devargs}",
+    dut, peer = lab.exchange(all_lengths, tcp_frames, devargs=f",{devargs},rx={rx}",
                              burst=4 if devargs == "queue_size=4" else 32)
     if devargs.startswith("mac="):
         assert devargs[4:].upper() in dut.command("show port info 0")
     finish(dut, peer)
 
 
-@pytest.mark.parametrize("how,devargs", [("option", ""), ("command", ""),
-                                         ("option", ",rx=slots"),
-                                         ("command", ",rx=slots,preset=density")])
+@pytest.mark.parametrize("how,devargs", [("option", ",rx=lanes"), ("command", ",rx=lanes"),
+                                         ("option", ""), ("command", ",preset=density")])
 @pytest.mark.parametrize("mbuf_size,mbufs", [(16384, 4096), (65535, 1536)])
 def test_jumbo(lab, how, devargs, mbuf_size, mbufs):
     """MTU 9000 and small frames out of one pool, each frame in one piece."""
@@ -99,7 +104,7 @@ def test_jumbo(lab, how, devargs, mbuf_size, mbufs):
 
 @pytest.mark.parametrize("memory", MEMORY_MODES)
 @pytest.mark.parametrize("direction,devargs", [("receive", ""), ("send", ""),
-                                               ("receive", ",rx=slots")])
+                                               ("receive", ",rx=lanes")])
 def test_chains(lab, memory, direction, devargs):
     """MTU 9000 in small pages, in chains, where the application asks for it."""
     frames = list(mixed_lengths())
@@ -118,21 +123,41 @@ def test_chains(lab, memory, direction, devargs):
     finish(dut, peer)
 
 
-def test_frames_too_large(lab):
-    """MTU 9000 in small pages without chains is refused, with what helps."""
+@pytest.mark.parametrize("rx,mtu,frame,part,room,size,more", [
+    ("lanes", 9000, 9022, "page", 2048, 9216, ""),
+    ("slots", 9000, 9022, "slot", 1856, 10240, ""),
+    ("slots", 2000, 2022, "slot", 1856, 3072, ", rx=lanes"),
+])
+def test_frames_too_large(lab, rx, mtu, frame, part, room, size, more):
+    """What is too long for small pages without chains is refused, with what helps."""
     sock = lab.socket()
     lab.peer(sock)
-    dut = lab.dut(sock)
+    dut = lab.dut(sock, devargs=f",rx={rx}")
     dut.command("port stop 0")
-    assert ("net_ppfrag0: MTU 9000 makes frames of up to 9022 bytes, a page of pool mb_pool_0 "
-            "holds 2048: use larger mbufs (testpmd --mbuf-size=9216), a smaller MTU or "
-            "RTE_ETH_RX_OFFLOAD_SCATTER") in dut.command("port config mtu 0 9000")
+    assert (f"net_ppfrag0: MTU {mtu} makes frames of up to {frame} bytes, a {part} of pool "
+            f"mb_pool_0 holds {room}: use larger mbufs (testpmd --mbuf-size={size}), a smaller "
+            f"MTU{more} or RTE_ETH_RX_OFFLOAD_SCATTER") in dut.command(f"port config mtu 0 {mtu}")
     dut.command("port start 0")
     dut.wait_link()
     dut.quit()
 
 
-def test_two_queue_pairs(lab, all_lengths, tcp_frames):
+@pytest.mark.parametrize("rx,mtu,size", [("lanes", 9000, 9216), ("slots", 9000, 10240),
+                                         ("slots", 2000, 3072), ("lanes", 2000, PAGE_DEFAULT)])
+def test_remedies(lab, rx, mtu, size):
+    """What that message names does help."""
+    frames = [make_frame(mtu + ETHER_HEADER, number) for number in range(100)]
+
+    def prepare(dut):
+        dut.command("port stop 0")
+        dut.command(f"port config mtu 0 {mtu}")
+        dut.command("port start 0")
+    dut, peer = lab.exchange(frames, frames, mbuf_size=size, mbufs=2048, prepare=prepare,
+                             devargs=f",rx={rx}")
+    finish(dut, peer)
+
+
+def test_two_queue_pairs(lab, all_lengths, tcp_frames, rx):
     """Each queue has frames of its own, both directions."""
     sock = lab.socket()
     sent = {"peer": [all_lengths, tcp_frames], "dut": [tcp_frames, all_lengths]}
@@ -144,7 +169,7 @@ def test_two_queue_pairs(lab, all_lengths, tcp_frames):
             vdev[name] += f",rx_pcap={source},tx_pcap={lab.dir}/{name}-out{queue}.pcap"
     queues = ["--rxq=2", "--txq=2"]
     peer = lab.peer(sock, [vdev["peer"]], queues, queues=2)
-    dut = lab.dut(sock, [vdev["dut"]], queues, devargs=",queues=2")
+    dut = lab.dut(sock, [vdev["dut"]], queues, devargs=f",queues=2,rx={rx}")
     peer.wait_link()
     for program in (dut, peer):
         program.patient()

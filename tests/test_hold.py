@@ -34,14 +34,14 @@ def feed(peer, frame, count):
 
 @pytest.mark.parametrize("memory", ["single-file", "no-huge"])
 @pytest.mark.parametrize("mbuf_size,mbufs", [(PAGE_DEFAULT, 4096), (16384, 1024), (65535, 512)])
-def test_hold_until_empty(lab, tcp_frames, memory, mbuf_size, mbufs):
+def test_hold_until_empty(lab, tcp_frames, memory, mbuf_size, mbufs, rx):
     """dpdk-test-ppool holds until the pool is empty, and finds every page again."""
     lab.need(memory)
     sock, result = lab.socket(), lab.dir / "hold.json"
     source = write_frames(lab.dir / "endless.pcap", tcp_frames)
     peer = lab.peer(sock, [f"net_pcap0,rx_pcap={source},infinite_rx=1"])
     hold = lab.app(sock, "hold", "--mbufs", mbufs, "--mbuf-size", mbuf_size, "--json", result,
-                   memory=memory)
+                   memory=memory, devargs=f",rx={rx}")
     peer.start()
     assert hold.wait_end() == 0
     peer.stop()
@@ -74,11 +74,12 @@ def test_hold_equal_bytes(lab, memory, ops, mbuf_size, own):
     assert 64 * MIB - slack <= measured["hugepage_bytes"] <= 64 * MIB + slack // 4
 
 
-def test_hold_counts_the_port(lab):
+def test_hold_counts_the_port(lab, rx):
     """What a driver takes for its rings is part of --mem."""
     sock, result = lab.socket(), lab.dir / "hold.json"
     peer = lab.peer(sock, ["net_null0"])
-    hold = lab.app(sock, "hold", "--mem", 64, "--mbuf-size", 16384, "--json", result)
+    hold = lab.app(sock, "hold", "--mem", 64, "--mbuf-size", 16384, "--json", result,
+                   devargs=f",rx={rx}")
     peer.start()
     assert hold.wait_end() == 0, hold.output
     measured = json.loads(result.read_text())
@@ -111,11 +112,12 @@ def test_hold_source_stops(lab, tcp_frames, ops):
 
 @pytest.mark.parametrize("pause,options,full", [(1, [], True), (3, ["--idle", 1000], False)],
                          ids=["pause", "stop"])
-def test_hold_pause(lab, pause, options, full):
+def test_hold_pause(lab, pause, options, full, rx):
     """A source that pauses goes on and fills the pool, unless it pauses for longer than --idle."""
     sock, result = lab.socket(), lab.dir / "hold.json"
     peer = lab.add_peer(VhostPeer(sock))
-    hold = lab.app(sock, "hold", "--mbufs", 1024, "--json", result, *options)
+    hold = lab.app(sock, "hold", "--mbufs", 1024, "--json", result, *options,
+                   devargs=f",rx={rx}")
     peer.wait_ready()
     feed(peer, make_frame(1514), 300)
     time.sleep(pause)
@@ -149,15 +151,15 @@ def test_rx_source_stops(lab, tcp_frames):
     assert not json.loads(result.read_text())["ok"]
 
 
-def test_rx_aged(lab, tcp_frames):
+def test_rx_aged(lab, tcp_frames, rx):
     """Packets that only age the pool are received, but not counted; none is lost or freed twice."""
     sock, result = lab.socket(), lab.dir / "rx.json"
     source = write_frames(lab.dir / "endless.pcap", tcp_frames)
     peer = lab.peer(sock, [f"net_pcap0,rx_pcap={source},infinite_rx=1"])
-    rx = lab.app(sock, "rx", "--hold", 1000, "--aged", "--seconds", 1, "--mbuf-size", 16384,
-                 "--json", result)
+    program = lab.app(sock, "rx", "--hold", 1000, "--aged", "--seconds", 1, "--mbuf-size", 16384,
+                      "--json", result, devargs=f",rx={rx}")
     peer.start()
-    assert rx.wait_end() == 0
+    assert program.wait_end() == 0
     peer.stop()
     measured = json.loads(result.read_text())
     assert measured["ok"] and measured["aged"]
@@ -176,17 +178,22 @@ def test_rx_aged_needs_hold(lab):
     assert "rx: --aged needs --hold N" in rx.output
 
 
+@pytest.mark.parametrize("devargs", [",rx=lanes", "", ",preset=density"],
+                         ids=["lanes", "slots", "density"])
 @pytest.mark.parametrize("mbuf_size,mbufs,count", [(PAGE_DEFAULT, 1536, 4000),
                                                    (16384, 1025, 15000)])
-def test_reception_resumes(lab, mbuf_size, mbufs, count):
+def test_reception_resumes(lab, devargs, mbuf_size, mbufs, count):
     """An application that holds too much stops reception; when it lets go all frames arrive."""
-    frames = [make_frame(1514, number) for number in range(1000)] * (count // 1000)
+    lengths = (1514, 60, 1514, 700) if mbuf_size == PAGE_DEFAULT else (1514,)
+    frames = [make_frame(lengths[number % len(lengths)], number)
+              for number in range(1000)] * (count // 1000)
     sock, out = lab.socket(), lab.dir / "out.pcap"
     source = write_frames(lab.dir / "in.pcap", frames)
     peer = lab.peer(sock, [f"net_pcap0,rx_pcap={source}"])
     dut = lab.dut(sock, [f"net_pcap0,tx_pcap={out}"],
                   ["--forward-mode=noisy", "--noisy-tx-sw-buffer-size=32768",
-                   "--noisy-tx-sw-buffer-flushtime=1000"], mbufs=mbufs, mbuf_size=mbuf_size)
+                   "--noisy-tx-sw-buffer-flushtime=1000"], mbufs=mbufs, mbuf_size=mbuf_size,
+                  devargs=devargs)
     peer.wait_link()
     before, = dut.check_ledgers().values()
     peer.patient()
@@ -197,12 +204,18 @@ def test_reception_resumes(lab, mbuf_size, mbufs, count):
     assert_same(read_frames(out), frames)
     after, = dut.check_ledgers().values()
     assert after["page_empty"] > 0, "the pool was never empty"
+    assert dut.stats()["rx_nombuf"] > 0, "no packet had to wait"
+    assert dut.stats()["ipackets"] == len(frames)
     assert after["frags"] == 0
     assert after["whole"] == 0
+    # All descriptors have a buffer again.
+    assert after["class_slots"] == before["class_slots"]
     dut.command("port stop 0")
     dut.command("port close 0")
     final, = dut.check_ledgers().values()
-    assert final["pages"] == before["pages"] == final["free"] + final["data"] + final["header"]
+    assert final["pages"] == before["pages"] == sum(
+        final[term] for term in ("free", "data", "header", "class_pages"))
     assert final["data_bytes"] == final["open"]
+    assert final["class_slots"] == 0
     dut.quit()
     peer.quit()

@@ -143,12 +143,12 @@ def test_lacks_version_1(lab):
 class Scene:
     """A driver that forwards what a back end sends it into a capture."""
 
-    def __init__(self, lab, behaviour=None, memory=None, wrapper=()):
+    def __init__(self, lab, rx, behaviour=None, memory=None, wrapper=()):
         self.sock = lab.socket()
         self.out = lab.dir / "out.pcap"
         self.peer = lab.add_peer(vp.VhostPeer(self.sock, behaviour))
         self.dut = lab.dut(self.sock, [f"net_pcap0,tx_pcap={self.out}"], memory=memory,
-                           wrapper=wrapper)
+                           devargs=f",rx={rx}", wrapper=wrapper)
         self.peer.wait_ready()
         self.dut.start()
         self.sent = []
@@ -194,8 +194,9 @@ class Scene:
         assert_same(read_frames(self.out), self.sent)
         self.dut.check_ledgers()
         self.dut.command("port stop 0")
+        self.dut.command("port close 0")
         ledger, = self.dut.check_ledgers().values()
-        assert ledger["frags"] == 0
+        assert ledger["frags"] == ledger["class_slots"] == 0
         self.dut.quit()
         assert self.peer.error is None
 
@@ -206,9 +207,9 @@ class Scene:
     vp.Behaviour(features=vp.F_VERSION_1 | vp.F_MRG_RXBUF),
     vp.Behaviour(protocol_features=0),
 ], ids=["every feature", "one feature", "no protocol features", "no protocol feature bits"])
-def test_features(lab, behaviour):
+def test_features(lab, behaviour, rx):
     """Any set of features that has the one needed works."""
-    scene = Scene(lab, behaviour)
+    scene = Scene(lab, rx, behaviour)
     assert scene.peer.features & ~behaviour.features == 0
     scene.send(1)
     scene.end()
@@ -249,10 +250,10 @@ BAD_ENTRIES = {
 
 
 @pytest.mark.parametrize("memory", ["single-file", "default", "no-huge"])
-def test_bad_used_entries(lab, memory):
+def test_bad_used_entries(lab, memory, rx):
     """Each wrong used entry is counted; good frames before and after it arrive."""
     lab.need(memory)
-    scene = Scene(lab, memory=memory)
+    scene = Scene(lab, rx, memory=memory)
     for number, (kind, sabotage) in enumerate(BAD_ENTRIES.items()):
         scene.send(number)
         wait_capture(scene.out, scene.sent)
@@ -264,10 +265,10 @@ def test_bad_used_entries(lab, memory):
 
 
 @pytest.mark.parametrize("memory", ["single-file", "default", "no-huge"])
-def test_short_frames(lab, memory):
+def test_short_frames(lab, memory, rx):
     """Frames shorter than an Ethernet header are dropped, and are no fault of the ring."""
     lab.need(memory)
-    scene = Scene(lab, memory=memory)
+    scene = Scene(lab, rx, memory=memory)
     for length in range(14):
         head, chain = scene.rx.take()
         scene.rx.put_used((head, scene.peer.fill(chain, bytes(10) + b"\1\0" + bytes(length))))
@@ -278,9 +279,9 @@ def test_short_frames(lab, memory):
     scene.end()
 
 
-def test_header_rubbish(lab):
+def test_header_rubbish(lab, rx):
     """Whatever a virtio header claims of offloads, the frame arrives."""
-    scene = Scene(lab)
+    scene = Scene(lab, rx)
     for number in range(100):
         frame = make_frame(200 + number)
         head, chain = scene.rx.take()
@@ -290,9 +291,9 @@ def test_header_rubbish(lab):
     scene.end()
 
 
-def test_scribbled_rings(lab):
+def test_scribbled_rings(lab, rx):
     """The driver does not read back what it has written where the back end can write, too."""
-    scene = Scene(lab)
+    scene = Scene(lab, rx)
     scene.send(1, 100)
     wait_capture(scene.out, scene.sent)
     taken = [scene.rx.take() for _ in range(100)]
@@ -316,9 +317,9 @@ def clog(fd):
     os.eventfd_write(fd, EVENTFD_FULL)
 
 
-def test_clogged_kick(lab, aio_wrapper):
+def test_clogged_kick(lab, aio_wrapper, rx):
     """The driver does not wait for room in the eventfd by which it wakes the back end."""
-    scene = Scene(lab, wrapper=aio_wrapper)
+    scene = Scene(lab, rx, wrapper=aio_wrapper)
     assert ("io_setup() is refused" in scene.dut.output) == bool(aio_wrapper)
     scene.send(1, 100)
     wait_capture(scene.out, scene.sent)
@@ -353,9 +354,9 @@ WRECKS = {
 }
 
 
-def test_wrecked_ring(lab):
+def test_wrecked_ring(lab, rx):
     """After these nobody can know where the next frame starts: restarting the port helps."""
-    scene = Scene(lab)
+    scene = Scene(lab, rx)
     arrived = 0
     for number, (kind, sabotage) in enumerate(WRECKS.items()):
         good = [make_frame(60 + i, number) for i in range(GOOD)]
@@ -374,9 +375,9 @@ def test_wrecked_ring(lab):
     scene.dut.quit()
 
 
-def test_talks_unasked(lab):
+def test_talks_unasked(lab, rx):
     """Bytes nobody asked for take the link down, no more."""
-    scene = Scene(lab)
+    scene = Scene(lab, rx)
     scene.send(1)
     wait_capture(scene.out, scene.sent)
     scene.peer.connection.sendall(b"\xa5" * 100)

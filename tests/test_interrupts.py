@@ -12,28 +12,28 @@ from vhost_peer import RX, VhostPeer
 FRAMES = 100
 
 
-def start(lab, sock, wrapper):
+def start(lab, sock, wrapper, rx):
     """Start a receiver that sleeps."""
-    rx = lab.app(sock, "rx", "--sleep", "--mbufs", 2048, "--seconds", 3600,
-                 "--json", lab.dir / "rx.json", wrapper=wrapper)
-    assert ("io_setup() is refused" in rx.output) == bool(wrapper)
-    return rx
+    program = lab.app(sock, "rx", "--sleep", "--mbufs", 2048, "--seconds", 3600,
+                      "--json", lab.dir / "rx.json", devargs=f",rx={rx}", wrapper=wrapper)
+    assert ("io_setup() is refused" in program.output) == bool(wrapper)
+    return program
 
 
-def finish(lab, rx):
+def finish(lab, program):
     """End the receiver; what it measured."""
-    rx.interrupt()
-    assert rx.wait_end() == 0
+    program.interrupt()
+    assert program.wait_end() == 0
     measured = json.loads((lab.dir / "rx.json").read_text())
     assert measured["ok"]
     return measured
 
 
-def test_one_by_one(lab, aio_wrapper):
+def test_one_by_one(lab, aio_wrapper, rx):
     """Each frame wakes the application, which wakes the back end for the buffer posted again."""
     sock = lab.socket()
     peer = lab.add_peer(VhostPeer(sock))
-    rx = start(lab, sock, aio_wrapper)
+    program = start(lab, sock, aio_wrapper, rx)
     peer.wait_ready()
     ring = peer.rings[RX]
     frames = [make_frame(60 + number) for number in range(FRAMES)]
@@ -42,7 +42,7 @@ def test_one_by_one(lab, aio_wrapper):
         peer.send(frame)
         wait_until(ring.kicked, "a notification of posted buffers")
         assert ring.pending() == ring.num
-    measured = finish(lab, rx)
+    measured = finish(lab, program)
     assert measured["ibytes"] == sum(map(len, frames))
     # It may find a frame just before it falls asleep. The first one is not counted.
     assert FRAMES / 2 < measured["wakeups"] <= FRAMES + 1
@@ -50,17 +50,17 @@ def test_one_by_one(lab, aio_wrapper):
 
 
 @pytest.mark.parametrize("burst", [1, 32])
-def test_stock_peer(lab, tcp_frames, burst, aio_wrapper):
+def test_stock_peer(lab, tcp_frames, burst, aio_wrapper, rx):
     """All frames of a stock back end arrive at an application that sleeps in between."""
     sock = lab.socket()
     source = write_frames(lab.dir / "in.pcap", tcp_frames)
     peer = lab.peer(sock, [f"net_pcap0,rx_pcap={source}"])
-    rx = start(lab, sock, aio_wrapper)
+    program = start(lab, sock, aio_wrapper, rx)
     peer.wait_link()
     peer.patient()
     peer.command(f"set burst {burst}")
     peer.start()
-    wait_until(lambda: rx.telemetry("/ethdev/stats,0")["ipackets"] == len(tcp_frames),
+    wait_until(lambda: program.telemetry("/ethdev/stats,0")["ipackets"] == len(tcp_frames),
                "all frames")
-    assert finish(lab, rx)["ibytes"] == sum(map(len, tcp_frames))
+    assert finish(lab, program)["ibytes"] == sum(map(len, tcp_frames))
     peer.quit()

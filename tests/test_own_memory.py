@@ -15,14 +15,14 @@ FRAMES = 100
 
 @pytest.mark.parametrize("memory", ["default", "no-huge"])
 @pytest.mark.parametrize("mbuf_size,mbufs", [(PAGE_DEFAULT, 16384), (65280, 1024), (1000000, 512)])
-def test_hold(lab, tcp_frames, memory, mbuf_size, mbufs):
+def test_hold(lab, tcp_frames, memory, mbuf_size, mbufs, rx):
     """A stock back end fills such a pool to the last page; of EAL it would be too many files."""
     lab.need(memory)
     sock, result = lab.socket(), lab.dir / "hold.json"
     source = write_frames(lab.dir / "endless.pcap", tcp_frames)
     peer = lab.peer(sock, [f"net_pcap0,rx_pcap={source},infinite_rx=1"])
     hold = lab.app(sock, "hold", "--own-memory", "--mbufs", mbufs, "--mbuf-size", mbuf_size,
-                   "--json", result, memory=memory)
+                   "--json", result, devargs=f",rx={rx}", memory=memory)
     assert "zero-copy" in hold.output
     peer.start()
     assert hold.wait_end() == 0
@@ -37,13 +37,13 @@ def test_hold(lab, tcp_frames, memory, mbuf_size, mbufs):
 
 @pytest.mark.hugepages
 @pytest.mark.parametrize("queue_size", [4, 256, 1024])
-def test_regions(lab, queue_size):
+def test_regions(lab, queue_size, rx):
     """Where each hugepage is a file, the back end sees the pages, the rings, and nothing else."""
     sock, result = lab.socket(), lab.dir / "rx.json"
     peer = lab.add_peer(VhostPeer(sock))
-    rx = lab.app(sock, "rx", "--own-memory", "--mbufs", 2048, "--mbuf-size", 16384,
-                 "--rxd", queue_size, "--seconds", 3600, "--json", result,
-                 devargs=f",queue_size={queue_size}", memory="default")
+    program = lab.app(sock, "rx", "--own-memory", "--mbufs", 2048, "--mbuf-size", 16384,
+                      "--rxd", queue_size, "--seconds", 3600, "--json", result,
+                      devargs=f",queue_size={queue_size},rx={rx}", memory="default")
     peer.wait_ready()
     assert peer.rings[RX].num == queue_size
     rings, pool = sorted(peer.regions, key=lambda region: region.size)
@@ -56,8 +56,8 @@ def test_regions(lab, queue_size):
         wait_until(lambda: ring.pending() > 0, "a posted buffer")
         peer.send(frame)
     wait_until(lambda: ring.pending() == ring.num, "all buffers to be posted again")
-    rx.interrupt()
-    assert rx.wait_end() == 0
+    program.interrupt()
+    assert program.wait_end() == 0
     measured = json.loads(result.read_text())
     assert measured["ok"]
     assert measured["ibytes"] == sum(map(len, frames))

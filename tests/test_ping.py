@@ -62,11 +62,11 @@ def netns():
 
 
 @pytest.mark.parametrize("size", [56, 1400])
-def test_ping(lab, netns, size):
+def test_ping(lab, netns, size, rx):
     """Every echo request is answered."""
     sock = lab.socket()
     peer = lab.peer(sock, [f"net_tap0,iface={TAP}"], wrapper=netns)
-    dut = lab.dut(sock, options=["--forward-mode=icmpecho"])
+    dut = lab.dut(sock, options=["--forward-mode=icmpecho"], devargs=f",rx={rx}")
     peer.wait_link()
     dut.start()
     peer.start()

@@ -54,11 +54,11 @@ def other_mempool_driver(lab):
 
 @pytest.mark.hugepages
 @pytest.mark.parametrize("order", ["same", "other"])
-def test_order_of_plugins(lab, order):
+def test_order_of_plugins(lab, order, rx):
     """A testpmd receives for its primary; where the ops have another number, it is told why not."""
     sock = lab.socket()
     peer = lab.peer(sock, options=["--forward-mode=txonly"])
-    dut = lab.dut(sock, memory="default")
+    dut = lab.dut(sock, memory="default", devargs=f",rx={rx}")
     peer.wait_link()
     first = ["-d", other_mempool_driver(lab)] if order == "other" else []
     second = lab.testpmd("second", ["--proc-type=secondary", f"--file-prefix={dut.prefix}",

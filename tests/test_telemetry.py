@@ -27,12 +27,13 @@ def idle(lab):
                        ["--total-num-mbufs=2048"])
 
 
-def have_received(lab, frames):
+def have_received(lab, frames, rx):
     """A testpmd that has received them and forwards no more, and its peer."""
     sock = lab.socket()
     source = write_frames(lab.dir / "in.pcap", frames)
     peer = lab.peer(sock, [f"net_pcap0,rx_pcap={source}"])
-    dut = lab.dut(sock, options=["--forward-mode=rxonly"], mbuf_size=16384, mbufs=2048)
+    dut = lab.dut(sock, options=["--forward-mode=rxonly"], mbuf_size=16384, mbufs=2048,
+                  devargs=f",rx={rx}")
     peer.wait_link()
     dut.start()
     peer.patient()
@@ -43,8 +44,8 @@ def have_received(lab, frames):
 
 
 def test_pages(lab, all_lengths):
-    """A port that receives has data pages: every page is in one bin, and has an age."""
-    dut, peer = have_received(lab, all_lengths)
+    """A port that receives into lanes has data pages: every page is in one bin, and has an age."""
+    dut, peer = have_received(lab, all_lengths, "lanes")
     name, = ask(dut, "/ppool/list")
     info = ask(dut, f"/ppool/info,{name}")
     pages = ask(dut, f"/ppool/pages,{name}")
@@ -62,9 +63,9 @@ def test_pages(lab, all_lengths):
 
 
 @pytest.mark.hugepages
-def test_show_mempool(lab, all_lengths):
+def test_show_mempool(lab, all_lengths, rx):
     """dpdk-proc-info counts pages as telemetry does, and leaves the pool as it was."""
-    dut, peer = have_received(lab, all_lengths)
+    dut, peer = have_received(lab, all_lengths, rx)
     name, = ask(dut, "/ppool/list")
     before = ask(dut, f"/ppool/info,{name}")
     preload = ":".join(mempools_to_preload("dpdk-proc-info"))

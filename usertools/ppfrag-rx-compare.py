@@ -32,9 +32,9 @@ LOG_LINES = 12       # of a program that failed
 RECEIVERS = [
     ("virtio_user in_order mergeable", "net_virtio_user0,in_order=1,mrg_rxbuf=1", None),
     ("virtio_user vectorized", "net_virtio_user0,in_order=0,mrg_rxbuf=0,vectorized=1", None),
-    ("ppfrag 2 KB pages", "net_ppfrag0", None),
-    ("ppfrag 16 KB pages", "net_ppfrag0", 16384),
-    ("ppfrag 64 KB pages", "net_ppfrag0", 65535),
+    ("ppfrag lanes, 2 KB pages", "net_ppfrag0,rx=lanes", None),
+    ("ppfrag lanes, 16 KB pages", "net_ppfrag0,rx=lanes", 16384),
+    ("ppfrag lanes, 64 KB pages", "net_ppfrag0,rx=lanes", 65535),
     ("ppfrag slots, auto", "net_ppfrag0,rx=slots,preset=auto", 16384),
     ("ppfrag slots, speed", "net_ppfrag0,rx=slots,preset=speed", 16384),
     ("ppfrag slots, density", "net_ppfrag0,rx=slots,preset=density", 16384),

@@ -53,6 +53,7 @@ extern const struct command cmd_unit_steps;
 extern const struct command cmd_unit_limbo;
 extern const struct command cmd_unit_slots;
 extern const struct command cmd_unit_secondary_port;
+extern const struct command cmd_unit_secondary_rx;
 extern const struct command cmd_frag_perf;
 extern const struct command cmd_account_perf;
 extern const struct command cmd_hold;

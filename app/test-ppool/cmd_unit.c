@@ -32,6 +32,7 @@ static const struct unit_suite * const suites[] = {
 	&suite_account,
 	&suite_port,
 	&suite_port_states,
+	&suite_rx_secondary,
 	&suite_wake,
 	&suite_reconnect,
 	&suite_debug,

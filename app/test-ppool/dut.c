@@ -11,7 +11,6 @@
 
 #include "dut.h"
 
-#define DUT_NAME "net_ppfrag_dut"
 #define RING 64
 #define POLLS 1000
 
@@ -130,7 +129,7 @@ dut_start_pool(const struct dut_conf *conf, struct rte_mempool *mp)
 	dut.mp = mp;
 	dut_start_peer(conf->no_mrg);
 	snprintf(args, sizeof(args), "path=%s,queue_size=%u%s%s", dut.path,
-			conf->ring != 0 ? conf->ring : RING, conf->slots ? ",rx=slots" : "",
+			conf->ring != 0 ? conf->ring : RING, conf->lanes ? ",rx=lanes" : "",
 			conf->density ? ",preset=density" : "");
 	assert_int_equal(conf->no_aio ? unit_without_aio(plug_port, args) : plug_port(args), 0);
 	assert_int_equal(rte_eth_dev_get_port_by_name(DUT_NAME, &dut.port), 0);

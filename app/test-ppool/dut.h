@@ -15,11 +15,13 @@
 #include "unit.h"
 #include "vhost_peer.h"
 
+#define DUT_NAME "net_ppfrag_dut"
+
 struct dut_conf {
 	bool copy;     /* the pool is where the back end cannot reach it: packets are copied */
 	bool no_mrg;   /* without mergeable buffers */
-	bool slots;    /* receive into slots */
-	bool density;  /* with that preset */
+	bool lanes;    /* receive into frags, not into slots */
+	bool density;  /* into slots, with that preset */
 	bool scatter;  /* deliver frames longer than a page as chains */
 	bool no_aio;   /* io_setup() is refused to the driver */
 	bool lsc;      /* have changes of the link reported */

@@ -26,6 +26,7 @@ static const struct command * const commands[] = {
 	&cmd_unit_slots,
 	&cmd_unit_steps,
 	&cmd_unit_secondary_port,
+	&cmd_unit_secondary_rx,
 	&cmd_mempool_perf,
 	&cmd_frag_perf,
 	&cmd_account_perf,

@@ -908,7 +908,7 @@ test_page_taken(void **state)
 
 	(void)state;
 	assert_int_equal(bulk_alloc(&mine), 0);
-	c = &p->depot.size_class[ppool_frag_of(mine.m[0])->size_class];
+	c = &p->depot.size_class[ppool_record_class(ppool_frag_of(mine.m[0]))];
 	bulk_free(&mine);
 	other.n = c->slots + 1;
 	assert_in_range(other.n, mine.n, RTE_DIM(other.m));

@@ -46,37 +46,58 @@ struct path {
 
 /* X(name, configuration): every way to receive. */
 #define PATHS(X) \
-	X(shared, { .ring = 64 }) \
-	X(shared_small_ring, { .ring = 4, .pages = 16 }) \
-	X(shared_no_mrg, { .ring = 64, .no_mrg = true }) \
-	X(shared_large_pages, { .ring = 64, .page_size = 16384, .pages = 96 }) \
-	X(shared_scatter, { .ring = 64, .scatter = true, .mtu = 9000 }) \
-	X(shared_jumbo, { .ring = 64, .mtu = 9000, .page_size = 16384 }) \
-	X(shared_jumbo_no_mrg, { .ring = 64, .mtu = 9000, .page_size = 16384, .no_mrg = true }) \
-	X(shared_longest, { .ring = 64, .mtu = 65000, .page_size = 300000, .pages = 128 }) \
-	X(slots, { .ring = 64, .slots = true, .page_size = 16384, .pages = 96 }) \
-	X(slots_default_pages, { .ring = 64, .slots = true }) \
-	X(slots_small_ring, { .ring = 4, .slots = true, .pages = 16 }) \
-	X(slots_dense, \
+	X(shared, { .ring = 64, .lanes = true }) \
+	X(shared_small_ring, { .ring = 4, .lanes = true, .pages = 16 }) \
+	X(shared_no_mrg, { .ring = 64, .lanes = true, .no_mrg = true }) \
+	X(shared_large_pages, { .ring = 64, .lanes = true, .page_size = 16384, .pages = 96 }) \
+	X(shared_scatter, { .ring = 64, .lanes = true, .scatter = true, .mtu = 9000 }) \
+	X(shared_jumbo, { .ring = 64, .lanes = true, .mtu = 9000, .page_size = 16384 }) \
+	X(shared_jumbo_no_mrg, \
 			{ .ring = 64, \
-					.slots = true, \
-					.density = true, \
+					.lanes = true, \
+					.mtu = 9000, \
 					.page_size = 16384, \
-					.pages = 96 }) \
-	X(slots_no_mrg, { .ring = 64, .slots = true, .no_mrg = true, .page_size = 16384 }) \
-	X(slots_scatter, { .ring = 64, .slots = true, .scatter = true, .mtu = 9000 }) \
-	X(slots_jumbo, { .ring = 64, .slots = true, .mtu = 9000, .page_size = 16384 }) \
-	X(copied, { .ring = 64, .copy = true }) \
-	X(copied_no_mrg, { .ring = 64, .copy = true, .no_mrg = true }) \
-	X(copied_scatter, { .ring = 64, .copy = true, .scatter = true, .mtu = 9000 }) \
-	X(copied_jumbo, { .ring = 64, .copy = true, .mtu = 9000, .page_size = 16384 }) \
+					.no_mrg = true }) \
+	X(shared_longest, \
+			{ .ring = 64, \
+					.lanes = true, \
+					.mtu = 65000, \
+					.page_size = 300000, \
+					.pages = 128 }) \
+	X(slots, { .ring = 64, .page_size = 16384, .pages = 96 }) \
+	X(slots_default_pages, { .ring = 64 }) \
+	X(slots_small_ring, { .ring = 4, .pages = 16 }) \
+	X(slots_dense, { .ring = 64, .density = true, .page_size = 16384, .pages = 96 }) \
+	X(slots_no_mrg, { .ring = 64, .no_mrg = true, .page_size = 16384 }) \
+	X(slots_scatter, { .ring = 64, .scatter = true, .mtu = 9000 }) \
+	X(slots_jumbo, { .ring = 64, .mtu = 9000, .page_size = 16384 }) \
+	X(copied, { .ring = 64, .lanes = true, .copy = true }) \
+	X(copied_no_mrg, { .ring = 64, .lanes = true, .copy = true, .no_mrg = true }) \
+	X(copied_scatter, \
+			{ .ring = 64, .lanes = true, .copy = true, .scatter = true, .mtu = 9000 }) \
+	X(copied_jumbo, \
+			{ .ring = 64, \
+					.lanes = true, \
+					.copy = true, \
+					.mtu = 9000, \
+					.page_size = 16384 }) \
 	X(copied_jumbo_no_mrg, \
 			{ .ring = 64, \
+					.lanes = true, \
 					.copy = true, \
 					.mtu = 9000, \
 					.page_size = 16384, \
 					.no_mrg = true }) \
-	X(copied_longest, { .ring = 64, .copy = true, .mtu = 65000, .page_size = 65500 })
+	X(copied_longest, \
+			{ .ring = 64, \
+					.lanes = true, \
+					.copy = true, \
+					.mtu = 65000, \
+					.page_size = 65500 }) \
+	X(copied_slots, { .ring = 64, .copy = true, .page_size = 16384, .pages = 96 }) \
+	X(copied_slots_no_mrg, { .ring = 64, .copy = true, .no_mrg = true }) \
+	X(copied_slots_scatter, { .ring = 64, .copy = true, .scatter = true, .mtu = 9000 }) \
+	X(copied_slots_jumbo, { .ring = 64, .copy = true, .mtu = 9000, .page_size = 16384 })
 
 /* A packet that the application holds. */
 struct held {

@@ -40,6 +40,7 @@ static struct {
 	uint16_t dut, peer;
 	bool ready;                  /* both drivers are there */
 	bool no_aio;                 /* io_setup() was refused to the dut */
+	bool lanes;                  /* the dut receives into lanes, else into slots */
 	uint16_t ring;               /* descriptors of the dut's receive queue */
 	struct rte_mempool *mp;      /* of the dut */
 	struct rte_mempool *peer_mp; /* fixed buffers */
@@ -111,9 +112,15 @@ plug_dut(void *args)
 	return rte_eal_hotplug_add("vdev", DUT_NAME, args);
 }
 
+/* How a test is run. */
+struct way {
+	bool no_aio, lanes;
+};
+
 static int
-wire_setup(void **state, bool no_aio)
+wire_setup(void **state)
 {
+	const struct way *way = *state;
 	char args[96];
 	uint64_t id;
 
@@ -121,7 +128,8 @@ wire_setup(void **state, bool no_aio)
 	rte_eth_dev_owner_new(&id);
 	unit_setup(state);
 	memset(&wire, 0, sizeof(wire));
-	wire.no_aio = no_aio;
+	wire.no_aio = way->no_aio;
+	wire.lanes = way->lanes;
 	snprintf(wire.dir, sizeof(wire.dir), "/tmp/ppfrag-unit-XXXXXX");
 	if (mkdtemp(wire.dir) == NULL)
 		return -1;
@@ -134,22 +142,10 @@ wire_setup(void **state, bool no_aio)
 	wire.peer_mp = unit_stock_pool(4 * FRAMES_MAX, RTE_MBUF_DEFAULT_BUF_SIZE);
 	if (start_port(wire.peer, wire.peer_mp, RING) != 0)
 		return -1;
-	snprintf(args, sizeof(args), "path=%s", wire.path);
-	wire.ready = (no_aio ? unit_without_aio(plug_dut, args) : plug_dut(args)) == 0 &&
+	snprintf(args, sizeof(args), "path=%s%s", wire.path, way->lanes ? ",rx=lanes" : "");
+	wire.ready = (way->no_aio ? unit_without_aio(plug_dut, args) : plug_dut(args)) == 0 &&
 			rte_eth_dev_get_port_by_name(DUT_NAME, &wire.dut) == 0;
 	return 0;
-}
-
-static int
-port_setup(void **state)
-{
-	return wire_setup(state, false);
-}
-
-static int
-port_setup_no_aio(void **state)
-{
-	return wire_setup(state, true);
 }
 
 static void
@@ -174,14 +170,20 @@ port_teardown(void **state)
 	return unit_teardown(state);
 }
 
-#define PORT_TEST(f) cmocka_unit_test_setup_teardown(f, port_setup, port_teardown)
+static struct way slots, lanes = { .lanes = true };
+static struct way slots_no_aio = { .no_aio = true };
+static struct way lanes_no_aio = { .no_aio = true, .lanes = true };
+
+#define PORT_TEST_AS(f, way) \
+	{ \
+		.name = #f "_" #way, .test_func = (f), .setup_func = wire_setup, \
+		.teardown_func = port_teardown, .initial_state = &(way), \
+	}
+
+#define PORT_TEST(f) PORT_TEST_AS(f, slots), PORT_TEST_AS(f, lanes)
 
 /* The same without asynchronous I/O. */
-#define PORT_TEST_NO_AIO(f) \
-	{ \
-		.name = #f "_no_aio", .test_func = (f), .setup_func = port_setup_no_aio, \
-		.teardown_func = port_teardown, \
-	}
+#define PORT_TEST_NO_AIO(f) PORT_TEST_AS(f, slots_no_aio), PORT_TEST_AS(f, lanes_no_aio)
 
 /* Frames */
 
@@ -332,6 +334,21 @@ test_memfd(void **state)
 	 */
 	assert_true(repeated > 0 || sizeof(void *) == 4);
 	assert_int_not_equal(rte_eth_rx_burst_mode_get(wire.dut, 0, &mode), 0);
+}
+
+/* A page that holds the longest frame, but no slot of it does: into lanes, if nobody said slots. */
+static void
+test_short_pages(void **state)
+{
+	struct rte_eth_burst_mode mode;
+
+	(void)state;
+	start_dut(MEMFD, 512, 1800);
+	assert_int_equal(rte_eth_rx_burst_mode_get(wire.dut, 0, &mode), 0);
+	assert_non_null(strstr(mode.info, "zero-copy"));
+	assert_null(strstr(mode.info, "slots"));
+	exchange(FRAMES_MAX);
+	stop_dut();
 }
 
 /* Pages over 64 KB, which only ppool_create() makes. */
@@ -726,21 +743,61 @@ test_counters_stay(void **state)
 	assert_int_equal(stats.ipackets + stats.opackets, 0);
 }
 
+/* A port whose ring takes few of the pages; all others are at page. Returns how many these are. */
+static unsigned int
+start_short(struct rte_mbuf **page, uint32_t pages, uint16_t ring)
+{
+	unsigned int n = 0;
+
+	start_dut_ring(EAL, pages, 2176, ring);
+	assert_int_equal(control_events(RTE_INTR_EVENT_ADD), 0);
+	while (n < pages && (page[n] = rte_pktmbuf_alloc(wire.mp)) != NULL)
+		n++;
+	return n;
+}
+
 /*
- * All pages are in use: descriptors wait for one. Nothing can come then, and an application that
- * sleeps would not find out that there are pages again.
+ * All pages are in use: packets have no slots and wait in the ring. An application that sleeps is
+ * told of them, and all are there when it has freed pages.
+ */
+static void
+test_waiting(void **state)
+{
+	struct rte_mbuf *page[32], *m[4];
+	unsigned int n, i;
+
+	(void)state;
+	n = start_short(page, RTE_DIM(page), RTE_DIM(m));
+	send_frames(wire.peer, wire.peer_mp, 10, RTE_DIM(m));
+	for (i = 0; i < RING; i++)
+		assert_int_equal(rte_eth_rx_burst(wire.dut, 0, m, RTE_DIM(m)), 0);
+	assert_int_equal(rte_eth_rx_queue_count(wire.dut, 0), RTE_DIM(m));
+	assert_int_equal(xstat("rx_q0_no_header"), RTE_DIM(m));
+	drain_events();
+	assert_int_equal(rte_eth_dev_rx_intr_enable(wire.dut, 0), 0);
+	assert_int_equal(wait_event(TIMEOUT_S * 1000), 1);
+
+	rte_pktmbuf_free_bulk(page, n);
+	receive_frames(wire.dut, m, 10, RTE_DIM(m));
+	rte_pktmbuf_free_bulk(m, RTE_DIM(m));
+	assert_int_equal(xstat("rx_q0_no_header"), RTE_DIM(m));
+	assert_int_equal(rte_eth_dev_rx_intr_enable(wire.dut, 0), 0);
+	drain_events();
+	exchange(RING);
+}
+
+/*
+ * All pages are in use: lanes wait for one. Nothing can come then, and an application that sleeps
+ * would not find out that there are pages again.
  */
 static void
 test_starved(void **state)
 {
 	struct rte_mbuf *page[32], *m[4];
-	unsigned int n = 0, i;
+	unsigned int n, i;
 
 	(void)state;
-	start_dut_ring(EAL, RTE_DIM(page), 2176, RTE_DIM(m));
-	assert_int_equal(control_events(RTE_INTR_EVENT_ADD), 0);
-	while (n < RTE_DIM(page) && (page[n] = rte_pktmbuf_alloc(wire.mp)) != NULL)
-		n++;
+	n = start_short(page, RTE_DIM(page), RTE_DIM(m));
 	/* Frames so long that a page takes one. */
 	send_frames(wire.peer, wire.peer_mp, 10, RTE_DIM(m));
 	receive_frames(wire.dut, m, 10, RTE_DIM(m));
@@ -766,6 +823,7 @@ test_starved(void **state)
 static const struct CMUnitTest tests[] = {
 	PORT_TEST(test_exchange),
 	PORT_TEST(test_memfd),
+	PORT_TEST(test_short_pages),
 	PORT_TEST(test_large_pages),
 	PORT_TEST(test_pool_ops),
 	PORT_TEST(test_rx_state),
@@ -779,8 +837,10 @@ static const struct CMUnitTest tests[] = {
 	PORT_TEST(test_stolen_interrupt),
 	PORT_TEST(test_close_while_telling),
 	PORT_TEST(test_counters_stay),
-	PORT_TEST(test_starved),
-	PORT_TEST_NO_AIO(test_starved),
+	PORT_TEST_AS(test_waiting, slots),
+	PORT_TEST_AS(test_waiting, slots_no_aio),
+	PORT_TEST_AS(test_starved, lanes),
+	PORT_TEST_AS(test_starved, lanes_no_aio),
 };
 
 UNIT_SUITE(port, "ports of net_ppfrag, with stock net_vhost at the other end", tests);

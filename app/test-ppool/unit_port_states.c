@@ -34,8 +34,8 @@ enum port_state {
 	STOPPED,
 	CONFIGURED_AGAIN, /* stopped, then with more queues: the rings move */
 	CLOSED,
-	LOST,    /* started, then the back end went away */
-	ALONE,   /* started after the back end had gone */
+	LOST,  /* started, then the back end went away */
+	ALONE, /* started after the back end had gone */
 	NB_STATES
 };
 
@@ -47,6 +47,7 @@ static struct {
 	uint16_t dut, peer;
 	struct rte_mempool *mp, *peer_mp;
 	char dir[40], path[48];
+	bool lanes; /* the dut receives into lanes, else into slots */
 } rig;
 
 /* Results */
@@ -328,8 +329,7 @@ static const struct operation operations[] = {
 	{ "tx_queue_setup", op_tx_queue_setup, true, false,
 			{ INVAL, OK, OK, BUSY, OK, OK, NODEV, BUSY, BUSY }, INVAL | NOTSUP | BUSY },
 	{ "start", rte_eth_dev_start, true, false,
-			{ INVAL, INVAL, OK, OK, OK, INVAL, NODEV, OK, OK },
-			OK | INVAL | NOTSUP },
+			{ INVAL, INVAL, OK, OK, OK, INVAL, NODEV, OK, OK }, OK | INVAL | NOTSUP },
 	{ "stop", rte_eth_dev_stop, true, false, ALWAYS(OK), OK | NOTSUP },
 	{ "set_link_up", rte_eth_dev_set_link_up, true, false,
 			{ INVAL, INVAL, INVAL, OK, INVAL, INVAL, NODEV, OK, OK }, NOTSUP },
@@ -384,8 +384,8 @@ static const struct operation operations[] = {
 	{ "tx_descriptor_status", op_tx_descriptor_status, false, false, FAST, OK | INVAL },
 	{ "rx_pkt_burst", op_rx_burst, false, false, FAST, OK },
 	{ "tx_pkt_burst", op_tx_burst, false, false, FAST, OK },
-	{ "close", rte_eth_dev_close, true, false, { OK, OK, OK, INVAL, OK, OK, NODEV, INVAL, INVAL },
-			OK },
+	{ "close", rte_eth_dev_close, true, false,
+			{ OK, OK, OK, INVAL, OK, OK, NODEV, INVAL, INVAL }, OK },
 };
 
 /* Ports */
@@ -423,8 +423,8 @@ add_dut(void)
 {
 	char args[96];
 
-	snprintf(args, sizeof(args), "path=%s,queues=2,queue_size=1024,server=%d", rig.path,
-			rig.server);
+	snprintf(args, sizeof(args), "path=%s,queues=2,queue_size=1024,server=%d,rx=%s", rig.path,
+			rig.server, rig.lanes ? "lanes" : "slots");
 	unit_require(rte_eal_hotplug_add("vdev", DUT_NAME, args) == 0,
 			"the driver net_ppfrag: -d librte_net_ppfrag.so");
 	assert_int_equal(rte_eth_dev_get_port_by_name(DUT_NAME, &rig.dut), 0);
@@ -656,12 +656,14 @@ test_secondary(void **arg)
 static int
 states_setup(void **state)
 {
+	const bool lanes = *state != NULL;
 	uint64_t id;
 
 	/* What ethdev allocates at its first use stays. */
 	rte_eth_dev_owner_new(&id);
 	unit_setup(state);
 	memset(&rig, 0, sizeof(rig));
+	rig.lanes = lanes;
 	snprintf(rig.dir, sizeof(rig.dir), "/tmp/ppfrag-states-XXXXXX");
 	if (mkdtemp(rig.dir) == NULL)
 		return -1;
@@ -681,7 +683,13 @@ states_teardown(void **state)
 	return unit_teardown(state);
 }
 
-#define PORT_TEST(f) cmocka_unit_test_setup_teardown(f, states_setup, states_teardown)
+#define PORT_TEST_AS(f, way, state) \
+	{ \
+		.name = #f "_" way, .test_func = (f), .setup_func = states_setup, \
+		.teardown_func = states_teardown, .initial_state = (state), \
+	}
+
+#define PORT_TEST(f) PORT_TEST_AS(f, "slots", NULL), PORT_TEST_AS(f, "lanes", rig.dir)
 
 static const struct CMUnitTest tests[] = {
 	PORT_TEST(test_new),

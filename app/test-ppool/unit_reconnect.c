@@ -160,9 +160,10 @@ renewed(const struct dut_conf *conf)
 		renewed(&(struct dut_conf){ __VA_ARGS__ }); \
 	}
 
-RENEWED(lanes, .pages = 512)
-RENEWED(slots, .slots = true, .page_size = 16384)
+RENEWED(lanes, .lanes = true)
+RENEWED(slots, .page_size = 16384)
 RENEWED(copy, .copy = true)
+RENEWED(copy_lanes, .copy = true, .lanes = true)
 RENEWED(no_mrg, .no_mrg = true)
 
 /* Queues that nobody polls keep nobody waiting, and go on when they are polled. */
@@ -293,6 +294,7 @@ static const struct CMUnitTest tests[] = {
 	DUT_TEST(test_renewed_lanes),
 	DUT_TEST(test_renewed_slots),
 	DUT_TEST(test_renewed_copy),
+	DUT_TEST(test_renewed_copy_lanes),
 	DUT_TEST(test_renewed_no_mrg),
 	DUT_TEST(test_unpolled),
 	DUT_TEST(test_events),

@@ -8,6 +8,8 @@
 #include <rte_launch.h>
 #include <rte_memzone.h>
 
+#include <ppool_slot.h>
+
 #include "dut.h"
 
 /* What the driver does with single entries of its rings, correct and wrong ones. */
@@ -280,10 +282,15 @@ receive_flipped(const struct dut_conf *conf, uint32_t bad_len)
 static void
 test_read_once(void **state)
 {
+	unsigned int i;
+
 	(void)state;
-	receive_flipped(&(struct dut_conf){ .copy = true, .no_mrg = true }, VHOST_HDR_LEN);
-	receive_flipped(&(struct dut_conf){ .copy = true }, UINT32_MAX);
-	receive_flipped(&(struct dut_conf){ .copy = false }, VHOST_HDR_LEN);
+	for (i = 0; i < 2; i++) {
+		receive_flipped(&(struct dut_conf){ .lanes = i, .copy = true, .no_mrg = true },
+				VHOST_HDR_LEN);
+		receive_flipped(&(struct dut_conf){ .lanes = i, .copy = true }, UINT32_MAX);
+		receive_flipped(&(struct dut_conf){ .lanes = i }, VHOST_HDR_LEN);
+	}
 }
 
 /* Receive and free frames of 5 buffers. Returns how many of n arrive. */
@@ -309,15 +316,14 @@ receive_large(unsigned int n, unsigned int burst, uint32_t len)
 
 /* All pages but two are posted: the headers that a burst has at hand have to do. */
 static void
-test_few_pages(void **state)
+few_pages(bool lanes)
 {
 	const uint32_t len = 4 * 1530 + 500;
 	char *frame = calloc(1, len);
 	unsigned int round, i;
 
-	(void)state;
 	assert_non_null(frame);
-	dut_start(&(struct dut_conf){ .pages = 64 + 2, .scatter = true });
+	dut_start(&(struct dut_conf){ .lanes = lanes, .pages = 64 + 2, .scatter = true });
 	assert_int_equal(dut.buf_len, 1534);
 	for (round = 0; round < 20; round++) {
 		for (i = 0; i < 10; i++)
@@ -326,6 +332,29 @@ test_few_pages(void **state)
 	}
 	free(frame);
 	dut_stop();
+}
+
+static void
+test_few_pages(void **state)
+{
+	(void)state;
+	few_pages(true);
+	few_pages(false);
+}
+
+/* A ring that could have all buffers leaves some for packets. */
+static void
+test_all_posted(void **state)
+{
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < 2; i++) {
+		dut_start(&(struct dut_conf){ .lanes = i, .pages = 64 });
+		dut_exchange(200, 60);
+		dut_exchange(200, 1500);
+		dut_stop();
+	}
 }
 
 /* Send and receive until there is no header for a packet, which waits in the ring then. */
@@ -344,14 +373,13 @@ receive_until_short(struct rte_mbuf **m, unsigned int held, unsigned int max)
 
 /* What waits in the ring goes when the port is stopped: what waits later counts, too. */
 static void
-test_short_again(void **state)
+short_again(bool lanes)
 {
 	struct rte_mbuf **m = calloc(4096, sizeof(*m));
 	unsigned int held;
 
-	(void)state;
 	assert_non_null(m);
-	dut_start(&(struct dut_conf){ .pages = 80, .page_size = 16384 });
+	dut_start(&(struct dut_conf){ .lanes = lanes, .pages = 80, .page_size = 16384 });
 	held = take_all_pages(m, 4096);
 	held = receive_until_short(m, held, 4096);
 	assert_int_equal(dut_xstat("rx_q0_no_header"), 1);
@@ -363,19 +391,27 @@ test_short_again(void **state)
 	dut_stop();
 }
 
+static void
+test_short_again(void **state)
+{
+	(void)state;
+	short_again(true);
+	short_again(false);
+}
+
 /* An index far ahead while there is no header for any packet. */
 static void
-test_jump_starved(void **state)
+jump_starved(bool lanes)
 {
 	struct rte_mbuf **m = calloc(4096, sizeof(*m));
 	unsigned int i, n, held;
 
-	(void)state;
 	assert_non_null(m);
-	dut_start(&(struct dut_conf){ .pages = 80, .page_size = 16384 });
+	dut_start(&(struct dut_conf){ .lanes = lanes, .pages = 80, .page_size = 16384 });
 	held = receive_until_short(m, take_all_pages(m, 4096), 4096);
 	assert_int_equal(dut_xstat("rx_q0_no_header"), 1);
-	for (i = 1; i < dut.rx->num; i++)
+	/* All entries but the one of the packet that waits. */
+	for (i = 0; i < dut.rx->num - 1u; i++)
 		vhost_ring_put(dut.rx, (uint16_t)i, UINT32_MAX, 100);
 	vhost_ring_publish(dut.rx, (uint16_t)(dut.rx->num - 1));
 	vhost_ring_publish(dut.rx, 700);
@@ -398,6 +434,14 @@ test_jump_starved(void **state)
 	dut_stop();
 }
 
+static void
+test_jump_starved(void **state)
+{
+	(void)state;
+	jump_starved(true);
+	jump_starved(false);
+}
+
 /* Descriptors that wait for a page have no memory. */
 static void
 test_starved_descriptor(void **state)
@@ -408,7 +452,7 @@ test_starved_descriptor(void **state)
 	uint16_t id;
 
 	(void)state;
-	dut_start(&(struct dut_conf){ .ring = RTE_DIM(m), .pages = RTE_DIM(page) });
+	dut_start(&(struct dut_conf){ .lanes = true, .ring = RTE_DIM(m), .pages = RTE_DIM(page) });
 	n = take_all_pages(page, RTE_DIM(page));
 	for (i = 0; i < RTE_DIM(m); i++)
 		assert_true(vhost_peer_send(dut.peer, frame, sizeof(frame)));
@@ -457,9 +501,155 @@ receive_short(const struct dut_conf *conf)
 static void
 test_short_frames(void **state)
 {
+	unsigned int i;
+
 	(void)state;
-	receive_short(&(struct dut_conf){ .copy = false });
-	receive_short(&(struct dut_conf){ .copy = true });
+	for (i = 0; i < 4; i++)
+		receive_short(&(struct dut_conf){ .lanes = i / 2, .copy = i % 2 });
+}
+
+/* Packets that are copied out of bounce buffers, into slots */
+
+/* The smallest class that holds so much. */
+static struct ppool_slot_class
+class_of(uint32_t len)
+{
+	struct ppool_slot_class c[UNIT_SLOT_CLASSES];
+	unsigned int i, n = unit_slot_classes(dut.mp, c);
+
+	for (i = 0; i < n && c[i].room < len; i++)
+		;
+	assert_true(i < n);
+	return c[i];
+}
+
+static struct rte_mbuf *
+receive_frame(const char *frame, uint32_t len)
+{
+	struct rte_mbuf *m;
+
+	assert_true(vhost_peer_send(dut.peer, frame, len));
+	assert_int_equal(poll_frames(&m, 1), 1);
+	assert_int_equal(m->pkt_len, len);
+	return m;
+}
+
+/* Each packet, in one piece or in several, weighs what slots of its size weigh. */
+static void
+receive_into_classes(const struct dut_conf *conf, uint32_t max_len)
+{
+	struct rte_mbuf *m[512], *seg;
+	char *frame = malloc(max_len);
+	struct rte_eth_rxq_info info;
+	unsigned int n = 0, segs;
+	size_t weight;
+	uint32_t len;
+
+	assert_non_null(frame);
+	dut_start(conf);
+	assert_int_equal(rte_eth_rx_queue_info_get(dut.port, 0, &info), 0);
+	unit_fill(frame, max_len, 1);
+	for (len = 60; n < RTE_DIM(m) && len <= max_len; len += 1 + len / 50) {
+		m[n] = receive_frame(frame, len);
+		weight = 0;
+		segs = 0;
+		for (seg = m[n]; seg != NULL; seg = seg->next, segs++)
+			weight += class_of(seg->data_len).truesize;
+		assert_in_range(ppool_mbuf_truesize(m[n]), weight - segs, weight);
+		assert_int_equal(segs, (len + info.rx_buf_size - 1) / info.rx_buf_size);
+		n++;
+	}
+	assert_int_equal(unit_ledger(dut.mp).frags, 0);
+	rte_pktmbuf_free_bulk(m, n);
+	dut_exchange(100, max_len);
+	free(frame);
+	dut_stop();
+}
+
+static void
+test_copied_into_classes(void **state)
+{
+	(void)state;
+	receive_into_classes(&(struct dut_conf){ .copy = true }, 1522);
+	receive_into_classes(&(struct dut_conf){ .copy = true, .page_size = 16384 }, 1522);
+	receive_into_classes(&(struct dut_conf){ .copy = true, .mtu = 9000, .page_size = 16384 },
+			9022);
+	receive_into_classes(&(struct dut_conf){ .copy = true,
+					     .mtu = 9000,
+					     .page_size = 16384,
+					     .no_mrg = true },
+			9022);
+	receive_into_classes(&(struct dut_conf){ .copy = true,
+					     .mtu = 9000,
+					     .pages = 1024,
+					     .scatter = true },
+			9022);
+}
+
+/* What a few held packets pin is proportional to them, whatever came in between. */
+static void
+test_copied_few_held(void **state)
+{
+	struct rte_mbuf *held[50], *m;
+	const char frame[1500] = "";
+	unsigned int i, k, n = 0;
+	uint64_t bytes = 0;
+
+	(void)state;
+	dut_start(&(struct dut_conf){ .copy = true, .page_size = 16384 });
+	for (i = 0; i < 50 * RTE_DIM(held); i++) {
+		k = i % 50;
+		m = receive_frame(frame, k % 2 == 0 ? 60 : 1500);
+		if (k == 0)
+			held[n++] = m;
+		else
+			rte_pktmbuf_free(m);
+	}
+	for (i = 0; i < n; i++)
+		bytes += ppool_mbuf_truesize(held[i]);
+	assert_in_range(unit_ledger(dut.mp).class_live, bytes - n, bytes);
+	/* One page of each of the two classes would do; another one may be idle or begun. */
+	assert_in_range(unit_ledger(dut.mp).class_pages, 1, 4);
+	rte_pktmbuf_free_bulk(held, n);
+	dut_stop();
+}
+
+/*
+ * Without a slot of its class a packet takes an idle one of the next larger class, and without any
+ * it stays in the ring, counted once, until there is one.
+ */
+static void
+test_copied_short(void **state)
+{
+	struct rte_mbuf *page[512], *big[64], *m, *two[2];
+	struct ppool_slot_class large;
+	const char frame[60] = "";
+	unsigned int n;
+
+	(void)state;
+	dut_start(&(struct dut_conf){ .copy = true, .page_size = 16384 });
+	large = class_of(1500);
+	assert_in_range(large.slots, 2, RTE_DIM(big));
+	assert_int_equal(rte_pktmbuf_alloc_bulk(unit_slot_pool(dut.mp, 1500), big, large.slots), 0);
+	n = take_all_pages(page, RTE_DIM(page));
+	rte_pktmbuf_free(big[--large.slots]);
+	m = receive_frame(frame, sizeof(frame));
+	assert_in_range(ppool_mbuf_truesize(m), large.truesize - 1, large.truesize);
+	assert_int_equal(dut_xstat("rx_q0_no_header"), 0);
+	assert_true(vhost_peer_send(dut.peer, frame, sizeof(frame)));
+	assert_true(vhost_peer_send(dut.peer, frame, sizeof(frame)));
+	assert_int_equal(poll_frames(two, 2), 0);
+	assert_int_equal(rte_eth_rx_queue_count(dut.port, 0), 2);
+	assert_int_equal(dut_xstat("rx_q0_no_header"), 2);
+	rte_pktmbuf_free(m);
+	assert_int_equal(poll_frames(two, 2), 1);
+	rte_pktmbuf_free_bulk(page, n);
+	assert_int_equal(poll_frames(&two[1], 1), 1);
+	assert_int_equal(dut_xstat("rx_q0_no_header"), 2);
+	assert_int_equal(dut_xstat("rx_q0_packets"), 3);
+	rte_pktmbuf_free_bulk(two, 2);
+	rte_pktmbuf_free_bulk(big, large.slots);
+	dut_stop();
 }
 
 /* Memory */
@@ -529,10 +719,14 @@ static const struct CMUnitTest tests[] = {
 	DUT_TEST(test_counters),
 	DUT_TEST(test_read_once),
 	DUT_TEST(test_few_pages),
+	DUT_TEST(test_all_posted),
 	DUT_TEST(test_short_again),
 	DUT_TEST(test_jump_starved),
 	DUT_TEST(test_starved_descriptor),
 	DUT_TEST(test_short_frames),
+	DUT_TEST(test_copied_into_classes),
+	DUT_TEST(test_copied_few_held),
+	DUT_TEST(test_copied_short),
 	DUT_TEST(test_ranges),
 };
 

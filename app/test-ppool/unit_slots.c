@@ -590,7 +590,7 @@ scribble(struct rte_mbuf *m, unsigned int which, uint64_t *rng)
 	else if (which == 2)
 		record->account = (uint16_t)value;
 	else if (which == 3)
-		record->size_class = (uint16_t)value;
+		record->account = (uint16_t)(value | PPOOL_RECORD_SLOT);
 	else
 		record->next_idle = value;
 }

@@ -350,7 +350,7 @@ watch_alloc(struct watch *w, uint16_t room)
 
 	if (m == NULL)
 		return NULL;
-	k = ppool_frag_of(m)->size_class;
+	k = ppool_record_class(ppool_frag_of(m));
 	w->live[k]++;
 	w->peak[k] = RTE_MAX(w->peak[k], w->live[k]);
 	if (k == ppool_class_for(p, room) && p->depot.size_class[k].nb_pages > pages)
@@ -361,7 +361,7 @@ watch_alloc(struct watch *w, uint16_t room)
 static void
 watch_free(struct watch *w, struct rte_mbuf *m)
 {
-	w->live[ppool_frag_of(m)->size_class]--;
+	w->live[ppool_record_class(ppool_frag_of(m))]--;
 	rte_pktmbuf_free(m);
 }
 

@@ -27,6 +27,7 @@
 
 static const struct dut_conf with_aio = { .ring = 64 };
 static const struct dut_conf no_aio = { .ring = 64, .no_aio = true };
+static const struct dut_conf lanes = { .ring = 64, .lanes = true };
 
 /* Threads of ports that wake back ends. */
 static unsigned int
@@ -122,6 +123,13 @@ test_kicks(void **state)
 {
 	(void)state;
 	kicks(&with_aio);
+}
+
+static void
+test_kicks_lanes(void **state)
+{
+	(void)state;
+	kicks(&lanes);
 }
 
 static void
@@ -274,6 +282,7 @@ test_stuck_reconnect(void **state)
 
 static const struct CMUnitTest tests[] = {
 	DUT_TEST(test_kicks),
+	DUT_TEST(test_kicks_lanes),
 	DUT_TEST(test_kicks_no_aio),
 	DUT_TEST(test_clogged),
 	DUT_TEST(test_clogged_no_aio),

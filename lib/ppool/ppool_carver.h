@@ -62,7 +62,6 @@ extern "C" {
  */
 struct ppool_frag {
 	__extension__ union {
-		uint16_t size_class; /**< of a slot with a data room, which has no shinfo */
 		struct rte_mbuf_ext_shared_info shinfo; /**< what rte_mbuf needs of it */
 		__extension__ struct {
 			uint8_t shinfo_used[offsetof(struct rte_mbuf_ext_shared_info, refcnt) +
@@ -76,11 +75,13 @@ struct ppool_frag {
 	uint32_t header_page; /**< index of the header page this slot lies in */
 	uint16_t slot_bytes;  /**< bytes of the header page that are this slot's */
 	uint16_t account;     /**< what this frag is charged to (see ppool_account.h); 0 while idle.
-			   * Of a slot with a data room: and PPOOL_RECORD_SLOT */
+			   * Of a slot with a data room: and PPOOL_RECORD_SLOT, and its class */
 };
 
 /** In ppool_frag.account: this is no frag but a slot with a data room. */
 #define PPOOL_RECORD_SLOT 0x8000u
+/** Then this is its size class, times the number of accounts. */
+#define PPOOL_RECORD_CLASS 0x7c00u
 
 /**
  * Bytes in front of the mbuf of a slot: its struct ppool_frag, and at their end what rte_mempool

@@ -155,7 +155,7 @@ frag_obstacle(const struct job *j, const struct rte_mbuf *m)
 static uint64_t *
 slot_obstacle(const struct job *j, const struct rte_mbuf *m)
 {
-	unsigned int size_class = ppool_frag_of(m)->size_class;
+	unsigned int size_class = ppool_record_class(ppool_frag_of(m));
 
 	if (!RTE_MBUF_DIRECT(m) || m->buf_addr != RTE_PTR_ADD(m, j->p->mbuf_bytes))
 		return &j->r->kept_pool;

@@ -359,7 +359,7 @@ lists_prepare(struct ppool *p)
 	if (!ppool_process_join() || (p->biased && !ppool_lock_can_bias()))
 		return;
 	RTE_LCORE_FOREACH(id)
-		lcore_create(p, ppool_owner_base + id);
+		lcore_create(p, ppool_owner_of(id));
 }
 
 /* Before a process does anything to a pool that another one made. */
@@ -805,8 +805,7 @@ ppool_freelist_track(struct ppool *p)
 	/* What was handed out so far was so by the process that made the pool. */
 	for (i = 0; i < p->mp->size && !p->tracked; i++)
 		if (p->page[i].kind == PPOOL_KIND_WHOLE)
-			p->page[i].holder = (ppool_owner_t)(p->creator * PPOOL_PROCESS_OWNERS +
-					RTE_MAX_LCORE);
+			p->page[i].holder = ppool_owner_unbound(p->creator);
 	ppool_freelist_each(p, page_note_free, NULL);
 	p->tracked = 1;
 	ppool_freelist_unlock_all(p, first);

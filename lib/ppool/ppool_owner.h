@@ -32,8 +32,9 @@
 #define PPOOL_PROCESS_UNKNOWN (PPOOL_PROCESSES + 3)
 /* The first guest as the holder of mutexes, where each counts for itself. */
 #define PPOOL_PROCESS_GUEST (PPOOL_PROCESSES + 4)
-/* Owners of one process: its lcores, and all its threads that are none. */
+/* Owners of one process: all its threads that are no lcore, and its lcores. */
 #define PPOOL_PROCESS_OWNERS (RTE_MAX_LCORE + 1u)
+static_assert(LCORE_ID_ANY == UINT32_MAX, "ppool_owner_id() goes by it");
 /* Places of a table by owner. No process has number 0. */
 #define PPOOL_OWNERS (PPOOL_PROCESS_GUEST * PPOOL_PROCESS_OWNERS)
 
@@ -47,11 +48,21 @@ static_assert(PPOOL_OWNERS < UINT16_MAX, "an owner does not fit into ppool_owner
 /* This process's first owner, 0 until it has asked for a number. */
 extern uint32_t ppool_owner_base;
 
+/*
+ * An lcore of this process. The process's first owner is all its threads that are no lcore:
+ * LCORE_ID_ANY and 1 are 0.
+ */
+static inline uint32_t
+ppool_owner_of(unsigned int lcore)
+{
+	return ppool_owner_base + (uint32_t)(lcore + 1u);
+}
+
 /* This thread. In a process that owns nothing yet: an owner that nothing belongs to. */
 static inline uint32_t
 ppool_owner_id(void)
 {
-	return ppool_owner_base + RTE_MIN(rte_lcore_id(), (unsigned int)RTE_MAX_LCORE);
+	return ppool_owner_of(rte_lcore_id());
 }
 
 /* This process, whichever thread. */
@@ -67,11 +78,18 @@ ppool_owner_process(uint32_t owner)
 	return owner / PPOOL_PROCESS_OWNERS;
 }
 
-/* RTE_MAX_LCORE where it is no lcore. */
-static inline uint32_t
+/* LCORE_ID_ANY where it is no lcore. */
+static inline unsigned int
 ppool_owner_lcore(uint32_t owner)
 {
-	return owner % PPOOL_PROCESS_OWNERS;
+	return owner % PPOOL_PROCESS_OWNERS - 1u;
+}
+
+/* The threads of a process that are no lcore. */
+static inline ppool_owner_t
+ppool_owner_unbound(uint32_t process)
+{
+	return (ppool_owner_t)(process * PPOOL_PROCESS_OWNERS);
 }
 
 /*

@@ -608,8 +608,12 @@ void ppool_check_free_cb(const struct ppool *p);
 
 /* ppool_frag.c */
 
-/* In place of an account: the mbuf behind it is that of a page. */
-#define PPOOL_ACCOUNT_MONO UINT16_MAX
+/* In place of an account: the mbuf behind it is that of a page. Headers have no data room. */
+#define PPOOL_ACCOUNT_MONO (PPOOL_RECORD_SLOT | PPOOL_HEADERS)
+
+_Static_assert((PPOOL_RECORD_SLOT | PPOOL_RECORD_CLASS | (PPOOL_ACCOUNTS_MAX - 1)) == UINT16_MAX &&
+				(PPOOL_CLASSES - 1) * PPOOL_ACCOUNTS_MAX == PPOOL_RECORD_CLASS,
+		"an account and a class do not fit into a record");
 
 /*
  * Whether the record of an mbuf is that of a frag. Whoever shares the memory of the pool can write
@@ -628,13 +632,27 @@ ppool_is_frag(const struct ppool *p, const struct rte_mbuf *m)
 static inline uint16_t
 ppool_record_account(const struct ppool_frag *frag)
 {
-	return frag->account & (PPOOL_RECORD_SLOT - 1);
+	return frag->account & (PPOOL_ACCOUNTS_MAX - 1);
+}
+
+/* The account of a slot with a data room that is charged to none. */
+static inline uint16_t
+ppool_record_slot(unsigned int size_class)
+{
+	return (uint16_t)(PPOOL_RECORD_SLOT | size_class * PPOOL_ACCOUNTS_MAX);
+}
+
+/* The class of a slot with a data room. */
+static inline unsigned int
+ppool_record_class(const struct ppool_frag *frag)
+{
+	return (frag->account & PPOOL_RECORD_CLASS) / PPOOL_ACCOUNTS_MAX;
 }
 
 static inline void
 ppool_record_set_account(struct ppool_frag *frag, uint16_t account)
 {
-	frag->account = (uint16_t)((frag->account & PPOOL_RECORD_SLOT) | account);
+	frag->account = (uint16_t)((frag->account & ~(PPOOL_ACCOUNTS_MAX - 1)) | account);
 }
 
 void ppool_frag_free_bulk(struct ppool *p, struct rte_mbuf * const *m, unsigned int n);

@@ -148,8 +148,7 @@ owner_has_something(const struct ppool_owner_info *info)
 static unsigned int
 listing_copy(struct listing *l, struct ppool_owner_info *info, unsigned int n)
 {
-	unsigned int i, found = 0;
-	uint32_t lcore;
+	unsigned int i, found = 0, lcore;
 
 	for (i = 1; i < PPOOL_OWNERS; i++) {
 		if (!owner_has_something(&l->owner[i]))
@@ -157,7 +156,7 @@ listing_copy(struct listing *l, struct ppool_owner_info *info, unsigned int n)
 		if (found < n) {
 			info[found] = l->owner[i];
 			lcore = ppool_owner_lcore(i);
-			info[found].lcore = lcore == RTE_MAX_LCORE ? -1 : (int32_t)lcore;
+			info[found].lcore = lcore == LCORE_ID_ANY ? -1 : (int32_t)lcore;
 			info[found].process = ppool_owner_process(i);
 			info[found].pid = ppool_process_pid(ppool_owner_process(i));
 			info[found].dead = ppool_process_is_dead(ppool_owner_process(i));
@@ -290,7 +289,7 @@ slot_exists(const struct ppool *p, const struct rte_mbuf *m)
 	i = ppool_slot_index(p, c, pg, m);
 	return i < ppool_slots_formatted(c, pg) && ppool_slot_at(p, c, pg, i) == m &&
 			(is_header(frag) ? c == p->depot.size_class :
-					   c == &p->depot.size_class[frag->size_class]);
+					   c == &p->depot.size_class[ppool_record_class(frag)]);
 }
 
 /* Its process ended before it had made a page a frag: that is a whole one, and found as such. */
@@ -383,8 +382,7 @@ cache_take_back(struct ppool *p, unsigned int id, uint32_t process)
 	n = cache->len;
 	cache->len = 0;
 	for (i = 0; p->tracked && i < RTE_MIN(n, (uint32_t)RTE_DIM(cache->objs)); i++)
-		ppool_page_of(p, cache->objs[i])->holder =
-				(ppool_owner_t)(process * PPOOL_PROCESS_OWNERS + RTE_MAX_LCORE);
+		ppool_page_of(p, cache->objs[i])->holder = ppool_owner_unbound(process);
 }
 
 static void

@@ -79,8 +79,7 @@ room_format(const struct ppool *p, const struct ppool_class *c, struct rte_mbuf 
 {
 	struct ppool_frag *frag = ppool_frag_of(m);
 
-	frag->account = PPOOL_RECORD_SLOT;
-	frag->size_class = (uint16_t)(c - p->depot.size_class);
+	frag->account = ppool_record_slot((unsigned int)(c - p->depot.size_class));
 	frag->truesize = share;
 	mbuf_init(p, c, m);
 }
@@ -829,7 +828,7 @@ ppool_slot_restore(struct ppool *p, struct rte_mbuf *m)
 	if (frag->account < PPOOL_RECORD_SLOT)
 		ppool_slot_reset(p, m);
 	else
-		mbuf_init(p, &p->depot.size_class[frag->size_class], m);
+		mbuf_init(p, &p->depot.size_class[ppool_record_class(frag)], m);
 }
 
 void

@@ -20,26 +20,41 @@
 
 /* Taking back */
 
+/* What of a slot is not as it was handed out, or not of the class; 0: nothing. */
+static inline uint32_t
+slot_differs(const struct rte_mbuf *m, uint16_t record, uint16_t buf_len)
+{
+	return (uint32_t)(ppool_frag_of(m)->account ^ record) | (uint32_t)(m->buf_len ^ buf_len);
+}
+
+static inline bool
+four_differ(struct rte_mbuf * const *m, uint16_t record, uint16_t buf_len)
+{
+	uint32_t differs = slot_differs(m[0], record, buf_len);
+
+	differs |= slot_differs(m[1], record, buf_len);
+	differs |= slot_differs(m[2], record, buf_len);
+	differs |= slot_differs(m[3], record, buf_len);
+	return differs != 0;
+}
+
 /*
- * How many slots there are, from the first on, that are of the same class as it and uncharged. They
- * are as they were handed out then: what was attached to one had its own pool's idea of a length.
+ * How many slots there are, from the first on, that are of a class and uncharged. They are as they
+ * were handed out then: what was attached to one had its own pool's idea of a length.
  */
 static inline unsigned int
-run_length(const struct ppool *p, struct rte_mbuf * const *m, unsigned int n,
-		unsigned int *size_class)
+run_length(const struct ppool *p, unsigned int size_class, struct rte_mbuf * const *m,
+		unsigned int n)
 {
-	unsigned int cls = ppool_frag_of(m[0])->size_class, i;
-	uint16_t buf_len = p->depot.size_class[cls].buf_len;
-	const struct ppool_frag *frag;
+	uint16_t buf_len = p->depot.size_class[size_class].buf_len;
+	uint16_t record = ppool_record_slot(size_class);
+	unsigned int i = 0;
 
-	for (i = 0; i < n; i++) {
-		frag = ppool_frag_of(m[i]);
-		if (unlikely(frag->account != PPOOL_RECORD_SLOT || frag->size_class != cls))
-			break;
+	while (i + 4 <= n && likely(!four_differ(m + i, record, buf_len)))
+		i += 4;
+	for (; i < n && ppool_frag_of(m[i])->account == record; i++)
 		if (unlikely(m[i]->buf_len != buf_len))
 			m[i]->buf_len = buf_len;
-	}
-	*size_class = cls;
 	return i;
 }
 
@@ -83,9 +98,16 @@ static inline bool
 is_slot(const struct ppool *p, const struct rte_mbuf *m)
 {
 	const struct ppool_frag *frag = ppool_frag_of(m);
+	unsigned int size_class = ppool_record_class(frag);
 
-	return frag->account >= PPOOL_RECORD_SLOT && frag->size_class != PPOOL_HEADERS &&
-			frag->size_class < p->depot.nb_classes;
+	return frag->account >= PPOOL_RECORD_SLOT && size_class != PPOOL_HEADERS &&
+			size_class < p->depot.nb_classes;
+}
+
+static inline bool
+is_charged(const struct rte_mbuf *m)
+{
+	return ppool_record_account(ppool_frag_of(m)) != 0;
 }
 
 /* Anything but an uncharged slot. */
@@ -102,7 +124,7 @@ other_put(struct ppool *p, struct rte_mbuf *m)
 	} else if (is_slot(p, m)) {
 		ppool_uncharge_init(&uncharge);
 		ppool_uncharge_switch(&uncharge, ppool_record_account(frag), 0);
-		frag->account = PPOOL_RECORD_SLOT;
+		ppool_record_set_account(frag, 0);
 		ppool_uncharge_commit(p, &uncharge, frag->truesize);
 		ppool_slots_free_bulk(p, &m, 1);
 	} else {
@@ -119,14 +141,44 @@ ppool_slots_free_bulk(struct ppool *p, struct rte_mbuf * const *m, unsigned int 
 	unsigned int k, size_class;
 
 	for (; n > 0; n -= k, m += k) {
-		if (likely(ppool_frag_of(m[0])->account == PPOOL_RECORD_SLOT && is_slot(p, m[0]))) {
-			k = run_length(p, m, n, &size_class);
+		if (likely(is_slot(p, m[0]) && !is_charged(m[0]))) {
+			size_class = ppool_record_class(ppool_frag_of(m[0]));
+			k = run_length(p, size_class, m, n);
 			run_put(p, size_class, m, k);
 		} else {
 			other_put(p, m[0]);
 			k = 1;
 		}
 	}
+}
+
+static __rte_noinline int
+free_one_slow(struct ppool *p, struct rte_mbuf * const *m)
+{
+	ppool_slots_free_bulk(p, m, 1);
+	return 0;
+}
+
+int
+ppool_slots_free_one(struct ppool *p, struct rte_mbuf * const *m)
+{
+	struct ppool_lcore *lc = ppool_lcore_existing(p);
+	uint16_t account = ppool_frag_of(m[0])->account;
+	unsigned int size_class = ppool_record_class(ppool_frag_of(m[0]));
+	bool done;
+
+	/* An lcore keeps none of a class that there is not. */
+	if (unlikely(PPOOL_DEBUG_CHECKS || lc == NULL || p->tracked ||
+			    account != ppool_record_slot(size_class) ||
+			    size_class == PPOOL_HEADERS ||
+			    m[0]->buf_len != p->depot.size_class[size_class].buf_len ||
+			    !ppool_trylock_owner(&lc->lock)))
+		return free_one_slow(p, m);
+	done = ppool_lcore_push_slots(p, lc, size_class, m, 1);
+	if (likely(done))
+		PPOOL_COUNT(lc->stats.slot_free, 1);
+	ppool_tryunlock_owner(&lc->lock);
+	return likely(done) ? 0 : free_one_slow(p, m);
 }
 
 /* Handing out */

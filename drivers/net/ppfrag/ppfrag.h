@@ -120,10 +120,10 @@ enum ppfrag_preset {
 /** A port. */
 struct ppfrag_dev {
 	uint32_t link_up; /**< the back end processes our rings; atomic */
-	uint32_t epoch;   /**< the one that rings are to be reset for, see ppfrag_control.c; atomic */
+	uint32_t epoch; /**< the one that rings are to be reset for, see ppfrag_control.c; atomic */
 	uint16_t port_id;
-	uint8_t kind;    /**< enum ppfrag_kind */
-	uint8_t backend; /**< enum virtio_backend_kind */
+	uint8_t kind;       /**< enum ppfrag_kind */
+	uint8_t backend;    /**< enum virtio_backend_kind */
 	int16_t ops_number; /**< of the mempool ops, in the primary process */
 	uint16_t nb_shared;
 	struct {
@@ -141,6 +141,7 @@ struct ppfrag_dev {
 	bool server;    /**< back ends connect to us */
 	bool mrg_rxbuf; /**< wanted */
 	bool want_slots;
+	bool insist_slots;  /**< said to, not by default */
 	uint8_t preset;     /**< enum ppfrag_preset */
 	uint16_t copybreak; /**< longest packet that is copied in every preset */
 	struct rte_ether_addr mac;

@@ -114,6 +114,7 @@ static int
 parse_rx(const char *value, struct ppfrag_dev *pd)
 {
 	pd->want_slots = strcmp(value, "slots") == 0;
+	pd->insist_slots = pd->want_slots;
 	return pd->want_slots || strcmp(value, "lanes") == 0 ? 0 : -EINVAL;
 }
 
@@ -161,7 +162,7 @@ static const struct arg {
 	{ "vectorized", "0", parse_unsupported },
 	{ "cq", "0", parse_unsupported },
 	{ "iface", "0", parse_unsupported },
-	{ "rx", "way to receive, lanes or slots", parse_rx },
+	{ "rx", "way to receive, slots or lanes", parse_rx },
 	{ "copybreak", "length in bytes from 0 to 65407", parse_copybreak },
 	{ "preset", "preset, auto, speed or density", parse_preset },
 };
@@ -170,7 +171,7 @@ static const struct arg {
 
 RTE_PMD_REGISTER_PARAM_STRING(net_ppfrag,
 		"path=<string> mac=<mac> queue_size=<int> queues=<int> server=<0|1> speed=<int> mrg_rxbuf=<0|1> "
-		"rx=<lanes|slots> copybreak=<int> preset=<auto|speed|density>");
+		"rx=<slots|lanes> copybreak=<int> preset=<auto|speed|density>");
 
 static const struct arg *
 find_arg(const char *key)
@@ -223,6 +224,7 @@ ppfrag_args_parse(const char *name, const char *args, struct ppfrag_dev *pd)
 	pd->max_pairs = 1;
 	pd->speed = RTE_ETH_SPEED_NUM_UNKNOWN;
 	pd->mrg_rxbuf = true;
+	pd->want_slots = true;
 	pd->copybreak = DEFAULT_COPYBREAK;
 	rte_eth_random_addr(pd->mac.addr_bytes);
 

@@ -217,8 +217,8 @@ conn_lost(struct rte_eth_dev *dev)
 	struct ppfrag_local *local = local_of(dev);
 
 	PPFRAG_LOG_LEVEL(local->vu.quiet ? RTE_LOG_DEBUG : RTE_LOG_WARNING,
-			"%s: back end at %s is gone; the port waits for another one", local->vu.name,
-			local->vu.path);
+			"%s: back end at %s is gone; the port waits for another one",
+			local->vu.name, local->vu.path);
 	if (local->control.state != PPFRAG_CONN_RUNS)
 		conn_retry_later(&local->control);
 	conn_close(dev);
@@ -581,8 +581,7 @@ control_wait(struct rte_eth_dev *dev, int ms)
 	struct pollfd pfd[] = {
 		{ .fd = c->call_fd, .events = POLLIN },
 		{ .fd = c->ready_fd, .events = POLLIN },
-		{ .fd = hung_up ? -1 : local->vu.fd,
-				.events = none ? 0 : POLLIN },
+		{ .fd = hung_up ? -1 : local->vu.fd, .events = none ? 0 : POLLIN },
 		{ .fd = none && ms < 0 && !local->lent ? local->server.fd : -1, .events = POLLIN },
 	};
 

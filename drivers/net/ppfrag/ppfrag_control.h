@@ -38,9 +38,9 @@ enum ppfrag_command {
 /** The control thread, and what it is asked. */
 struct ppfrag_control {
 	pthread_t thread;
-	pthread_mutex_t call; /**< one caller at a time */
-	pthread_mutex_t lock; /**< of command and result */
-	pthread_cond_t done;  /**< there is a result */
+	pthread_mutex_t call;        /**< one caller at a time */
+	pthread_mutex_t lock;        /**< of command and result */
+	pthread_cond_t done;         /**< there is a result */
 	enum ppfrag_command command; /**< until it is done */
 	int result;
 	int call_fd;     /**< eventfd: there is a command */

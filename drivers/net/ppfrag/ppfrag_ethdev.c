@@ -30,14 +30,38 @@ mark_queues(struct rte_eth_dev *dev, uint8_t state)
 	memset(dev->data->tx_queue_state, state, dev->data->nb_tx_queues);
 }
 
+/*
+ * A transmit function that puts all it has sent into the pool of the first must not be given
+ * received packets and objects of the page pool itself in one burst. Only the application knows
+ * whether it does that.
+ */
+static void
+warn_fast_free(const struct rte_eth_dev *dev)
+{
+	struct rte_eth_conf conf;
+	uint16_t port;
+
+	RTE_ETH_FOREACH_DEV(port) {
+		if (rte_eth_dev_conf_get(port, &conf) != 0 ||
+				(conf.txmode.offloads & RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE) == 0)
+			continue;
+		PPFRAG_LOG(NOTICE,
+				"%s: port %u has MBUF_FAST_FREE: do not send on it what is allocated from the pools of %s, but from a ppool_slot_pool() of them, or switch it off (testpmd --tx-offloads=0)",
+				dev->data->name, port, dev->data->name);
+		return;
+	}
+}
+
 static int
 dev_start(struct rte_eth_dev *dev)
 {
 	int ret = ppfrag_device(dev)->start(dev);
 
-	if (ret == 0)
-		mark_queues(dev, RTE_ETH_QUEUE_STATE_STARTED);
-	return ret;
+	if (ret != 0)
+		return ret;
+	mark_queues(dev, RTE_ETH_QUEUE_STATE_STARTED);
+	warn_fast_free(dev);
+	return 0;
 }
 
 static int

@@ -3,6 +3,7 @@
  */
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 
 #include <rte_errno.h>
@@ -62,8 +63,20 @@ frame_capacity(const struct ppfrag_rxq *q, struct ppool_layout *layout)
 {
 	uint32_t capacity = page_capacity(q->mp, layout);
 
-	return q->how == PPFRAG_RX_SLOTS ? RTE_MIN(capacity, ppfrag_slots_capacity(q->mp)) :
-					   capacity;
+	if (q->slots == NULL)
+		return capacity;
+	return RTE_MIN(capacity, (uint32_t)ppfrag_slots_class(q->mp, UINT32_MAX).room);
+}
+
+/* The size of mbufs, as testpmd counts it, that are certain to hold frames of this length. */
+static uint32_t
+sufficient_room(const struct ppfrag_rxq *q, const struct ppool_layout *layout, uint32_t frame)
+{
+	uint32_t room = frame + RTE_PKTMBUF_HEADROOM;
+
+	if (q->slots != NULL)
+		room += layout->slot_bytes; /* an mbuf and its record, inside of the page */
+	return RTE_MIN((uint32_t)RTE_ALIGN_CEIL(room, 1024), (uint32_t)UINT16_MAX);
 }
 
 static int
@@ -81,10 +94,11 @@ check_frame(const struct ppfrag_rxq *q, uint32_t frame)
 		PPFRAG_LOG(ERR,
 				"%s: MTU %u makes frames of up to %u bytes, a %s of pool %s "
 				"holds %u: use larger mbufs (testpmd --mbuf-size=%u), a smaller "
-				"MTU or RTE_ETH_RX_OFFLOAD_SCATTER",
+				"MTU%s or RTE_ETH_RX_OFFLOAD_SCATTER",
 				ppfrag_port_name(q->dev), frame - PPFRAG_L2_LEN, frame,
-				q->how == PPFRAG_RX_SLOTS ? "slot" : "page", q->mp->name, capacity,
-				(uint32_t)RTE_ALIGN_CEIL(frame + RTE_PKTMBUF_HEADROOM, 1024));
+				q->slots != NULL ? "slot" : "page", q->mp->name, capacity,
+				sufficient_room(q, &layout, frame),
+				frame <= page_capacity(q->mp, &layout) ? ", rx=lanes" : "");
 		return -EINVAL;
 	}
 	return 0;
@@ -150,6 +164,13 @@ bounce_init(struct ppfrag_rxq *q)
 	return 0;
 }
 
+/* What is in quarantine belongs to the queue no more. */
+static bool
+has_memory(const struct ppfrag_rxq *q)
+{
+	return (q->slots != NULL || q->carver != NULL) && (!q->copy || q->bounce_mz != NULL);
+}
+
 /* Make a queue ready for frames of a length that check_frame() accepts. */
 static int
 set_frame(struct ppfrag_rxq *q, uint32_t frame)
@@ -158,14 +179,7 @@ set_frame(struct ppfrag_rxq *q, uint32_t frame)
 	uint32_t max_len = RTE_MIN(frame, frame_capacity(q, &layout));
 	int ret;
 
-	if (q->how == PPFRAG_RX_SLOTS) {
-		if (q->max_len == max_len)
-			return 0;
-		q->max_len = max_len;
-		q->buf_len = max_len + hdr_len(q);
-		return ppfrag_slots_set_frame(q);
-	}
-	if (q->carver != NULL && q->max_len == max_len && (!q->copy || q->bounce_mz != NULL))
+	if (q->max_len == max_len && has_memory(q))
 		return 0;
 	/* The old carver goes first: its pages may be the last ones. */
 	ppool_carver_free(q->carver);
@@ -173,8 +187,10 @@ set_frame(struct ppfrag_rxq *q, uint32_t frame)
 	q->max_len = max_len;
 	ret = q->copy ? bounce_init(q) : 0;
 	if (ret == 0)
-		ret = carver_init(q);
-	q->buf_len = q->copy ? bounce_len(q) : q->max_len + hdr_len(q);
+		ret = q->slots != NULL ? ppfrag_slots_set_frame(q) : carver_init(q);
+	q->buf_len = q->copy ? bounce_len(q) : max_len + hdr_len(q);
+	if (ret != 0)
+		q->max_len = 0; /* once more the next time */
 	return ret;
 }
 
@@ -213,17 +229,31 @@ ppfrag_pool_check(const struct rte_eth_dev *dev, const struct rte_mempool *mp)
 	return 0;
 }
 
+/* The bytes that are posted when all descriptors are. */
+static size_t
+ring_bytes(const struct ppfrag_rxq *q, const struct ppool_layout *layout)
+{
+	if (q->copy)
+		return (size_t)q->nb * q->buf_len;
+	if (q->slots != NULL)
+		return (size_t)q->nb * ppfrag_slots_class(q->mp, q->max_len).truesize;
+	return (size_t)q->nb * layout->page_bytes;
+}
+
 /* Frames of a length that a page takes before what is left is too little for the largest. */
 static uint32_t
-frames_per_page(const struct ppool_layout *layout, uint32_t max_len, uint32_t len)
+frames_per_page(const struct ppfrag_rxq *q, const struct ppool_layout *layout, uint32_t len)
 {
 	uint32_t frag = RTE_ALIGN_CEIL(RTE_PKTMBUF_HEADROOM + len, PPOOL_FRAG_ALIGN);
 
-	return (layout->room_bytes - RTE_PKTMBUF_HEADROOM - max_len) / frag + 1;
+	if (q->slots != NULL)
+		return ppfrag_slots_class(q->mp, len).slots;
+	return (layout->room_bytes - RTE_PKTMBUF_HEADROOM - q->max_len) / frag + 1;
 }
 
+/* What becomes of packets, into size bytes at text. */
 static void
-log_slots(const struct ppfrag_rxq *q)
+describe_way(const struct ppfrag_rxq *q, const char *copy_reason, char *text, size_t size)
 {
 	static const char * const presets[] = {
 		[PPFRAG_PRESET_AUTO] = "auto",
@@ -231,34 +261,50 @@ log_slots(const struct ppfrag_rxq *q)
 		[PPFRAG_PRESET_DENSITY] = "density",
 	};
 
-	PPFRAG_LOG(INFO,
-			"%s: receive queue %u: slots of pool %s for frames of up to %u bytes, those of up to %u are copied; preset %s",
-			ppfrag_port_name(q->dev), q->queue_id, q->mp->name, q->max_len,
-			q->dev->copybreak, presets[q->dev->preset]);
+	if (q->copy)
+		snprintf(text, size,
+				"packets are copied, the back end cannot write into the pool: %s",
+				copy_reason);
+	else if (q->slots != NULL)
+		snprintf(text, size,
+				"zero-copy into slots, frames of up to %u are copied; preset %s",
+				q->dev->copybreak, presets[q->dev->preset]);
+	else
+		snprintf(text, size, "zero-copy%s",
+				q->dev->want_slots ? " into lanes, as no slot holds such frames" :
+						     "");
 }
 
+/* An application that holds packets stops reception soon where the ring takes most pages. */
 static void
-log_lanes(const struct ppfrag_rxq *q, const char *copy_reason)
+warn_few_pages(const struct ppfrag_rxq *q)
 {
-	static const char copied[] =
-			"packets are copied, the back end cannot write into the pool: ";
+	uint64_t buffers = q->mp->size;
+
+	if (q->slots != NULL)
+		buffers *= ppfrag_slots_class(q->mp, q->max_len).slots;
+	if (!q->copy && 2 * buffers < 3 * (uint64_t)q->nb)
+		PPFRAG_LOG(WARNING,
+				"%s: pool %s has pages for %" PRIu64
+				" buffers, fewer than 1.5 times the ring of %u: an application that holds packets stops reception; use more mbufs (testpmd --total-num-mbufs) or a smaller ring",
+				ppfrag_port_name(q->dev), q->mp->name, buffers, q->nb);
+}
+
+void
+ppfrag_rxq_log(const struct ppfrag_rxq *q, const char *copy_reason)
+{
 	struct ppool_layout layout;
+	char way[256];
 
 	page_capacity(q->mp, &layout);
+	describe_way(q, copy_reason, way, sizeof(way));
 	PPFRAG_LOG(INFO,
 			"%s: receive queue %u: a page of pool %s (%u bytes) holds %u frames of %u "
-			"bytes or %u of 64; a ring of %u posts %zu bytes; %s%s",
+			"bytes or %u of 64; a ring of %u posts %zu bytes; %s",
 			ppfrag_port_name(q->dev), q->queue_id, q->mp->name, layout.page_bytes,
-			frames_per_page(&layout, q->max_len, q->max_len), q->max_len,
-			frames_per_page(&layout, q->max_len, 64), q->nb,
-			q->copy ? (size_t)q->nb * q->buf_len : (size_t)q->nb * layout.page_bytes,
-			q->copy ? copied : "zero-copy", q->copy ? copy_reason : "");
-	if (!q->copy && 2 * (uint64_t)q->mp->size < 3 * (uint64_t)q->nb)
-		PPFRAG_LOG(WARNING,
-				"%s: pool %s has %u pages, fewer than 1.5 times the ring of %u: "
-				"an application that holds packets stops reception; use more mbufs "
-				"(testpmd --total-num-mbufs) or a smaller ring",
-				ppfrag_port_name(q->dev), q->mp->name, q->mp->size, q->nb);
+			frames_per_page(q, &layout, q->max_len), q->max_len,
+			frames_per_page(q, &layout, 64), q->nb, ring_bytes(q, &layout), way);
+	warn_few_pages(q);
 }
 
 struct ppfrag_rxq *
@@ -287,31 +333,34 @@ ppfrag_rxq_free(struct ppfrag_rxq *q)
 	rte_free(q);
 }
 
+/* Where nobody asked for slots, frames that fit into a page but not into a slot of it go to lanes. */
+static bool
+is_for_slots(const struct ppfrag_rxq *q, uint32_t frame)
+{
+	struct ppool_layout layout;
+
+	if (!q->dev->want_slots || q->dev->insist_slots)
+		return q->dev->want_slots;
+	return frame <= ppfrag_slots_class(q->mp, frame).room ||
+			frame > page_capacity(q->mp, &layout);
+}
+
 int
 ppfrag_rxq_init(struct ppfrag_rxq *q, const char *copy_reason)
 {
 	uint32_t frame = mtu_to_frame(rte_eth_devices[q->dev->port_id].data->mtu);
+	bool slots = is_for_slots(q, frame);
 	int ret;
 
 	q->copy = copy_reason != NULL;
-	q->how = q->copy ? PPFRAG_RX_COPY : PPFRAG_RX_LANES;
-	if (q->dev->want_slots && !q->copy) {
-		q->how = PPFRAG_RX_SLOTS;
+	q->how = q->copy ? PPFRAG_RX_COPY : slots ? PPFRAG_RX_SLOTS : PPFRAG_RX_LANES;
+	if (slots) {
 		ret = ppfrag_slots_init(q);
 		if (ret != 0)
 			return ret;
 	}
 	ret = check_frame(q, frame);
 	return ret == 0 ? set_frame(q, frame) : ret;
-}
-
-void
-ppfrag_rxq_log(const struct ppfrag_rxq *q, const char *copy_reason)
-{
-	if (q->how == PPFRAG_RX_SLOTS)
-		log_slots(q);
-	else
-		log_lanes(q, copy_reason);
 }
 
 void

@@ -15,6 +15,7 @@
 
 #include <ppool.h>
 #include <ppool_carver.h>
+#include <ppool_slot.h>
 
 #include "ppfrag.h"
 #include "virtio/virtio_ring.h"
@@ -36,7 +37,7 @@ enum ppfrag_rx_how {
 /** A receive queue. Its first lines are what the receive path uses. */
 struct ppfrag_rxq {
 	struct virtq vq;
-	struct ppool_carver *carver; /**< lane i is descriptor i; NULL with slots */
+	struct ppool_carver *carver; /**< lane i is descriptor i; NULL with slots, copied or not */
 	char *bounce;                /**< where the back end writes if not into the pool; NULL */
 	uint16_t used_idx;           /**< next used entry to read */
 	uint16_t avail_idx;          /**< next available entry to write */
@@ -61,7 +62,7 @@ struct ppfrag_rxq {
 	struct ppfrag_rxq_stats stats;
 
 	struct rte_mempool *mp;
-	struct ppfrag_rx_slots *slots;
+	struct ppfrag_rx_slots *slots; /**< NULL with a carver */
 	const struct rte_memzone *bounce_mz;
 	int socket_id;
 	uint32_t max_len;             /**< longest data of a frag */
@@ -152,8 +153,17 @@ int ppfrag_slots_init(struct ppfrag_rxq *q);
 /** Make it ready for frames of q->max_len. @return 0 or a negative errno, logged. */
 int ppfrag_slots_set_frame(struct ppfrag_rxq *q);
 
-/** The longest frame that a slot of a pool holds. */
-uint32_t ppfrag_slots_capacity(struct rte_mempool *mp);
+/**
+ * The smallest class of a pool that holds so many bytes, or the largest one where none does. One
+ * without room where there are no slots.
+ */
+struct ppool_slot_class ppfrag_slots_class(struct rte_mempool *mp, uint32_t len);
+
+/**
+ * An mbuf of so many bytes, q->max_len at most: a slot of the smallest class that holds them, or a
+ * larger one. @return NULL where there is no page
+ */
+struct rte_mbuf *ppfrag_slots_get(const struct ppfrag_rxq *q, uint32_t len);
 
 /** Free the slots of all descriptors, or store them at to. @return how many are stored. */
 uint32_t ppfrag_slots_release(struct ppfrag_rxq *q, struct rte_mbuf **to);

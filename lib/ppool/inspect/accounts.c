@@ -35,7 +35,7 @@ slots_add(const struct ppool *p, const struct ppool_page *pg, struct ppool_accou
 	c = &p->depot.size_class[size_class];
 	for (slot = 0; slot < ppool_slots_formatted(c, pg) && ppool_page_is_slots(pg); slot++) {
 		r = ppool_slot_read(ppool_slot_at(p, c, pg, slot));
-		r.account &= PPOOL_RECORD_SLOT - 1;
+		r.account &= PPOOL_ACCOUNTS_MAX - 1;
 		if (!slot_is_charged(p, &r))
 			continue;
 		sum->bytes[r.account] += r.truesize + r.slot_bytes;

@@ -41,9 +41,9 @@ page_rank(struct ppool_occupancy *s, const struct ppool_occupancy_page *page)
 static int64_t
 lcore_of(ppool_owner_t owner)
 {
-	uint32_t id = ppool_owner_lcore(owner);
+	unsigned int id = ppool_owner_lcore(owner);
 
-	return owner == PPOOL_OWNER_NONE || id >= RTE_MAX_LCORE ? -1 : (int64_t)id;
+	return owner == PPOOL_OWNER_NONE || id == LCORE_ID_ANY ? -1 : (int64_t)id;
 }
 
 /* Whether a page is open is part of its use, so that both are of one moment. */

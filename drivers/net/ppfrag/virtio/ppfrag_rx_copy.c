@@ -7,8 +7,8 @@
 #include "ppfrag_rx.h"
 
 /*
- * The device writes into bounce buffers; each packet is copied into a frag of exactly its length.
- * Descriptor i has buffer i.
+ * The device writes into bounce buffers; each packet is copied into a slot of its size, or into a
+ * frag of exactly its length. Descriptor i has buffer i.
  */
 
 static const char *
@@ -24,7 +24,25 @@ struct copy_dst {
 	uint32_t off; /* in that segment */
 };
 
-/* Segments for len bytes: one, or a chain where frames may be longer than a page. */
+/* All segments of a chain, or none. */
+static int
+copy_alloc_segs(struct ppfrag_rxq *q, struct rte_mbuf **seg, const uint32_t *lens, unsigned int n)
+{
+	unsigned int i;
+
+	if (q->slots == NULL)
+		return ppool_carve_bulk(q->carver, seg, lens, n);
+	for (i = 0; i < n; i++) {
+		seg[i] = ppfrag_slots_get(q, lens[i]);
+		if (unlikely(seg[i] == NULL)) {
+			rte_pktmbuf_free_bulk(seg, i);
+			return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
+/* Segments for len bytes where frames may be longer than a page. */
 static int
 copy_alloc_chain(struct ppfrag_rxq *q, struct copy_dst *dst, uint32_t len)
 {
@@ -35,7 +53,7 @@ copy_alloc_chain(struct ppfrag_rxq *q, struct copy_dst *dst, uint32_t len)
 		lens[n] = RTE_MIN(left, q->max_len);
 		left -= lens[n];
 	}
-	if (ppool_carve_bulk(q->carver, dst->seg, lens, n) != 0)
+	if (copy_alloc_segs(q, dst->seg, lens, n) != 0)
 		return -ENOMEM;
 	for (i = 0; i < n; i++) {
 		dst->seg[i]->data_len = (uint16_t)lens[i];
@@ -55,7 +73,7 @@ copy_alloc(struct ppfrag_rxq *q, struct copy_dst *dst, uint32_t len)
 	dst->off = 0;
 	if (unlikely(len > q->max_len))
 		return copy_alloc_chain(q, dst, len);
-	dst->seg[0] = ppool_carve(q->carver, len);
+	dst->seg[0] = q->slots != NULL ? ppfrag_slots_get(q, len) : ppool_carve(q->carver, len);
 	if (unlikely(dst->seg[0] == NULL))
 		return -ENOMEM;
 	dst->seg[0]->data_len = (uint16_t)len;

@@ -9,6 +9,7 @@
 #include <rte_malloc.h>
 #include <rte_memcpy.h>
 
+#include <ppool_recover.h>
 #include <ppool_slot.h>
 
 #include "ppfrag_rx.h"
@@ -49,6 +50,7 @@ struct ppfrag_rx_slots {
 	uint8_t dense;  /* 1: the half rule holds; an index of copy_to */
 	uint8_t bursts; /* since the last look at free pages */
 	bool secondary; /* this burst is one of a secondary process */
+	bool shared;    /* several processes have driven the queue */
 	struct rte_mempool *view[PPFRAG_CLASSES_MAX];
 	uint16_t room[PPFRAG_CLASSES_MAX];
 	/* By length: the class to copy into, or that of what is posted: then it is handed over. */
@@ -81,10 +83,31 @@ slot_pin(struct rte_mbuf *m, bool pinned)
 		rte_mbuf_refcnt_set(m, 2);
 }
 
+/* What one process has posted and another one receives belongs to that one. */
+static inline struct rte_mbuf *
+slot_unpost(const struct ppfrag_rx_slots *s, uint16_t id)
+{
+	if (unlikely(s->shared))
+		ppool_claim(&s->posted[id], 1);
+	return s->posted[id];
+}
+
 static bool
 is_secondary(void)
 {
 	return rte_eal_process_type() == RTE_PROC_SECONDARY;
+}
+
+/* The last slot is not posted: where all are, there is none for a packet that comes. */
+static struct rte_mbuf *
+slot_to_post(const struct ppfrag_rx_slots *s)
+{
+	struct rte_mbuf *m[2];
+
+	if (rte_mempool_get_bulk(s->view[s->post], (void **)m, 2) != 0)
+		return NULL;
+	rte_mempool_put(s->view[s->post], m[1]);
+	return m[0];
 }
 
 char *
@@ -93,7 +116,8 @@ ppfrag_slots_buffer(struct ppfrag_rxq *q, uint16_t id)
 	struct ppfrag_rx_slots *s = q->slots;
 
 	if (s->posted[id] == NULL) {
-		if (rte_mempool_get(s->view[s->post], (void **)&s->posted[id]) != 0)
+		s->posted[id] = slot_to_post(s);
+		if (s->posted[id] == NULL)
 			return NULL;
 		slot_pin(s->posted[id], is_secondary());
 	}
@@ -309,7 +333,7 @@ static inline struct rte_mbuf *
 packet_take(struct ppfrag_rxq *q, uint16_t id, struct rte_mbuf *other, uint32_t len)
 {
 	struct ppfrag_rx_slots *s = q->slots;
-	struct rte_mbuf *m = s->posted[id];
+	struct rte_mbuf *m = slot_unpost(s, id);
 
 	slot_pin(other, s->secondary);
 	s->posted[id] = other;
@@ -463,18 +487,24 @@ one_deliver(struct ppfrag_rxq *q, const struct slots_place *b, uint16_t id, uint
 	return (struct rx_step){ .used = 1, .done = 1, .rx = 1, .bytes = len };
 }
 
-/* Make a chain of what is posted; other slots take its place. */
+/*
+ * Make a chain of what is posted. Its descriptors get other slots when they are posted again, or
+ * wait for them: were these taken first, a packet that needs more than there are would never come.
+ */
 static void
 chain_deliver(struct ppfrag_rxq *q, const uint16_t *ids, const struct rx_merged *p,
-		struct rte_mbuf * const *other, struct rte_mbuf **pkt)
+		struct rte_mbuf **pkt)
 {
+	struct ppfrag_rx_slots *s = q->slots;
 	struct rte_mbuf *m, *prev = NULL;
 	uint32_t len;
 	uint16_t i;
 
 	for (i = 0; i < p->nb; i++) {
 		len = i < p->nb - 1 ? q->buf_len : p->last;
-		m = packet_take(q, ids[i], other[i], i == 0 ? q->max_len : len);
+		m = slot_unpost(s, ids[i]);
+		s->posted[ids[i]] = NULL;
+		slot_fill(&s->format, m, i == 0 ? q->max_len : len);
 		if (i == 0) {
 			*pkt = m;
 		} else {
@@ -494,18 +524,12 @@ static struct rx_step
 merged_deliver(struct ppfrag_rxq *q, const struct slots_place *b, struct rx_entry first,
 		uint16_t nb)
 {
-	struct rte_mbuf *other[PPFRAG_MAX_SEGS];
 	struct rx_merged p = { .nb = nb };
 	bool chain = q->scatter && nb <= PPFRAG_MAX_SEGS;
 
-	if (chain && rte_mempool_get_bulk(q->slots->view[q->slots->post], (void **)other, nb) != 0)
-		return (struct rx_step){ .no_page = 1 };
-	if (!rx_collect(q, b->at, b->nb_done, first, &p) || !chain) {
-		if (chain)
-			rte_pktmbuf_free_bulk(other, nb);
+	if (!rx_collect(q, b->at, b->nb_done, first, &p) || !chain)
 		return rx_drop_merged(q, &p, !chain);
-	}
-	chain_deliver(q, &q->done[b->nb_done], &p, other, b->pkt);
+	chain_deliver(q, &q->done[b->nb_done], &p, b->pkt);
 	return (struct rx_step){ .used = nb, .done = nb, .rx = 1, .bytes = p.len - VIRTIO_HDR_LEN };
 }
 
@@ -566,6 +590,8 @@ ppfrag_rx_burst_slots(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint16_t nb_
 	rx_next_burst(q);
 	avail = q->avail_idx;
 	q->slots->secondary = is_secondary();
+	if (unlikely(q->slots->secondary))
+		q->slots->shared = true;
 	if (unlikely(++q->slots->bursts >= LOOK_BURSTS))
 		density_look(q);
 	while (at < ready && nb_rx < nb_pkts) {
@@ -608,6 +634,18 @@ class_for(const struct ppfrag_rx_slots *s, uint32_t len)
 	for (i = 0; i < s->nb_classes - 1 && s->room[i] < len; i++)
 		;
 	return i;
+}
+
+struct rte_mbuf *
+ppfrag_slots_get(const struct ppfrag_rxq *q, uint32_t len)
+{
+	const struct ppfrag_rx_slots *s = q->slots;
+	struct rte_mbuf *m;
+
+	if (unlikely(rte_mempool_get(s->view[class_for(s, len)], (void **)&m) != 0))
+		return NULL;
+	slot_fill(&s->format, m, len);
+	return m;
 }
 
 static bool
@@ -673,13 +711,18 @@ views_init(struct ppfrag_rxq *q)
 	return n < 0 ? n : 0;
 }
 
-uint32_t
-ppfrag_slots_capacity(struct rte_mempool *mp)
+struct ppool_slot_class
+ppfrag_slots_class(struct rte_mempool *mp, uint32_t len)
 {
 	struct ppool_slot_class c[PPFRAG_CLASSES_MAX];
-	int n = ppool_slot_classes_get(mp, c, PPFRAG_CLASSES_MAX);
+	int i, n = ppool_slot_classes_get(mp, c, PPFRAG_CLASSES_MAX);
 
-	return n <= 0 ? 0 : c[RTE_MIN((unsigned int)n, PPFRAG_CLASSES_MAX) - 1].room;
+	n = RTE_MIN(n, (int)PPFRAG_CLASSES_MAX);
+	if (n <= 0)
+		return (struct ppool_slot_class){ .room = 0 };
+	for (i = 0; i < n - 1 && c[i].room < len; i++)
+		;
+	return c[i];
 }
 
 /* Posted slots of another class are given back. */

@@ -93,6 +93,8 @@ ppfrag_rx_burst_mode_get(struct rte_eth_dev *dev, uint16_t queue_id,
 		return -EINVAL;
 	mode->flags = RTE_ETH_BURST_FLAG_PER_QUEUE;
 	rte_strscpy(mode->info, names[q->how], sizeof(mode->info));
+	if (q->copy && q->slots != NULL)
+		rte_strscpy(mode->info, "Scalar, copy into slots", sizeof(mode->info));
 	return 0;
 }
 
