@@ -84,6 +84,7 @@ call_expect(const char *name, int ret, const char *by)
 OP(dev_configure)
 OP(dev_start)
 OP(dev_stop)
+OP(dev_reset)
 OP(dev_close)
 OP(rx_queue_release)
 OP(rx_queue_start)
@@ -162,6 +163,7 @@ static void
 ops_init(void)
 {
 	OP_SET(dev_configure), OP_SET(dev_start), OP_SET(dev_stop), OP_SET(dev_close);
+	OP_SET(dev_reset);
 	OP_SET(dev_infos_get);
 	OP_SET(rx_queue_setup), OP_SET(rx_queue_release);
 	OP_SET(rx_queue_start), OP_SET(rx_queue_stop);
