@@ -68,7 +68,8 @@ start_port(const struct dut_conf *conf)
 
 	ret = rte_eth_dev_configure(dut.port, 1, 1, &eth);
 	if (ret == 0)
-		ret = rte_eth_rx_queue_setup(dut.port, 0, ring, SOCKET_ID_ANY, NULL, dut.mp);
+		ret = rte_eth_rx_queue_setup(dut.port, 0, conf->rxd != 0 ? conf->rxd : ring,
+				SOCKET_ID_ANY, NULL, dut.mp);
 	if (ret == 0)
 		ret = rte_eth_tx_queue_setup(dut.port, 0, ring, SOCKET_ID_ANY, &tx);
 	return ret == 0 ? rte_eth_dev_start(dut.port) : ret;

@@ -27,6 +27,7 @@ struct dut_conf {
 	bool no_aio;   /* io_setup() is refused to the driver */
 	bool lsc;      /* have changes of the link reported */
 	uint16_t ring; /* descriptors of either ring; 0: 64 */
+	uint16_t rxd;  /* descriptors that are asked for to receive; 0: as ring */
 	uint16_t mtu;  /* 0: 1500 */
 	uint16_t free_thresh;
 	uint64_t features;    /* that the back end offers besides what the others take */

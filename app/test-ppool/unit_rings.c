@@ -652,6 +652,150 @@ test_copied_short(void **state)
 	dut_stop();
 }
 
+/* Wrong descriptors */
+
+/* Use a buffer as a packet of so many bytes, and say that it was this one. */
+static void
+use_buffer(uint16_t ahead, uint32_t id, uint32_t len)
+{
+	vhost_ring_put(dut.rx, ahead, id, VHOST_HDR_LEN + len);
+}
+
+/* A correct back end fills so many buffers before the driver looks, again and again. */
+static void
+exchange_bursts(unsigned int n, unsigned int times)
+{
+	char frame[1500];
+	struct rte_mbuf *m[64];
+	unsigned int i;
+	uint32_t len;
+
+	for (; times > 0; times--) {
+		for (i = 0; i < n; i++) {
+			len = i % 2 == 0 ? 60 + i : sizeof(frame) - i;
+			unit_fill(frame, len, i);
+			assert_true(vhost_peer_send(dut.peer, frame, len));
+		}
+		assert_int_equal(poll_frames(m, n), n);
+		for (i = 0; i < n; i++) {
+			assert_int_equal(m[i]->pkt_len, i % 2 == 0 ? 60 + i : sizeof(frame) - i);
+			assert_true(unit_filled_data(m[i], i));
+		}
+		rte_pktmbuf_free_bulk(m, n);
+	}
+}
+
+/*
+ * A back end that loses a descriptor, as it gives back another number, and then one that comes back
+ * with a wrong length: from there on neither ring is in order. All frames behind these arrive.
+ */
+static void
+test_lost_descriptors(void **state)
+{
+	unsigned int way, i;
+	struct rte_mbuf *m;
+
+	(void)state;
+	for (way = 0; way < 4; way++) {
+		dut_start(&(struct dut_conf){ .lanes = way / 2, .copy = way % 2 });
+		for (i = 0; i < 8; i++) {
+			exchange_bursts(40, 3);
+			vhost_ring_take(dut.rx);
+			use_buffer(0, dut.rx->num, 100);
+			vhost_ring_publish(dut.rx, 1);
+			assert_int_equal(poll_frames(&m, 1), 0);
+			exchange_bursts(19, 3);
+			use_buffer(0, vhost_ring_take(dut.rx), UINT32_MAX);
+			vhost_ring_publish(dut.rx, 1);
+			assert_int_equal(poll_frames(&m, 1), 0);
+		}
+		exchange_bursts(40, 20);
+		assert_int_equal(dut_xstat("rx_q0_bad_used"), 2 * i);
+		dut_stop();
+	}
+}
+
+/* The same descriptor two times in one burst, at any place of a new ring: one of them is wrong. */
+static void
+test_twice(void **state)
+{
+	unsigned int way, before, n, i;
+	struct rte_mbuf *m[64];
+	uint16_t id, first = 0;
+
+	(void)state;
+	for (way = 0; way < 4; way++) {
+		for (before = 1; before < 60; before += 7) {
+			dut_start(&(struct dut_conf){ .lanes = way / 2, .copy = way % 2 });
+			for (i = 0; i < before; i++) {
+				id = vhost_ring_take(dut.rx);
+				if (i == 0)
+					first = id;
+				use_buffer((uint16_t)i, id, 60 + i * 20);
+			}
+			use_buffer((uint16_t)i, first, 100);
+			vhost_ring_publish(dut.rx, (uint16_t)(before + 1));
+			n = rte_eth_rx_burst(dut.port, 0, m, RTE_DIM(m));
+			assert_int_equal(n, before);
+			assert_int_equal(dut_xstat("rx_q0_bad_used"), 1);
+			rte_pktmbuf_free_bulk(m, n);
+			exchange_bursts(40, 5);
+			assert_int_equal(dut_xstat("rx_q0_bad_used"), 1);
+			dut_stop();
+		}
+	}
+}
+
+/* Fewer descriptors than the ring has places. */
+static void
+test_part_of_ring(void **state)
+{
+	static const uint16_t rxd[] = { 4, 5, 33, 50, 63 };
+	unsigned int way, i;
+
+	(void)state;
+	for (way = 0; way < 4; way++) {
+		for (i = 0; i < RTE_DIM(rxd); i++) {
+			dut_start(&(struct dut_conf){
+					.lanes = way / 2, .copy = way % 2, .rxd = rxd[i] });
+			exchange_bursts(rxd[i] / 2, 100);
+			assert_int_equal(dut_xstat("rx_q0_bad_used"), 0);
+			dut_stop();
+		}
+	}
+}
+
+/*
+ * So many wrong entries that places of both rings are equal again, then one for the place itself,
+ * behind the last descriptor, also in the available ring, which the device can write.
+ */
+static void
+test_beyond_descriptors(void **state)
+{
+	const uint16_t rxd = 50, before = 5;
+	struct rte_mbuf *m;
+	unsigned int way, i;
+
+	(void)state;
+	for (way = 0; way < 4; way++) {
+		dut_start(&(struct dut_conf){ .lanes = way / 2, .copy = way % 2, .rxd = rxd });
+		dut_exchange(before, 100);
+		for (i = 0; i < rxd; i++) {
+			use_buffer(0, UINT32_MAX, 100);
+			vhost_ring_publish(dut.rx, 1);
+			assert_int_equal(poll_frames(&m, 1), 0);
+		}
+		dut.rx->avail->ring[rxd + before] = rxd + before;
+		use_buffer(0, rxd + before, 100);
+		vhost_ring_publish(dut.rx, 1);
+		assert_int_equal(poll_frames(&m, 1), 0);
+		assert_int_equal(dut_xstat("rx_q0_bad_used"), rxd + 1);
+		dut_restart();
+		exchange_bursts(rxd / 2, 10);
+		dut_stop();
+	}
+}
+
 /* Memory */
 
 #define RANGES 20
@@ -727,6 +871,10 @@ static const struct CMUnitTest tests[] = {
 	DUT_TEST(test_copied_into_classes),
 	DUT_TEST(test_copied_few_held),
 	DUT_TEST(test_copied_short),
+	DUT_TEST(test_lost_descriptors),
+	DUT_TEST(test_twice),
+	DUT_TEST(test_part_of_ring),
+	DUT_TEST(test_beyond_descriptors),
 	DUT_TEST(test_ranges),
 };
 

@@ -47,11 +47,12 @@ struct slot_format {
 struct ppfrag_rx_slots {
 	struct slot_format format;
 	uint8_t nb_classes;
-	uint8_t post;   /* class of what is posted */
-	uint8_t dense;  /* 1: the half rule holds; an index of copy_to */
-	uint8_t bursts; /* since the last look at free pages */
-	bool secondary; /* this burst is one of a secondary process */
-	bool shared;    /* several processes have driven the queue */
+	uint8_t post;      /* class of what is posted */
+	uint8_t dense;     /* 1: the half rule holds; an index of copy_to */
+	uint8_t bursts;    /* since the last look at free pages */
+	uint16_t in_place; /* first entries of this burst, dealt with in place: without a mark */
+	bool secondary;    /* this burst is one of a secondary process */
+	bool shared;       /* several processes have driven the queue */
 	struct rte_mempool *view[PPFRAG_CLASSES_MAX];
 	uint16_t room[PPFRAG_CLASSES_MAX];
 	/* By length: the class to copy into, or that of what is posted: then it is handed over. */
@@ -251,11 +252,28 @@ part_avail_in_place(const struct ppfrag_rxq *q, uint16_t pos, unsigned int n)
 	return u32x4_is_zero((u32x4)wrong);
 }
 
+/* Whether what is used at a position is offered again at the same one. */
+static inline bool
+part_is_aligned(const struct ppfrag_rxq *q, uint16_t at)
+{
+	return (uint16_t)(q->avail_idx - q->used_idx - at) == q->vq.size;
+}
+
+/* In this burst, nothing is dealt with in place any more: what was is not to be used twice. */
+static __rte_noinline void
+in_place_end(struct ppfrag_rxq *q)
+{
+	struct ppfrag_rx_slots *s = q->slots;
+
+	for (; s->in_place > 0; s->in_place--)
+		q->posted[(q->used_idx + s->in_place - 1) & q->vq.mask] = q->burst;
+}
+
 /*
- * As part_read() where a device that has all descriptors uses them in the order of the ring, and
- * the available ring offers each at its own place: then it does so again as it is. Most devices do
- * all the time. Returns false where there is anything else: also where the places of used and of
- * available entries differ, as the device has once written an entry for no descriptor.
+ * As part_read() where a device that has all descriptors, as many as the ring has places, uses them
+ * in the order of the ring, and the available ring offers each at its own place: then it does so
+ * again as it is. Most devices do all the time. Returns false where there is anything else: also
+ * where the device has once written an entry for no descriptor, so that places differ.
  */
 static inline bool
 part_read_in_place(const struct ppfrag_rxq *q, uint16_t at, struct part *p, unsigned int n)
@@ -264,7 +282,7 @@ part_read_in_place(const struct ppfrag_rxq *q, uint16_t at, struct part *p, unsi
 	const uint16_t pos = (q->used_idx + at) & q->vq.mask;
 	unsigned int i;
 
-	if (unlikely((q->avail_idx & q->vq.mask) != pos))
+	if (unlikely(s->in_place != at || !part_is_aligned(q, at)))
 		return false;
 	n = RTE_MIN(n, (unsigned int)q->nb - pos);
 	if (unlikely(!part_used_in_place(q, pos, p, n) || !part_avail_in_place(q, pos, n)))
@@ -470,8 +488,11 @@ part_run(struct ppfrag_rxq *q, uint16_t at, struct rte_mbuf **pkts, unsigned int
 
 	memset(p.size_class, 0, sizeof(p.size_class));
 	n = RTE_MIN(n, RX_PART);
-	if (!all_posted || !part_read_in_place(q, at, &p, n))
+	if (!all_posted || !part_read_in_place(q, at, &p, n)) {
+		if (unlikely(q->slots->in_place != 0))
+			in_place_end(q);
 		part_read(q, at, &p, n);
+	}
 	if (unlikely(p.n == 0))
 		return 0;
 	nb = part_slots_get(q, &p, g);
@@ -484,6 +505,8 @@ part_run(struct ppfrag_rxq *q, uint16_t at, struct rte_mbuf **pkts, unsigned int
 		part_copy_headers(q, &p, pkts);
 	for (i = 0; i < p.n; i++)
 		*bytes += p.e[i].len;
+	if (likely(p.in_place))
+		q->slots->in_place = (uint16_t)(at + p.n);
 	return p.n;
 }
 
@@ -615,6 +638,7 @@ slots_burst(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint16_t nb_pkts, cons
 		return 0;
 	rx_next_burst(q);
 	avail = q->avail_idx;
+	q->slots->in_place = 0;
 	q->slots->secondary = is_secondary();
 	if (unlikely(q->slots->secondary))
 		q->slots->shared = true;
