@@ -238,6 +238,13 @@ def test_secondary_goes_on(lab):
     dut.quit()
 
 
+def receive_first(dut, peer):
+    """A new back end has the rings, and the first frame it sends arrives."""
+    peer.wait_ready()
+    peer.send(make_frame(100))
+    wait_until(lambda: dut.stats()["ipackets"] == 1, "a frame")
+
+
 @pytest.mark.parametrize("request_", START, ids=vp.REQUESTS.get)
 def test_hung(lab, request_):
     """A back end hangs in the handshake: calls of the application do not; the next one works."""
@@ -261,9 +268,7 @@ def test_hung(lab, request_):
     dut.command("port start 0")
     dut.wait_link()
     dut.start()
-    peer.wait_ready()
-    peer.send(make_frame(100))
-    wait_until(lambda: dut.stats()["ipackets"] == 1, "a frame")
+    receive_first(dut, peer)
     dut.stop()
     dut.quit()
 
@@ -281,9 +286,7 @@ def test_hung_alone(lab):
     wait_until(lambda: peer.seen.count("SET_VRING_KICK") > seen, "the request it hangs at")
     peer.behaviour = vp.Behaviour()
     dut.wait_link()  # after the handshake has timed out
-    peer.wait_ready()
-    peer.send(make_frame(100))
-    wait_until(lambda: dut.stats()["ipackets"] == 1, "a frame")
+    receive_first(dut, peer)
     dut.stop()
     dut.check_ledgers()
     dut.quit()
@@ -308,9 +311,7 @@ def test_comes_and_goes(lab, request_):
     assert dut.output[said:].count("net_ppfrag0:") < 10
     peer.behaviour = vp.Behaviour()
     dut.wait_link()
-    peer.wait_ready()
-    peer.send(make_frame(100))
-    wait_until(lambda: dut.stats()["ipackets"] == 1, "a frame")
+    receive_first(dut, peer)
     dut.stop()
     dut.check_ledgers()
     dut.quit()

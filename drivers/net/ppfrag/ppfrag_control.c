@@ -405,12 +405,9 @@ do_start(struct rte_eth_dev *dev)
 	struct ppfrag_mem mem;
 	int ret;
 
-	ret = ppfrag_mem_collect(&mem, dev);
-	if (ret != 0) {
-		PPFRAG_LOG(ERR, "%s: memory cannot be shared: %s", local->vu.name,
-				ppfrag_mem_reason(ret));
+	ret = ppfrag_mem_collect_all(&mem, dev);
+	if (ret != 0)
 		return ret;
-	}
 	/*
 	 * A pool that was freed may have had the addresses that another one has now, and back ends
 	 * that get the same addresses again keep the mapping they have. A new connection makes them

@@ -102,12 +102,9 @@ share_memory(struct rte_eth_dev *dev)
 	unsigned int i;
 	int ret;
 
-	ret = ppfrag_mem_collect(&mem, dev);
-	if (ret != 0) {
-		PPFRAG_LOG(ERR, "%s: memory cannot be shared: %s", local->vu.name,
-				ppfrag_mem_reason(ret));
+	ret = ppfrag_mem_collect_all(&mem, dev);
+	if (ret != 0)
 		return ret;
-	}
 	for (i = 0; i < mem.nb; i++) {
 		pd->shared[i].addr = mem.region[i].addr;
 		pd->shared[i].len = mem.region[i].len;

@@ -280,3 +280,14 @@ ppfrag_mem_reason(int err)
 	return "the memory is in no file that vhost-user could pass: use that of EAL, or a pool "
 	       "made by ppool_create() in a memfd";
 }
+
+int
+ppfrag_mem_collect_all(struct ppfrag_mem *mem, const struct rte_eth_dev *dev)
+{
+	int ret = ppfrag_mem_collect(mem, dev);
+
+	if (ret != 0)
+		PPFRAG_LOG(ERR, "%s: memory cannot be shared: %s", dev->data->name,
+				ppfrag_mem_reason(ret));
+	return ret;
+}

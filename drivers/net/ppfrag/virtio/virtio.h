@@ -123,6 +123,9 @@ int ppfrag_mem_add_pool(struct ppfrag_mem *mem, struct rte_mempool *mp);
 /** All that the back end needs of what is set up so far. */
 int ppfrag_mem_collect(struct ppfrag_mem *mem, const struct rte_eth_dev *dev);
 
+/** The same where all is set up. @return 0 or a negative errno, logged. */
+int ppfrag_mem_collect_all(struct ppfrag_mem *mem, const struct rte_eth_dev *dev);
+
 /**
  * Whether regions look the same to a back end that compares addresses, as those of DPDK do, but
  * are other memory: it would go on using the old one.
