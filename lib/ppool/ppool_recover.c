@@ -550,17 +550,20 @@ struct recount {
 	uint8_t *slot_listed; /* by page and slot */
 	uint64_t frags;
 	uint64_t bytes;
-	uint64_t slots; /* with a data room, handed out */
+	uint64_t slots;  /* with a data room, handed out */
+	uint8_t no_slot; /* in place of slot_listed where a record was overwritten: not 0 */
 	struct ppool_recovered *r;
 };
 
 static uint8_t *
 slot_flag(const struct ppool *p, struct recount *rc, const struct rte_mbuf *m)
 {
-	uint32_t page = ppool_frag_of(m)->header_page;
-	const struct ppool_page *pg = &p->page[page];
+	const struct ppool_page *pg = ppool_slot_page(p, m);
 
-	return &rc->slot_listed[(size_t)page * p->layout.slots +
+	rc->no_slot = 1;
+	if (pg == NULL)
+		return &rc->no_slot;
+	return &rc->slot_listed[(size_t)(pg - p->page) * p->layout.slots +
 			ppool_slot_index(p, ppool_class_of(p, pg), pg, m)];
 }
 
@@ -584,7 +587,8 @@ depot_note_pages(const struct ppool *p, struct recount *rc, uint32_t i)
 		c = ppool_class_of(p, pg);
 		slot = pg->idle_first;
 		/* Those that are not formatted are in no list. */
-		for (n = pg->idle - (c->slots - pg->formatted); n > 0; n--) {
+		for (n = pg->idle - (c->slots - pg->formatted); n > 0 && slot < pg->formatted;
+				n--) {
 			rc->slot_listed[(size_t)i * p->layout.slots + slot] = 1;
 			slot = ppool_frag_of(ppool_slot_at(p, c, pg, slot))->next_idle;
 		}
@@ -785,7 +789,7 @@ ppool_recover_rest(struct rte_mempool *mp, struct ppool_recovered *r)
 		return 0;
 	ppool_process_join();
 	/* Pages in limbo are in no list that is walked below. */
-	if (!locks_take_over(p) || !ppool_freelist_settle(p))
+	if (!locks_take_over(p) || !ppool_freelist_settle(p) || !ppool_depot_relist(p))
 		return -EAGAIN;
 	rc.page = calloc(p->mp->size, sizeof(rc.page[0]));
 	rc.slot_listed = calloc(p->mp->size, p->layout.slots);
