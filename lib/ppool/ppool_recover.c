@@ -224,6 +224,7 @@ struct harvest {
 	struct ppool_recovered *r;
 	struct rte_mbuf *m[PPOOL_BULK];
 	unsigned int n;
+	bool stuck; /* a process was stopped in the depot: something may be left */
 };
 
 static void
@@ -268,29 +269,46 @@ room_harvest(struct ppool *p, struct rte_mbuf *m, struct harvest *h)
 
 /*
  * A page may go home while it is walked, and come back as one of another class, or of data: then
- * what was read is no record. A page of which somebody who has ended has a slot stays what it is.
+ * what was read is no record. Depot lock held: until it is left, the page stays what it is. One of
+ * which somebody who has ended has a slot does so afterwards, too.
  */
 static bool
 slot_exists(const struct ppool *p, const struct rte_mbuf *m)
 {
 	const struct ppool_frag *frag = ppool_frag_of(m);
-	uint32_t i;
-	const struct ppool_class *c;
-	const struct ppool_page *pg;
+	const struct ppool_page *pg = ppool_slot_page(p, m);
 
-	/* After the owner was read. */
-	__atomic_thread_fence(__ATOMIC_ACQUIRE);
-	i = __atomic_load_n(&frag->header_page, __ATOMIC_RELAXED);
-	if (i >= p->mp->size)
+	return pg != NULL &&
+			ppool_page_class(pg) ==
+			(is_header(frag) ? PPOOL_HEADERS : frag->size_class);
+}
+
+static bool
+record_is_theirs(const struct ppool_frag *frag, const struct harvest *h)
+{
+	if (frag->truesize == 0 || ppool_record_account(frag) != h->account)
 		return false;
-	pg = &p->page[i];
-	c = ppool_class_look(p, pg);
-	if (c == NULL)
+	return h->process == 0 || ppool_owner_process(frag->owner) == h->process;
+}
+
+/*
+ * Most slots are not, which needs no lock. That one is, has to be read while its page stays what it
+ * is: devtools/model/format.pml has what happens else.
+ */
+static bool
+slot_is_theirs(struct ppool *p, const struct rte_mbuf *m, struct harvest *h)
+{
+	bool is;
+
+	if (!record_is_theirs(ppool_frag_of(m), h))
 		return false;
-	i = ppool_slot_index(p, c, pg, m);
-	return i < ppool_slots_formatted(c, pg) && ppool_slot_at(p, c, pg, i) == m &&
-			(is_header(frag) ? c == p->depot.size_class :
-					   c == &p->depot.size_class[frag->size_class]);
+	if (!ppool_depot_enter(p)) {
+		h->stuck = true;
+		return false;
+	}
+	is = slot_exists(p, m) && record_is_theirs(ppool_frag_of(m), h);
+	ppool_depot_leave(p);
+	return is;
 }
 
 /* Its process ended before it had made a page a frag: that is a whole one, and found as such. */
@@ -309,11 +327,7 @@ slot_harvest(struct ppool *p, struct rte_mbuf *m, void *arg)
 	struct harvest *h = arg;
 	struct ppool_page *pg;
 
-	if (frag->truesize == 0 || ppool_record_account(frag) != h->account)
-		return;
-	if (h->process != 0 && ppool_owner_process(frag->owner) != h->process)
-		return;
-	if (!slot_exists(p, m))
+	if (!slot_is_theirs(p, m, h))
 		return;
 	if (!is_header(frag)) {
 		room_harvest(p, m, h);
@@ -340,13 +354,15 @@ slot_harvest(struct ppool *p, struct rte_mbuf *m, void *arg)
 		harvest_free(p, h);
 }
 
-static void
+/* Returns false where something may be left, as another process is stopped inside. */
+static bool
 frags_take_back(struct ppool *p, uint32_t process, uint16_t account, struct ppool_recovered *r)
 {
 	struct harvest h = { .process = process, .account = account, .r = r };
 
 	slots_each(p, slot_harvest, &h);
 	harvest_free(p, &h);
+	return !h.stuck;
 }
 
 /* Whole pages */
@@ -498,7 +514,8 @@ ppool_recover_process(struct rte_mempool *mp, uint32_t process, struct ppool_rec
 		return -EAGAIN;
 	if (r == NULL)
 		r = memset(&none, 0, sizeof(none));
-	frags_take_back(p, process, PPOOL_ACCOUNT_NONE, r);
+	if (!frags_take_back(p, process, PPOOL_ACCOUNT_NONE, r))
+		return -EAGAIN;
 	pages_take_back(p, process, r);
 	if (nothing_is_left(process))
 		ppool_process_forget(process);
@@ -510,11 +527,12 @@ ppool_recover_process(struct rte_mempool *mp, uint32_t process, struct ppool_rec
 static void
 pool_recover_account(struct rte_mempool *mp, void *arg)
 {
-	const struct harvest *h = arg;
+	struct harvest *h = arg;
 	struct ppool *p = ppool_from_mempool(mp);
 
-	if (p != NULL && p->mp == mp && ppool_is_mapped(p))
-		frags_take_back(p, 0, h->account, h->r);
+	if (p != NULL && p->mp == mp && ppool_is_mapped(p) &&
+			!frags_take_back(p, 0, h->account, h->r))
+		h->stuck = true;
 }
 
 int
@@ -528,6 +546,8 @@ ppool_recover_account(uint16_t id, struct ppool_recovered *r)
 		return -ENOENT;
 	ppool_process_join();
 	rte_mempool_walk(pool_recover_account, &h);
+	if (h.stuck)
+		return -EAGAIN;
 	/* Who ended in the midst of charging had marked more, or less, than it took. */
 	if (h.r->shared == 0) {
 		__atomic_store_n(&a->used, 0, __ATOMIC_RELAXED);
