@@ -82,7 +82,11 @@
 #define PPOOL_FORMAT 32u
 /* Idle headers one lcore keeps. Half of what it may keep moves to and from the depot at a time. */
 #define PPOOL_LCORE_HEADERS 256u
-/* Idle slots of any other class that one lcore keeps: as many, and of so many bytes. */
+/*
+ * Idle slots of any other class that one lcore keeps: as many, and of so many bytes. That is a
+ * burst of 32 slots for 1,518 bytes. With half of it each such burst goes to the depot and back:
+ * 60 cycles a packet instead of 13 (frag-perf).
+ */
 #define PPOOL_LCORE_SLOTS 64u
 #define PPOOL_LCORE_SLOT_BYTES 65536u
 /* Wholly idle header pages the depot keeps, so that a steady load does not format them again. */
