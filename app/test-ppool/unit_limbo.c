@@ -976,6 +976,37 @@ test_limbo_slots(void **state)
 	recover_all(mp);
 }
 
+/* While a slot is in limbo its record is overwritten: that leads nowhere. */
+static void
+test_limbo_scribbled(void **state)
+{
+	struct rte_mempool *mp = limbo_pool_of(PAGES, SLOT_PAGE_ROOM);
+	const struct ppool *p = pool_of(mp);
+	struct slots mine = slots_of(mp), own = slots_of(mp);
+	pid_t holder = child_start(mp, "slots", 1, "thread");
+	struct rte_mbuf *m;
+	uint32_t page;
+
+	(void)state;
+	assert_int_equal(unit_on_thread(slots_take, &mine), 0);
+	child_stop_in_class(holder, p, ppool_class_for(p, SLOT_ROOM));
+	assert_int_equal(unit_on_thread(slots_drop, &mine), 0);
+	m = p->depot.limbo;
+	assert_non_null(m);
+	page = ppool_frag_of(m)->header_page;
+	ppool_frag_of(m)->header_page = UINT32_MAX;
+	assert_int_equal(child_finish(holder), 0);
+	/* What is in limbo is taken out with the next lock. */
+	assert_int_equal(unit_on_thread(slots_take, &own), 0);
+	assert_null(p->depot.limbo);
+	ppool_frag_of(m)->header_page = page;
+	rte_pktmbuf_free(m);
+	assert_int_equal(unit_on_thread(slots_drop, &own), 0);
+	child_undo(holder);
+	child_kill(holder);
+	recover_all(mp);
+}
+
 /* The page that has become one of the class. */
 static struct ppool_page *
 slot_page(const struct rte_mempool *mp)
@@ -1188,6 +1219,7 @@ static const struct CMUnitTest tests[] = {
 	LIMBO_TEST(test_desert_ends),
 	LIMBO_TEST(test_owner_stopped),
 	LIMBO_TEST(test_limbo_slots),
+	LIMBO_TEST(test_limbo_scribbled),
 	LIMBO_TEST(test_format_stopped),
 	LIMBO_TEST(test_slots_owner_stopped),
 	LIMBO_TEST(test_slots_visitor_stopped),

@@ -623,6 +623,66 @@ test_scribbled(void **state)
 	rte_mempool_free(mp);
 }
 
+/* Free all but one slot of each page, so that the others stay in the depot. Returns how many. */
+static unsigned int
+free_most(const struct rte_mempool *mp, struct rte_mbuf **m, unsigned int n)
+{
+	bool *seen = calloc(mp->size, sizeof(*seen)), *page;
+	unsigned int i, freed = 0;
+	struct rte_mbuf *kept;
+
+	assert_non_null(seen);
+	for (i = 0; i < n; i++) {
+		page = &seen[ppool_frag_of(m[i])->header_page];
+		if (*page) {
+			*(char *)m[i]->buf_addr = 0;
+			kept = m[freed];
+			m[freed++] = m[i];
+			m[i] = kept;
+		}
+		*page = true;
+	}
+	rte_pktmbuf_free_bulk(m, freed);
+	free(seen);
+	return freed;
+}
+
+static void
+scribble_links(struct rte_mbuf **m, unsigned int n, uint64_t *rng)
+{
+	unsigned int i;
+
+	for (i = 0; i < n; i++)
+		ppool_frag_of(m[i])->next_idle = (uint32_t)unit_random(rng) >> i % 32;
+}
+
+/* Whatever is written to links of idle slots: none is handed out twice, and none is lost. */
+static void
+test_scribbled_idle(void **state)
+{
+	struct rte_mempool *mp = unit_pool(PAGES, ROOM, 0, 0), *view = unit_slot_pool(mp, 64);
+	struct rte_mbuf **m = calloc(HELD_MAX, sizeof(*m)), *one;
+	unsigned int n = alloc_all(view, m), freed, got = 0;
+	uint64_t rng = unit_seed;
+
+	(void)state;
+	freed = free_most(mp, m, n);
+	assert_true(freed > n / 2);
+	scribble_links(m, freed, &rng);
+	while ((one = rte_pktmbuf_alloc(view)) != NULL) {
+		assert_int_not_equal(*(char *)one->buf_addr, 1);
+		*(char *)one->buf_addr = 1;
+		m[got++] = one;
+	}
+	assert_int_equal(got, freed);
+	assert_int_equal(free_most(mp, m, n), freed);
+	scribble_links(m, freed, &rng);
+	assert_int_equal(ppool_recover_rest(mp, NULL), 0);
+	unit_ledger(mp);
+	rte_pktmbuf_free_bulk(m + freed, n - freed);
+	free(m);
+}
+
 static const struct CMUnitTest tests[] = {
 	UNIT_TEST(test_classes),
 	UNIT_TEST(test_spacing),
@@ -637,6 +697,7 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(test_charged),
 	UNIT_TEST(test_hands),
 	UNIT_TEST(test_scribbled),
+	UNIT_TEST(test_scribbled_idle),
 	UNIT_TEST(test_child_frees),
 	UNIT_TEST(test_child_holds),
 };

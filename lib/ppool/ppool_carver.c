@@ -102,12 +102,15 @@ rearm_init(uint64_t *rearm, const struct ppool_carver_conf *conf)
 static void
 reserve_count(struct ppool *p, struct rte_mbuf * const *m, unsigned int n, int32_t by)
 {
-	uint32_t *open, now;
+	struct ppool_page *pg;
 	unsigned int i;
+	uint32_t now;
 
 	for (i = 0; i < n; i++) {
-		open = &p->page[ppool_frag_of(m[i])->header_page].open;
-		now = __atomic_add_fetch(open, (uint32_t)by, __ATOMIC_RELAXED);
+		pg = ppool_slot_page(p, m[i]);
+		if (unlikely(pg == NULL))
+			continue;
+		now = __atomic_add_fetch(&pg->open, (uint32_t)by, __ATOMIC_RELAXED);
 		if (now == (by > 0 ? 1u : 0u))
 			__atomic_fetch_add(&p->depot.nb_reserved_pages, (uint32_t)by,
 					__ATOMIC_RELAXED);

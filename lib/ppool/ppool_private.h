@@ -82,7 +82,11 @@
 #define PPOOL_FORMAT 32u
 /* Idle headers one lcore keeps. Half of what it may keep moves to and from the depot at a time. */
 #define PPOOL_LCORE_HEADERS 256u
-/* Idle slots of any other class that one lcore keeps: as many, and of so many bytes. */
+/*
+ * Idle slots of any other class that one lcore keeps: as many, and of so many bytes. That is a
+ * burst of 32 slots for 1,518 bytes. With half of it each such burst goes to the depot and back:
+ * 60 cycles a packet instead of 13 (frag-perf).
+ */
 #define PPOOL_LCORE_SLOTS 64u
 #define PPOOL_LCORE_SLOT_BYTES 65536u
 /* Wholly idle header pages the depot keeps, so that a steady load does not format them again. */
@@ -523,6 +527,11 @@ ppool_class_for(const struct ppool *p, uint32_t room)
 	return d->class_for[(room + RTE_CACHE_LINE_MIN_SIZE - 1) / RTE_CACHE_LINE_MIN_SIZE];
 }
 
+/*
+ * The page of a slot, NULL where there is none. Whoever shares the memory can write to the record,
+ * which says so: it has to be what it was formatted as, as far as lists go by it.
+ */
+struct ppool_page *ppool_slot_page(const struct ppool *p, const struct rte_mbuf *m);
 /* Make a page that of a class without an idle slot. Returns false where the depot is stuck. */
 bool ppool_slots_add_page(struct ppool *p, unsigned int size_class, void *obj);
 /* Lock the depot. Returns false, without it, where a process was stopped inside. */
@@ -530,6 +539,8 @@ bool ppool_depot_enter(struct ppool *p);
 /* The same for as long as it takes: set-up paths. */
 void ppool_depot_wait(struct ppool *p);
 void ppool_depot_leave(struct ppool *p);
+/* Make its lists anew: links may have been overwritten. Returns false where it is stuck. */
+bool ppool_depot_relist(struct ppool *p);
 /* Take idle slots from the depot. Returns how many, 0 where there are none, else perhaps less. */
 unsigned int ppool_depot_pop(struct ppool *p, unsigned int size_class, struct rte_mbuf **m,
 		unsigned int n);

@@ -223,6 +223,7 @@ struct harvest {
 	struct ppool_recovered *r;
 	struct rte_mbuf *m[PPOOL_BULK];
 	unsigned int n;
+	bool stuck; /* a process was stopped in the depot: something may be left */
 };
 
 static void
@@ -267,29 +268,46 @@ room_harvest(struct ppool *p, struct rte_mbuf *m, struct harvest *h)
 
 /*
  * A page may go home while it is walked, and come back as one of another class, or of data: then
- * what was read is no record. A page of which somebody who has ended has a slot stays what it is.
+ * what was read is no record. Depot lock held: until it is left, the page stays what it is. One of
+ * which somebody who has ended has a slot does so afterwards, too.
  */
 static bool
 slot_exists(const struct ppool *p, const struct rte_mbuf *m)
 {
 	const struct ppool_frag *frag = ppool_frag_of(m);
-	uint32_t i;
-	const struct ppool_class *c;
-	const struct ppool_page *pg;
+	const struct ppool_page *pg = ppool_slot_page(p, m);
 
-	/* After the owner was read. */
-	__atomic_thread_fence(__ATOMIC_ACQUIRE);
-	i = __atomic_load_n(&frag->header_page, __ATOMIC_RELAXED);
-	if (i >= p->mp->size)
+	return pg != NULL &&
+			ppool_page_class(pg) ==
+			(is_header(frag) ? PPOOL_HEADERS : ppool_record_class(frag));
+}
+
+static bool
+record_is_theirs(const struct ppool_frag *frag, const struct harvest *h)
+{
+	if (frag->truesize == 0 || ppool_record_account(frag) != h->account)
 		return false;
-	pg = &p->page[i];
-	c = ppool_class_look(p, pg);
-	if (c == NULL)
+	return h->process == 0 || ppool_owner_process(frag->owner) == h->process;
+}
+
+/*
+ * Most slots are not, which needs no lock. That one is, has to be read while its page stays what it
+ * is: devtools/model/format.pml has what happens else.
+ */
+static bool
+slot_is_theirs(struct ppool *p, const struct rte_mbuf *m, struct harvest *h)
+{
+	bool is;
+
+	if (!record_is_theirs(ppool_frag_of(m), h))
 		return false;
-	i = ppool_slot_index(p, c, pg, m);
-	return i < ppool_slots_formatted(c, pg) && ppool_slot_at(p, c, pg, i) == m &&
-			(is_header(frag) ? c == p->depot.size_class :
-					   c == &p->depot.size_class[ppool_record_class(frag)]);
+	if (!ppool_depot_enter(p)) {
+		h->stuck = true;
+		return false;
+	}
+	is = slot_exists(p, m) && record_is_theirs(ppool_frag_of(m), h);
+	ppool_depot_leave(p);
+	return is;
 }
 
 /* Its process ended before it had made a page a frag: that is a whole one, and found as such. */
@@ -308,11 +326,7 @@ slot_harvest(struct ppool *p, struct rte_mbuf *m, void *arg)
 	struct harvest *h = arg;
 	struct ppool_page *pg;
 
-	if (frag->truesize == 0 || ppool_record_account(frag) != h->account)
-		return;
-	if (h->process != 0 && ppool_owner_process(frag->owner) != h->process)
-		return;
-	if (!slot_exists(p, m))
+	if (!slot_is_theirs(p, m, h))
 		return;
 	if (!is_header(frag)) {
 		room_harvest(p, m, h);
@@ -339,13 +353,15 @@ slot_harvest(struct ppool *p, struct rte_mbuf *m, void *arg)
 		harvest_free(p, h);
 }
 
-static void
+/* Returns false where something may be left, as another process is stopped inside. */
+static bool
 frags_take_back(struct ppool *p, uint32_t process, uint16_t account, struct ppool_recovered *r)
 {
 	struct harvest h = { .process = process, .account = account, .r = r };
 
 	slots_each(p, slot_harvest, &h);
 	harvest_free(p, &h);
+	return !h.stuck;
 }
 
 /* Whole pages */
@@ -496,7 +512,8 @@ ppool_recover_process(struct rte_mempool *mp, uint32_t process, struct ppool_rec
 		return -EAGAIN;
 	if (r == NULL)
 		r = memset(&none, 0, sizeof(none));
-	frags_take_back(p, process, PPOOL_ACCOUNT_NONE, r);
+	if (!frags_take_back(p, process, PPOOL_ACCOUNT_NONE, r))
+		return -EAGAIN;
 	pages_take_back(p, process, r);
 	if (nothing_is_left(process))
 		ppool_process_forget(process);
@@ -508,11 +525,12 @@ ppool_recover_process(struct rte_mempool *mp, uint32_t process, struct ppool_rec
 static void
 pool_recover_account(struct rte_mempool *mp, void *arg)
 {
-	const struct harvest *h = arg;
+	struct harvest *h = arg;
 	struct ppool *p = ppool_from_mempool(mp);
 
-	if (p != NULL && p->mp == mp && ppool_is_mapped(p))
-		frags_take_back(p, 0, h->account, h->r);
+	if (p != NULL && p->mp == mp && ppool_is_mapped(p) &&
+			!frags_take_back(p, 0, h->account, h->r))
+		h->stuck = true;
 }
 
 int
@@ -526,6 +544,8 @@ ppool_recover_account(uint16_t id, struct ppool_recovered *r)
 		return -ENOENT;
 	ppool_process_join();
 	rte_mempool_walk(pool_recover_account, &h);
+	if (h.stuck)
+		return -EAGAIN;
 	/* Who ended in the midst of charging had marked more, or less, than it took. */
 	if (h.r->shared == 0) {
 		__atomic_store_n(&a->used, 0, __ATOMIC_RELAXED);
@@ -548,17 +568,20 @@ struct recount {
 	uint8_t *slot_listed; /* by page and slot */
 	uint64_t frags;
 	uint64_t bytes;
-	uint64_t slots; /* with a data room, handed out */
+	uint64_t slots;  /* with a data room, handed out */
+	uint8_t no_slot; /* in place of slot_listed where a record was overwritten: not 0 */
 	struct ppool_recovered *r;
 };
 
 static uint8_t *
 slot_flag(const struct ppool *p, struct recount *rc, const struct rte_mbuf *m)
 {
-	uint32_t page = ppool_frag_of(m)->header_page;
-	const struct ppool_page *pg = &p->page[page];
+	const struct ppool_page *pg = ppool_slot_page(p, m);
 
-	return &rc->slot_listed[(size_t)page * p->layout.slots +
+	rc->no_slot = 1;
+	if (pg == NULL)
+		return &rc->no_slot;
+	return &rc->slot_listed[(size_t)(pg - p->page) * p->layout.slots +
 			ppool_slot_index(p, ppool_class_of(p, pg), pg, m)];
 }
 
@@ -582,7 +605,8 @@ depot_note_pages(const struct ppool *p, struct recount *rc, uint32_t i)
 		c = ppool_class_of(p, pg);
 		slot = pg->idle_first;
 		/* Those that are not formatted are in no list. */
-		for (n = pg->idle - (c->slots - pg->formatted); n > 0; n--) {
+		for (n = pg->idle - (c->slots - pg->formatted); n > 0 && slot < pg->formatted;
+				n--) {
 			rc->slot_listed[(size_t)i * p->layout.slots + slot] = 1;
 			slot = ppool_frag_of(ppool_slot_at(p, c, pg, slot))->next_idle;
 		}
@@ -783,7 +807,7 @@ ppool_recover_rest(struct rte_mempool *mp, struct ppool_recovered *r)
 		return 0;
 	ppool_process_join();
 	/* Pages in limbo are in no list that is walked below. */
-	if (!locks_take_over(p) || !ppool_freelist_settle(p))
+	if (!locks_take_over(p) || !ppool_freelist_settle(p) || !ppool_depot_relist(p))
 		return -EAGAIN;
 	rc.page = calloc(p->mp->size, sizeof(rc.page[0]));
 	rc.slot_listed = calloc(p->mp->size, p->layout.slots);

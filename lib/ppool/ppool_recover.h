@@ -115,7 +115,8 @@ int ppool_recover_process(struct rte_mempool *mp, uint32_t process, struct ppool
  * meanwhile, but nobody may hold one of these frags, or a clone of one.
  *
  * @return
- *   0, or -ENOENT where there is no such account.
+ *   0; -ENOENT where there is no such account; -EAGAIN where a process is stopped in the midst of a
+ *   change: call it again.
  */
 int ppool_recover_account(uint16_t account, struct ppool_recovered *r);
 
