@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright(c) 2026 The ppfrag authors
-"""Busy cycles per received packet of net_ppfrag and of stock net_virtio_user.
+"""Busy cycles per packet of net_ppfrag and of stock net_virtio_user: receive, forward, send, return.
 
-All receive from the same stock dpdk-testpmd with net_vhost, in turn, round by round; who is first
+All work with the same stock dpdk-testpmd with net_vhost, in turn, round by round; who is first
 changes from round to round. Prints medians, and ratios to two stock modes: median and quartiles of
 the ratios within each round, which a machine that changes its pace disturbs less.
 Needs hugepages and a built tree.
@@ -44,6 +44,8 @@ REFERENCES = {"in_order": RECEIVERS[0][0], "vectorized": RECEIVERS[1][0]}
 
 # Lengths that testpmd sends; imix is a capture that it replays.
 LOADS = ("64", "570", "1518", "imix")
+# What a stock testpmd does with packets.
+FORWARD_MODES = ("rxonly", "txonly", "io", "macswap")
 
 
 def parse_args():
@@ -55,8 +57,11 @@ def parse_args():
     p.add_argument("--load", choices=LOADS, default="64",
                    help="bytes of a packet, or the mix of 7 x 64, 4 x 570, 1 x 1518 [64]")
     p.add_argument("--pcap", help="replay this capture instead")
-    p.add_argument("--program", choices=("rx", "testpmd"), default="rx",
-                   help="who receives: dpdk-test-ppool rx, or stock dpdk-testpmd, rxonly [rx]")
+    p.add_argument("--program", choices=("rx", "testpmd", "rtt"), default="rx",
+                   help="who receives: dpdk-test-ppool rx, or stock dpdk-testpmd; or"
+                   " dpdk-test-ppool rtt, which counts until a packet is back [rx]")
+    p.add_argument("--forward-mode", choices=FORWARD_MODES, default="rxonly",
+                   help="with --program testpmd: of the testpmd that is measured [rxonly]")
     p.add_argument("--only", default="", metavar="TEXT,...",
                    help="only receivers whose names contain one of these, e.g. vector,slots")
     p.add_argument("--rx", default="", help="options for dpdk-test-ppool rx, e.g. ' --touch'")
@@ -64,8 +69,7 @@ def parse_args():
     p.add_argument("--cpus", default="0,1", help="of the receiver and of the generator [0,1]")
     p.add_argument("--json", help="write the figures there")
     args = p.parse_args()
-    if args.program == "testpmd" and args.rx:
-        p.error("--rx is for --program rx: testpmd neither reads nor holds packets")
+    check_options(p, args)
     if args.rounds < 1 or args.seconds < 1 or args.mem < 1:
         p.error("--rounds, --seconds and --mem start from 1")
     args.receivers = [r for r in RECEIVERS if any(t in r[0] for t in args.only.split(","))]
@@ -79,6 +83,18 @@ def parse_args():
     check_host(p, args)
     check_files(p, args)
     return args
+
+
+def check_options(p, args):
+    """Options that go together."""
+    if args.program != "rx" and args.rx:
+        p.error("--rx is for --program rx: the others neither read nor hold packets")
+    if args.program != "testpmd" and args.forward_mode != "rxonly":
+        p.error("--forward-mode is for --program testpmd")
+    if (args.program == "rtt" or args.forward_mode == "txonly") and (
+            args.load == "imix" or args.pcap):
+        p.error("who sends by itself sends packets of one length: leave out --pcap and"
+                " --load imix")
 
 
 def check_host(p, args):
@@ -176,28 +192,41 @@ class Testpmd:
         raise Failure(f"dpdk-testpmd {ended} before it prints '{pattern}'", self.log)
 
 
+def generator_part(args, pcap):
+    """What the testpmd at the other end is to do."""
+    if args.program == "rtt":
+        return ["--", "-i", "--forward-mode=io", "--port-topology=loop"]
+    if args.forward_mode == "txonly":
+        return ["--", "-i", "--forward-mode=rxonly"]
+    if pcap:  # whatever it gets, net_pcap drops
+        return ["--vdev", f"net_pcap0,rx_pcap={pcap},infinite_rx=1", "--", "-i",
+                "--forward-mode=io", "--no-flush-rx"]
+    if args.forward_mode != "rxonly":
+        return ["--vdev", f"net_null0,size={args.load}", "--", "-i", "--forward-mode=io"]
+    return ["--", "-i", "--forward-mode=txonly", f"--txpkts={args.load}"]
+
+
 def generator(args, sock, pcap, log):
-    """A testpmd that sends into net_vhost as fast as it can."""
+    """A testpmd that sends into net_vhost as fast as it can, or takes, or returns what comes."""
     options = [*eal("gen", args.cpus.split(",")[1], GENERATOR_MEM),
-               "--vdev", f"net_vhost0,iface={sock}"]
-    if pcap:
-        options += ["--vdev", f"net_pcap0,rx_pcap={pcap},infinite_rx=1", "--", "-i",
-                    "--forward-mode=io", "--no-flush-rx"]
-    else:
-        options += ["--", "-i", "--forward-mode=txonly", f"--txpkts={args.load}"]
+               "--vdev", f"net_vhost0,iface={sock}", *generator_part(args, pcap)]
     sender = Testpmd(options + ["--total-num-mbufs=16384", "--auto-start"], log)
     sender.wait("testpmd> ")
     return sender
 
 
 def measure_testpmd(args, sock, device, room, log):
-    """Receive and free with stock testpmd."""
+    """Receive and free, send or forward with stock testpmd."""
     ppfrag = device.startswith("net_ppfrag")
     options = eal_receiver(args, device, sock, ppfrag)
     if ppfrag:
         options += ["--mbuf-pool-ops-name=ppfrag"]
-    options += ["--", "-i", "--forward-mode=rxonly", "--record-core-cycles", "--no-flush-rx",
-                "--total-num-mbufs=4096"]
+    options += ["--", "-i", f"--forward-mode={args.forward_mode}", "--record-core-cycles",
+                "--no-flush-rx", "--total-num-mbufs=4096"]
+    if args.forward_mode == "txonly":
+        options += [f"--txpkts={args.load}"]
+    elif args.forward_mode != "rxonly":
+        options += ["--port-topology=loop"]
     if room:
         options += [f"--mbuf-size={room}"]
     with Testpmd(options, log) as receiver:
@@ -211,27 +240,39 @@ def measure_testpmd(args, sock, device, room, log):
         return {"cycles_per_packet": float(match[1])}
 
 
-def measure_rx(args, sock, device, room, log):
-    """Receive, and free or hold, with dpdk-test-ppool."""
+def run_test_ppool(args, sock, device, room, log, command):
+    """A command of dpdk-test-ppool; its result."""
     ppfrag = device.startswith("net_ppfrag")
     out = Path(log.name).with_suffix(".json")
     out.unlink(missing_ok=True)
     cmd = [args.build / "app/test-ppool/dpdk-test-ppool", *eal_receiver(args, device, sock, ppfrag),
-           "--", "rx", "--ops", "ppfrag" if ppfrag else "ring_mp_mc",
-           "--seconds", str(args.seconds), "--json", out, *args.rx.split()]
+           "--", *command, "--ops", "ppfrag" if ppfrag else "ring_mp_mc", "--json", out]
     if room:
         cmd += ["--mbuf-size", str(room)]
+    name = f"{device}: dpdk-test-ppool {command[0]}"
     try:
         subprocess.run(cmd, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False,
                        timeout=TIMEOUT + args.seconds)
         result = json.loads(out.read_text())
     except subprocess.TimeoutExpired:
-        raise Failure(f"{device}: dpdk-test-ppool rx does not end", log) from None
+        raise Failure(f"{name} does not end", log) from None
     except (OSError, ValueError):
-        raise Failure(f"{device}: dpdk-test-ppool rx has no result", log) from None
+        raise Failure(f"{name} has no result", log) from None
     if not result["ok"]:
-        raise Failure(f"{device}: dpdk-test-ppool rx has failed", log)
+        raise Failure(f"{name} has failed", log)
     return result
+
+
+def measure_rx(args, sock, device, room, log):
+    """Receive, and free or hold, with dpdk-test-ppool."""
+    return run_test_ppool(args, sock, device, room, log,
+                          ["rx", "--seconds", str(args.seconds), *args.rx.split()])
+
+
+def measure_rtt(args, sock, device, room, log):
+    """Send one packet, wait until it is back: the median of many."""
+    result = run_test_ppool(args, sock, device, room, log, ["rtt", "--length", args.load])
+    return {"cycles_per_packet": result["cycles"]["median"]}
 
 
 def say(text, end="\n"):
@@ -239,11 +280,14 @@ def say(text, end="\n"):
     print(text, end=end, file=sys.stderr, flush=True)
 
 
+MEASURES = {"rx": measure_rx, "testpmd": measure_testpmd, "rtt": measure_rtt}
+
+
 def measure_all(args, tmp):
     """The results of each receiver, one of each round."""
     sock = tmp / "sock"
     pcap = args.pcap
-    measure = measure_testpmd if args.program == "testpmd" else measure_rx
+    measure = MEASURES[args.program]
     results = {name: [] for name, _, _ in args.receivers}
     with open(tmp / "generator.log", "w") as gen_log, open(tmp / "receiver.log", "w") as log:
         if args.load == "imix" and not pcap:
@@ -327,8 +371,9 @@ def main():
     print_table(table)
     if args.json:
         with open(args.json, "w") as f:
-            json.dump({"load": args.pcap or args.load, "program": args.program, "rx": args.rx,
-                       "table": table}, f, indent=1)
+            json.dump({"load": args.pcap or args.load, "program": args.program,
+                       "forward_mode": args.forward_mode, "rx": args.rx, "table": table}, f,
+                      indent=1)
             f.write("\n")
     return 0
 

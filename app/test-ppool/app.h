@@ -59,6 +59,7 @@ extern const struct command cmd_account_perf;
 extern const struct command cmd_hold;
 extern const struct command cmd_longhold;
 extern const struct command cmd_mempool_perf;
+extern const struct command cmd_rtt;
 extern const struct command cmd_rx;
 extern const struct command cmd_size;
 extern const struct command cmd_compact;

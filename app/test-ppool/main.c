@@ -33,6 +33,7 @@ static const struct command * const commands[] = {
 	&cmd_hold,
 	&cmd_longhold,
 	&cmd_rx,
+	&cmd_rtt,
 	&cmd_size,
 	&cmd_compact,
 };

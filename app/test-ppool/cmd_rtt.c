@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The ppfrag authors
+ */
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_cycles.h>
+#include <rte_ethdev.h>
+#include <rte_ether.h>
+
+#include "app.h"
+#include "json.h"
+#include "pool.h"
+#include "port.h"
+
+/*
+ * How long does a packet take to the other side and back? A few are sent at once, and no more
+ * before all of them are back: so nothing waits in a queue but for the drivers and the peer, which
+ * has to send back what it gets, such as testpmd with one port and --forward-mode=io.
+ */
+
+#define RTT_BURST_MAX 32
+#define RTT_ETHER_TYPE 0x88b5 /* for experiments: IEEE 802, clause 9 */
+
+static struct port_conf port_conf = PORT_CONF_DEFAULT;
+static uint64_t rounds = 200000;
+static uint64_t warm = 10000;
+static uint64_t burst = 1;
+static uint64_t length = 64;
+static uint64_t wait_seconds = 10;
+static const char *json_path;
+
+static const struct opt rtt_opts[] = {
+	PORT_OPTS(&port_conf),
+	{ "rounds", OPT_UINT, &rounds, 1, 100000000, "N", "times to send, and to wait" },
+	{ "warm", OPT_UINT, &warm, 0, 100000000, "N", "the same before, not counted" },
+	{ "burst", OPT_UINT, &burst, 1, RTT_BURST_MAX, "N", "packets sent at once" },
+	{ "length", OPT_UINT, &length, 64, 1518, "BYTES", "of a packet, with 4 for its checksum" },
+	{ "wait", OPT_UINT, &wait_seconds, 1, 3600, "S", "give up when a packet is not back" },
+	{ "json", OPT_STR, &json_path, 0, 0, "FILE", "write the result there" },
+	{ .name = NULL },
+};
+
+static int
+compare_cycles(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* To ourselves: a peer that learns addresses sends it back, too. */
+static struct rte_mbuf *
+packet_make(const struct port *p)
+{
+	uint16_t len = (uint16_t)(length - RTE_ETHER_CRC_LEN);
+	struct rte_mbuf *m = rte_pktmbuf_alloc(p->mp);
+	struct rte_ether_hdr *eth;
+
+	if (m == NULL)
+		return NULL;
+	eth = (struct rte_ether_hdr *)rte_pktmbuf_append(m, len);
+	if (eth == NULL) {
+		rte_pktmbuf_free(m);
+		return NULL;
+	}
+	memset(eth, 0, len);
+	rte_eth_macaddr_get(p->id, &eth->dst_addr);
+	rte_eth_macaddr_get(p->id, &eth->src_addr);
+	eth->ether_type = rte_cpu_to_be_16(RTT_ETHER_TYPE);
+	return m;
+}
+
+static int
+send_burst(const struct port *p)
+{
+	struct rte_mbuf *m[RTT_BURST_MAX];
+	uint16_t n, sent;
+
+	for (n = 0; n < burst; n++) {
+		m[n] = packet_make(p);
+		if (m[n] == NULL)
+			break;
+	}
+	sent = n == burst ? rte_eth_tx_burst(p->id, 0, m, n) : 0;
+	if (sent == burst)
+		return 0;
+	rte_pktmbuf_free_bulk(m + sent, n - sent);
+	fprintf(stderr, "rtt: %s\n",
+			n < burst ? "no mbuf is left: more --mbufs, or a larger --mbuf-size" :
+				    "the port does not send: is its back end there?");
+	return -1;
+}
+
+/* Take packets until as many have come as were sent. */
+static int
+receive_burst(const struct port *p, uint64_t deadline)
+{
+	struct rte_mbuf *m[RTT_BURST_MAX];
+	uint64_t missing = burst;
+	uint16_t n;
+
+	while (missing > 0) {
+		/* Some drivers return nothing to those who ask for few. */
+		n = rte_eth_rx_burst(p->id, 0, m, RTT_BURST_MAX);
+		rte_pktmbuf_free_bulk(m, n);
+		missing -= RTE_MIN(missing, n);
+		if (n == 0 && (port_interrupted() || rte_rdtsc() > deadline)) {
+			fprintf(stderr,
+					"rtt: %" PRIu64 " of %" PRIu64 " packets are not back "
+					"within --wait %" PRIu64 " seconds: the peer has to send "
+					"back what it gets\n",
+					missing, burst, wait_seconds);
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static int
+rtt_rounds(const struct port *p, uint64_t *cycles, uint64_t n)
+{
+	uint64_t wait = wait_seconds * rte_get_tsc_hz(), begin, i;
+
+	for (i = 0; i < n; i++) {
+		begin = rte_rdtsc();
+		if (send_burst(p) != 0 || receive_burst(p, begin + wait) != 0)
+			return -1;
+		if (cycles != NULL)
+			cycles[i] = rte_rdtsc() - begin;
+	}
+	return 0;
+}
+
+static void
+report(struct json *j, const struct port *p, uint64_t *cycles)
+{
+	static const struct {
+		const char *name;
+		unsigned int part; /* of 1,000 */
+	} quantiles[] = { { "least", 0 }, { "median", 500 }, { "p90", 900 }, { "p99", 990 },
+		{ "p999", 999 } };
+	uint64_t at;
+	unsigned int i;
+
+	qsort(cycles, rounds, sizeof(cycles[0]), compare_cycles);
+	printf("driver           %s, pool ops %s, bursts of %" PRIu64 ", %" PRIu64 " bytes\n",
+			p->driver, pool_ops_name(p->mp), burst, length);
+	printf("%-16s %10s %10s\n", "there and back", "cycles", "us");
+	json_object(j, "cycles");
+	for (i = 0; i < RTE_DIM(quantiles); i++) {
+		at = cycles[(rounds - 1) * quantiles[i].part / 1000];
+		printf("%-16s %10" PRIu64 " %10.2f\n", quantiles[i].name, at,
+				(double)at * 1e6 / (double)rte_get_tsc_hz());
+		json_uint(j, quantiles[i].name, at);
+	}
+	json_end(j);
+}
+
+static int
+rtt(const struct port *p, struct json *j)
+{
+	uint64_t *cycles = calloc(rounds, sizeof(*cycles));
+	int ret;
+
+	if (cycles == NULL) {
+		fprintf(stderr, "rtt: no memory for --rounds %" PRIu64 "\n", rounds);
+		return -1;
+	}
+	ret = rtt_rounds(p, NULL, warm);
+	if (ret == 0)
+		ret = rtt_rounds(p, cycles, rounds);
+	port_json(p, &port_conf, j);
+	json_uint(j, "burst", burst);
+	json_uint(j, "length", length);
+	json_uint(j, "rounds", rounds);
+	json_uint(j, "tsc_hz", rte_get_tsc_hz());
+	if (ret == 0)
+		report(j, p, cycles);
+	free(cycles);
+	return ret;
+}
+
+static int
+rtt_run(char **args)
+{
+	struct json *j;
+	struct port p;
+	int ret;
+
+	(void)args;
+	if (json_open(&j, json_path) != 0)
+		return EXIT_FAILURE;
+	port_catch_signals();
+	ret = port_open(&p, &port_conf);
+	if (ret == 0) {
+		ret = p.nb_txq != 0 ? rtt(&p, j) : -1;
+		if (p.nb_txq == 0)
+			fprintf(stderr, "rtt: %s does not send\n", p.driver);
+		if (port_close(&p) != 0)
+			ret = -1;
+		json_bool(j, "ok", ret == 0);
+	}
+	if (json_close(j) != 0)
+		ret = -1;
+	return ret == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+const struct command cmd_rtt = {
+	.name = "rtt",
+	.help = "send packets to a peer that returns them, report how long they take",
+	.opts = rtt_opts,
+	.run = rtt_run,
+};
