@@ -93,6 +93,33 @@ send_packets(struct rte_mempool *mp, unsigned int segs, uint32_t len)
 	rte_eth_tx_done_cleanup(dut.port, 0, 0);
 }
 
+/* The virtio header is zero whatever stood in the headroom: each byte of it, in turn. */
+static void
+test_tx_header(void **state)
+{
+	static const char zero[VHOST_HDR_LEN];
+	const struct vhost_desc *desc;
+	struct rte_mbuf *m;
+	unsigned int i;
+
+	(void)state;
+	dut_start(&(struct dut_conf){ .ring = 64 });
+	for (i = 0; i < VHOST_HDR_LEN; i++) {
+		m = make_chain(dut.mp, 1);
+		memset(rte_pktmbuf_mtod_offset(m, char *, -(int)VHOST_HDR_LEN), 0, VHOST_HDR_LEN);
+		*rte_pktmbuf_mtod_offset(m, uint8_t *, (int)i - (int)VHOST_HDR_LEN) = 0xa5;
+		assert_int_equal(rte_eth_tx_burst(dut.port, 0, &m, 1), 1);
+		desc = &dut.tx->desc[vhost_ring_take(dut.tx)];
+		assert_int_equal(desc->len, VHOST_HDR_LEN + 16);
+		assert_memory_equal(vhost_peer_at(dut.peer, desc->addr, desc->len), zero,
+				VHOST_HDR_LEN);
+		vhost_ring_put(dut.tx, 0, (uint32_t)(desc - dut.tx->desc), 0);
+		vhost_ring_publish(dut.tx, 1);
+	}
+	assert_int_equal(rte_eth_tx_done_cleanup(dut.port, 0, 0), VHOST_HDR_LEN);
+	dut_stop();
+}
+
 /* More descriptors free than the threshold, but fewer than the packet needs. */
 static void
 test_tx_short_ring(void **state)
@@ -857,6 +884,7 @@ test_ranges(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
+	DUT_TEST(test_tx_header),
 	DUT_TEST(test_tx_short_ring),
 	DUT_TEST(test_tx_jump),
 	DUT_TEST(test_tx_lying_mbuf),
