@@ -13,6 +13,7 @@
  *   ppfrag_args.c          device arguments
  *   ppfrag_stats.c         statistics
  *   ppfrag_queue.c         what a queue receives into, whatever the device is
+ *   ppfrag_slots.c         slots: classes, which packets are copied
  *   ppfrag_control.c       the connection to a back end: make it, notice that it is gone
  *   ppfrag_device.h        operations of a kind of device
  *   virtio/                the one kind there is: virtio rings, see virtio/virtio.h

@@ -149,7 +149,7 @@ int ppfrag_queues_set_mtu(struct rte_eth_dev *dev, uint16_t mtu);
 void ppfrag_rxq_info_get(struct rte_eth_dev *dev, uint16_t queue_id, struct rte_eth_rxq_info *info);
 void ppfrag_txq_info_get(struct rte_eth_dev *dev, uint16_t queue_id, struct rte_eth_txq_info *info);
 
-/* virtio/ppfrag_rx_slots.c */
+/* ppfrag_slots.c */
 
 /** Set up a queue for slots. @return 0 or -ENOMEM. */
 int ppfrag_slots_init(struct ppfrag_rxq *q);

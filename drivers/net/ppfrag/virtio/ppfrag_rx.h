@@ -10,6 +10,7 @@
  * What both ways to receive share: reading and checking what the device says it has used.
  */
 
+#include "../ppfrag_slots.h"
 #include "virtio.h"
 
 /** What a packet with its virtio header has at least. */
@@ -26,11 +27,6 @@ struct rx_step {
 };
 
 /** A used entry, read once: the device can change what is in the ring at any time. */
-struct rx_entry {
-	uint32_t id;
-	uint32_t len;
-};
-
 static inline struct rx_entry
 rx_read(const struct ppfrag_rxq *q, uint16_t at)
 {
