@@ -16,7 +16,8 @@
  *   ppfrag_slots.c         slots: classes, which packets are copied
  *   ppfrag_control.c       the connection to a back end: make it, notice that it is gone
  *   ppfrag_device.h        operations of a kind of device
- *   virtio/                the one kind there is: virtio rings, see virtio/virtio.h
+ *   virtio/                virtio rings, see virtio/virtio.h
+ *   xsk/                   interfaces of the kernel by AF_XDP, see xsk/xsk.h
  *
  * All structures but struct ppfrag_local are in shared memory: a secondary process may drive
  * queues, and all pointers in them are to shared memory. Tables of operations are not: they are
@@ -26,6 +27,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/un.h>
+
+#include <net/if.h>
 
 #include <ethdev_driver.h>
 #include <rte_log.h>
@@ -69,6 +72,8 @@ extern int ppfrag_logtype;
 	X(no_header, "packets", "had to wait in the ring: no page for their mbufs") \
 	X(no_page, "descriptors", "had to wait before they could be posted again: no page") \
 	X(bad_used, "used entries", "ignored: the back end gave a wrong id, length or count") \
+	X(fifo_miss, "descriptors", \
+			"ignored: the kernel gave an address or length that was not posted") \
 	X(kicks, "notifications", "sent to the back end")
 
 /** Counters of a transmit queue: X(name, unit, what it counts). */
@@ -125,6 +130,21 @@ enum ppfrag_preset {
 	PPFRAG_PRESET_DENSITY,
 };
 
+/** How a program is attached to an interface of the kernel. */
+enum ppfrag_xdp_mode {
+	PPFRAG_XDP_AUTO, /**< native, or else skb */
+	PPFRAG_XDP_NATIVE,
+	PPFRAG_XDP_SKB,
+};
+
+/** What is asked for of an interface of the kernel. */
+struct ppfrag_xsk_conf {
+	uint16_t start_queue;
+	uint16_t busy_budget; /**< 0: the interface is not polled */
+	uint8_t mode;         /**< enum ppfrag_xdp_mode */
+	bool force_copy;
+};
+
 /** A port. */
 struct ppfrag_dev {
 	uint32_t link_up; /**< the back end processes our rings; atomic */
@@ -161,6 +181,10 @@ struct ppfrag_dev {
 	uint64_t quarantined_buffers; /**< that a back end may still use though the port stopped */
 	uint64_t quarantines;         /**< stops that a back end did not confirm */
 	uint64_t reconnections;       /**< of a started port to a back end */
+	uint64_t missed;              /**< packets that found no room, as the kernel counts them */
+	uint64_t no_chunk;            /**< times that it found nothing posted */
+	struct ppfrag_xsk_conf xsk;
+	char iface[IF_NAMESIZE];
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	struct ppfrag_kept_stats kept[]; /**< by queue, max_pairs of them */
 };

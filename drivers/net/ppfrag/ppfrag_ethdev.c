@@ -151,6 +151,8 @@ dev_infos_get(struct rte_eth_dev *dev, struct rte_eth_dev_info *info)
 		.burst_size = 32, .ring_size = pd->queue_size, .nb_queues = 1
 	};
 	info->default_txportconf = info->default_rxportconf;
+	if (ppfrag_device(dev)->infos != NULL)
+		ppfrag_device(dev)->infos(dev, info);
 	return 0;
 }
 
@@ -160,13 +162,16 @@ dev_reset(struct rte_eth_dev *dev)
 	return ppfrag_device(dev)->reset(dev);
 }
 
-/* The device sets it as it changes. */
+/* In secondary processes it is as the primary has found it. */
 static int
 link_update(struct rte_eth_dev *dev, int wait)
 {
-	RTE_SET_USED(dev);
+	const struct ppfrag_device_ops *device = ppfrag_device(dev);
+
 	RTE_SET_USED(wait);
-	return 0;
+	if (device->link_update == NULL || rte_eal_process_type() != RTE_PROC_PRIMARY)
+		return 0;
+	return device->link_update(dev);
 }
 
 static int
@@ -181,29 +186,70 @@ set_link_down(struct rte_eth_dev *dev)
 	return ppfrag_device(dev)->set_link(dev, false);
 }
 
-/* The back end decides what it sends: every frame is received. */
+/* Where the device has no say, every frame is received. */
+
 static int
-accept_mode(struct rte_eth_dev *dev)
+promiscuous_set(struct rte_eth_dev *dev, bool on)
 {
-	RTE_SET_USED(dev);
-	return 0;
+	const struct ppfrag_device_ops *device = ppfrag_device(dev);
+
+	return device->promiscuous == NULL ? 0 : device->promiscuous(dev, on);
 }
 
-/* The back end does not know the address: frames carry it. */
+static int
+promiscuous_enable(struct rte_eth_dev *dev)
+{
+	return promiscuous_set(dev, true);
+}
+
+static int
+promiscuous_disable(struct rte_eth_dev *dev)
+{
+	return promiscuous_set(dev, false);
+}
+
+static int
+allmulticast_set(struct rte_eth_dev *dev, bool on)
+{
+	const struct ppfrag_device_ops *device = ppfrag_device(dev);
+
+	return device->allmulticast == NULL ? 0 : device->allmulticast(dev, on);
+}
+
+static int
+allmulticast_enable(struct rte_eth_dev *dev)
+{
+	return allmulticast_set(dev, true);
+}
+
+static int
+allmulticast_disable(struct rte_eth_dev *dev)
+{
+	return allmulticast_set(dev, false);
+}
+
+/* A back end does not know the address: frames carry it. */
 static int
 mac_addr_set(struct rte_eth_dev *dev, struct rte_ether_addr *addr)
 {
-	RTE_SET_USED(dev);
-	RTE_SET_USED(addr);
-	return 0;
+	const struct ppfrag_device_ops *device = ppfrag_device(dev);
+
+	return device->set_mac == NULL ? 0 : device->set_mac(dev, addr);
 }
 
 static int
 mtu_set(struct rte_eth_dev *dev, uint16_t mtu)
 {
+	int ret;
+
 	if (dev->data->dev_started) {
 		PPFRAG_LOG(ERR, "%s: stop the port to change its MTU", dev->data->name);
 		return -EBUSY;
+	}
+	if (ppfrag_device(dev)->set_mtu != NULL) {
+		ret = ppfrag_device(dev)->set_mtu(dev, mtu);
+		if (ret != 0)
+			return ret;
 	}
 	return ppfrag_queues_set_mtu(dev, mtu);
 }
@@ -279,10 +325,10 @@ static const struct eth_dev_ops primary_ops = {
 	.link_update = link_update,
 	.dev_set_link_up = set_link_up,
 	.dev_set_link_down = set_link_down,
-	.promiscuous_enable = accept_mode,
-	.promiscuous_disable = accept_mode,
-	.allmulticast_enable = accept_mode,
-	.allmulticast_disable = accept_mode,
+	.promiscuous_enable = promiscuous_enable,
+	.promiscuous_disable = promiscuous_disable,
+	.allmulticast_enable = allmulticast_enable,
+	.allmulticast_disable = allmulticast_disable,
 	.dev_supported_ptypes_get = supported_ptypes_get,
 	.dev_ptypes_set = ppfrag_ptypes_set,
 	.vlan_offload_set = ppfrag_vlan_offload_set,

@@ -66,6 +66,7 @@ struct ppfrag_rxq {
 	const struct rte_memzone *bounce_mz;
 	int socket_id;
 	uint32_t max_len;             /**< longest data of a frag */
+	uint32_t post_len;            /**< data of posted slots; 0: as much as max_len */
 	struct ppfrag_rxq_stats base; /**< stats at the latest reset */
 	uint64_t offloads;            /**< configured */
 	uint32_t work;                /**< to be done with packets, PPFRAG_RX_WORK_...; atomic */

@@ -116,10 +116,10 @@ views_init(struct ppfrag_rxq *q)
 		if (s->view[i] == NULL)
 			return -rte_errno;
 		s->nb_classes = (uint8_t)(i + 1);
-		if (c[i].room >= q->max_len)
+		if (c[i].room >= RTE_MAX(q->max_len, q->post_len))
 			break;
 	}
-	s->post = (uint8_t)(s->nb_classes - 1);
+	s->post = q->post_len == 0 ? (uint8_t)(s->nb_classes - 1) : class_for(s, q->post_len);
 	return n < 0 ? n : 0;
 }
 
