@@ -156,8 +156,8 @@ pair_open(struct rte_eth_dev *dev, uint16_t i, struct xsk_rxq *rx, struct xsk_tx
 		.busy_budget = pd->xsk.busy_budget,
 		.force_copy = pd->xsk.force_copy,
 	};
-
 	struct xsk_socket *s = xsk_socket_open(&conf);
+	int ret;
 
 	if (s == NULL)
 		return -errno;
@@ -166,9 +166,10 @@ pair_open(struct rte_eth_dev *dev, uint16_t i, struct xsk_rxq *rx, struct xsk_tx
 	pthread_mutex_unlock(&local->lock);
 	if (rx != NULL)
 		rxq_open(rx, s);
-	if (tx != NULL)
+	ret = xsk_socket_bind(s, &conf);
+	if (ret == 0 && tx != NULL)
 		txq_open(tx, s, slots);
-	return xsk_socket_bind(s, &conf);
+	return ret;
 }
 
 /* What the kernel can hand over of frames that the interface has. */
