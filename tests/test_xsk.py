@@ -402,6 +402,26 @@ def test_interface(lab, veth):
     end(dut)
 
 
+def test_deleted(lab, veth):
+    """An interface that is deleted is a link that is down; its successor needs a restart."""
+    veth.create()
+    dut = testpmd(lab, veth)
+    dut.start()
+    veth.echo("60-100")
+    run(veth.kernel, "ip", "link", "delete", veth.near)
+    dut.wait_link(False)
+    dut.stop()
+    dut.command("port stop 0")
+    dut.command("port start 0")
+    dut.wait_output("there is no interface 'port0' in this network namespace")
+    veth.create()
+    dut.command("port start 0")
+    dut.wait_link()
+    dut.start()
+    veth.echo(ALL_LENGTHS)
+    end(dut)
+
+
 def refused(lab, link, message, devargs="", wrapper=(), options=()):
     """Start a testpmd whose port does not start: it must say why."""
     dut = lab.testpmd("refused", [*eal_options(lab, link, devargs), "--mbuf-pool-ops-name=ppfrag"],

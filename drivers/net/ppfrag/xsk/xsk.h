@@ -207,6 +207,9 @@ xsk_ring_addr(const struct xsk_ring *r, uint32_t pos)
 int xsk_netdev_open(struct rte_eth_dev *dev);
 void xsk_netdev_close(struct rte_eth_dev *dev);
 
+/** The interface that has the name now: another one where it was deleted and made again. Logged. */
+int xsk_netdev_find(struct rte_eth_dev *dev, uint32_t *ifindex);
+
 int xsk_netdev_mtu_get(const struct rte_eth_dev *dev, uint32_t *mtu);
 /** Logged. */
 int xsk_netdev_mtu_set(struct rte_eth_dev *dev, uint32_t mtu);

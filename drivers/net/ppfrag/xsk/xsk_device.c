@@ -175,6 +175,22 @@ queues_run(struct rte_eth_dev *dev)
 	return ret;
 }
 
+/* What was opened on an interface that is gone is of no use on its successor. */
+static int
+interface_init(struct rte_eth_dev *dev)
+{
+	struct xsk_local *local = xsk_local(dev);
+	uint32_t ifindex;
+	int ret;
+
+	ret = xsk_netdev_find(dev, &ifindex);
+	if (ret != 0 || ifindex == local->ifindex)
+		return ret;
+	device_detach(dev);
+	local->ifindex = ifindex;
+	return 0;
+}
+
 static void
 log_way(const struct rte_eth_dev *dev)
 {
@@ -196,6 +212,8 @@ device_start(struct rte_eth_dev *dev)
 
 	ret = ppfrag_queues_check(dev);
 	if (ret == 0)
+		ret = interface_init(dev);
+	if (ret == 0)
 		ret = frames_init(dev);
 	if (ret == 0)
 		ret = queues_run(dev);
@@ -214,7 +232,8 @@ device_start(struct rte_eth_dev *dev)
 static void
 device_infos(const struct rte_eth_dev *dev, struct rte_eth_dev_info *info)
 {
-	info->if_index = xsk_local(dev)->ifindex;
+	if (xsk_local(dev) != NULL) /* in the primary process */
+		info->if_index = xsk_local(dev)->ifindex;
 	info->max_rx_pktlen = XSK_MAX_FRAME_LEN;
 	info->max_mtu = XSK_MAX_FRAME_LEN - PPFRAG_L2_LEN;
 	info->max_lro_pkt_size = 0;

@@ -32,8 +32,8 @@ netdev_ioctl(const struct rte_eth_dev *dev, unsigned long request, struct ifreq 
 	return ioctl(xsk_local(dev)->ctl_fd, request, ifr) == 0 ? 0 : -errno;
 }
 
-static int
-netdev_find(struct rte_eth_dev *dev)
+int
+xsk_netdev_find(struct rte_eth_dev *dev, uint32_t *ifindex)
 {
 	struct ppfrag_dev *pd = dev->data->dev_private;
 	struct ifreq ifr = { .ifr_flags = 0 };
@@ -57,7 +57,7 @@ netdev_find(struct rte_eth_dev *dev)
 	if (ret != 0)
 		PPFRAG_LOG(ERR, "%s: interface '%s': %s", dev->data->name, pd->iface,
 				strerror(-ret));
-	xsk_local(dev)->ifindex = (uint32_t)ifr.ifr_ifindex;
+	*ifindex = (uint32_t)ifr.ifr_ifindex;
 	return ret;
 }
 
@@ -82,7 +82,7 @@ xsk_netdev_open(struct rte_eth_dev *dev)
 	int ret = sockets_open(dev);
 
 	if (ret == 0)
-		ret = netdev_find(dev);
+		ret = xsk_netdev_find(dev, &xsk_local(dev)->ifindex);
 	if (ret != 0)
 		xsk_netdev_close(dev);
 	return ret;

@@ -263,6 +263,8 @@ xsk_tx_done_cleanup(void *txq, uint32_t n)
 	struct xsk_txq *x = txq;
 
 	RTE_SET_USED(n); /* a hint: freeing more does no harm */
+	if (rte_eal_process_type() != RTE_PROC_PRIMARY)
+		return -ENOTSUP;
 	if (x->sock == NULL)
 		return 0;
 	return (int)tx_reclaim(x);
