@@ -74,9 +74,9 @@ class Veth:
         """Whether a program is attached."""
         return "xdp" in self.show()
 
-    def echo(self, lengths):
+    def echo(self, lengths, *tag):
         """Send frames; each of them must come back."""
-        run(self.kernel, sys.executable, FRAMES, "echo", self.near, lengths)
+        run(self.kernel, sys.executable, FRAMES, "echo", self.near, lengths, *tag)
 
     def send(self, count, lengths, rate=RATE):
         """Send frames."""
@@ -158,6 +158,18 @@ def test_jumbo(lab, veth, devargs, mbuf_size, options):
     assert (stats["rx_q0_chained_packets"] == 0) == (mbuf_size == 16384)
     assert stats["rx_q0_copied_packets"] > 0
     assert stats["tx_q0_chained_packets"] > 0
+    end(dut)
+
+
+def test_strip(lab, veth):
+    """The driver takes VLAN tags out, where it is told to: also while the port runs."""
+    veth.create()
+    dut = testpmd(lab, veth)
+    dut.start()
+    dut.command("vlan set strip on 0")
+    veth.echo("60-70,1510-1514", "tag")
+    dut.command("vlan set strip off 0")
+    veth.echo(ALL_LENGTHS)
     end(dut)
 
 
@@ -356,6 +368,15 @@ def test_two_ports_of_one_interface(lab, veth):
     assert not veth.has_program()
 
 
+def test_one_queue_twice(lab, veth):
+    """A queue belongs to one port."""
+    veth.create(queues=2)
+    refused(lab, veth, "no socket for queue 1 of interface 'port0': Device or resource busy",
+            ",queue_count=2", vdevs=[f"net_ppfrag1,iface={veth.iface},start_queue=1,queue_count=2"],
+            options=["--rxq=2", "--txq=2"])
+    assert not veth.has_program()
+
+
 def test_channels(lab, veth):
     """A port with fewer queues than the interface says that it does not get everything."""
     veth.create(queues=2)
@@ -422,9 +443,9 @@ def test_deleted(lab, veth):
     end(dut)
 
 
-def refused(lab, link, message, devargs="", wrapper=(), options=()):
+def refused(lab, link, message, devargs="", *, wrapper=(), options=(), vdevs=()):
     """Start a testpmd whose port does not start: it must say why."""
-    dut = lab.testpmd("refused", [*eal_options(lab, link, devargs), "--mbuf-pool-ops-name=ppfrag"],
+    dut = lab.testpmd("refused", [*eal_options(lab, link, devargs, vdevs=vdevs), "--mbuf-pool-ops-name=ppfrag"],
                       ["--total-num-mbufs=2048", "--disable-link-check", *options],
                       wrapper=[*link.port, *wrapper], wait=False)
     dut.wait_output(re.escape(message))

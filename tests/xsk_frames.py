@@ -3,13 +3,13 @@
 """One end of a veth, in the namespace that this is started in: sends frames, or receives them.
 
     xsk_frames.py send IFACE COUNT LENGTHS [RATE]
-    xsk_frames.py echo IFACE LENGTHS
+    xsk_frames.py echo IFACE LENGTHS [tag]
     xsk_frames.py flows ADDRESS COUNT
     xsk_frames.py plain IFACE
 
 LENGTHS is a list of lengths and ranges, as 60-1514,9014, which is repeated. Every frame has its
 number, its length and a pattern of its own. "echo" expects each frame to come back, with addresses
-swapped or not, and prints what did not. "flows" sends datagrams of a flow each, "plain" has an
+swapped or not, and prints what did not; with "tag" it has a VLAN tag that does not come back. "flows" sends datagrams of a flow each, "plain" has an
 interface compute checksums, which ends segmentation by the receiver, too.
 """
 
@@ -22,6 +22,7 @@ import sys
 import time
 
 HEADER = bytes.fromhex("02000000000b 02000000000a 88b5")
+TAG = bytes.fromhex("8100 0005")
 NUMBER = struct.Struct("!II")
 PATTERN = bytes(range(256)) * 260
 PACKET_IGNORE_OUTGOING, SOL_PACKET, SO_RCVBUFFORCE = 23, 263, 33
@@ -74,14 +75,16 @@ def send(iface, count, lengths, rate="0"):
     print(f"sent {count}")
 
 
-def echo(iface, lengths):
+def echo(iface, lengths, tag=""):
     """Send a frame of each length and have all come back."""
+    tag = TAG if tag else b""
     sock, lengths = open_socket(iface), lengths_of(lengths)
     sent = back = bad = 0
     seen = set()
     while back < len(lengths):
         while sent < len(lengths) and sent - back < WINDOW:
-            sock.send(make(sent, lengths[sent]))
+            frame = make(sent, lengths[sent])
+            sock.send(frame[:12] + tag + frame[12:])
             sent += 1
         if not select.select([sock], [], [], PATIENCE)[0]:
             break

@@ -49,7 +49,7 @@ struct ppfrag_rx_slots {
 	uint16_t room[PPFRAG_CLASSES_MAX];
 	/* By length: the class to copy into, or that of what is posted: then it is handed over. */
 	uint8_t copy_to[2][TABLE_LEN];
-	struct rte_mbuf *posted[]; /* by descriptor */
+	struct rte_mbuf *posted[]; /* by descriptor, or by position in the fill ring of AF_XDP */
 };
 
 /** A packet: where it is in posted, and its length. */

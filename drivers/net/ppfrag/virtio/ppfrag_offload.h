@@ -34,6 +34,9 @@ struct ppfrag_tx_head {
 /** Fill in the capabilities. */
 void ppfrag_offload_info(const struct ppfrag_dev *pd, struct rte_eth_dev_info *info);
 
+/** Have all receive queues do what is wanted now. @return PPFRAG_RX_WORK_... of all of them. */
+uint32_t ppfrag_rx_work_set(struct rte_eth_dev *dev);
+
 /** Agree on features for the offloads of all queues, and choose burst functions. */
 void ppfrag_offload_start(struct rte_eth_dev *dev);
 

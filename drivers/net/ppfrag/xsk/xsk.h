@@ -75,6 +75,7 @@ struct xsk_umem {
 /** A socket for one queue of an interface. */
 struct xsk_socket {
 	int fd;
+	uint32_t ifindex;
 	uint32_t queue; /**< of the interface */
 	struct xsk_umem *umem;
 	struct xsk_ring fill, rx, tx, done;

@@ -213,6 +213,7 @@ device_start(struct rte_eth_dev *dev)
 	ret = ppfrag_queues_check(dev);
 	if (ret == 0)
 		ret = interface_init(dev);
+	ppfrag_rx_work_set(dev);
 	if (ret == 0)
 		ret = frames_init(dev);
 	if (ret == 0)

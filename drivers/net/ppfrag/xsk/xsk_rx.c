@@ -374,7 +374,7 @@ rx_waiting(struct ppfrag_rxq *q, uint32_t consumed, uint32_t waiting)
 	}
 }
 
-/* The kernel has nothing: it may want to be asked. */
+/* The kernel has stopped looking for what is posted, or shall look for packets now. */
 static __rte_noinline void
 rx_wake(const struct xsk_rxq *x)
 {
@@ -389,6 +389,8 @@ rx_end(struct xsk_rxq *x, uint32_t consumed, uint32_t waiting)
 		rx_waiting(&x->q, consumed, waiting);
 	xsk_ring_consume(&x->rx);
 	xsk_ring_publish(&x->fill);
+	if (unlikely(xsk_ring_wants_wakeup(&x->fill)))
+		rx_wake(x);
 }
 
 uint16_t

@@ -188,6 +188,7 @@ xsk_socket_open(const struct xsk_socket_conf *conf)
 
 	if (s == NULL)
 		return NULL;
+	s->ifindex = conf->ifindex;
 	s->queue = conf->queue;
 	ret = socket_init(s, conf);
 	if (ret != 0) {
@@ -290,12 +291,26 @@ look_at_mode(struct xsk_socket *s)
 		s->zero_copy = (options.flags & XDP_OPTIONS_ZEROCOPY) != 0;
 }
 
+/* The kernel would have both of them use the rings of the first. */
+static bool
+is_bound_twice(const struct xsk_socket *s)
+{
+	const struct xsk_socket *other = s->umem->bound;
+
+	while (other != NULL && (other->ifindex != s->ifindex || other->queue != s->queue))
+		other = other->next;
+	return other != NULL;
+}
+
 int
 xsk_socket_bind(struct xsk_socket *s, const struct xsk_socket_conf *conf)
 {
 	int ret;
 
-	ret = s->umem->bound != NULL ? bind_shared(s, conf) : bind_first(s, conf);
+	if (is_bound_twice(s))
+		ret = -EBUSY;
+	else
+		ret = s->umem->bound != NULL ? bind_shared(s, conf) : bind_first(s, conf);
 	if (ret != 0) {
 		bind_failed(s, conf, -ret);
 		return ret;
