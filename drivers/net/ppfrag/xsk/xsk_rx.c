@@ -126,6 +126,8 @@ part_read(const struct xsk_rxq *x, struct part *p, unsigned int n)
 		rte_prefetch0(slot_data(&x->q, s->posted[id]));
 		p->e[p->n] = (struct rx_entry){ id, d->len };
 		p->size_class[p->n] = class_to(s, d->len);
+		if (p->size_class[p->n] == s->post) /* it is handed over */
+			rte_prefetch0(s->posted[id]);
 	}
 }
 
