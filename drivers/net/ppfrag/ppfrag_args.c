@@ -242,7 +242,8 @@ static const struct arg {
 	{ "preset", "preset, auto, speed or density", parse_preset },
 };
 
-#define KNOWN_KEYS "path, mac, queue_size, queues, server, speed, mrg_rxbuf, rx, copybreak, preset, iface, start_queue, queue_count, xdp_mode, force_copy, shared_umem, busy_budget"
+#define KNOWN_KEYS \
+	"path, mac, queue_size, queues, server, speed, mrg_rxbuf, rx, copybreak, preset, iface, start_queue, queue_count, xdp_mode, force_copy, shared_umem, busy_budget"
 
 /* Options of ports with iface=, and those that all ports have; the others are of ports with path=. */
 static const char * const xsk_keys[] = { "iface", "start_queue", "queue_count", "xdp_mode",
@@ -324,14 +325,12 @@ check_kind(const char *name, const struct rte_kvargs *kvlist, struct ppfrag_dev 
 	unsigned int i;
 
 	if (!xsk && pd->path[0] == '\0') {
-		PPFRAG_LOG(ERR,
-				"%s: option 'path=SOCKET' of the vhost-user back end is missing, or 'iface=NAME' of an interface of the kernel",
+		PPFRAG_LOG(ERR, "%s: option 'path=SOCKET' of the vhost-user back end is missing, or 'iface=NAME' of an interface of the kernel",
 				name);
 		return -EINVAL;
 	}
 	if (xsk && pd->path[0] != '\0') {
-		PPFRAG_LOG(ERR,
-				"%s: options 'path' and 'iface' exclude each other: a port is a virtio device or an interface of the kernel",
+		PPFRAG_LOG(ERR, "%s: options 'path' and 'iface' exclude each other: a port is a virtio device or an interface of the kernel",
 				name);
 		return -EINVAL;
 	}
@@ -339,12 +338,12 @@ check_kind(const char *name, const struct rte_kvargs *kvlist, struct ppfrag_dev 
 		if (is_of_kind(kvlist->pairs[i].key, pd->kind))
 			continue;
 		PPFRAG_LOG(ERR, "%s: option '%s' is for ports with %s=, this one has %s=", name,
-				kvlist->pairs[i].key, xsk ? "path" : "iface", xsk ? "iface" : "path");
+				kvlist->pairs[i].key, xsk ? "path" : "iface",
+				xsk ? "iface" : "path");
 		return -EINVAL;
 	}
 	if (xsk && !pd->want_slots) {
-		PPFRAG_LOG(ERR,
-				"%s: option 'rx=lanes' is not supported with iface= yet: leave it out",
+		PPFRAG_LOG(ERR, "%s: option 'rx=lanes' is not supported with iface= yet: leave it out",
 				name);
 		return -ENOTSUP;
 	}

@@ -100,7 +100,7 @@ struct xsk_socket_conf {
 
 /** A receive queue. */
 struct xsk_rxq {
-	struct ppfrag_rxq q; /* first: this is what ethdev has */
+	struct ppfrag_rxq q;     /* first: this is what ethdev has */
 	struct xsk_socket *sock; /**< NULL: not open */
 	struct xsk_ring fill;
 	struct xsk_ring rx;
@@ -124,7 +124,7 @@ struct xsk_txq {
 	struct xsk_socket *sock;
 	struct xsk_ring tx;
 	struct xsk_ring done;
-	const struct ppfrag_rxq *slots; /**< receive queue of the same pool, to copy into its slots */
+	const struct ppfrag_rxq *slots; /**< queue whose slots packets are copied into */
 	char *umem;
 	uint64_t umem_len;
 	uint32_t tail; /**< of flight: the oldest one */

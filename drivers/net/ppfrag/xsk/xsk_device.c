@@ -330,15 +330,14 @@ burst_mode(const struct rte_eth_dev *dev, uint16_t queue_id, const void *queue, 
 {
 	const struct xsk_local *local = xsk_local(dev);
 	const struct xsk_socket *s = local != NULL ? local->sock[queue_id] : NULL;
+	const char *how = "";
 
 	if (queue == NULL)
 		return -EINVAL;
 	mode->flags = RTE_ETH_BURST_FLAG_PER_QUEUE;
-	snprintf(mode->info, sizeof(mode->info), "AF_XDP%s %s",
-			s == NULL              ? "" :
-					s->zero_copy ? ", zero-copy" :
-						       ", copied by the kernel",
-			what);
+	if (s != NULL)
+		how = s->zero_copy ? ", zero-copy" : ", copied by the kernel";
+	snprintf(mode->info, sizeof(mode->info), "AF_XDP%s %s", how, what);
 	return 0;
 }
 

@@ -41,8 +41,7 @@ xsk_netdev_find(struct rte_eth_dev *dev, uint32_t *ifindex)
 
 	ret = netdev_ioctl(dev, SIOCGIFHWADDR, &ifr);
 	if (ret == -ENODEV) {
-		PPFRAG_LOG(ERR,
-				"%s: there is no interface '%s' in this network namespace: see 'ip link'",
+		PPFRAG_LOG(ERR, "%s: there is no interface '%s' in this network namespace: see 'ip link'",
 				dev->data->name, pd->iface);
 		return ret;
 	}
@@ -72,7 +71,8 @@ sockets_open(struct rte_eth_dev *dev)
 	if (local->ctl_fd >= 0 && local->packet_fd >= 0)
 		return 0;
 	PPFRAG_LOG(ERR, "%s: no socket: %s%s", dev->data->name, strerror(errno),
-			errno == EPERM ? ": run it as root, or with the capability CAP_NET_RAW" : "");
+			errno == EPERM ? ": run it as root, or with the capability CAP_NET_RAW" :
+					 "");
 	return errno == 0 ? -EPERM : -errno;
 }
 

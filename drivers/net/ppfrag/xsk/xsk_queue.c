@@ -27,8 +27,7 @@ rxq_check(const struct rte_eth_dev *dev, struct rte_mempool *mp)
 		return ret;
 	if (xsk_umem_frame(mp) >= RTE_ETHER_MIN_LEN)
 		return 0;
-	PPFRAG_LOG(ERR,
-			"%s: pool %s has no slots to receive into: use larger mbufs (testpmd --mbuf-size=2176 or more)",
+	PPFRAG_LOG(ERR, "%s: pool %s has no slots to receive into: use larger mbufs (testpmd --mbuf-size=2176 or more)",
 			dev->data->name, mp->name);
 	return -EINVAL;
 }
@@ -121,8 +120,8 @@ rxq_open(struct xsk_rxq *x, struct xsk_socket *s)
 	if (x->q.nb_starved != 0)
 		PPFRAG_LOG(WARNING,
 				"%s: receive queue %u starts with %u of %u buffers: pool %s has no more free pages",
-				ppfrag_port_name(pd), x->q.queue_id, x->q.nb - x->q.nb_starved, x->q.nb,
-				x->q.mp->name);
+				ppfrag_port_name(pd), x->q.queue_id, x->q.nb - x->q.nb_starved,
+				x->q.nb, x->q.mp->name);
 }
 
 static void
@@ -185,8 +184,7 @@ sg_check(const struct rte_eth_dev *dev)
 	frame = RTE_MAX(mtu, (uint32_t)dev->data->mtu) + PPFRAG_L2_LEN;
 	if (frame <= u->frame)
 		return 0;
-	PPFRAG_LOG(ERR,
-			"%s: MTU %u is too large: frames over %u bytes take Linux 6.6; use an MTU of %u",
+	PPFRAG_LOG(ERR, "%s: MTU %u is too large: frames over %u bytes take Linux 6.6; use an MTU of %u",
 			dev->data->name, frame - PPFRAG_L2_LEN, u->frame, u->frame - PPFRAG_L2_LEN);
 	return -ENOTSUP;
 }
@@ -199,8 +197,7 @@ xsk_queues_open(struct rte_eth_dev *dev)
 	int ret = 0;
 
 	if (nb_rx == 0) {
-		PPFRAG_LOG(ERR,
-				"%s: a receive queue is needed: its pool is the memory that the kernel sends from",
+		PPFRAG_LOG(ERR, "%s: a receive queue is needed: its pool is the memory that the kernel sends from",
 				dev->data->name);
 		return -EINVAL;
 	}

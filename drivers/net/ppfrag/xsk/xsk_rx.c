@@ -27,7 +27,8 @@
 static inline uint64_t
 desc_offset(const struct xdp_desc *d)
 {
-	return (d->addr & XSK_UNALIGNED_BUF_ADDR_MASK) + (d->addr >> XSK_UNALIGNED_BUF_OFFSET_SHIFT);
+	return (d->addr & XSK_UNALIGNED_BUF_ADDR_MASK) +
+			(d->addr >> XSK_UNALIGNED_BUF_OFFSET_SHIFT);
 }
 
 static inline uint64_t

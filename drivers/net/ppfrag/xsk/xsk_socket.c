@@ -115,8 +115,7 @@ rings_init(struct xsk_socket *s, const struct xsk_socket_conf *conf)
 	if (ret == 0)
 		ret = rings_map(s, conf);
 	if (ret != 0)
-		PPFRAG_LOG(ERR,
-				"%s: no rings of %u and %u descriptors: %s: use a smaller queue_size",
+		PPFRAG_LOG(ERR, "%s: no rings of %u and %u descriptors: %s: use a smaller queue_size",
 				conf->name, conf->rx_size, conf->tx_size, strerror(-ret));
 	return ret;
 }
@@ -160,8 +159,7 @@ busy_poll_set(const struct xsk_socket *s, const struct xsk_socket_conf *conf)
 	if (ret == 0)
 		ret = option_set(s->fd, SO_BUSY_POLL_BUDGET, conf->busy_budget);
 	if (ret != 0)
-		PPFRAG_LOG(ERR,
-				"%s: busy_budget=%u: %s: it takes Linux 5.11 and the capability CAP_NET_ADMIN; leave it out",
+		PPFRAG_LOG(ERR, "%s: busy_budget=%u: %s: it takes Linux 5.11 and the capability CAP_NET_ADMIN; leave it out",
 				conf->name, conf->busy_budget, strerror(-ret));
 	return ret;
 }

@@ -54,9 +54,9 @@ range_find(const char *name, struct xsk_umem *u)
 
 	rte_mempool_mem_iter(u->mp, range_add, &r);
 	if (r.end - r.start > r.used + r.used / 4 + OS_PAGE) {
-		PPFRAG_LOG(ERR,
-				"%s: pool %s lies in %u pieces, in a range %zu times its size: the kernel takes one piece; start EAL with more memory at once (-m or --socket-mem), or use a pool made by ppool_create() in a memfd",
-				name, u->mp->name, u->mp->nb_mem_chunks, (r.end - r.start) / r.used);
+		PPFRAG_LOG(ERR, "%s: pool %s lies in %u pieces, in a range %zu times its size: the kernel takes one piece; start EAL with more memory at once (-m or --socket-mem), or use a pool made by ppool_create() in a memfd",
+				name, u->mp->name, u->mp->nb_mem_chunks,
+				(r.end - r.start) / r.used);
 		return -ENOTSUP;
 	}
 	u->addr = (char *)RTE_ALIGN_FLOOR(r.start, (uintptr_t)OS_PAGE);
