@@ -149,7 +149,6 @@ BAD_DEVARGS = {
     "iface=lo,xdp_mode=hw": "option 'xdp_mode=hw' is invalid; it takes a mode, native or skb",
     "iface=lo,busy_budget=65536": "option 'busy_budget=65536' is invalid; it takes a number from",
     "iface=lo,xdp_prog=/x.o": "option 'xdp_prog=/x.o' of net_af_xdp is not supported: leave it out",
-    "iface=lo,rx=lanes": "option 'rx=lanes' is not supported with iface= yet: leave it out",
     "iface=lo": "interface 'lo' is none of Ethernet",
     "iface=nothing": "there is no interface 'nothing' in this network namespace: see 'ip link'",
     f"path={SOCK},frobnicate=1": "net_ppfrag0: unknown option 'frobnicate'; known are: "

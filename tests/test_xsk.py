@@ -126,7 +126,8 @@ def end(dut):
 @pytest.mark.parametrize("devargs,memory", [
     ("", None), (",xdp_mode=native,preset=density", None), (",xdp_mode=skb", None),
     (",force_copy=1,busy_budget=64,shared_umem=1", None), (",queue_size=64,copybreak=0", None),
-    ("", "no-huge"), ("", "default"), ("", "in-memory"),
+    ("", "no-huge"), ("", "default"), ("", "in-memory"), (",rx=lanes", None),
+    (",rx=lanes,queue_size=64", "no-huge"),
 ])
 def test_every_length(lab, veth, devargs, memory):
     """Frames of every length come and go unchanged."""
@@ -143,7 +144,7 @@ def test_every_length(lab, veth, devargs, memory):
     assert not veth.has_program()
 
 
-@pytest.mark.parametrize("devargs", ["", ",xdp_mode=skb"])
+@pytest.mark.parametrize("devargs", ["", ",xdp_mode=skb", ",rx=lanes"])
 @pytest.mark.parametrize("mbuf_size,options", [(16384, []), (2176, ["--enable-scatter"])])
 def test_jumbo(lab, veth, devargs, mbuf_size, options):
     """Jumbo frames are contiguous where a slot holds them, else chains. The interface follows."""
@@ -173,10 +174,10 @@ def test_strip(lab, veth):
     end(dut)
 
 
-def test_oversize(lab, veth):
+def test_oversize(lab, veth, rx):
     """Frames over the MTU of the port are dropped and counted, and others pass."""
     veth.create(mtu=JUMBO_MTU)
-    dut = testpmd(lab, veth)
+    dut = testpmd(lab, veth, devargs=f",rx={rx}")
     dut.start()
     veth.send(20, "9014,60")
     wait_until(lambda: dut.xstats()["rx_q0_oversize_packets"] == 10, "ten oversize frames")
@@ -185,11 +186,11 @@ def test_oversize(lab, veth):
     end(dut)
 
 
-def test_mtu(lab, veth):
+def test_mtu(lab, veth, rx):
     """The MTU of the port is that of the interface."""
     veth.create()
     run(veth.kernel, "ip", "link", "set", veth.near, "mtu", JUMBO_MTU)
-    dut = testpmd(lab, veth)
+    dut = testpmd(lab, veth, devargs=f",rx={rx}")
     for mtu in (4000, JUMBO_MTU, 1400):
         dut.command("port stop 0")
         dut.command(f"port config mtu 0 {mtu}")
@@ -200,7 +201,7 @@ def test_mtu(lab, veth):
         dut.stop()
     dut.command("port stop 0")
     dut.command("port config mtu 0 17000")
-    dut.wait_output("MTU 17000 makes frames of up to 17022 bytes, a slot of pool")
+    dut.wait_output("MTU 17000 makes frames of up to 17022 bytes, a (slot|page) of pool")
     dut.command("port start 0")
     end(dut)
 
@@ -232,7 +233,7 @@ def two_links():
         yield links
 
 
-@pytest.mark.parametrize("devargs", ["", ",xdp_mode=skb"])
+@pytest.mark.parametrize("devargs", ["", ",xdp_mode=skb", ",rx=lanes"])
 def test_tcp(lab, devargs):
     """A file passes from one kernel to another through two ports that share one umem."""
     with two_links() as (left, right):
@@ -270,23 +271,25 @@ class Verify(Program):
         return dict(zip(("received", "dry", "no_mbuf"), map(int, words.groups())))
 
 
-@pytest.mark.parametrize("devargs", [",preset=auto", ",preset=density", ",preset=speed"])
+@pytest.mark.parametrize("devargs", [",preset=auto", ",preset=density", ",preset=speed",
+                                     ",rx=lanes"])
 @pytest.mark.parametrize("mtu,lengths", [(1500, ALL_LENGTHS), (JUMBO_MTU, f"60-700,{9014},60-99")])
 def test_held_packets_stay(lab, veth, devargs, mtu, lengths):
     """What an application writes around its packets damages no other, nor do others damage its."""
     veth.create(mtu=mtu)
-    verify = Verify(lab, veth, 4000, "--mbuf-size", 16384, "--mbufs", 1024, "--hold", 700, "--mtu",
-                    mtu, devargs=f"{devargs},queue_size=4096")
+    mbufs, size = (3072, 2048) if "lanes" in devargs else (1024, 4096)  # a page for each lane
+    verify = Verify(lab, veth, 4000, "--mbuf-size", 16384, "--mbufs", mbufs, "--hold", 700, "--mtu",
+                    mtu, devargs=f"{devargs},queue_size={size}")
     veth.send(4000, lengths)
     assert verify.result()["received"] == 4000
 
 
 @pytest.mark.parametrize("lengths", ["60", ALL_LENGTHS])
-def test_exhaustion(lab, veth, lengths):
+def test_exhaustion(lab, veth, rx, lengths):
     """A pool that is held whole stops reception; when it is freed, what has waited arrives."""
     veth.create()
     verify = Verify(lab, veth, 3000, "--mbuf-size", 2176, "--mbufs", 2600, "--until-dry",
-                    "--cache", 0, devargs=",queue_size=2048,preset=speed,copybreak=0")
+                    "--cache", 0, devargs=f",queue_size=2048,preset=speed,copybreak=0,rx={rx}")
     veth.send(3000, lengths)
     result = verify.result()
     assert result["dry"] >= 1 and result["no_mbuf"] > 0
@@ -314,10 +317,10 @@ def test_kill(lab, veth):
         wait_until(lambda: veth.show()["promiscuity"] == 0, "an interface as it was")
 
 
-def test_restarts(lab, veth):
+def test_restarts(lab, veth, rx):
     """A port that is stopped gets nothing, and everything again when it is started."""
     veth.create()
-    dut = testpmd(lab, veth)
+    dut = testpmd(lab, veth, devargs=f",rx={rx}")
     for number in range(RESTARTS):
         dut.start()
         veth.echo("60-100,1400-1514")
@@ -445,7 +448,8 @@ def test_deleted(lab, veth):
 
 def refused(lab, link, message, devargs="", *, wrapper=(), options=(), vdevs=()):
     """Start a testpmd whose port does not start: it must say why."""
-    dut = lab.testpmd("refused", [*eal_options(lab, link, devargs, vdevs=vdevs), "--mbuf-pool-ops-name=ppfrag"],
+    dut = lab.testpmd("refused", [*eal_options(lab, link, devargs, vdevs=vdevs),
+                                  "--mbuf-pool-ops-name=ppfrag"],
                       ["--total-num-mbufs=2048", "--disable-link-check", *options],
                       wrapper=[*link.port, *wrapper], wait=False)
     dut.wait_output(re.escape(message))

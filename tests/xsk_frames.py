@@ -9,8 +9,9 @@
 
 LENGTHS is a list of lengths and ranges, as 60-1514,9014, which is repeated. Every frame has its
 number, its length and a pattern of its own. "echo" expects each frame to come back, with addresses
-swapped or not, and prints what did not; with "tag" it has a VLAN tag that does not come back. "flows" sends datagrams of a flow each, "plain" has an
-interface compute checksums, which ends segmentation by the receiver, too.
+swapped or not, and prints what did not; with "tag" frames have a VLAN tag that does not come back.
+"flows" sends datagrams of a flow each. "plain" has an interface compute checksums, which ends
+segmentation by the receiver, too.
 """
 
 import ctypes

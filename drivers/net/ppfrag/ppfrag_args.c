@@ -342,13 +342,8 @@ check_kind(const char *name, const struct rte_kvargs *kvlist, struct ppfrag_dev 
 				xsk ? "iface" : "path");
 		return -EINVAL;
 	}
-	if (xsk && !pd->want_slots) {
-		PPFRAG_LOG(ERR, "%s: option 'rx=lanes' is not supported with iface= yet: leave it out",
-				name);
-		return -ENOTSUP;
-	}
-	/* There is no other way. */
-	pd->insist_slots = pd->insist_slots || xsk;
+	/* There all frames are in slots, or all are in lanes. */
+	pd->insist_slots = pd->insist_slots || (xsk && pd->want_slots);
 	if (pd->queue_size == 0)
 		pd->queue_size = xsk ? DEFAULT_XSK_QUEUE_SIZE : DEFAULT_QUEUE_SIZE;
 	return 0;

@@ -110,7 +110,7 @@ static int
 carver_init(struct ppfrag_rxq *q)
 {
 	const struct ppool_carver_conf conf = {
-		.max_len = q->max_len,
+		.max_len = q->post_len != 0 ? q->post_len : q->max_len,
 		.headroom = RTE_PKTMBUF_HEADROOM,
 		.nb_lanes = q->copy ? 1 : q->nb,
 		.port = q->dev->port_id,

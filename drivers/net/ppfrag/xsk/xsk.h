@@ -16,6 +16,7 @@
  *   xsk_socket.c   a socket and its four rings
  *   xsk_queue.c    queues: set up, open, close
  *   xsk_rx.c       receive path
+ *   xsk_rx_lanes.c the same into lanes
  *   xsk_tx.c       transmit path
  *   xsk_uapi.h     what old kernel headers do not name
  *
@@ -24,8 +25,8 @@
  *      completions <-- kernel has sent it <-- transmit ring <------- mbuf, wherever in the umem
  *
  * The kernel sees the memory of a pool as one range, the umem, in chunks that start anywhere. It
- * writes behind 256 bytes and a headroom: a chunk is posted so that this is where the data of a slot
- * starts, and lies over what is in front, of which nothing is written. What it may write, the
+ * writes behind 256 bytes and a headroom: a chunk is posted so that this is where the data of a
+ * slot starts, and lies over what is in front, of which nothing is written. What it may write, the
  * frame, is no longer than the room of the slot.
  *
  * All of this lives in the process that made the port.
@@ -108,8 +109,10 @@ struct xsk_rxq {
 	uint64_t last_base; /**< largest offset of a chunk */
 	uint32_t lead;      /**< from the start of a chunk to the data */
 	uint32_t frame;
-	uint32_t tail; /**< position in the fill ring of what comes back next */
-	bool busy;     /**< poll the interface with system calls */
+	uint32_t tail;              /**< position in the fill ring of what comes back next */
+	bool busy;                  /**< poll the interface with system calls */
+	struct ppool_carver *jumbo; /**< with lanes: for packets of several chunks; or NULL */
+	uint16_t *lane;             /**< with lanes: which one, by position in the fill ring */
 };
 
 /** A descriptor that the kernel has. */
@@ -287,7 +290,10 @@ void xsk_queues_close(struct rte_eth_dev *dev);
 
 uint16_t xsk_rx_burst(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts);
 
-/** Post as many slots as the fill ring takes and the pool has. */
+/** The same where all queues of the port have lanes. In xsk_rx_lanes.c. */
+uint16_t xsk_rx_burst_lanes(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts);
+
+/** Post as many slots, or lanes, as the fill ring takes and the pool has. */
 void xsk_rx_post_all(struct xsk_rxq *x);
 
 /** Post again what was received and not polled. */

@@ -344,7 +344,10 @@ burst_mode(const struct rte_eth_dev *dev, uint16_t queue_id, const void *queue, 
 static int
 rx_burst_mode_get(struct rte_eth_dev *dev, uint16_t queue_id, struct rte_eth_burst_mode *mode)
 {
-	return burst_mode(dev, queue_id, dev->data->rx_queues[queue_id], "into slots", mode);
+	const struct ppfrag_dev *pd = dev->data->dev_private;
+
+	return burst_mode(dev, queue_id, dev->data->rx_queues[queue_id],
+			pd->want_slots ? "into slots" : "into lanes", mode);
 }
 
 static int
@@ -374,13 +377,16 @@ secondary_burst(void *queue, struct rte_mbuf **pkts, uint16_t nb_pkts)
 static void
 set_burst(struct rte_eth_dev *dev)
 {
+	const struct ppfrag_dev *pd = dev->data->dev_private;
 	bool primary = rte_eal_process_type() == RTE_PROC_PRIMARY;
 
 	if (!primary)
 		PPFRAG_LOG(NOTICE,
 				"%s: its queues can be used in the primary process only, as those of any port with iface=",
 				dev->data->name);
-	dev->rx_pkt_burst = primary ? xsk_rx_burst : secondary_burst;
+	dev->rx_pkt_burst = secondary_burst;
+	if (primary)
+		dev->rx_pkt_burst = pd->want_slots ? xsk_rx_burst : xsk_rx_burst_lanes;
 	dev->tx_pkt_burst = primary ? xsk_tx_burst : secondary_burst;
 	dev->tx_pkt_prepare = NULL;
 	dev->rx_queue_count = primary ? rx_queue_count : NULL;

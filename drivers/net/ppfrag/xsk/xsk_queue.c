@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include <rte_errno.h>
 #include <rte_malloc.h>
 
 #include "../ppfrag_slots.h"
@@ -35,11 +36,15 @@ rxq_check(const struct rte_eth_dev *dev, struct rte_mempool *mp)
 static struct xsk_rxq *
 rxq_alloc(uint16_t nb, unsigned int socket_id)
 {
-	struct xsk_rxq *x = rte_zmalloc_socket("ppfrag_rxq", sizeof(*x), RTE_CACHE_LINE_SIZE,
-			(int)socket_id);
+	struct xsk_rxq *x = rte_zmalloc_socket("ppfrag_rxq",
+			sizeof(*x) + nb * (sizeof(*x->lane) + sizeof(*x->q.starved)),
+			RTE_CACHE_LINE_SIZE, (int)socket_id);
 
-	if (x != NULL)
-		x->q.nb = nb;
+	if (x == NULL)
+		return NULL;
+	x->q.nb = nb;
+	x->lane = (uint16_t *)(x + 1);
+	x->q.starved = x->lane + nb;
 	return x;
 }
 
@@ -101,10 +106,37 @@ xsk_txq_setup(struct rte_eth_dev *dev, uint16_t queue_id, uint16_t nb_desc, unsi
 
 /* Sockets */
 
-static void
+/* Packets of several chunks are copied into frags of their length. */
+static int
+jumbo_init(struct xsk_rxq *x)
+{
+	const struct ppool_carver_conf conf = {
+		.max_len = x->q.max_len,
+		.headroom = RTE_PKTMBUF_HEADROOM,
+		.nb_lanes = 1,
+		.port = x->q.dev->port_id,
+		.socket_id = x->q.socket_id,
+	};
+
+	if (x->q.slots != NULL || x->q.max_len <= x->q.post_len)
+		return 0;
+	x->jumbo = ppool_carver_create(x->q.mp, &conf);
+	if (x->jumbo != NULL)
+		return 0;
+	PPFRAG_LOG(ERR, "%s: cannot receive frames of %u bytes into pool %s: %s",
+			ppfrag_port_name(x->q.dev), x->q.max_len, x->q.mp->name,
+			rte_strerror(rte_errno));
+	return -rte_errno;
+}
+
+static int
 rxq_open(struct xsk_rxq *x, struct xsk_socket *s)
 {
 	const struct ppfrag_dev *pd = x->q.dev;
+	int ret = jumbo_init(x);
+
+	if (ret != 0)
+		return ret;
 
 	x->fill = s->fill;
 	x->rx = s->rx;
@@ -122,6 +154,7 @@ rxq_open(struct xsk_rxq *x, struct xsk_socket *s)
 				"%s: receive queue %u starts with %u of %u buffers: pool %s has no more free pages",
 				ppfrag_port_name(pd), x->q.queue_id, x->q.nb - x->q.nb_starved,
 				x->q.nb, x->q.mp->name);
+	return 0;
 }
 
 static void
@@ -163,9 +196,9 @@ pair_open(struct rte_eth_dev *dev, uint16_t i, struct xsk_rxq *rx, struct xsk_tx
 	pthread_mutex_lock(&local->lock);
 	local->sock[i] = s;
 	pthread_mutex_unlock(&local->lock);
-	if (rx != NULL)
-		rxq_open(rx, s);
-	ret = xsk_socket_bind(s, &conf);
+	ret = rx != NULL ? rxq_open(rx, s) : 0;
+	if (ret == 0)
+		ret = xsk_socket_bind(s, &conf);
 	if (ret == 0 && tx != NULL)
 		txq_open(tx, s, slots);
 	return ret;
@@ -215,6 +248,9 @@ static void
 rxq_close(struct xsk_rxq *x)
 {
 	ppfrag_slots_release(&x->q, NULL);
+	ppool_carver_free(x->jumbo);
+	x->jumbo = NULL;
+	x->q.nb_starved = 0;
 	x->fill.pos = 0;
 	x->tail = 0;
 	x->sock = NULL;

@@ -6,7 +6,7 @@
 
 #include "../ppfrag_slots.h"
 #include "../virtio/ppfrag_offload.h"
-#include "xsk.h"
+#include "xsk_rx.h"
 
 /*
  * The fill ring has a slot of one class at each position; which ones, and in which order, stands in
@@ -22,14 +22,6 @@
 
 /* Polls between attempts to post what is missing. */
 #define RX_RETRY_POLLS 16u
-
-/* Where the kernel says that a packet is. */
-static inline uint64_t
-desc_offset(const struct xdp_desc *d)
-{
-	return (d->addr & XSK_UNALIGNED_BUF_ADDR_MASK) +
-			(d->addr >> XSK_UNALIGNED_BUF_OFFSET_SHIFT);
-}
 
 static inline uint64_t
 slot_offset(const struct xsk_rxq *x, const struct rte_mbuf *m)
@@ -61,18 +53,16 @@ slot_post(struct xsk_rxq *x, struct rte_mbuf *m)
 	return true;
 }
 
-static inline uint32_t
-nb_posted(const struct xsk_rxq *x)
-{
-	return x->fill.pos - x->tail;
-}
-
 void
 xsk_rx_post_all(struct xsk_rxq *x)
 {
 	uint32_t missing = x->q.nb - nb_posted(x);
 	struct rte_mbuf *m;
 
+	if (x->q.slots == NULL) {
+		xsk_lanes_post_all(x);
+		return;
+	}
 	for (; missing != 0; missing--) {
 		m = slot_to_post(x->q.slots);
 		if (m == NULL || !slot_post(x, m))
@@ -121,8 +111,7 @@ part_read(const struct xsk_rxq *x, struct part *p, unsigned int n)
 		id = (x->tail + p->n) & x->fill.mask;
 		if (unlikely(desc_offset(d) != slot_offset(x, s->posted[id])))
 			break;
-		if (unlikely(d->options != 0 ||
-				    d->len - RTE_ETHER_HDR_LEN > x->frame - RTE_ETHER_HDR_LEN))
+		if (unlikely(!desc_is_packet(x, d)))
 			break;
 		rte_prefetch0(slot_data(&x->q, s->posted[id]));
 		p->e[p->n] = (struct rx_entry){ id, d->len };
@@ -193,34 +182,6 @@ part_run(struct xsk_rxq *x, struct rte_mbuf **pkts, unsigned int n, uint64_t *by
 
 /* What part_run() stops at, one packet at a time */
 
-/* A packet. */
-struct xsk_packet {
-	uint32_t nb_desc;
-	uint32_t nb; /* of these, what was posted; they are first in the FIFO */
-	uint32_t len;
-	bool sane;
-	uint16_t seg_len[XSK_MAX_CHUNKS];
-};
-
-/* What became of it. */
-struct xsk_step {
-	bool done;
-	bool no_page; /* it waits for pages */
-	struct rte_mbuf *m;
-};
-
-/* Descriptors of the next packet; 0 where the rest is still to come. */
-static uint32_t
-packet_descs(const struct xsk_rxq *x, uint32_t ready)
-{
-	uint32_t n;
-
-	for (n = 0; n < ready; n++)
-		if ((xsk_ring_desc(&x->rx, x->rx.pos + n)->options & XDP_PKT_CONTD) == 0)
-			return n + 1;
-	return 0;
-}
-
 /* Make what the kernel returned the one that comes next, at a position. False: it was not posted. */
 static bool
 fifo_find(struct xsk_rxq *x, uint32_t pos, uint64_t offset)
@@ -236,28 +197,6 @@ fifo_find(struct xsk_rxq *x, uint32_t pos, uint64_t offset)
 	return false;
 }
 
-/* All that the kernel returned is checked against what was posted. */
-static void
-packet_read(struct xsk_rxq *x, struct xsk_packet *p)
-{
-	const struct xdp_desc *d;
-	uint32_t i, len;
-
-	for (i = 0; i < p->nb_desc; i++) {
-		d = xsk_ring_desc(&x->rx, x->rx.pos + i);
-		len = d->len;
-		if (!fifo_find(x, x->tail + p->nb, desc_offset(d)) || len - 1 >= x->frame) {
-			p->sane = false;
-			ppfrag_count(&x->q.stats.fifo_miss, 1);
-			continue;
-		}
-		if (p->nb < XSK_MAX_CHUNKS)
-			p->seg_len[p->nb] = (uint16_t)len;
-		p->nb++;
-		p->len += len;
-	}
-}
-
 static void
 packet_copy_all(const struct xsk_rxq *x, const struct xsk_packet *p, struct rte_mbuf *m)
 {
@@ -271,8 +210,8 @@ packet_copy_all(const struct xsk_rxq *x, const struct xsk_packet *p, struct rte_
 }
 
 /*
- * Make a chain of what was posted. Other slots are taken for it afterwards: were they taken first, a
- * packet that needs more than there are would never come.
+ * Make a chain of what was posted. Other slots are taken for it afterwards: were they taken first,
+ * a packet that needs more than there are would never come.
  */
 static struct rte_mbuf *
 packet_chain(const struct xsk_rxq *x, const struct xsk_packet *p, struct rte_mbuf **again)
@@ -291,7 +230,7 @@ packet_chain(const struct xsk_rxq *x, const struct xsk_packet *p, struct rte_mbu
 	return first;
 }
 
-/* One chunk is handed over or copied; several are copied into one slot. NULL: there is none. */
+/* One chunk is handed over or copied; several are copied into a slot. NULL: there is none. */
 static struct rte_mbuf *
 packet_contiguous(struct xsk_rxq *x, const struct xsk_packet *p, struct rte_mbuf **again)
 {
@@ -347,9 +286,7 @@ rx_unusual(struct xsk_rxq *x, uint32_t ready)
 
 	if (p.nb_desc == 0)
 		return step;
-	packet_read(x, &p);
-	if (p.nb > XSK_MAX_CHUNKS)
-		p.sane = false;
+	packet_read(x, &p, fifo_find);
 	for (i = 0; i < RTE_MIN(p.nb, XSK_MAX_CHUNKS); i++)
 		again[i] = *fifo_at(x, x->tail + i);
 	step = packet_deliver(x, &p, again);
@@ -384,9 +321,16 @@ rx_wake(const struct xsk_rxq *x)
 	recvfrom(x->sock->fd, NULL, 0, MSG_DONTWAIT, NULL, NULL);
 }
 
-/* Where the burst has met a packet that waits for pages. */
-static inline void
-rx_end(struct xsk_rxq *x, uint32_t consumed, uint32_t waiting)
+void
+xsk_rx_idle(struct xsk_rxq *x)
+{
+	if (unlikely(x->busy || xsk_ring_wants_wakeup(&x->fill)))
+		rx_wake(x);
+}
+
+void
+xsk_rx_end(struct xsk_rxq *x, struct rte_mbuf **pkts, uint16_t nb_rx, uint64_t bytes,
+		uint32_t consumed, uint32_t waiting)
 {
 	if (unlikely((waiting | x->q.nb_waiting) != 0))
 		rx_waiting(&x->q, consumed, waiting);
@@ -394,13 +338,17 @@ rx_end(struct xsk_rxq *x, uint32_t consumed, uint32_t waiting)
 	xsk_ring_publish(&x->fill);
 	if (unlikely(xsk_ring_wants_wakeup(&x->fill)))
 		rx_wake(x);
+	ppfrag_count(&x->q.stats.packets, nb_rx);
+	ppfrag_count(&x->q.stats.bytes, bytes);
+	if (unlikely(x->q.work != 0))
+		ppfrag_rx_offload(&x->q, pkts, nb_rx, x->q.work);
 }
 
 uint16_t
 xsk_rx_burst(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 {
 	struct xsk_rxq *x = rxq;
-	uint32_t ready, begin = x->rx.pos, end, waiting = 0;
+	uint32_t left, end, begin = x->rx.pos, waiting = 0;
 	struct xsk_step step;
 	uint64_t bytes = 0;
 	uint16_t nb_rx = 0;
@@ -408,16 +356,14 @@ xsk_rx_burst(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 
 	if (unlikely(x->q.nb_starved != 0))
 		rx_retry(x);
-	ready = xsk_ring_ready(&x->rx);
-	if (ready == 0) {
-		if (unlikely(x->busy || xsk_ring_wants_wakeup(&x->fill)))
-			rx_wake(x);
+	left = xsk_rx_ready(x);
+	if (left == 0) {
+		xsk_rx_idle(x);
 		return 0;
 	}
 	if (unlikely(++x->q.slots->bursts >= LOOK_BURSTS))
 		ppfrag_slots_look(&x->q);
-	/* The kernel cannot return more than it has; what it announces beyond that can wait. */
-	end = begin + RTE_MIN(ready, nb_posted(x));
+	end = begin + left;
 	while (x->rx.pos != end && nb_rx < nb_pkts) {
 		n = part_run(x, &pkts[nb_rx], RTE_MIN(end - x->rx.pos, (uint32_t)(nb_pkts - nb_rx)),
 				&bytes);
@@ -434,11 +380,7 @@ xsk_rx_burst(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 			break;
 		}
 	}
-	rx_end(x, x->rx.pos - begin, waiting);
-	ppfrag_count(&x->q.stats.packets, nb_rx);
-	ppfrag_count(&x->q.stats.bytes, bytes);
-	if (unlikely(x->q.work != 0))
-		ppfrag_rx_offload(&x->q, pkts, nb_rx, x->q.work);
+	xsk_rx_end(x, pkts, nb_rx, bytes, x->rx.pos - begin, waiting);
 	return nb_rx;
 }
 
@@ -449,9 +391,13 @@ xsk_rx_discard(struct xsk_rxq *x)
 	struct rte_mbuf *again;
 	uint32_t ready = xsk_ring_ready(&x->rx);
 
+	if (x->q.slots == NULL) {
+		xsk_lanes_discard(x);
+		return;
+	}
 	for (; ready > 0; ready--, x->rx.pos++) {
 		p = (struct xsk_packet){ .nb_desc = 1 };
-		packet_read(x, &p);
+		packet_read(x, &p, fifo_find);
 		if (p.nb == 0)
 			continue;
 		again = *fifo_at(x, x->tail);

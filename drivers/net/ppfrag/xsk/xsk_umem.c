@@ -11,9 +11,9 @@
 #include "xsk.h"
 
 /*
- * The memory of a pool as the kernel has it: one range, pinned, registered once in this process. All
- * sockets whose queues have this pool share it, so that what one port receives another one sends
- * from where it is.
+ * The memory of a pool as the kernel has it: one range, pinned, registered once in this process.
+ * All sockets whose queues have this pool share it, so that what one port receives another one
+ * sends from where it is.
  */
 
 #define OS_PAGE 4096u
