@@ -105,7 +105,7 @@ def eal_options(lab, link, devargs="", memory=None, vdevs=()):
             f"--vdev=net_ppfrag0,iface={link.iface}{devargs}", *map("--vdev={}".format, vdevs)]
 
 
-def testpmd(lab, link, *options, devargs="", memory=None, vdevs=(), mbufs=2048, mbuf_size=16384):
+def start_pmd(lab, link, *options, devargs="", memory=None, vdevs=(), mbufs=2048, mbuf_size=16384):
     """A stock testpmd with the port; it forwards back, or to the other port."""
     return lab.testpmd("dut", [*eal_options(lab, link, devargs, memory, vdevs),
                                "--mbuf-pool-ops-name=ppfrag"],
@@ -133,7 +133,7 @@ def test_every_length(lab, veth, devargs, memory):
     """Frames of every length come and go unchanged."""
     lab.need(memory)
     veth.create()
-    dut = testpmd(lab, veth, devargs=devargs, memory=memory)
+    dut = start_pmd(lab, veth, devargs=devargs, memory=memory)
     assert veth.has_program()
     dut.start()
     veth.echo(ALL_LENGTHS)
@@ -150,7 +150,7 @@ def test_jumbo(lab, veth, devargs, mbuf_size, options):
     """Jumbo frames are contiguous where a slot holds them, else chains. The interface follows."""
     veth.create()
     run(veth.kernel, "ip", "link", "set", veth.near, "mtu", JUMBO_MTU)
-    dut = testpmd(lab, veth, f"--max-pkt-len={JUMBO_MTU + 22}", *options, devargs=devargs,
+    dut = start_pmd(lab, veth, f"--max-pkt-len={JUMBO_MTU + 22}", *options, devargs=devargs,
                   mbuf_size=mbuf_size)
     assert veth.show()["mtu"] == JUMBO_MTU
     dut.start()
@@ -165,7 +165,7 @@ def test_jumbo(lab, veth, devargs, mbuf_size, options):
 def test_strip(lab, veth):
     """The driver takes VLAN tags out, where it is told to: also while the port runs."""
     veth.create()
-    dut = testpmd(lab, veth)
+    dut = start_pmd(lab, veth)
     dut.start()
     dut.command("vlan set strip on 0")
     veth.echo("60-70,1510-1514", "tag")
@@ -177,7 +177,7 @@ def test_strip(lab, veth):
 def test_oversize(lab, veth, rx):
     """Frames over the MTU of the port are dropped and counted, and others pass."""
     veth.create(mtu=JUMBO_MTU)
-    dut = testpmd(lab, veth, devargs=f",rx={rx}")
+    dut = start_pmd(lab, veth, devargs=f",rx={rx}")
     dut.start()
     veth.send(20, "9014,60")
     wait_until(lambda: dut.xstats()["rx_q0_oversize_packets"] == 10, "ten oversize frames")
@@ -190,7 +190,7 @@ def test_mtu(lab, veth, rx):
     """The MTU of the port is that of the interface."""
     veth.create()
     run(veth.kernel, "ip", "link", "set", veth.near, "mtu", JUMBO_MTU)
-    dut = testpmd(lab, veth, devargs=f",rx={rx}")
+    dut = start_pmd(lab, veth, devargs=f",rx={rx}")
     for mtu in (4000, JUMBO_MTU, 1400):
         dut.command("port stop 0")
         dut.command(f"port config mtu 0 {mtu}")
@@ -209,7 +209,7 @@ def test_mtu(lab, veth, rx):
 def test_ping(lab, veth):
     """Every echo request of the kernel is answered."""
     veth.create()
-    dut = testpmd(lab, veth, "--forward-mode=icmpecho")
+    dut = start_pmd(lab, veth, "--forward-mode=icmpecho")
     dut.start()
     run(veth.kernel, "ip", "address", "add", "198.18.1.1/30", "dev", veth.near)
     said = run(veth.kernel, "ping", "-n", "-c", "20", "-i", "0.02", "-W", "5", "-s", "1400",
@@ -237,7 +237,7 @@ def two_links():
 def test_tcp(lab, devargs):
     """A file passes from one kernel to another through two ports that share one umem."""
     with two_links() as (left, right):
-        dut = testpmd(lab, left, devargs=devargs,
+        dut = start_pmd(lab, left, devargs=devargs,
                       vdevs=[f"net_ppfrag1,iface={right.iface}{devargs}"])
         dut.start()
         with subprocess.Popen([*right.kernel, sys.executable, TRANSFER, "receive", "198.18.3.2",
@@ -311,7 +311,7 @@ def test_kill(lab, veth):
     """A port that is killed leaves no program, and the next one starts at once."""
     veth.create()
     for _ in range(3):
-        dut = testpmd(lab, veth)
+        dut = start_pmd(lab, veth)
         dut.start()
         veth.echo("60-200")
         assert veth.has_program() and veth.show()["promiscuity"] > 0
@@ -324,7 +324,7 @@ def test_kill(lab, veth):
 def test_restarts(lab, veth, rx):
     """A port that is stopped gets nothing, and everything again when it is started."""
     veth.create()
-    dut = testpmd(lab, veth, devargs=f",rx={rx}")
+    dut = start_pmd(lab, veth, devargs=f",rx={rx}")
     for number in range(RESTARTS):
         dut.start()
         veth.echo("60-100,1400-1514")
@@ -349,7 +349,7 @@ def flows(veth, count):
 def test_queues(lab, veth):
     """Each queue receives its share; all of them share one umem."""
     veth.create(queues=4)
-    dut = testpmd(lab, veth, "--rxq=4", "--txq=4", devargs=",queue_count=4")
+    dut = start_pmd(lab, veth, "--rxq=4", "--txq=4", devargs=",queue_count=4")
     dut.start()
     flows(veth, 400)
     dut.wait_received(400)
@@ -363,7 +363,7 @@ def test_queues(lab, veth):
 def test_two_ports_of_one_interface(lab, veth):
     """Two ports have queues of one interface: the program is shared."""
     veth.create(queues=2)
-    dut = testpmd(lab, veth, vdevs=[f"net_ppfrag1,iface={veth.iface},start_queue=1"])
+    dut = start_pmd(lab, veth, vdevs=[f"net_ppfrag1,iface={veth.iface},start_queue=1"])
     dut.start()
     flows(veth, 400)
     wait_until(lambda: sum(dut.stats(i)["ipackets"] for i in range(2)) == 400, "all packets")
@@ -387,7 +387,7 @@ def test_one_queue_twice(lab, veth):
 def test_channels(lab, veth):
     """A port with fewer queues than the interface says that it does not get everything."""
     veth.create(queues=2)
-    dut = testpmd(lab, veth)
+    dut = start_pmd(lab, veth)
     assert "interface 'port0' receives with 2 queues, the port with 1" in dut.output
     end(dut)
 
@@ -395,7 +395,7 @@ def test_channels(lab, veth):
 def test_missed(lab, veth):
     """What the kernel finds no room for is counted as missed, and a reset counts anew."""
     veth.create()
-    dut = testpmd(lab, veth, devargs=",queue_size=256")
+    dut = start_pmd(lab, veth, devargs=",queue_size=256")
     veth.send(300, "100")
     wait_until(lambda: dut.stats()["imissed"] == 44, "44 missed packets")
     dut.command("clear port stats 0")
@@ -411,7 +411,7 @@ def test_missed(lab, veth):
 def test_interface(lab, veth):
     """Address, promiscuous mode and link are those of the interface."""
     veth.create()
-    dut = testpmd(lab, veth)
+    dut = start_pmd(lab, veth)
     assert PORT_MAC.upper() in dut.command("show port info 0")
     for mode, name in (("promisc", "promiscuity"), ("allmulti", "allmulti")):
         dut.command(f"set {mode} 0 off")
@@ -433,7 +433,7 @@ def test_interface(lab, veth):
 def test_deleted(lab, veth):
     """An interface that is deleted is a link that is down; its successor needs a restart."""
     veth.create()
-    dut = testpmd(lab, veth)
+    dut = start_pmd(lab, veth)
     dut.start()
     veth.echo("60-100")
     run(veth.kernel, "ip", "link", "delete", veth.near)
@@ -481,7 +481,7 @@ def test_refused(lab, veth):
     """Queues that are not there, are taken, or have a program of another process."""
     veth.create(queues=2)
     refused(lab, veth, "it has no such queue: use a smaller start_queue", ",start_queue=2")
-    first = testpmd(lab, veth)
+    first = start_pmd(lab, veth)
     refused(lab, veth, "no socket for queue 0 of interface 'port0': Device or resource busy: "
             "another socket has it")
     refused(lab, veth, "it has a program already, of another process", ",start_queue=1")
