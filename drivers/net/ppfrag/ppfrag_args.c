@@ -245,7 +245,7 @@ static const struct arg {
 #define KNOWN_KEYS \
 	"path, mac, queue_size, queues, server, speed, mrg_rxbuf, rx, copybreak, preset, iface, start_queue, queue_count, xdp_mode, force_copy, shared_umem, busy_budget"
 
-/* Options of ports with iface=, and those that all ports have; the others are of ports with path=. */
+/* Options of ports with iface=, and those of all ports; the others are of ports with path=. */
 static const char * const xsk_keys[] = { "iface", "start_queue", "queue_count", "xdp_mode",
 	"force_copy", "shared_umem", "busy_budget", "xdp_prog", "use_cni", "use_pinned_map",
 	"dp_path" };

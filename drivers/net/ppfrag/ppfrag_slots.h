@@ -196,7 +196,7 @@ group_copy(const struct ppfrag_rxq *q, const struct part *p, const struct group 
 
 /* ppfrag_slots.c */
 
-/** Look whether pages are few, which decides between density and speed; every LOOK_BURSTS bursts. */
+/** Look whether pages are few, which decides between density and speed; now and then. */
 void ppfrag_slots_look(struct ppfrag_rxq *q);
 
 #endif /* _PPFRAG_SLOTS_H_ */

@@ -182,7 +182,7 @@ part_run(struct xsk_rxq *x, struct rte_mbuf **pkts, unsigned int n, uint64_t *by
 
 /* What part_run() stops at, one packet at a time */
 
-/* Make what the kernel returned the one that comes next, at a position. False: it was not posted. */
+/* Make what the kernel returned the one that comes next, at a position. False: not posted. */
 static bool
 fifo_find(struct xsk_rxq *x, uint32_t pos, uint64_t offset)
 {
