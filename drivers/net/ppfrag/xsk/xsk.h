@@ -111,6 +111,7 @@ struct xsk_rxq {
 	uint32_t frame;
 	uint32_t tail;              /**< position in the fill ring of what comes back next */
 	bool busy;                  /**< poll the interface with system calls */
+	bool wakeup;                /**< the kernel may want to be told of what is posted */
 	struct ppool_carver *jumbo; /**< with lanes: for packets of several chunks; or NULL */
 	uint16_t *lane;             /**< with lanes: which one, by position in the fill ring */
 };

@@ -199,6 +199,8 @@ pair_open(struct rte_eth_dev *dev, uint16_t i, struct xsk_rxq *rx, struct xsk_tx
 	ret = rx != NULL ? rxq_open(rx, s) : 0;
 	if (ret == 0)
 		ret = xsk_socket_bind(s, &conf);
+	if (rx != NULL)
+		rx->wakeup = s->zero_copy;
 	if (ret == 0 && tx != NULL)
 		txq_open(tx, s, slots);
 	return ret;

@@ -321,10 +321,20 @@ rx_wake(const struct xsk_rxq *x)
 	recvfrom(x->sock->fd, NULL, 0, MSG_DONTWAIT, NULL, NULL);
 }
 
+/*
+ * Where the kernel copies it never does. The flag is in the line of the position up to which it has
+ * read the fill ring, which it writes all the time: looking at it costs both sides a miss.
+ */
+static inline bool
+rx_wants_wakeup(const struct xsk_rxq *x)
+{
+	return x->wakeup && xsk_ring_wants_wakeup(&x->fill);
+}
+
 void
 xsk_rx_idle(struct xsk_rxq *x)
 {
-	if (unlikely(x->busy || xsk_ring_wants_wakeup(&x->fill)))
+	if (unlikely(x->busy || rx_wants_wakeup(x)))
 		rx_wake(x);
 }
 
@@ -336,7 +346,7 @@ xsk_rx_end(struct xsk_rxq *x, struct rte_mbuf **pkts, uint16_t nb_rx, uint64_t b
 		rx_waiting(&x->q, consumed, waiting);
 	xsk_ring_consume(&x->rx);
 	xsk_ring_publish(&x->fill);
-	if (unlikely(xsk_ring_wants_wakeup(&x->fill)))
+	if (unlikely(rx_wants_wakeup(x)))
 		rx_wake(x);
 	ppfrag_count(&x->q.stats.packets, nb_rx);
 	ppfrag_count(&x->q.stats.bytes, bytes);
