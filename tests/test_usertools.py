@@ -284,6 +284,11 @@ BAD_COMMANDS = {
         "error: --json /nosuch/j: No such file or directory",
     "usertools/ppfrag-rx-compare.py --build /nosuch": "error: --build /nosuch: no built tree; run",
     "usertools/ppfrag-rx-compare.py --build BUILD --cpus 0,9999": "error: --cpus 0,9999: two of [",
+    "usertools/ppfrag-rx-compare.py --program rtt --load imix":
+        "error: who sends by itself sends packets of one length",
+    "usertools/ppfrag-rx-compare.py --program rtt --rx x": "error: --rx is for --program rx",
+    "usertools/ppfrag-rx-compare.py --forward-mode io":
+        "error: --forward-mode is for --program testpmd",
     "usertools/ppfrag-rx-compare.py --build BUILD --cpus x": "error: --cpus x: two of [",
     "usertools/ppfrag-rx-compare.py --build BUILD --rounds 0":
         "error: --rounds, --seconds and --mem start from 1",
@@ -439,6 +444,21 @@ def test_rx_compare(lab, program):
             assert ratio["rounds"] == [a / b for a, b in zip(row["cycles"], reference)]
             assert ratio["low"] <= ratio["median"] <= ratio["high"]
         assert (row["average_burst"] is None) == (program == "testpmd")
+
+
+@pytest.mark.hugepages
+@pytest.mark.parametrize("options", ["--program testpmd --forward-mode txonly",
+                                     "--program testpmd --forward-mode io --load imix",
+                                     "--program testpmd --forward-mode macswap",
+                                     "--program rtt"])
+def test_rx_compare_both_ways(lab, options):
+    """Those that send, forward or wait for what comes back are measured, too."""
+    text, status = run_tool(lab, "ppfrag-rx-compare.py", "--build", lab.builddir, "--rounds", 1,
+                            "--only", "vector,auto", *options.split())
+    assert status == 0
+    rows = [re.split(r"\s{2,}", line) for line in text.splitlines() if "(" in line]
+    assert [row[0] for row in rows] == ["virtio_user vectorized", "ppfrag slots, auto"]
+    assert all(float(row[1]) > 0 for row in rows)
 
 
 @pytest.mark.hugepages
