@@ -130,15 +130,15 @@ queues_reset(struct rte_eth_dev *dev)
 			txq_reset(dev->data->tx_queues[i]);
 }
 
-int
-ppfrag_arena_init(struct rte_eth_dev *dev)
+/* Called with the lock of the quarantine, which may give an arena back. */
+static int
+arena_make(struct rte_eth_dev *dev)
 {
 	struct ppfrag_dev *pd = dev->data->dev_private;
 	const struct rte_memzone *arena;
 	size_t len;
 	int ret;
 
-	pd->nb_pairs = RTE_MAX(dev->data->nb_rx_queues, dev->data->nb_tx_queues);
 	len = pd->nb_pairs * pair_bytes(pd->queue_size) + virtq_bytes(pd->queue_size);
 	if (pd->arena != NULL && pd->arena->len >= len)
 		return 0;
@@ -157,6 +157,24 @@ ppfrag_arena_init(struct rte_eth_dev *dev)
 	pd->arena = arena;
 	queues_reset(dev);
 	return 0;
+}
+
+/*
+ * The control thread ends a quarantine by itself, at any time: where the port has no arena then, it
+ * gets its old one back, and must not lose the one that is being made here.
+ */
+int
+ppfrag_arena_init(struct rte_eth_dev *dev)
+{
+	struct ppfrag_dev *pd = dev->data->dev_private;
+	struct ppfrag_local *local = dev->process_private;
+	int ret;
+
+	pthread_mutex_lock(&local->lock);
+	pd->nb_pairs = RTE_MAX(dev->data->nb_rx_queues, dev->data->nb_tx_queues);
+	ret = arena_make(dev);
+	pthread_mutex_unlock(&local->lock);
+	return ret;
 }
 
 bool
@@ -380,12 +398,11 @@ ppfrag_queues_start(struct rte_eth_dev *dev)
 void
 ppfrag_queues_stop(struct rte_eth_dev *dev)
 {
-	const struct ppfrag_dev *pd = dev->data->dev_private;
 	uint16_t i;
 
 	for (i = 0; i < dev->data->nb_tx_queues; i++)
 		ppfrag_tx_drain(dev->data->tx_queues[i]);
 	/* Rings in quarantine are replaced; they are still there where that fails. */
-	if (pd->arena != NULL || ppfrag_arena_init(dev) == 0)
+	if (ppfrag_arena_init(dev) == 0)
 		queues_reset(dev);
 }
