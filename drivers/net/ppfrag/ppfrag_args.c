@@ -69,24 +69,13 @@ parse_queues(const char *value, struct ppfrag_dev *pd)
 }
 
 static int
-parse_mrg_rxbuf(const char *value, struct ppfrag_dev *pd)
+parse_flag(const char *value, bool *flag)
 {
 	unsigned long n;
 
 	if (parse_uint(value, 0, 1, &n) != 0)
 		return -EINVAL;
-	pd->mrg_rxbuf = n != 0;
-	return 0;
-}
-
-static int
-parse_server(const char *value, struct ppfrag_dev *pd)
-{
-	unsigned long n;
-
-	if (parse_uint(value, 0, 1, &n) != 0)
-		return -EINVAL;
-	pd->server = n != 0;
+	*flag = n != 0;
 	return 0;
 }
 
@@ -145,26 +134,29 @@ parse_preset(const char *value, struct ppfrag_dev *pd)
 	return i < RTE_DIM(names) ? 0 : -EINVAL;
 }
 
+#define FLAG(member) "number, 0 or 1", NULL, offsetof(struct ppfrag_dev, member)
+
 static const struct arg {
 	const char *key;
 	const char *accepts;
-	int (*parse)(const char *value, struct ppfrag_dev *pd);
+	int (*parse)(const char *value, struct ppfrag_dev *pd); /* NULL: a flag */
+	size_t flag;                                            /* where it is in pd */
 } known_args[] = {
-	{ "path", "path of the back end's socket, shorter than 108 characters", parse_path },
-	{ "mac", "unicast MAC address, as 02:00:00:00:00:01", parse_mac },
-	{ "queue_size", "power of 2 from 4 to 32768", parse_queue_size },
-	{ "queues", "number of queue pairs from 1 to 128", parse_queues },
-	{ "mrg_rxbuf", "number, 0 or 1", parse_mrg_rxbuf },
-	{ "server", "number, 0 or 1", parse_server },
-	{ "speed", "speed in Mbps that Ethernet has, as 10000", parse_speed },
-	{ "packed_vq", "0", parse_unsupported },
-	{ "in_order", "0", parse_unsupported },
-	{ "vectorized", "0", parse_unsupported },
-	{ "cq", "0", parse_unsupported },
-	{ "iface", "0", parse_unsupported },
-	{ "rx", "way to receive, slots or lanes", parse_rx },
-	{ "copybreak", "length in bytes from 0 to 65407", parse_copybreak },
-	{ "preset", "preset, auto, speed or density", parse_preset },
+	{ "path", "path of the back end's socket, shorter than 108 characters", parse_path, 0 },
+	{ "mac", "unicast MAC address, as 02:00:00:00:00:01", parse_mac, 0 },
+	{ "queue_size", "power of 2 from 4 to 32768", parse_queue_size, 0 },
+	{ "queues", "number of queue pairs from 1 to 128", parse_queues, 0 },
+	{ "mrg_rxbuf", FLAG(mrg_rxbuf) },
+	{ "server", FLAG(server) },
+	{ "speed", "speed in Mbps that Ethernet has, as 10000", parse_speed, 0 },
+	{ "packed_vq", "0", parse_unsupported, 0 },
+	{ "in_order", "0", parse_unsupported, 0 },
+	{ "vectorized", "0", parse_unsupported, 0 },
+	{ "cq", "0", parse_unsupported, 0 },
+	{ "iface", "0", parse_unsupported, 0 },
+	{ "rx", "way to receive, slots or lanes", parse_rx, 0 },
+	{ "copybreak", "length in bytes from 0 to 65407", parse_copybreak, 0 },
+	{ "preset", "preset, auto, speed or density", parse_preset, 0 },
 };
 
 #define KNOWN_KEYS "path, mac, queue_size, queues, server, speed, mrg_rxbuf, rx, copybreak, preset"
@@ -189,6 +181,7 @@ parse_pair(const char *name, const struct rte_kvargs *kvlist, const struct rte_k
 		struct ppfrag_dev *pd)
 {
 	const struct arg *arg = find_arg(pair->key);
+	const char *value = pair->value == NULL ? "" : pair->value;
 	int ret;
 
 	if (arg == NULL) {
@@ -199,15 +192,16 @@ parse_pair(const char *name, const struct rte_kvargs *kvlist, const struct rte_k
 		PPFRAG_LOG(ERR, "%s: option '%s' is given more than once", name, pair->key);
 		return -EINVAL;
 	}
-	ret = arg->parse(pair->value == NULL ? "" : pair->value, pd);
+	ret = arg->parse != NULL ? arg->parse(value, pd) :
+				   parse_flag(value, RTE_PTR_ADD(pd, arg->flag));
 	if (ret == -ENOTSUP) {
 		PPFRAG_LOG(ERR, "%s: option '%s=%s' of net_virtio_user is not supported: leave it out",
-				name, pair->key, pair->value);
+				name, pair->key, value);
 		return ret;
 	}
 	if (ret != 0) {
 		PPFRAG_LOG(ERR, "%s: option '%s=%s' is invalid; it takes a %s", name, pair->key,
-				pair->value == NULL ? "" : pair->value, arg->accepts);
+				value, arg->accepts);
 		return -EINVAL;
 	}
 	return 0;
