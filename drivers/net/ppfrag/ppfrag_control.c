@@ -402,10 +402,10 @@ do_start(struct rte_eth_dev *dev)
 {
 	struct ppfrag_local *local = local_of(dev);
 	struct ppfrag_control *c = &local->control;
-	struct ppfrag_mem mem;
 	int ret;
 
-	ret = ppfrag_mem_collect_all(&mem, dev);
+	/* While the port is started, none of its memory becomes other memory. */
+	ret = ppfrag_mem_collect_all(&local->mem, dev);
 	if (ret != 0)
 		return ret;
 	/*
@@ -414,7 +414,7 @@ do_start(struct rte_eth_dev *dev)
 	 * forget it.
 	 */
 	if (c->state != PPFRAG_CONN_NONE &&
-			(vu_is_gone(&local->vu) || ppfrag_mem_is_disguised(&mem, &local->told)))
+			(vu_is_gone(&local->vu) || ppfrag_mem_is_disguised(&local->mem, &local->told)))
 		conn_close(dev);
 	local->vu.quiet = false;
 	c->want_run = true;

@@ -98,24 +98,20 @@ share_memory(struct rte_eth_dev *dev)
 {
 	struct ppfrag_dev *pd = dev->data->dev_private;
 	struct ppfrag_local *local = local_of(dev);
-	struct ppfrag_mem mem;
+	const struct ppfrag_mem *mem = &local->mem;
 	unsigned int i;
-	int ret;
 
-	ret = ppfrag_mem_collect_all(&mem, dev);
-	if (ret != 0)
-		return ret;
-	for (i = 0; i < mem.nb; i++) {
-		pd->shared[i].addr = mem.region[i].addr;
-		pd->shared[i].len = mem.region[i].len;
+	for (i = 0; i < mem->nb; i++) {
+		pd->shared[i].addr = mem->region[i].addr;
+		pd->shared[i].len = mem->region[i].len;
 		PPFRAG_LOG(DEBUG, "%s: region %u: 0x%" PRIxPTR ", %zu bytes, offset 0x%" PRIx64,
-				local->vu.name, i, mem.region[i].addr, mem.region[i].len,
-				mem.region[i].offset);
+				local->vu.name, i, mem->region[i].addr, mem->region[i].len,
+				mem->region[i].offset);
 	}
-	pd->nb_shared = mem.nb;
-	local->told = mem;
+	pd->nb_shared = mem->nb;
+	local->told = *mem;
 	local->lent = true;
-	return vu_set_mem_table(&local->vu, mem.region, mem.nb);
+	return vu_set_mem_table(&local->vu, mem->region, mem->nb);
 }
 
 static int

@@ -64,6 +64,7 @@ struct ppfrag_local {
 	struct vu vu; /**< the control thread uses it */
 	struct vu_server server;
 	pthread_mutex_t lock;   /**< of the quarantine */
+	struct ppfrag_mem mem;  /**< what back ends get, as collected when the port was started */
 	struct ppfrag_mem told; /**< what the back end at the other end has mapped */
 	struct ppfrag_quarantine *quarantine;
 	bool lent; /**< the back end has memory and has not confirmed that it is done with it */
