@@ -124,6 +124,13 @@ enum ppfrag_preset {
 	PPFRAG_PRESET_DENSITY,
 };
 
+/** Pools of other ports that the back end gets, too, see virtio/ppfrag_share.c. */
+struct ppfrag_share {
+	bool all; /**< that can hold packets */
+	uint8_t nb;
+	char name[PPFRAG_MAX_REGIONS][RTE_MEMPOOL_NAMESIZE];
+};
+
 /** A port. */
 struct ppfrag_dev {
 	uint32_t link_up; /**< the back end processes our rings; atomic */
@@ -156,6 +163,7 @@ struct ppfrag_dev {
 	uint8_t preset;     /**< enum ppfrag_preset */
 	uint16_t copybreak; /**< longest packet that is copied in every preset */
 	struct rte_ether_addr mac;
+	struct ppfrag_share share;
 	uint16_t nb_zones;            /**< memzones that were reserved; part of their names */
 	uint64_t quarantined_buffers; /**< that a back end may still use though the port stopped */
 	uint64_t quarantines;         /**< stops that a back end did not confirm */
@@ -180,7 +188,8 @@ ppfrag_port_name(const struct ppfrag_dev *pd)
 /* ppfrag_args.c */
 
 /**
- * Fill path, mac, queue_size, max_pairs, server, speed, mrg_rxbuf, want_slots, copybreak, preset.
+ * Fill path, mac, queue_size, max_pairs, server, speed, mrg_rxbuf, want_slots, copybreak, preset,
+ * share.
  *
  * @return 0 or a negative errno, logged.
  */
