@@ -125,6 +125,9 @@ BAD_DEVARGS = {
     f"path={SOCK},queues=0": "net_ppfrag0: option 'queues=0' is invalid; it takes a "
                              "number of queue pairs from 1 to 128",
     f"path={SOCK},queues=129": "option 'queues=129' is invalid",
+    f"path={SOCK},mtu=67": "net_ppfrag0: option 'mtu=67' is invalid; it takes a "
+                           "largest MTU from 68 to 65385",
+    f"path={SOCK},mtu=65386": "option 'mtu=65386' is invalid",
     f"path={SOCK},mrg_rxbuf=2": "net_ppfrag0: option 'mrg_rxbuf=2' is invalid; it takes a "
                                 "number, 0 or 1",
     f"path={SOCK},rx=frags": "net_ppfrag0: option 'rx=frags' is invalid; it takes a "
@@ -146,7 +149,7 @@ BAD_DEVARGS = {
     f"path={SOCK},cq=1": "option 'cq=1' of net_virtio_user is not supported",
     f"path={SOCK},iface=tap0": "option 'iface=tap0' of net_virtio_user is not supported",
     f"path={SOCK},frobnicate=1": "net_ppfrag0: unknown option 'frobnicate'; known are: "
-                                 "path, mac, queue_size, queues, server, speed, mrg_rxbuf, "
+                                 "path, mac, queue_size, queues, server, speed, mtu, mrg_rxbuf, "
                                  "rx, copybreak, preset, share",
     f"path={SOCK}": f"net_ppfrag0: cannot connect to path={SOCK}: No such file or directory; "
                     "start the vhost-user back end (the server) first",

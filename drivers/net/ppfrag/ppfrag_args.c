@@ -135,6 +135,17 @@ parse_preset(const char *value, struct ppfrag_dev *pd)
 }
 
 static int
+parse_mtu(const char *value, struct ppfrag_dev *pd)
+{
+	unsigned long n;
+
+	if (parse_uint(value, RTE_ETHER_MIN_MTU, PPFRAG_MAX_MTU, &n) != 0)
+		return -EINVAL;
+	pd->max_mtu = (uint16_t)n;
+	return 0;
+}
+
+static int
 parse_share(const char *value, struct ppfrag_dev *pd)
 {
 	struct ppfrag_share *share = &pd->share;
@@ -172,15 +183,16 @@ static const struct arg {
 	{ "iface", "0", parse_unsupported, 0 },
 	{ "rx", "way to receive, slots or lanes", parse_rx, 0 },
 	{ "copybreak", "length in bytes from 0 to 65407", parse_copybreak, 0 },
+	{ "mtu", "largest MTU from 68 to 65385", parse_mtu, 0 },
 	{ "preset", "preset, auto, speed or density", parse_preset, 0 },
 	{ "share", "name of a mempool, of 25 characters at most, or all; up to 8 times", parse_share,
 			0 },
 };
 
-#define KNOWN_KEYS "path, mac, queue_size, queues, server, speed, mrg_rxbuf, rx, copybreak, preset, share"
+#define KNOWN_KEYS "path, mac, queue_size, queues, server, speed, mtu, mrg_rxbuf, rx, copybreak, preset, share"
 
 RTE_PMD_REGISTER_PARAM_STRING(net_ppfrag,
-		"path=<string> mac=<mac> queue_size=<int> queues=<int> server=<0|1> speed=<int> mrg_rxbuf=<0|1> "
+		"path=<string> mac=<mac> queue_size=<int> queues=<int> server=<0|1> speed=<int> mtu=<int> mrg_rxbuf=<0|1> "
 		"rx=<slots|lanes> copybreak=<int> preset=<auto|speed|density> share=<string|all>");
 
 static const struct arg *
@@ -238,6 +250,7 @@ ppfrag_args_parse(const char *name, const char *args, struct ppfrag_dev *pd)
 	pd->mrg_rxbuf = true;
 	pd->want_slots = true;
 	pd->copybreak = DEFAULT_COPYBREAK;
+	pd->max_mtu = PPFRAG_MAX_MTU;
 	rte_eth_random_addr(pd->mac.addr_bytes);
 
 	kvlist = rte_kvargs_parse(args == NULL ? "" : args, NULL);
