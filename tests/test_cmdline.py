@@ -125,6 +125,9 @@ BAD_DEVARGS = {
     f"path={SOCK},queues=0": "net_ppfrag0: option 'queues=0' is invalid; it takes a "
                              "number of queue pairs from 1 to 128",
     f"path={SOCK},queues=129": "option 'queues=129' is invalid",
+    f"path={SOCK},mtu=67": "net_ppfrag0: option 'mtu=67' is invalid; it takes a "
+                           "largest MTU from 68 to 65385",
+    f"path={SOCK},mtu=65386": "option 'mtu=65386' is invalid",
     f"path={SOCK},mrg_rxbuf=2": "net_ppfrag0: option 'mrg_rxbuf=2' is invalid; it takes a "
                                 "number, 0 or 1",
     f"path={SOCK},rx=frags": "net_ppfrag0: option 'rx=frags' is invalid; it takes a "
@@ -133,6 +136,11 @@ BAD_DEVARGS = {
                                     "length in bytes from 0 to 65407",
     f"path={SOCK},preset=fast": "net_ppfrag0: option 'preset=fast' is invalid; it takes a "
                                 "preset, auto, speed or density",
+    f"path={SOCK},share=": "net_ppfrag0: option 'share=' is invalid; it takes a name of a "
+                           "mempool, of 25 characters at most, or all; up to 8 times",
+    f"path={SOCK},share={'x' * 26}": f"option 'share={'x' * 26}' is invalid",
+    f"path={SOCK}{''.join(f',share=pool{n}' for n in range(9))}":
+        "option 'share=pool8' is invalid",
     f"path={SOCK},server=2": "option 'server=2' is invalid; it takes a number, 0 or 1",
     f"path={SOCK},speed=11": "option 'speed=11' is invalid; it takes a speed in Mbps",
     f"path={SOCK},packed_vq=1": "option 'packed_vq=1' of net_virtio_user is not supported",
@@ -141,8 +149,8 @@ BAD_DEVARGS = {
     f"path={SOCK},cq=1": "option 'cq=1' of net_virtio_user is not supported",
     f"path={SOCK},iface=tap0": "option 'iface=tap0' of net_virtio_user is not supported",
     f"path={SOCK},frobnicate=1": "net_ppfrag0: unknown option 'frobnicate'; known are: "
-                                 "path, mac, queue_size, queues, server, speed, mrg_rxbuf, "
-                                 "rx, copybreak, preset",
+                                 "path, mac, queue_size, queues, server, speed, mtu, mrg_rxbuf, "
+                                 "rx, copybreak, preset, share",
     f"path={SOCK}": f"net_ppfrag0: cannot connect to path={SOCK}: No such file or directory; "
                     "start the vhost-user back end (the server) first",
 }

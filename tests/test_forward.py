@@ -136,7 +136,8 @@ def test_frames_too_large(lab, rx, mtu, frame, part, room, size, more):
     dut.command("port stop 0")
     assert (f"net_ppfrag0: MTU {mtu} makes frames of up to {frame} bytes, a {part} of pool "
             f"mb_pool_0 holds {room}: use larger mbufs (testpmd --mbuf-size={size}), a smaller "
-            f"MTU{more} or RTE_ETH_RX_OFFLOAD_SCATTER") in dut.command(f"port config mtu 0 {mtu}")
+            f"MTU (mtu={room - 22} where the application takes the largest){more} or "
+            "RTE_ETH_RX_OFFLOAD_SCATTER") in dut.command(f"port config mtu 0 {mtu}")
     dut.command("port start 0")
     dut.wait_link()
     dut.quit()

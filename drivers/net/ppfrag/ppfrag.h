@@ -38,6 +38,8 @@
 #define PPFRAG_L2_LEN (RTE_ETHER_HDR_LEN + 2 * RTE_VLAN_HLEN)
 /** The longest frame: mbufs count in 16 bits, headroom included. */
 #define PPFRAG_MAX_FRAME (UINT16_MAX - RTE_PKTMBUF_HEADROOM)
+/** The largest MTU that there can be. */
+#define PPFRAG_MAX_MTU (PPFRAG_MAX_FRAME - PPFRAG_L2_LEN)
 /** The longest packet that the back end has not cut into segments. */
 #define PPFRAG_MAX_LRO (UINT16_MAX + PPFRAG_L2_LEN)
 /** Most segments of one packet, either direction. */
@@ -124,6 +126,13 @@ enum ppfrag_preset {
 	PPFRAG_PRESET_DENSITY,
 };
 
+/** Pools of other ports that the back end gets, too, see virtio/ppfrag_share.c. */
+struct ppfrag_share {
+	bool all; /**< that can hold packets */
+	uint8_t nb;
+	char name[PPFRAG_MAX_REGIONS][RTE_MEMPOOL_NAMESIZE];
+};
+
 /** A port. */
 struct ppfrag_dev {
 	uint32_t link_up; /**< the back end processes our rings; atomic */
@@ -155,7 +164,9 @@ struct ppfrag_dev {
 	bool insist_slots;  /**< said to, not by default */
 	uint8_t preset;     /**< enum ppfrag_preset */
 	uint16_t copybreak; /**< longest packet that is copied in every preset */
+	uint16_t max_mtu;   /**< that applications are told */
 	struct rte_ether_addr mac;
+	struct ppfrag_share share;
 	uint16_t nb_zones;            /**< memzones that were reserved; part of their names */
 	uint64_t quarantined_buffers; /**< that a back end may still use though the port stopped */
 	uint64_t quarantines;         /**< stops that a back end did not confirm */
@@ -180,7 +191,8 @@ ppfrag_port_name(const struct ppfrag_dev *pd)
 /* ppfrag_args.c */
 
 /**
- * Fill path, mac, queue_size, max_pairs, server, speed, mrg_rxbuf, want_slots, copybreak, preset.
+ * Fill path, mac, queue_size, max_pairs, server, speed, mrg_rxbuf, want_slots, copybreak, preset,
+ * max_mtu, share.
  *
  * @return 0 or a negative errno, logged.
  */

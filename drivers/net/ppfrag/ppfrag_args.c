@@ -134,6 +134,33 @@ parse_preset(const char *value, struct ppfrag_dev *pd)
 	return i < RTE_DIM(names) ? 0 : -EINVAL;
 }
 
+static int
+parse_mtu(const char *value, struct ppfrag_dev *pd)
+{
+	unsigned long n;
+
+	if (parse_uint(value, RTE_ETHER_MIN_MTU, PPFRAG_MAX_MTU, &n) != 0)
+		return -EINVAL;
+	pd->max_mtu = (uint16_t)n;
+	return 0;
+}
+
+static int
+parse_share(const char *value, struct ppfrag_dev *pd)
+{
+	struct ppfrag_share *share = &pd->share;
+
+	if (strcmp(value, "all") == 0) {
+		share->all = true;
+		return 0;
+	}
+	if (value[0] == '\0' || strlen(value) >= sizeof(share->name[0]) ||
+			share->nb == RTE_DIM(share->name))
+		return -EINVAL;
+	rte_strscpy(share->name[share->nb++], value, sizeof(share->name[0]));
+	return 0;
+}
+
 #define FLAG(member) "number, 0 or 1", NULL, offsetof(struct ppfrag_dev, member)
 
 static const struct arg {
@@ -156,14 +183,17 @@ static const struct arg {
 	{ "iface", "0", parse_unsupported, 0 },
 	{ "rx", "way to receive, slots or lanes", parse_rx, 0 },
 	{ "copybreak", "length in bytes from 0 to 65407", parse_copybreak, 0 },
+	{ "mtu", "largest MTU from 68 to 65385", parse_mtu, 0 },
 	{ "preset", "preset, auto, speed or density", parse_preset, 0 },
+	{ "share", "name of a mempool, of 25 characters at most, or all; up to 8 times", parse_share,
+			0 },
 };
 
-#define KNOWN_KEYS "path, mac, queue_size, queues, server, speed, mrg_rxbuf, rx, copybreak, preset"
+#define KNOWN_KEYS "path, mac, queue_size, queues, server, speed, mtu, mrg_rxbuf, rx, copybreak, preset, share"
 
 RTE_PMD_REGISTER_PARAM_STRING(net_ppfrag,
-		"path=<string> mac=<mac> queue_size=<int> queues=<int> server=<0|1> speed=<int> mrg_rxbuf=<0|1> "
-		"rx=<slots|lanes> copybreak=<int> preset=<auto|speed|density>");
+		"path=<string> mac=<mac> queue_size=<int> queues=<int> server=<0|1> speed=<int> mtu=<int> mrg_rxbuf=<0|1> "
+		"rx=<slots|lanes> copybreak=<int> preset=<auto|speed|density> share=<string|all>");
 
 static const struct arg *
 find_arg(const char *key)
@@ -188,7 +218,7 @@ parse_pair(const char *name, const struct rte_kvargs *kvlist, const struct rte_k
 		PPFRAG_LOG(ERR, "%s: unknown option '%s'; known are: " KNOWN_KEYS, name, pair->key);
 		return -EINVAL;
 	}
-	if (rte_kvargs_count(kvlist, pair->key) > 1) {
+	if (arg->parse != parse_share && rte_kvargs_count(kvlist, pair->key) > 1) {
 		PPFRAG_LOG(ERR, "%s: option '%s' is given more than once", name, pair->key);
 		return -EINVAL;
 	}
@@ -220,6 +250,7 @@ ppfrag_args_parse(const char *name, const char *args, struct ppfrag_dev *pd)
 	pd->mrg_rxbuf = true;
 	pd->want_slots = true;
 	pd->copybreak = DEFAULT_COPYBREAK;
+	pd->max_mtu = PPFRAG_MAX_MTU;
 	rte_eth_random_addr(pd->mac.addr_bytes);
 
 	kvlist = rte_kvargs_parse(args == NULL ? "" : args, NULL);

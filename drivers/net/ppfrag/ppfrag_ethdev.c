@@ -136,8 +136,8 @@ dev_infos_get(struct rte_eth_dev *dev, struct rte_eth_dev_info *info)
 	info->max_tx_queues = pd->max_pairs;
 	info->max_mac_addrs = 1;
 	info->min_mtu = RTE_ETHER_MIN_MTU;
-	info->max_mtu = PPFRAG_MAX_FRAME - PPFRAG_L2_LEN;
-	info->max_rx_pktlen = PPFRAG_MAX_FRAME;
+	info->max_mtu = pd->max_mtu;
+	info->max_rx_pktlen = pd->max_mtu + PPFRAG_L2_LEN;
 	info->min_rx_bufsize = RTE_ETHER_MIN_LEN;
 	ppfrag_offload_info(pd, info);
 	/* A ring has no more than queue_size descriptors, whatever is asked for. */

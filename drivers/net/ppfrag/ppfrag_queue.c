@@ -94,10 +94,11 @@ check_frame(const struct ppfrag_rxq *q, uint32_t frame)
 		PPFRAG_LOG(ERR,
 				"%s: MTU %u makes frames of up to %u bytes, a %s of pool %s "
 				"holds %u: use larger mbufs (testpmd --mbuf-size=%u), a smaller "
-				"MTU%s or RTE_ETH_RX_OFFLOAD_SCATTER",
+				"MTU (mtu=%u where the application takes the largest)%s or "
+				"RTE_ETH_RX_OFFLOAD_SCATTER",
 				ppfrag_port_name(q->dev), frame - PPFRAG_L2_LEN, frame,
 				q->slots != NULL ? "slot" : "page", q->mp->name, capacity,
-				sufficient_room(q, &layout, frame),
+				sufficient_room(q, &layout, frame), capacity - PPFRAG_L2_LEN,
 				frame <= page_capacity(q->mp, &layout) ? ", rx=lanes" : "");
 		return -EINVAL;
 	}

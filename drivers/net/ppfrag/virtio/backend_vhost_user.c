@@ -101,6 +101,12 @@ share_memory(struct rte_eth_dev *dev)
 	const struct ppfrag_mem *mem = &local->mem;
 	unsigned int i;
 
+	if (!ppfrag_mem_is_intact(mem)) {
+		PPFRAG_LOG_LEVEL(local->vu.quiet ? RTE_LOG_DEBUG : RTE_LOG_ERR,
+				"%s: a pool of receive queues or of the option share was freed while the port was started: stop and start the port",
+				local->vu.name);
+		return -ESTALE;
+	}
 	for (i = 0; i < mem->nb; i++) {
 		pd->shared[i].addr = mem->region[i].addr;
 		pd->shared[i].len = mem->region[i].len;

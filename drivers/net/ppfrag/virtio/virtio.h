@@ -20,6 +20,7 @@
  *   ppfrag_intr.c          receive interrupts
  *   ppfrag_notify.c        raising eventfds that the back end has, too
  *   ppfrag_mem.c           which memory the back end gets
+ *   ppfrag_share.c         of pools that others receive into
  *   ppfrag_quarantine.c    what a back end may use that did not confirm its stop
  *   backend.h              who is on the other side
  *   backend_vhost_user.c   a process at the other end of a socket
@@ -133,8 +134,16 @@ int ppfrag_mem_collect_all(struct ppfrag_mem *mem, const struct rte_eth_dev *dev
  */
 bool ppfrag_mem_is_disguised(const struct ppfrag_mem *mem, const struct ppfrag_mem *told);
 
+/** Whether the files of regions are still those that were collected. */
+bool ppfrag_mem_is_intact(const struct ppfrag_mem *mem);
+
 /** Why ppfrag_mem_add() failed, and what helps. */
 const char *ppfrag_mem_reason(int err);
+
+/* ppfrag_share.c */
+
+/** Add the pools that the option share names. @return 0 or a negative errno, logged. */
+int ppfrag_share_add(struct ppfrag_mem *mem, const struct rte_eth_dev *dev);
 
 /* virtio_queue.c */
 
