@@ -37,6 +37,7 @@ static const struct unit_suite * const suites[] = {
 	&suite_reconnect,
 	&suite_offload,
 	&suite_share,
+	&suite_queue_state,
 	&suite_debug,
 	&suite_compact,
 	&suite_company,

@@ -18,14 +18,18 @@
 #define DUT_NAME "net_ppfrag_dut"
 
 struct dut_conf {
-	bool copy;     /* the pool is where the back end cannot reach it: packets are copied */
-	bool no_mrg;   /* without mergeable buffers: the back end has none */
-	bool declined; /* the same: the port does not want them */
-	bool lanes;    /* receive into frags, not into slots */
-	bool density;  /* into slots, with that preset */
-	bool scatter;  /* deliver frames longer than a page as chains */
-	bool no_aio;   /* io_setup() is refused to the driver */
-	bool lsc;      /* have changes of the link reported */
+	bool copy;        /* the pool is where the back end cannot reach it: packets are copied */
+	bool no_protocol; /* the back end has no protocol features: it cannot disable rings */
+	bool no_mrg;      /* without mergeable buffers: the back end has none */
+	bool declined;    /* the same: the port does not want them */
+	bool lanes;       /* receive into frags, not into slots */
+	bool density;     /* into slots, with that preset */
+	bool scatter;     /* deliver frames longer than a page as chains */
+	bool no_aio;      /* io_setup() is refused to the driver */
+	bool lsc;         /* have changes of the link reported */
+	uint16_t pairs;   /* queue pairs; 0: 1 */
+	uint32_t rx_deferred; /* queues that are not started with the port, as bits */
+	uint32_t tx_deferred;
 	uint16_t ring; /* descriptors of either ring; 0: 64 */
 	uint16_t rxd;  /* descriptors that are asked for to receive; 0: as ring */
 	uint16_t mtu;  /* 0: 1500 */
@@ -40,6 +44,8 @@ struct dut_conf {
 
 struct dut {
 	uint16_t port;
+	bool first_deferred; /* a queue of the first pair */
+	uint64_t features;   /* that every back end of this port needs */
 	struct rte_mempool *mp;
 	struct vhost_peer *peer;
 	struct vhost_ring *rx, *tx; /* as the driver sees them */

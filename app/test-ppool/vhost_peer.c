@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <rte_bitops.h>
 #include <rte_common.h>
 
 #include "vhost_peer.h"
@@ -44,6 +45,7 @@ enum request {
 #define MSG_VERSION 0x1u
 #define MSG_REPLY 0x4u
 #define MSG_NEED_REPLY 0x8u
+#define PROTOCOL_MQ (UINT64_C(1) << 0)
 #define PROTOCOL_REPLY_ACK (UINT64_C(1) << 3)
 #define PROTOCOL_STATUS (UINT64_C(1) << 16)
 #define DESC_NEXT 1u
@@ -98,7 +100,10 @@ struct vhost_peer {
 	pthread_cond_t changed;
 	struct region region[REGIONS_MAX];
 	unsigned int nb_regions;
-	struct vhost_ring ring[2];
+	unsigned int taken; /* rings */
+	bool mute;
+	uint32_t had; /* rings that were enabled once, as bits */
+	struct vhost_ring ring[2 * VHOST_PAIRS];
 };
 
 /* Memory */
@@ -235,6 +240,9 @@ ring_set_kick(struct vhost_peer *p, struct msg *m)
 		close(r->kick);
 	r->kick = m->fd[0];
 	m->fd[0] = -1;
+	/* Without protocol features this is what enables a ring. */
+	if ((p->acked & VHOST_F_PROTOCOL) == 0)
+		r->enabled = true;
 }
 
 static bool
@@ -251,9 +259,12 @@ handle_state(struct vhost_peer *p, struct msg *m)
 		return true;
 	case SET_VRING_ENABLE:
 		r->enabled = m->state.num != 0;
+		if (r->enabled)
+			p->had |= RTE_BIT32(r - p->ring);
 		return true;
 	default: /* GET_VRING_BASE */
 		r->enabled = false;
+		p->taken++;
 		m->state.num = r->next_avail;
 		return msg_reply(p, m, sizeof(m->state));
 	}
@@ -265,13 +276,15 @@ handle(struct vhost_peer *p, struct msg *m)
 {
 	bool ack = (m->hdr.flags & MSG_NEED_REPLY) != 0, ok = true;
 
+	if (p->mute && (m->hdr.request == SET_VRING_ENABLE || m->hdr.request == GET_VRING_BASE))
+		return true;
 	switch (m->hdr.request) {
 	case GET_FEATURES:
 		return reply_u64(p, m, p->features);
 	case GET_PROTOCOL_FEATURES:
-		return reply_u64(p, m, PROTOCOL_REPLY_ACK | PROTOCOL_STATUS);
+		return reply_u64(p, m, PROTOCOL_MQ | PROTOCOL_REPLY_ACK | PROTOCOL_STATUS);
 	case GET_QUEUE_NUM:
-		return reply_u64(p, m, 1);
+		return reply_u64(p, m, VHOST_PAIRS);
 	case GET_STATUS:
 		return reply_u64(p, m, 0);
 	case GET_VRING_BASE:
@@ -334,6 +347,7 @@ static void *
 serve(void *arg)
 {
 	struct vhost_peer *p = arg;
+	unsigned int i;
 
 	while (wait_input(p, p->listener)) {
 		p->conn = accept(p->listener, NULL, NULL);
@@ -341,8 +355,9 @@ serve(void *arg)
 			;
 		close(p->conn);
 		pthread_mutex_lock(&p->lock);
-		p->ring[VHOST_RX].enabled = false;
-		p->ring[VHOST_TX].enabled = false;
+		for (i = 0; i < RTE_DIM(p->ring); i++)
+			p->ring[i].enabled = false;
+		p->mute = false;
 		regions_unmap(p);
 		pthread_mutex_unlock(&p->lock);
 	}
@@ -367,12 +382,13 @@ struct vhost_peer *
 vhost_peer_start(const char *path, uint64_t features)
 {
 	struct vhost_peer *p = calloc(1, sizeof(*p));
+	unsigned int i;
 
 	if (p == NULL)
 		return NULL;
 	p->features = features;
-	p->ring[VHOST_RX].kick = -1;
-	p->ring[VHOST_TX].kick = -1;
+	for (i = 0; i < RTE_DIM(p->ring); i++)
+		p->ring[i].kick = -1;
 	p->listener = listen_at(path);
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_cond_init(&p->changed, NULL);
@@ -402,7 +418,7 @@ vhost_peer_stop(struct vhost_peer *p)
 }
 
 bool
-vhost_peer_wait(struct vhost_peer *p)
+vhost_peer_wait_ring(struct vhost_peer *p, unsigned int i, bool enabled)
 {
 	struct timespec end;
 	bool ready;
@@ -411,10 +427,46 @@ vhost_peer_wait(struct vhost_peer *p)
 	clock_gettime(CLOCK_REALTIME, &end);
 	end.tv_sec += WAIT_S;
 	pthread_mutex_lock(&p->lock);
-	while (!(ready = p->ring[VHOST_RX].enabled && p->ring[VHOST_TX].enabled) && ret == 0)
+	while (!(ready = p->ring[i].enabled == enabled) && ret == 0)
 		ret = pthread_cond_timedwait(&p->changed, &p->lock, &end);
 	pthread_mutex_unlock(&p->lock);
 	return ready;
+}
+
+bool
+vhost_peer_wait(struct vhost_peer *p)
+{
+	return vhost_peer_wait_ring(p, VHOST_RX, true) && vhost_peer_wait_ring(p, VHOST_TX, true);
+}
+
+unsigned int
+vhost_peer_taken(struct vhost_peer *p)
+{
+	unsigned int taken;
+
+	pthread_mutex_lock(&p->lock);
+	taken = p->taken;
+	pthread_mutex_unlock(&p->lock);
+	return taken;
+}
+
+bool
+vhost_peer_had(struct vhost_peer *p, unsigned int i)
+{
+	bool had;
+
+	pthread_mutex_lock(&p->lock);
+	had = (p->had & RTE_BIT32(i)) != 0;
+	pthread_mutex_unlock(&p->lock);
+	return had;
+}
+
+void
+vhost_peer_mute(struct vhost_peer *p)
+{
+	pthread_mutex_lock(&p->lock);
+	p->mute = true;
+	pthread_mutex_unlock(&p->lock);
 }
 
 uint64_t
@@ -464,10 +516,26 @@ vhost_ring_publish(struct vhost_ring *r, uint16_t n)
 	__atomic_store_n(&r->used->idx, r->next_used, __ATOMIC_RELEASE);
 }
 
+uint16_t
+vhost_ring_consume(struct vhost_ring *r)
+{
+	uint16_t n, done = vhost_ring_pending(r);
+
+	for (n = 0; n < done; n++)
+		vhost_ring_put(r, n, vhost_ring_take(r), 0);
+	vhost_ring_publish(r, done);
+	return done;
+}
+
 bool
 vhost_peer_send(struct vhost_peer *p, const void *frame, uint32_t len)
 {
-	struct vhost_ring *r = &p->ring[VHOST_RX];
+	return vhost_peer_send_by(p, &p->ring[VHOST_RX], frame, len);
+}
+
+bool
+vhost_peer_send_by(struct vhost_peer *p, struct vhost_ring *r, const void *frame, uint32_t len)
+{
 	uint32_t left = len, off = VHOST_HDR_LEN, room;
 	char *buf, *head = NULL;
 	uint16_t id, n;

@@ -6,7 +6,7 @@
 #define _VHOST_PEER_H_
 
 /*
- * A vhost-user back end of one queue pair for tests. A thread of its own follows the protocol; what
+ * A vhost-user back end of a few queue pairs for tests. A thread of its own follows the protocol; what
  * happens in the rings is up to the test, which can break every rule there. Memory that the driver
  * shares is mapped a second time: what the peer writes is not seen by sanitizers.
  */
@@ -15,13 +15,17 @@
 #include <stdint.h>
 
 #define VHOST_F_MRG_RXBUF (UINT64_C(1) << 15)
+#define VHOST_F_MQ (UINT64_C(1) << 22)
 #define VHOST_F_PROTOCOL (UINT64_C(1) << 30)
 #define VHOST_F_VERSION_1 (UINT64_C(1) << 32)
 
 /** What stands in front of every frame. */
 #define VHOST_HDR_LEN 12u
 
-/** Rings of the pair, as the driver sees them. */
+/** Queue pairs that a back end with VHOST_F_MQ has. */
+#define VHOST_PAIRS 4u
+
+/** Rings of the first pair, as the driver sees them; two more for each pair. */
 enum { VHOST_RX, VHOST_TX };
 
 struct vhost_desc {
@@ -65,8 +69,20 @@ struct vhost_peer *vhost_peer_start(const char *path, uint64_t features);
 
 void vhost_peer_stop(struct vhost_peer *p);
 
-/** Wait until the driver has started both rings. @return whether it has. */
+/** Wait until the driver has started both rings of the first pair. @return whether it has. */
 bool vhost_peer_wait(struct vhost_peer *p);
+
+/** Wait until the driver has enabled a ring, or disabled it. @return whether it has. */
+bool vhost_peer_wait_ring(struct vhost_peer *p, unsigned int i, bool enabled);
+
+/** How often the driver has taken a ring back. */
+unsigned int vhost_peer_taken(struct vhost_peer *p);
+
+/** Whether a ring was ever enabled. */
+bool vhost_peer_had(struct vhost_peer *p, unsigned int i);
+
+/** Answer no more requests about rings, until the connection ends. */
+void vhost_peer_mute(struct vhost_peer *p);
 
 /** The features that the driver has agreed to. */
 uint64_t vhost_peer_acked(struct vhost_peer *p);
@@ -88,6 +104,13 @@ void vhost_ring_put(struct vhost_ring *r, uint16_t ahead, uint32_t id, uint32_t 
 
 /** Publish entries, or more than there are. */
 void vhost_ring_publish(struct vhost_ring *r, uint16_t n);
+
+/** Give back all packets that the driver sends by a ring. @return how many. */
+uint16_t vhost_ring_consume(struct vhost_ring *r);
+
+/** As vhost_peer_send(), by any ring that receives. */
+bool vhost_peer_send_by(struct vhost_peer *p, struct vhost_ring *r, const void *frame,
+		uint32_t len);
 
 /**
  * Send a frame in as many buffers as it takes, as a correct back end does.

@@ -135,8 +135,9 @@ struct ppfrag_share {
 
 /** A port. */
 struct ppfrag_dev {
-	uint32_t link_up; /**< the back end processes our rings; atomic */
-	uint32_t epoch; /**< the one that rings are to be reset for, see ppfrag_control.c; atomic */
+	uint32_t link_up;    /**< the back end processes our rings; atomic */
+	uint32_t epoch;      /**< changes when queues have to look at what follows; atomic */
+	uint32_t ring_epoch; /**< that rings are to be reset for, see ppfrag_control.c; atomic */
 	uint16_t port_id;
 	uint8_t kind;       /**< enum ppfrag_kind */
 	uint8_t backend;    /**< enum virtio_backend_kind */
@@ -175,7 +176,7 @@ struct ppfrag_dev {
 	struct ppfrag_kept_stats kept[]; /**< by queue, max_pairs of them */
 };
 
-/** Whether a ring has to be reset before it is used again. By the thread that drives the queue. */
+/** Whether a queue has to look what has changed. By the thread that drives it. */
 static inline bool
 ppfrag_is_stale(const struct ppfrag_dev *pd, uint32_t epoch)
 {

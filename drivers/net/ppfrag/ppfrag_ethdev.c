@@ -25,10 +25,29 @@ dev_configure(struct rte_eth_dev *dev)
 
 /* Programs skip queues that are not marked as started. */
 static void
-mark_queues(struct rte_eth_dev *dev, uint8_t state)
+mark_stopped(struct rte_eth_dev *dev)
 {
-	memset(dev->data->rx_queue_state, state, dev->data->nb_rx_queues);
-	memset(dev->data->tx_queue_state, state, dev->data->nb_tx_queues);
+	memset(dev->data->rx_queue_state, RTE_ETH_QUEUE_STATE_STOPPED, dev->data->nb_rx_queues);
+	memset(dev->data->tx_queue_state, RTE_ETH_QUEUE_STATE_STOPPED, dev->data->nb_tx_queues);
+}
+
+static void
+mark_started(struct rte_eth_dev *dev)
+{
+	const struct ppfrag_rxq *rxq;
+	const struct ppfrag_txq *txq;
+	uint16_t i;
+
+	for (i = 0; i < dev->data->nb_rx_queues; i++) {
+		rxq = dev->data->rx_queues[i];
+		dev->data->rx_queue_state[i] = rxq->deferred ? RTE_ETH_QUEUE_STATE_STOPPED :
+							       RTE_ETH_QUEUE_STATE_STARTED;
+	}
+	for (i = 0; i < dev->data->nb_tx_queues; i++) {
+		txq = dev->data->tx_queues[i];
+		dev->data->tx_queue_state[i] = txq->deferred ? RTE_ETH_QUEUE_STATE_STOPPED :
+							       RTE_ETH_QUEUE_STATE_STARTED;
+	}
 }
 
 /*
@@ -60,7 +79,7 @@ dev_start(struct rte_eth_dev *dev)
 
 	if (ret != 0)
 		return ret;
-	mark_queues(dev, RTE_ETH_QUEUE_STATE_STARTED);
+	mark_started(dev);
 	warn_fast_free(dev);
 	return 0;
 }
@@ -68,7 +87,7 @@ dev_start(struct rte_eth_dev *dev)
 static int
 dev_stop(struct rte_eth_dev *dev)
 {
-	mark_queues(dev, RTE_ETH_QUEUE_STATE_STOPPED);
+	mark_stopped(dev);
 	ppfrag_device(dev)->stop(dev);
 	return 0;
 }
@@ -103,6 +122,61 @@ tx_queue_release(struct rte_eth_dev *dev, uint16_t queue_id)
 		return;
 	ppfrag_device(dev)->settle(dev);
 	ppfrag_txq_release(dev, queue_id);
+}
+
+static int
+rx_queue_run(struct rte_eth_dev *dev, uint16_t queue_id, bool run)
+{
+	int ret = ppfrag_device(dev)->queue_run(dev, true, queue_id, run);
+
+	if (ret == 0)
+		dev->data->rx_queue_state[queue_id] =
+				run ? RTE_ETH_QUEUE_STATE_STARTED : RTE_ETH_QUEUE_STATE_STOPPED;
+	return ret;
+}
+
+static int
+tx_queue_run(struct rte_eth_dev *dev, uint16_t queue_id, bool run)
+{
+	int ret = ppfrag_device(dev)->queue_run(dev, false, queue_id, run);
+
+	if (ret == 0)
+		dev->data->tx_queue_state[queue_id] =
+				run ? RTE_ETH_QUEUE_STATE_STARTED : RTE_ETH_QUEUE_STATE_STOPPED;
+	return ret;
+}
+
+static int
+rx_queue_start(struct rte_eth_dev *dev, uint16_t queue_id)
+{
+	return rx_queue_run(dev, queue_id, true);
+}
+
+static int
+rx_queue_stop(struct rte_eth_dev *dev, uint16_t queue_id)
+{
+	return rx_queue_run(dev, queue_id, false);
+}
+
+static int
+tx_queue_start(struct rte_eth_dev *dev, uint16_t queue_id)
+{
+	return tx_queue_run(dev, queue_id, true);
+}
+
+static int
+tx_queue_stop(struct rte_eth_dev *dev, uint16_t queue_id)
+{
+	return tx_queue_run(dev, queue_id, false);
+}
+
+/* Only the primary can talk to the back end. */
+static int
+secondary_queue_run(struct rte_eth_dev *dev, uint16_t queue_id)
+{
+	PPFRAG_LOG(ERR, "%s: queue %u: queues are started and stopped by the primary process",
+			dev->data->name, queue_id);
+	return -ENOTSUP;
 }
 
 static int
@@ -275,6 +349,10 @@ static const struct eth_dev_ops primary_ops = {
 	.rx_queue_release = rx_queue_release,
 	.tx_queue_setup = tx_queue_setup,
 	.tx_queue_release = tx_queue_release,
+	.rx_queue_start = rx_queue_start,
+	.rx_queue_stop = rx_queue_stop,
+	.tx_queue_start = tx_queue_start,
+	.tx_queue_stop = tx_queue_stop,
 	.tx_done_cleanup = tx_done_cleanup,
 	.link_update = link_update,
 	.dev_set_link_up = set_link_up,
@@ -307,6 +385,10 @@ static const struct eth_dev_ops secondary_ops = {
 	.dev_close = dev_close,
 	.dev_infos_get = dev_infos_get,
 	.dev_supported_ptypes_get = supported_ptypes_get,
+	.rx_queue_start = secondary_queue_run,
+	.rx_queue_stop = secondary_queue_run,
+	.tx_queue_start = secondary_queue_run,
+	.tx_queue_stop = secondary_queue_run,
 	.tx_done_cleanup = tx_done_cleanup,
 	.link_update = link_update,
 	.stats_get = ppfrag_stats_get,

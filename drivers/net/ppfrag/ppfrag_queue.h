@@ -55,7 +55,7 @@ struct ppfrag_rxq {
 	bool interrupts;             /**< the application wants them */
 	uint32_t *posted; /**< by descriptor: the burst it was last used in, 0: not posted */
 	uint32_t burst;   /**< number of this burst, for posted */
-	uint32_t epoch;   /**< that the ring was reset for; atomic */
+	uint32_t epoch;   /**< when it last looked what has changed */
 	uint16_t *done;   /**< descriptors of this burst */
 	uint16_t *starved;
 	struct ppfrag_dev *dev;
@@ -69,8 +69,11 @@ struct ppfrag_rxq {
 	struct ppfrag_rxq_stats base; /**< stats at the latest reset */
 	uint64_t offloads;            /**< configured */
 	uint32_t work;                /**< to be done with packets, PPFRAG_RX_WORK_...; atomic */
+	uint32_t ring_epoch;          /**< that the ring was reset for; atomic */
 	uint16_t queue_id;
-	bool copy; /**< the pool is not shared with the back end */
+	bool copy;     /**< the pool is not shared with the back end */
+	bool deferred; /**< not started with the port */
+	bool stopped;  /**< its ring belongs to the control thread; atomic */
 } __rte_cache_aligned;
 
 /** What one transmit descriptor is used for. */
@@ -92,7 +95,7 @@ struct ppfrag_txq {
 	uint16_t used_idx;
 	uint16_t avail_idx;
 	uint16_t free_thresh;   /**< fewer free descriptors than this: look for used ones */
-	uint32_t epoch;         /**< that the ring was reset for; atomic */
+	uint32_t epoch;         /**< when it last looked what has changed */
 	struct virtio_hdr *hdr; /**< all zero, for packets that have no place for one */
 	char *bounce;           /**< PPFRAG_BOUNCE_LEN by descriptor */
 	struct ppfrag_txq_stats stats;
@@ -100,7 +103,10 @@ struct ppfrag_txq {
 	struct ppfrag_txq_stats base; /**< stats at the latest reset */
 	uint64_t offloads;            /**< configured */
 	uint64_t allowed;             /**< flags of mbufs that ask for them */
+	uint32_t ring_epoch;          /**< that the ring was reset for; atomic */
 	uint16_t queue_id;
+	bool deferred; /**< not started with the port */
+	bool stopped;  /**< its ring belongs to the control thread; atomic */
 } __rte_cache_aligned;
 
 /* ppfrag_queue.c */

@@ -168,6 +168,15 @@ ring_enable(struct rte_eth_dev *dev, uint16_t vring, bool enable)
 	return vu_set_vring(&local_of(dev)->vu, VU_SET_VRING_ENABLE, vring, enable);
 }
 
+/* Requests are dealt with one after the other, and acknowledged before that ends. */
+static int
+settle(struct rte_eth_dev *dev)
+{
+	uint64_t features;
+
+	return vu_get(&local_of(dev)->vu, VU_GET_FEATURES, &features);
+}
+
 static int
 ring_stop(struct rte_eth_dev *dev, uint16_t vring)
 {
@@ -186,6 +195,7 @@ const struct virtio_backend_ops virtio_backend_vhost_user = {
 	.prepare = prepare,
 	.ring_start = ring_start,
 	.ring_enable = ring_enable,
+	.settle = settle,
 	.ring_stop = ring_stop,
 	.run = run,
 	.can_enable = can_enable,

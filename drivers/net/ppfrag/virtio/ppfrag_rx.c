@@ -332,8 +332,8 @@ ppfrag_rx_burst(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 	struct rx_step step;
 	uint64_t bytes = 0;
 
-	if (unlikely(ppfrag_is_stale(q->dev, q->epoch)))
-		ppfrag_rxq_renew(q);
+	if (unlikely(ppfrag_is_stale(q->dev, q->epoch)) && !ppfrag_rxq_renew(q))
+		return 0;
 	if (unlikely(q->how == PPFRAG_RX_COPY))
 		return ppfrag_rx_burst_copy(q, pkts, nb_pkts);
 	if (unlikely(q->nb_starved != 0))
@@ -390,8 +390,8 @@ rx_burst_header(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint16_t nb_pkts)
 {
 	if (q->how == PPFRAG_RX_LANES)
 		return ppfrag_rx_burst(q, pkts, nb_pkts);
-	if (unlikely(ppfrag_is_stale(q->dev, q->epoch)))
-		ppfrag_rxq_renew(q);
+	if (unlikely(ppfrag_is_stale(q->dev, q->epoch)) && !ppfrag_rxq_renew(q))
+		return 0;
 	if (q->how == PPFRAG_RX_COPY)
 		return ppfrag_rx_burst_copy_header(q, pkts, nb_pkts);
 	if (unlikely(q->nb_starved != 0))

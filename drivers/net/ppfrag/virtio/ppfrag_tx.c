@@ -409,8 +409,8 @@ tx_burst(struct ppfrag_txq *q, struct rte_mbuf **pkts, uint16_t nb_pkts, const b
 	uint64_t bytes = 0;
 	uint32_t len;
 
-	if (unlikely(ppfrag_is_stale(q->dev, q->epoch)))
-		ppfrag_txq_renew(q);
+	if (unlikely(ppfrag_is_stale(q->dev, q->epoch)) && !ppfrag_txq_renew(q))
+		return 0;
 	if (unlikely(__atomic_load_n(&q->dev->link_up, __ATOMIC_RELAXED) == 0))
 		return 0;
 	if (q->nb_free < q->free_thresh)

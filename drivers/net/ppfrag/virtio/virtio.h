@@ -11,6 +11,7 @@
  *
  *   virtio_device.c        its operations
  *   virtio_queue.c         rings: set up, start, stop
+ *   virtio_queue_run.c     the same of one queue while the port runs
  *   virtio_ring.h          a ring and its entries
  *   ppfrag_rx.c            receive path
  *   ppfrag_rx_slots.c      the same into slots
@@ -161,12 +162,18 @@ int ppfrag_queues_start(struct rte_eth_dev *dev);
 /** Free what is in the transmit rings, and empty all rings. The back end must be stopped. */
 void ppfrag_queues_stop(struct rte_eth_dev *dev);
 
+/** Reset the ring of a queue, and post receive buffers. */
+void ppfrag_rxq_start(struct ppfrag_rxq *q);
+void ppfrag_txq_start(struct ppfrag_txq *q);
+
 /**
- * The rings of a queue are to be reset for the epoch that has begun: packets in them are given
- * back, buffers are posted again. By the thread that drives the queue, in any process.
+ * An epoch has begun. Where it is one of the rings, that of the queue is reset: packets in it are
+ * given back, buffers are posted again. By the thread that drives the queue, in any process.
+ *
+ * @return false where the queue is stopped.
  */
-void ppfrag_rxq_renew(struct ppfrag_rxq *q);
-void ppfrag_txq_renew(struct ppfrag_txq *q);
+bool ppfrag_rxq_renew(struct ppfrag_rxq *q);
+bool ppfrag_txq_renew(struct ppfrag_txq *q);
 
 /**
  * The ring of a vring number, whether a queue uses it or not.
@@ -174,6 +181,33 @@ void ppfrag_txq_renew(struct ppfrag_txq *q);
  * @return false where it is an idle ring, as the queue has not yet reset its own.
  */
 bool ppfrag_vring_get(const struct rte_eth_dev *dev, uint16_t vring, struct virtq *vq);
+
+/* virtio_queue_run.c */
+
+/** Start or stop a queue of a started port. @return 0 or a negative errno, logged. */
+int ppfrag_queue_run(struct rte_eth_dev *dev, bool rx, uint16_t queue_id, bool run);
+
+/* The others are for the control thread, which drives queues that are stopped. */
+
+/** Whether a queue uses a ring, and is not stopped. */
+bool ppfrag_vring_runs(const struct rte_eth_dev *dev, uint16_t vring);
+
+/**
+ * The device leaves the ring of a stopped queue alone: forget what was received, and free what was
+ * sent.
+ *
+ * @return whether the device has no more to send.
+ */
+bool ppfrag_vring_drop(const struct rte_eth_dev *dev, uint16_t vring);
+
+/** The ring of a stopped queue is to be reset before anybody uses it. */
+void ppfrag_vring_forget(const struct rte_eth_dev *dev, uint16_t vring);
+
+/** Free what is in the ring of a stopped queue that no device has. */
+void ppfrag_vring_drain(const struct rte_eth_dev *dev, uint16_t vring);
+
+/** Have a stopped queue run again. @param ours whether its ring is no back end's */
+void ppfrag_vring_start(const struct rte_eth_dev *dev, uint16_t vring, bool ours);
 
 /* ppfrag_quarantine.c */
 

@@ -123,10 +123,12 @@ virtio_is_ready(const struct rte_eth_dev *dev)
 	uint16_t i;
 
 	for (i = 0; i < 2 * pd->nb_pairs; i++)
-		if (!ppfrag_vring_get(dev, i, &vq))
+		if (ppfrag_vring_runs(dev, i) && !ppfrag_vring_get(dev, i, &vq))
 			return false;
 	return true;
 }
+
+/* Rings. Those that no queue uses, or one that is stopped, are with the device and disabled. */
 
 static int
 ring_run(struct rte_eth_dev *dev, uint16_t vring, bool enable)
@@ -141,6 +143,63 @@ ring_run(struct rte_eth_dev *dev, uint16_t vring, bool enable)
 	return ret == 0 && enable ? backend->ring_enable(dev, vring, true) : ret;
 }
 
+/* Hand over another ring in place of the one that the device has. */
+static int
+ring_move(struct rte_eth_dev *dev, uint16_t vring, bool enable)
+{
+	const struct virtio_backend_ops *backend = virtio_backend(dev);
+	int ret;
+
+	ret = backend->ring_enable(dev, vring, false);
+	if (ret == 0)
+		ret = backend->ring_stop(dev, vring);
+	return ret == 0 ? ring_run(dev, vring, enable) : ret;
+}
+
+/*
+ * DPDK's vhost library works when the rings of the first pair are enabled, and again when any ring
+ * was taken back; it goes on when they are disabled. So they are enabled for a moment where they
+ * are not used. There is nothing in them but receive buffers of a stopped queue.
+ */
+static int
+rings_rest(struct rte_eth_dev *dev)
+{
+	const struct virtio_backend_ops *backend = virtio_backend(dev);
+	uint16_t i;
+	int ret = 0;
+
+	for (i = 0; i < 2 && ret == 0; i++)
+		if (!ppfrag_vring_runs(dev, i))
+			ret = backend->ring_enable(dev, i, true);
+	for (i = 0; i < 2 && ret == 0; i++)
+		if (!ppfrag_vring_runs(dev, i))
+			ret = backend->ring_enable(dev, i, false);
+	return ret;
+}
+
+/* Have the device process all rings that are used, or none. */
+static int
+rings_enable(struct rte_eth_dev *dev, bool enable)
+{
+	const struct virtio_backend_ops *backend = virtio_backend(dev);
+	const struct ppfrag_dev *pd = dev->data->dev_private;
+	uint16_t i;
+	int ret = 0;
+
+	for (i = 0; i < 2 * pd->nb_pairs && ret == 0; i++)
+		if (!enable || ppfrag_vring_runs(dev, i))
+			ret = backend->ring_enable(dev, i, enable);
+	return ret;
+}
+
+int
+virtio_enable(struct rte_eth_dev *dev, bool enable)
+{
+	int ret = rings_enable(dev, enable);
+
+	return ret == 0 && enable ? rings_rest(dev) : ret;
+}
+
 int
 virtio_run(struct rte_eth_dev *dev, bool enable)
 {
@@ -153,37 +212,119 @@ virtio_run(struct rte_eth_dev *dev, bool enable)
 	for (i = 0; i < 2 * pd->nb_pairs && ret == 0; i++)
 		ret = ring_run(dev, i, false);
 	if (ret == 0 && enable)
-		ret = virtio_enable(dev, true);
-	return ret == 0 ? backend->run(dev, true) : ret;
+		ret = rings_enable(dev, true);
+	if (ret == 0)
+		ret = backend->run(dev, true);
+	return ret == 0 && enable ? rings_rest(dev) : ret;
 }
 
 int
 virtio_rings_move(struct rte_eth_dev *dev, bool enable)
 {
-	const struct virtio_backend_ops *backend = virtio_backend(dev);
 	const struct ppfrag_dev *pd = dev->data->dev_private;
 	struct ppfrag_local *local = dev->process_private;
 	int ret = 0, left = 0;
+	bool moved = false;
 	struct virtq vq;
 	uint16_t i;
 
 	for (i = 0; i < 2 * pd->nb_pairs && ret == 0; i++) {
-		if (!local->idle[i])
+		if (!local->idle[i] || !ppfrag_vring_runs(dev, i))
 			continue;
 		if (!ppfrag_vring_get(dev, i, &vq)) {
 			left++;
 			continue;
 		}
-		ret = backend->ring_enable(dev, i, false);
-		if (ret == 0)
-			ret = backend->ring_stop(dev, i);
-		if (ret == 0)
-			ret = ring_run(dev, i, enable);
+		ret = ring_move(dev, i, enable);
+		moved = true;
 		/* A back end that sleeps was told about these buffers when it had the idle ring. */
 		if (ret == 0)
 			ppfrag_kick(pd, i);
 	}
+	if (ret == 0 && moved && enable)
+		ret = rings_rest(dev);
 	return ret == 0 ? left : ret;
+}
+
+/*
+ * Whether the ring of a queue can stay with the device while the queue is stopped: the device has
+ * confirmed that it leaves it alone, and has nothing to send.
+ */
+static bool
+ring_can_stay(const struct rte_eth_dev *dev, uint16_t vring)
+{
+	return virtio_backend(dev)->can_enable(dev->data->dev_private) &&
+			ppfrag_vring_drop(dev, vring);
+}
+
+/*
+ * A ring that cannot stay is taken back, and the device gets an idle one; DPDK's vhost library is
+ * down for a moment then, with all its rings.
+ */
+static int
+ring_disconnect(struct rte_eth_dev *dev, uint16_t vring)
+{
+	const struct virtio_backend_ops *backend = virtio_backend(dev);
+	struct ppfrag_local *local = dev->process_private;
+	int ret;
+
+	ret = backend->ring_enable(dev, vring, false);
+	if (ret == 0)
+		ret = backend->settle(dev);
+	if (ret != 0 || ring_can_stay(dev, vring))
+		return ret;
+	ppfrag_vring_forget(dev, vring);
+	if (local->idle[vring])
+		return 0;
+	ret = ring_move(dev, vring, false);
+	return ret == 0 ? rings_rest(dev) : ret;
+}
+
+int
+virtio_queue_stop(struct rte_eth_dev *dev, uint16_t vring, bool connected, bool ours)
+{
+	int ret = 0;
+
+	if (connected)
+		ret = ring_disconnect(dev, vring);
+	else if (ours)
+		ppfrag_vring_forget(dev, vring);
+	if (ret == 0 && ours)
+		ppfrag_vring_drain(dev, vring);
+	return ret;
+}
+
+int
+virtio_queue_start(struct rte_eth_dev *dev, uint16_t vring, bool connected, bool ours, bool enable)
+{
+	const struct virtio_backend_ops *backend = virtio_backend(dev);
+	struct ppfrag_local *local = dev->process_private;
+	int ret = 0;
+
+	ppfrag_vring_start(dev, vring, ours);
+	if (!connected)
+		return 0;
+	if (local->idle[vring]) {
+		ret = ring_move(dev, vring, enable);
+		if (ret == 0 && enable)
+			ret = rings_rest(dev);
+	} else if (enable) {
+		ret = backend->ring_enable(dev, vring, true);
+	}
+	if (ret == 0)
+		ppfrag_kick(dev->data->dev_private, vring);
+	return ret;
+}
+
+void
+virtio_stopped_drain(struct rte_eth_dev *dev)
+{
+	const struct ppfrag_dev *pd = dev->data->dev_private;
+	uint16_t i;
+
+	for (i = 0; i < 2 * pd->nb_pairs; i++)
+		if (!ppfrag_vring_runs(dev, i))
+			ppfrag_vring_drain(dev, i);
 }
 
 int
@@ -198,19 +339,6 @@ virtio_idle(struct rte_eth_dev *dev)
 	for (i = 0; i < 2 * pd->nb_pairs && ret == 0; i++)
 		ret = backend->ring_stop(dev, i);
 	return ret == 0 ? backend->run(dev, false) : ret;
-}
-
-int
-virtio_enable(struct rte_eth_dev *dev, bool enable)
-{
-	const struct virtio_backend_ops *backend = virtio_backend(dev);
-	const struct ppfrag_dev *pd = dev->data->dev_private;
-	uint16_t i;
-	int ret = 0;
-
-	for (i = 0; i < 2 * pd->nb_pairs && ret == 0; i++)
-		ret = backend->ring_enable(dev, i, enable);
-	return ret;
 }
 
 bool
@@ -434,6 +562,7 @@ const struct ppfrag_device_ops virtio_device_ops = {
 	.stop = device_stop,
 	.settle = ppfrag_quarantine_flush,
 	.set_link = ppfrag_control_set_link,
+	.queue_run = ppfrag_queue_run,
 	.reset = ppfrag_control_reset,
 	.rxq_setup = virtio_rxq_setup,
 	.txq_setup = virtio_txq_setup,

@@ -181,18 +181,18 @@ bool
 ppfrag_vring_get(const struct rte_eth_dev *dev, uint16_t vring, struct virtq *vq)
 {
 	const struct ppfrag_dev *pd = dev->data->dev_private;
-	uint32_t now = __atomic_load_n(&pd->epoch, __ATOMIC_RELAXED), epoch = now;
+	uint32_t now = __atomic_load_n(&pd->ring_epoch, __ATOMIC_RELAXED), epoch = now;
 	const struct ppfrag_rxq *rxq;
 	const struct ppfrag_txq *txq;
 	uint16_t size = pd->queue_size;
 
 	if (vring % 2 == 0 && vring / 2 < dev->data->nb_rx_queues) {
 		rxq = dev->data->rx_queues[vring / 2];
-		epoch = __atomic_load_n(&rxq->epoch, __ATOMIC_ACQUIRE);
+		epoch = __atomic_load_n(&rxq->ring_epoch, __ATOMIC_ACQUIRE);
 		size = rxq->vq.size;
 	} else if (vring % 2 == 1 && vring / 2 < dev->data->nb_tx_queues) {
 		txq = dev->data->tx_queues[vring / 2];
-		epoch = __atomic_load_n(&txq->epoch, __ATOMIC_ACQUIRE);
+		epoch = __atomic_load_n(&txq->ring_epoch, __ATOMIC_ACQUIRE);
 		size = txq->vq.size;
 	}
 	virtq_init(vq, epoch == now ? vring_mem(pd, vring) : idle_ring_mem(pd), size);
@@ -269,6 +269,7 @@ virtio_rxq_setup(struct rte_eth_dev *dev, uint16_t queue_id, uint16_t nb_desc,
 	q->hdr_offset = RTE_PKTMBUF_HEADROOM - VIRTIO_HDR_LEN;
 	q->mrg = virtio_has_mrg(pd);
 	q->offloads = offloads;
+	q->deferred = conf->rx_deferred_start != 0;
 	q->scatter = q->mrg &&
 			(offloads & (RTE_ETH_RX_OFFLOAD_SCATTER | RTE_ETH_RX_OFFLOAD_TCP_LRO)) != 0;
 	ret = rxq_init(dev, q);
@@ -281,10 +282,10 @@ virtio_rxq_setup(struct rte_eth_dev *dev, uint16_t queue_id, uint16_t nb_desc,
 	return 0;
 }
 
-static void
-rxq_start(struct ppfrag_rxq *q)
+void
+ppfrag_rxq_start(struct ppfrag_rxq *q)
 {
-	uint32_t epoch = __atomic_load_n(&q->dev->epoch, __ATOMIC_ACQUIRE);
+	uint32_t epoch = __atomic_load_n(&q->dev->ring_epoch, __ATOMIC_ACQUIRE);
 	uint16_t i;
 
 	rxq_reset(q);
@@ -301,33 +302,49 @@ rxq_start(struct ppfrag_rxq *q)
 				"no more free pages",
 				ppfrag_port_name(q->dev), q->queue_id, q->nb_posted, q->nb,
 				q->mp->name);
-	__atomic_store_n(&q->epoch, epoch, __ATOMIC_RELEASE);
+	__atomic_store_n(&q->ring_epoch, epoch, __ATOMIC_RELEASE);
 }
 
-static void
-txq_start(struct ppfrag_txq *q)
+void
+ppfrag_txq_start(struct ppfrag_txq *q)
 {
-	uint32_t epoch = __atomic_load_n(&q->dev->epoch, __ATOMIC_ACQUIRE);
+	uint32_t epoch = __atomic_load_n(&q->dev->ring_epoch, __ATOMIC_ACQUIRE);
 
+	ppfrag_tx_drain(q);
 	txq_reset(q);
-	__atomic_store_n(&q->epoch, epoch, __ATOMIC_RELEASE);
+	__atomic_store_n(&q->ring_epoch, epoch, __ATOMIC_RELEASE);
 }
 
 /* What was received and not polled, and what was not sent, is lost: nobody knows how far it got. */
 
-void
+bool
 ppfrag_rxq_renew(struct ppfrag_rxq *q)
 {
-	rxq_start(q);
-	ppfrag_control_ready(q->dev);
+	uint32_t epoch = __atomic_load_n(&q->dev->epoch, __ATOMIC_ACQUIRE);
+
+	if (__atomic_load_n(&q->stopped, __ATOMIC_ACQUIRE))
+		return false;
+	if (__atomic_load_n(&q->dev->ring_epoch, __ATOMIC_ACQUIRE) != q->ring_epoch) {
+		ppfrag_rxq_start(q);
+		ppfrag_control_ready(q->dev);
+	}
+	q->epoch = epoch;
+	return true;
 }
 
-void
+bool
 ppfrag_txq_renew(struct ppfrag_txq *q)
 {
-	ppfrag_tx_drain(q);
-	txq_start(q);
-	ppfrag_control_ready(q->dev);
+	uint32_t epoch = __atomic_load_n(&q->dev->epoch, __ATOMIC_ACQUIRE);
+
+	if (__atomic_load_n(&q->stopped, __ATOMIC_ACQUIRE))
+		return false;
+	if (__atomic_load_n(&q->dev->ring_epoch, __ATOMIC_ACQUIRE) != q->ring_epoch) {
+		ppfrag_txq_start(q);
+		ppfrag_control_ready(q->dev);
+	}
+	q->epoch = epoch;
+	return true;
 }
 
 int
@@ -361,10 +378,36 @@ virtio_txq_setup(struct rte_eth_dev *dev, uint16_t queue_id, uint16_t nb_desc,
 	q->dev = pd;
 	q->queue_id = queue_id;
 	q->free_thresh = thresh;
+	q->deferred = conf->tx_deferred_start != 0;
 	ppfrag_tx_offload_init(q, conf->offloads | dev->data->dev_conf.txmode.offloads);
 	txq_reset(q);
 	ppfrag_txq_attach(dev, q);
 	return 0;
+}
+
+/* A queue that is not started with the port has an empty ring, and looks what has changed. */
+
+static void
+rxq_begin(struct ppfrag_rxq *q)
+{
+	q->interrupts = false;
+	q->stopped = q->deferred;
+	q->epoch = q->dev->epoch - (q->deferred ? 1 : 0);
+	if (!q->deferred) {
+		ppfrag_rxq_start(q);
+		return;
+	}
+	rxq_reset(q);
+	q->mrg = virtio_has_mrg(q->dev);
+	q->ring_epoch = q->dev->ring_epoch;
+}
+
+static void
+txq_begin(struct ppfrag_txq *q)
+{
+	q->stopped = q->deferred;
+	q->epoch = q->dev->epoch - (q->deferred ? 1 : 0);
+	ppfrag_txq_start(q);
 }
 
 int
@@ -386,12 +429,10 @@ ppfrag_queues_start(struct rte_eth_dev *dev)
 	memset(idle_ring_mem(pd), 0, virtq_bytes(pd->queue_size));
 	for (i = 0; i < pd->nb_pairs; i++)
 		*tx_hdr_mem(pd, i) = (struct virtio_hdr){ .flags = 0 };
-	for (i = 0; i < dev->data->nb_rx_queues; i++) {
-		((struct ppfrag_rxq *)dev->data->rx_queues[i])->interrupts = false;
-		rxq_start(dev->data->rx_queues[i]);
-	}
+	for (i = 0; i < dev->data->nb_rx_queues; i++)
+		rxq_begin(dev->data->rx_queues[i]);
 	for (i = 0; i < dev->data->nb_tx_queues; i++)
-		txq_start(dev->data->tx_queues[i]);
+		txq_begin(dev->data->tx_queues[i]);
 	return 0;
 }
 
