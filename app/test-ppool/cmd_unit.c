@@ -20,6 +20,8 @@ static const struct unit_suite * const suites[] = {
 	&suite_slots,
 	&suite_slots_hard,
 	&suite_slots_compact,
+	&suite_slots_fuzz,
+	&suite_slots_port,
 	&suite_keep,
 	&suite_carver,
 	&suite_ledger,
