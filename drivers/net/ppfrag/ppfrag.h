@@ -48,6 +48,8 @@
 #define PPFRAG_MAX_PAIRS 128
 /** Most descriptors of a ring. */
 #define PPFRAG_MAX_DESC 32768
+/** Most addresses of a port, its own included: as many as with net_virtio_user. */
+#define PPFRAG_MAX_MACS 64
 /** Most pieces of memory that a back end gets. */
 #define PPFRAG_MAX_REGIONS 8
 
@@ -166,7 +168,7 @@ struct ppfrag_dev {
 	uint8_t preset;     /**< enum ppfrag_preset */
 	uint16_t copybreak; /**< longest packet that is copied in every preset */
 	uint16_t max_mtu;   /**< that applications are told */
-	struct rte_ether_addr mac;
+	struct rte_ether_addr mac[PPFRAG_MAX_MACS]; /**< the first is the one of the port */
 	struct ppfrag_share share;
 	uint16_t nb_zones;            /**< memzones that were reserved; part of their names */
 	uint64_t quarantined_buffers; /**< that a back end may still use though the port stopped */

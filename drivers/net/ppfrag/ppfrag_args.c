@@ -41,9 +41,9 @@ parse_path(const char *value, struct ppfrag_dev *pd)
 static int
 parse_mac(const char *value, struct ppfrag_dev *pd)
 {
-	if (rte_ether_unformat_addr(value, &pd->mac) != 0)
+	if (rte_ether_unformat_addr(value, &pd->mac[0]) != 0)
 		return -EINVAL;
-	return rte_is_valid_assigned_ether_addr(&pd->mac) ? 0 : -EINVAL;
+	return rte_is_valid_assigned_ether_addr(&pd->mac[0]) ? 0 : -EINVAL;
 }
 
 static int
@@ -251,7 +251,7 @@ ppfrag_args_parse(const char *name, const char *args, struct ppfrag_dev *pd)
 	pd->want_slots = true;
 	pd->copybreak = DEFAULT_COPYBREAK;
 	pd->max_mtu = PPFRAG_MAX_MTU;
-	rte_eth_random_addr(pd->mac.addr_bytes);
+	rte_eth_random_addr(pd->mac[0].addr_bytes);
 
 	kvlist = rte_kvargs_parse(args == NULL ? "" : args, NULL);
 	if (kvlist == NULL) {

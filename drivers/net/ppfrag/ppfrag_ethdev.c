@@ -208,7 +208,7 @@ dev_infos_get(struct rte_eth_dev *dev, struct rte_eth_dev_info *info)
 
 	info->max_rx_queues = pd->max_pairs;
 	info->max_tx_queues = pd->max_pairs;
-	info->max_mac_addrs = 1;
+	info->max_mac_addrs = PPFRAG_MAX_MACS;
 	info->min_mtu = RTE_ETHER_MIN_MTU;
 	info->max_mtu = pd->max_mtu;
 	info->max_rx_pktlen = pd->max_mtu + PPFRAG_L2_LEN;
@@ -255,20 +255,58 @@ set_link_down(struct rte_eth_dev *dev)
 	return ppfrag_device(dev)->set_link(dev, false);
 }
 
-/* The back end decides what it sends: every frame is received. */
+/*
+ * No filtering: promiscuous and allmulticast are always on. A back end has no way to be told of
+ * modes and addresses, and decides by itself what it sends. ethdev keeps the addresses.
+ */
+
 static int
-accept_mode(struct rte_eth_dev *dev)
+mode_enable(struct rte_eth_dev *dev)
 {
 	RTE_SET_USED(dev);
 	return 0;
 }
 
-/* The back end does not know the address: frames carry it. */
+static int
+mode_disable(struct rte_eth_dev *dev)
+{
+	PPFRAG_LOG(INFO,
+			"%s: promiscuous and allmulticast mode are always on: all that the back end sends is received",
+			dev->data->name);
+	return -ENOTSUP;
+}
+
 static int
 mac_addr_set(struct rte_eth_dev *dev, struct rte_ether_addr *addr)
 {
 	RTE_SET_USED(dev);
 	RTE_SET_USED(addr);
+	return 0;
+}
+
+static int
+mac_addr_add(struct rte_eth_dev *dev, struct rte_ether_addr *addr, uint32_t index, uint32_t pool)
+{
+	RTE_SET_USED(dev);
+	RTE_SET_USED(addr);
+	RTE_SET_USED(index);
+	RTE_SET_USED(pool);
+	return 0;
+}
+
+static void
+mac_addr_remove(struct rte_eth_dev *dev, uint32_t index)
+{
+	RTE_SET_USED(dev);
+	RTE_SET_USED(index);
+}
+
+static int
+set_mc_addr_list(struct rte_eth_dev *dev, struct rte_ether_addr *addrs, uint32_t nb)
+{
+	RTE_SET_USED(dev);
+	RTE_SET_USED(addrs);
+	RTE_SET_USED(nb);
 	return 0;
 }
 
@@ -357,15 +395,18 @@ static const struct eth_dev_ops primary_ops = {
 	.link_update = link_update,
 	.dev_set_link_up = set_link_up,
 	.dev_set_link_down = set_link_down,
-	.promiscuous_enable = accept_mode,
-	.promiscuous_disable = accept_mode,
-	.allmulticast_enable = accept_mode,
-	.allmulticast_disable = accept_mode,
+	.promiscuous_enable = mode_enable,
+	.promiscuous_disable = mode_disable,
+	.allmulticast_enable = mode_enable,
+	.allmulticast_disable = mode_disable,
 	.dev_supported_ptypes_get = supported_ptypes_get,
 	.dev_ptypes_set = ppfrag_ptypes_set,
 	.vlan_offload_set = ppfrag_vlan_offload_set,
 	.mtu_set = mtu_set,
 	.mac_addr_set = mac_addr_set,
+	.mac_addr_add = mac_addr_add,
+	.mac_addr_remove = mac_addr_remove,
+	.set_mc_addr_list = set_mc_addr_list,
 	.stats_get = ppfrag_stats_get,
 	.stats_reset = ppfrag_stats_reset,
 	.xstats_get = ppfrag_xstats_get,
@@ -422,7 +463,9 @@ dev_init(struct rte_eth_dev *dev)
 
 	pd->port_id = dev->data->port_id;
 	pd->ops_number = ops_number();
-	dev->data->mac_addrs = &pd->mac;
+	dev->data->mac_addrs = pd->mac;
+	dev->data->promiscuous = 1;
+	dev->data->all_multicast = 1;
 	dev->data->dev_flags = RTE_ETH_DEV_INTR_LSC | RTE_ETH_DEV_AUTOFILL_QUEUE_XSTATS;
 	dev->dev_ops = &primary_ops;
 	return ppfrag_device(dev)->init(dev);
