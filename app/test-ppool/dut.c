@@ -145,7 +145,7 @@ dut_start_pool(const struct dut_conf *conf, struct rte_mempool *mp)
 {
 	struct rte_devargs devargs = { .type = RTE_DEVTYPE_VIRTUAL };
 	bool loaded = rte_devargs_parse(&devargs, DUT_NAME) == 0;
-	char args[128];
+	char args[192];
 
 	free(devargs.data);
 	unit_require(loaded, "the driver net_ppfrag: -d librte_net_ppfrag.so");
@@ -154,9 +154,10 @@ dut_start_pool(const struct dut_conf *conf, struct rte_mempool *mp)
 	dut.features = (conf->pairs > 1 ? VHOST_F_MQ : 0) |
 			(conf->no_protocol ? 0 : VHOST_F_PROTOCOL);
 	peer_start(conf->no_mrg, conf->features | dut.features);
-	snprintf(args, sizeof(args), "path=%s,queues=%u,queue_size=%u%s%s%s", dut.path,
+	snprintf(args, sizeof(args), "path=%s,queues=%u,queue_size=%u%s%s%s%s", dut.path,
 			RTE_MAX(conf->pairs, 1), conf->ring != 0 ? conf->ring : RING,
 			conf->lanes ? ",rx=lanes" : "", conf->density ? ",preset=density" : "",
+			conf->size_stats ? ",size_stats=1" : "",
 			conf->declined ? ",mrg_rxbuf=0" : "");
 	assert_int_equal(conf->no_aio ? unit_without_aio(plug_port, args) : plug_port(args), 0);
 	assert_int_equal(rte_eth_dev_get_port_by_name(DUT_NAME, &dut.port), 0);
