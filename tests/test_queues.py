@@ -4,7 +4,7 @@
 
 import pytest
 
-from harness import (assert_same, make_frame, read_frames, wait_capture, wait_until, write_frames)
+from harness import (assert_same, lcores, make_frame, read_frames, wait_capture, wait_until, write_frames)
 from vhost_peer import Behaviour, VhostPeer
 
 PEER_QUEUES = 8
@@ -202,3 +202,26 @@ def test_stopped_in_traffic(lab, tcp_frames, rx):
     for ledger in dut.check_ledgers().values():
         assert ledger["frags"] == ledger["whole"] == 0
     dut.quit()
+
+
+def test_size_counters(lab, all_lengths, rx):
+    """Packets are counted as net_virtio_user counts them, by the same names."""
+    dut, _ = lab.exchange(all_lengths, all_lengths, devargs=f",size_stats=1,rx={rx}")
+    counted = dut.xstats()
+    bounds = {"undersize": (0, 63), "size_64": (64, 64), "size_65_127": (65, 127),
+              "size_128_255": (128, 255), "size_256_511": (256, 511),
+              "size_512_1023": (512, 1023), "size_1024_1518": (1024, 1518),
+              "size_1519_max": (1519, 65535)}
+    for queue in ("rx_q0", "tx_q0"):
+        for name, (low, high) in bounds.items():
+            number = sum(low <= len(frame) <= high for frame in all_lengths)
+            assert counted[f"{queue}_{name}_packets"] == number
+        assert counted[f"{queue}_good_packets"] == len(all_lengths)
+        assert counted[f"{queue}_good_bytes"] == sum(map(len, all_lengths))
+    sock = lab.socket()
+    lab.peer(sock)
+    stock = lab.testpmd("stock", [*lab.memory(), lcores(1), f"--vdev=net_virtio_user0,path={sock}"],
+                        ["--total-num-mbufs=4096"])
+    names = {name for name in stock.xstats() if name.startswith(("rx_q0", "tx_q0"))}
+    assert "rx_q0_size_64_packets" in names
+    assert names <= set(counted)

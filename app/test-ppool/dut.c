@@ -154,9 +154,10 @@ dut_start_pool(const struct dut_conf *conf, struct rte_mempool *mp)
 	dut.features = (conf->pairs > 1 ? VHOST_F_MQ : 0) |
 			(conf->no_protocol ? 0 : VHOST_F_PROTOCOL);
 	peer_start(conf->no_mrg, conf->features | dut.features);
-	snprintf(args, sizeof(args), "path=%s,queues=%u,queue_size=%u%s%s%s%s%s", dut.path,
+	snprintf(args, sizeof(args), "path=%s,queues=%u,queue_size=%u%s%s%s%s%s%s", dut.path,
 			RTE_MAX(conf->pairs, 1), conf->ring != 0 ? conf->ring : RING,
 			conf->lanes ? ",rx=lanes" : "", conf->density ? ",preset=density" : "",
+			conf->size_stats ? ",size_stats=1" : "",
 			conf->declined ? ",mrg_rxbuf=0" : "", conf->devargs != NULL ? "," : "",
 			conf->devargs != NULL ? conf->devargs : "");
 	assert_int_equal(conf->no_aio ? unit_without_aio(plug_port, args) : plug_port(args), 0);

@@ -26,6 +26,7 @@ struct dut_conf {
 	bool density;     /* into slots, with that preset */
 	bool scatter;     /* deliver frames longer than a page as chains */
 	bool no_aio;      /* io_setup() is refused to the driver */
+	bool size_stats;  /* count packets by size */
 	bool lsc;         /* have changes of the link reported */
 	uint16_t pairs;   /* queue pairs; 0: 1 */
 	uint32_t rx_deferred; /* queues that are not started with the port, as bits */

@@ -88,7 +88,29 @@ extern int ppfrag_logtype;
 	X(bad_used, "used entries", "ignored: the back end gave a wrong id or count") \
 	X(kicks, "notifications", "sent to the back end")
 
+/** What every queue counts, by the names that net_virtio_user has: X(name, member, unit, what). */
+#define PPFRAG_TOTAL_XSTATS(X) \
+	X(good_packets, packets, "packets", "received or sent") \
+	X(good_bytes, bytes, "bytes", "of these, without the virtio header and without a CRC")
+
+/** Counters that either kind of queue has with size_stats=1 only. A size has no CRC. */
+#define PPFRAG_SIZE_XSTATS(X) \
+	X(multicast_packets, "packets", "to a multicast address, broadcast not included") \
+	X(broadcast_packets, "packets", "to the broadcast address") \
+	X(undersize_packets, "packets", "shorter than 64 bytes") \
+	X(size_64_packets, "packets", "of 64 bytes") \
+	X(size_65_127_packets, "packets", "of 65 to 127 bytes") \
+	X(size_128_255_packets, "packets", "of 128 to 255 bytes") \
+	X(size_256_511_packets, "packets", "of 256 to 511 bytes") \
+	X(size_512_1023_packets, "packets", "of 512 to 1023 bytes") \
+	X(size_1024_1518_packets, "packets", "of 1024 to 1518 bytes") \
+	X(size_1519_max_packets, "packets", "longer than 1518 bytes")
+
 #define PPFRAG_COUNTER(name, unit, desc) uint64_t name;
+
+struct ppfrag_size_stats {
+	PPFRAG_SIZE_XSTATS(PPFRAG_COUNTER)
+} __rte_aligned(8);
 
 /*
  * Counters never decrease and are written by nobody but the thread that drives the queue: a reset
@@ -98,12 +120,14 @@ struct ppfrag_rxq_stats {
 	uint64_t packets;
 	uint64_t bytes;
 	PPFRAG_RXQ_XSTATS(PPFRAG_COUNTER)
+	struct ppfrag_size_stats sizes;
 } __rte_aligned(8);
 
 struct ppfrag_txq_stats {
 	uint64_t packets;
 	uint64_t bytes;
 	PPFRAG_TXQ_XSTATS(PPFRAG_COUNTER)
+	struct ppfrag_size_stats sizes;
 } __rte_aligned(8);
 
 #undef PPFRAG_COUNTER
@@ -161,8 +185,9 @@ struct ppfrag_dev {
 	uint16_t nb_pairs;         /**< queue pairs in use */
 	uint16_t max_pairs;
 	uint16_t queue_size;
-	bool server;    /**< back ends connect to us */
-	bool mrg_rxbuf; /**< wanted */
+	bool server;     /**< back ends connect to us */
+	bool mrg_rxbuf;  /**< wanted */
+	bool size_stats; /**< count packets by size and kind of address */
 	bool want_slots;
 	bool insist_slots;  /**< said to, not by default */
 	uint8_t preset;     /**< enum ppfrag_preset */
@@ -194,8 +219,8 @@ ppfrag_port_name(const struct ppfrag_dev *pd)
 /* ppfrag_args.c */
 
 /**
- * Fill path, mac, queue_size, max_pairs, server, speed, mrg_rxbuf, want_slots, copybreak, preset,
- * max_mtu, share.
+ * Fill path, mac, queue_size, max_pairs, server, speed, mrg_rxbuf, size_stats, want_slots,
+ * copybreak, preset, max_mtu, share.
  *
  * @return 0 or a negative errno, logged.
  */

@@ -175,6 +175,7 @@ static const struct arg {
 	{ "queues", "number of queue pairs from 1 to 128", parse_queues, 0 },
 	{ "mrg_rxbuf", FLAG(mrg_rxbuf) },
 	{ "server", FLAG(server) },
+	{ "size_stats", FLAG(size_stats) },
 	{ "speed", "speed in Mbps that Ethernet has, as 10000", parse_speed, 0 },
 	{ "packed_vq", "0", parse_unsupported, 0 },
 	{ "in_order", "0", parse_unsupported, 0 },
@@ -189,11 +190,12 @@ static const struct arg {
 			0 },
 };
 
-#define KNOWN_KEYS "path, mac, queue_size, queues, server, speed, mtu, mrg_rxbuf, rx, copybreak, preset, share"
+#define KNOWN_KEYS \
+	"path, mac, queue_size, queues, server, speed, mtu, mrg_rxbuf, size_stats, rx, copybreak, preset, share"
 
 RTE_PMD_REGISTER_PARAM_STRING(net_ppfrag,
 		"path=<string> mac=<mac> queue_size=<int> queues=<int> server=<0|1> speed=<int> mtu=<int> mrg_rxbuf=<0|1> "
-		"rx=<slots|lanes> copybreak=<int> preset=<auto|speed|density> share=<string|all>");
+		"size_stats=<0|1> rx=<slots|lanes> copybreak=<int> preset=<auto|speed|density> share=<string|all>");
 
 static const struct arg *
 find_arg(const char *key)

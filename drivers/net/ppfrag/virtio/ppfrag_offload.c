@@ -95,7 +95,7 @@ tx_offloads_used(const struct rte_eth_dev *dev)
 static uint32_t
 rx_work(const struct ppfrag_dev *pd, uint64_t offloads)
 {
-	uint32_t work = 0;
+	uint32_t work = pd->size_stats ? PPFRAG_RX_WORK_SIZES : 0;
 
 	if ((offloads & RX_FROM_HEADER) != 0)
 		work |= PPFRAG_RX_WORK_HEADER;
@@ -206,4 +206,6 @@ ppfrag_offload_start(struct rte_eth_dev *dev)
 	dev->rx_pkt_burst = work != 0 ? ppfrag_rx_burst_offload : ppfrag_rx_burst;
 	dev->tx_pkt_burst = tx != 0 ? ppfrag_tx_burst_offload : ppfrag_tx_burst;
 	dev->tx_pkt_prepare = tx != 0 ? ppfrag_tx_prepare : NULL;
+	if (pd->size_stats)
+		dev->tx_pkt_burst = ppfrag_tx_burst_sizes;
 }

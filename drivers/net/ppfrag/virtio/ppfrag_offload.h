@@ -52,6 +52,8 @@ int ppfrag_vlan_offload_set(struct rte_eth_dev *dev, int mask);
 #define PPFRAG_RX_WORK_IP 0x4u     /**< check the checksum of an IPv4 header */
 #define PPFRAG_RX_WORK_PTYPE 0x8u  /**< tell the type */
 
+#define PPFRAG_RX_WORK_SIZES 0x10u /**< count sizes and kinds of addresses */
+
 /** Do this with packets, with virtio headers in front if these are to be looked at. */
 void ppfrag_rx_offload(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint16_t n, uint32_t work);
 

@@ -17,6 +17,7 @@
  *   ppfrag_rx_slots.c      the same into slots
  *   ppfrag_rx_copy.c       the same where the back end cannot reach the pool
  *   ppfrag_tx.c            transmit path
+ *   ppfrag_sizes.c         counting packets by size, where it is wanted
  *   ppfrag_state.c         what is in the rings, how packets are moved
  *   ppfrag_intr.c          receive interrupts
  *   ppfrag_notify.c        raising eventfds that the back end has, too
@@ -271,6 +272,14 @@ int ppfrag_tx_done_cleanup(void *txq, uint32_t n);
 
 /** Free all packets in the ring, whether sent or not. The back end must be stopped. */
 void ppfrag_tx_drain(struct ppfrag_txq *q);
+
+/* ppfrag_sizes.c */
+
+/** Count packets by size, and those to many. */
+void ppfrag_sizes_count(struct ppfrag_size_stats *s, struct rte_mbuf * const *pkts, uint16_t n);
+
+/** As ppfrag_tx_burst_offload(), with that. */
+uint16_t ppfrag_tx_burst_sizes(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts);
 
 /* ppfrag_state.c */
 

@@ -530,6 +530,8 @@ secondary_tx_burst(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 
 	if (unlikely(q == NULL || !is_started(q->dev)))
 		return 0;
+	if (q->dev->size_stats)
+		return ppfrag_tx_burst_sizes(txq, pkts, nb_pkts);
 	return ppfrag_tx_burst_offload(txq, pkts, nb_pkts);
 }
 
