@@ -208,7 +208,8 @@ ppfrag_port_name(const struct ppfrag_dev *pd)
 /* ppfrag_args.c */
 
 /**
- * Fill path, mac, queue_size, max_pairs, server, speed, mrg_rxbuf, size_stats, want_slots, copybreak, preset.
+ * Fill path, mac, queue_size, max_pairs, server, speed, mrg_rxbuf, size_stats, want_slots,
+ * copybreak, preset.
  *
  * @return 0 or a negative errno, logged.
  */
