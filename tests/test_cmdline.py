@@ -150,7 +150,7 @@ BAD_DEVARGS = {
     f"path={SOCK},iface=tap0": "option 'iface=tap0' of net_virtio_user is not supported",
     f"path={SOCK},frobnicate=1": "net_ppfrag0: unknown option 'frobnicate'; known are: "
                                  "path, mac, queue_size, queues, server, speed, mtu, mrg_rxbuf, "
-                                 "rx, copybreak, preset, share",
+                                 "size_stats, rx, copybreak, preset, share",
     f"path={SOCK}": f"net_ppfrag0: cannot connect to path={SOCK}: No such file or directory; "
                     "start the vhost-user back end (the server) first",
 }

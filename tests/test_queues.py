@@ -4,7 +4,8 @@
 
 import pytest
 
-from harness import (assert_same, lcores, make_frame, read_frames, wait_capture, wait_until, write_frames)
+from harness import (assert_same, lcores, make_frame, read_frames, wait_capture, wait_until,
+                     write_frames)
 from vhost_peer import Behaviour, VhostPeer
 
 PEER_QUEUES = 8

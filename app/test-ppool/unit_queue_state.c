@@ -474,7 +474,7 @@ test_without_peer(void **arg)
 	dut_stop();
 }
 
-/* It does not confirm: the connection is given up, what it had stays with the port until it ends. */
+/* It does not confirm: the connection is given up; what it had stays with the port for a while. */
 static void
 test_unconfirmed(void **arg)
 {

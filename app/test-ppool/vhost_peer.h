@@ -6,9 +6,9 @@
 #define _VHOST_PEER_H_
 
 /*
- * A vhost-user back end of a few queue pairs for tests. A thread of its own follows the protocol; what
- * happens in the rings is up to the test, which can break every rule there. Memory that the driver
- * shares is mapped a second time: what the peer writes is not seen by sanitizers.
+ * A vhost-user back end of a few queue pairs for tests. A thread of its own follows the protocol;
+ * what happens in the rings is up to the test, which can break every rule there. Memory that the
+ * driver shares is mapped a second time: what the peer writes is not seen by sanitizers.
  */
 
 #include <stdbool.h>

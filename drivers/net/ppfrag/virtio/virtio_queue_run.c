@@ -15,8 +15,8 @@
  *
  * A stopped queue gives and takes nothing: its thread, if there is one, sees that the epoch has
  * changed, and finds out. The device is told to leave the ring alone, and confirms that. Then what
- * was received is forgotten, and what was sent is freed. Posted receive buffers stay posted, as when
- * a port is stopped: so it makes no difference whether the device keeps its word. Packets that the
+ * was received is forgotten, what was sent is freed. Posted receive buffers stay posted, as when a
+ * port is stopped: so it makes no difference whether the device keeps its word. Packets that the
  * device had not sent by then would be sent when it goes on, so that it must give back the ring.
  */
 
