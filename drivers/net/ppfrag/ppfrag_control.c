@@ -414,7 +414,8 @@ do_start(struct rte_eth_dev *dev)
 	 * forget it.
 	 */
 	if (c->state != PPFRAG_CONN_NONE &&
-			(vu_is_gone(&local->vu) || ppfrag_mem_is_disguised(&local->mem, &local->told)))
+			(vu_is_gone(&local->vu) ||
+					ppfrag_mem_is_disguised(&local->mem, &local->told)))
 		conn_close(dev);
 	local->vu.quiet = false;
 	c->want_run = true;
