@@ -224,7 +224,8 @@ def test_many_kills(lab, tcp_frames):
     relays[(MANY_KILLS - 1) % 2].wait_flows(dut)
     late = sum(wait > SECONDS for wait in waits)
     print(f"{MANY_KILLS} kills in {time.monotonic() - began:.0f} s; frames again after "
-          f"{sum(waits) / len(waits):.2f} s, {max(waits):.2f} s at most, {late} later than {SECONDS} s")
+          f"{sum(waits) / len(waits):.2f} s, {max(waits):.2f} s at most, "
+          f"{late} later than {SECONDS} s")
     assert late <= 1 + LATE_SHARE * MANY_KILLS
     dut.stop()
     dut.check_ledgers()
