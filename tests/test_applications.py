@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from scapy.all import (IP, UDP, Ether, IPv6, IPv6ExtHdrFragment, Raw, fragment, fragment6)
+from scapy.all import IP, UDP, Ether, IPv6, IPv6ExtHdrFragment, fragment, fragment6
 
 from conftest import ROOT
 from harness import (Program, assert_same, make_frame, read_frames, wait_capture, wait_until,

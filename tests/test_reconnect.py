@@ -16,7 +16,8 @@ LONG = os.environ.get("PPFRAG_LONG") == "1"
 KILLS = 20
 MANY_KILLS = int(os.environ.get("PPFRAG_KILLS", 1000 if LONG else 20))
 SECONDS = 2  # until packets flow again
-QUARANTINE_SECONDS = 1  # that the port waits before that
+LATE_SECONDS = 10  # where CPUs are busy with starting programs, and then for few of many kills
+LATE_SHARE = 0.05
 START = (vp.SET_OWNER, vp.GET_FEATURES, vp.SET_PROTOCOL_FEATURES, vp.SET_FEATURES, vp.SET_MEM_TABLE,
          vp.SET_VRING_BASE, vp.SET_VRING_KICK, vp.SET_VRING_ENABLE)  # requests to hang at
 PCAP_HEADER = 24
@@ -177,7 +178,7 @@ class Relay:
 
     def wait_flows(self, dut):
         """Wait for that; the seconds since the back end before was killed."""
-        limit = self.killed_at + QUARANTINE_SECONDS + SECONDS
+        limit = self.killed_at + LATE_SECONDS
         while not self.flows(dut):
             assert time.monotonic() < limit, self.state(dut)
             time.sleep(POLL_SECONDS)
@@ -221,8 +222,11 @@ def test_many_kills(lab, tcp_frames):
         waits.append(other.wait_flows(dut))
         other.prepare()
     relays[(MANY_KILLS - 1) % 2].wait_flows(dut)
+    late = sum(wait > SECONDS for wait in waits)
     print(f"{MANY_KILLS} kills in {time.monotonic() - began:.0f} s; frames again after "
-          f"{sum(waits) / len(waits):.2f} s, {max(waits):.2f} s at most")
+          f"{sum(waits) / len(waits):.2f} s, {max(waits):.2f} s at most, "
+          f"{late} later than {SECONDS} s")
+    assert late <= 1 + LATE_SHARE * MANY_KILLS
     dut.stop()
     dut.check_ledgers()
     for port in range(4):

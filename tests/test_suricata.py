@@ -51,7 +51,6 @@ class Suricata(Program):
         rules.write_text(RULES)
         super().__init__("suricata", ["suricata", "--dpdk", "-c", config, "-S", rules,
                                       "-l", self.log], prefix)
-        self.wait_output("Engine started")
 
     def yaml(self, lab, prefix, sock):
         """Its configuration."""
@@ -109,7 +108,8 @@ def test_restarts(lab):
     noise = list(make_frames(NOISE))
     sock = lab.socket()
     peer = start_peer(lab, sock, make_frames(MARKED))
-    ids = Suricata(lab, sock)
+    ids = lab.add(Suricata(lab, sock))
+    ids.wait_output("Engine started")
     peer.wait_link()
     peer.start()
     ids.wait_alerts(FRAMES)

@@ -38,9 +38,9 @@ struct dut_conf {
 	uint64_t features;    /* that the back end offers besides what the others take */
 	uint64_t rx_offloads; /* besides scatter */
 	uint64_t tx_offloads;
-	const char *devargs;  /* more of them; NULL: none */
-	uint32_t pages;       /* 0: 512 */
-	uint32_t page_size;   /* 0: 2176 */
+	const char *devargs; /* more of them; NULL: none */
+	uint32_t pages;      /* 0: 512 */
+	uint32_t page_size;  /* 0: 2176 */
 };
 
 struct dut {

@@ -58,8 +58,7 @@ make_memfd_pool(const char *name)
 static struct rte_mempool *
 make_named_pool(const char *name)
 {
-	struct rte_mempool *mp =
-			rte_pktmbuf_pool_create(name, MBUFS, 0, 0, ROOM, SOCKET_ID_ANY);
+	struct rte_mempool *mp = rte_pktmbuf_pool_create(name, MBUFS, 0, 0, ROOM, SOCKET_ID_ANY);
 
 	assert_non_null(mp);
 	return mp;

@@ -186,8 +186,8 @@ static const struct arg {
 	{ "copybreak", "length in bytes from 0 to 65407", parse_copybreak, 0 },
 	{ "mtu", "largest MTU from 68 to 65385", parse_mtu, 0 },
 	{ "preset", "preset, auto, speed or density", parse_preset, 0 },
-	{ "share", "name of a mempool, of 25 characters at most, or all; up to 8 times", parse_share,
-			0 },
+	{ "share", "name of a mempool, of 25 characters at most, or all; up to 8 times",
+			parse_share, 0 },
 };
 
 #define KNOWN_KEYS \

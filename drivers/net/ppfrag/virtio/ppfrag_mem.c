@@ -95,8 +95,8 @@ is_page_file(const struct vu_region *r)
 	const struct rte_memseg_list *msl = rte_mem_virt2memseg_list((const void *)r->addr);
 	struct stat st;
 
-	return msl != NULL && !msl->external && msl->page_sz == r->len &&
-			fstat(r->fd, &st) == 0 && (size_t)st.st_size == r->len;
+	return msl != NULL && !msl->external && msl->page_sz == r->len && fstat(r->fd, &st) == 0 &&
+			(size_t)st.st_size == r->len;
 }
 
 /* More regions than vhost-user can pass: whether it is enough to have EAL's pages in one file. */

@@ -65,8 +65,7 @@ share_pool(struct share_arg *arg, struct rte_mempool *mp, const char *value)
 {
 	arg->ret = add_bytes(arg, mp);
 	if (arg->ret != 0)
-		PPFRAG_LOG(ERR,
-				"%s: option 'share=%s': pool %s cannot be shared with the back end: %s%s, or leave the option out: what is sent from this pool is copied then",
+		PPFRAG_LOG(ERR, "%s: option 'share=%s': pool %s cannot be shared with the back end: %s%s, or leave the option out: what is sent from this pool is copied then",
 				arg->dev->data->name, value, mp->name, ppfrag_mem_reason(arg->ret),
 				more_remedies(arg->ret));
 	return arg->ret;
@@ -112,8 +111,7 @@ share_named(struct share_arg *arg, const char *name)
 	if (mp != NULL)
 		return share_pool(arg, mp, name);
 	rte_mempool_walk(list_name, &list);
-	PPFRAG_LOG(ERR,
-			"%s: option 'share=%s': there is no pool of this name: create it before the port is started, or name one of these: %s",
+	PPFRAG_LOG(ERR, "%s: option 'share=%s': there is no pool of this name: create it before the port is started, or name one of these: %s",
 			arg->dev->data->name, name, list.text);
 	return -ENOENT;
 }
