@@ -612,7 +612,8 @@ assert_as_made(struct rte_mempool *pool, struct rte_mempool *mp, unsigned int n)
 	for (i = 0; i < n; i++) {
 		assert_int_equal(rte_mbuf_refcnt_read(m[i]), 1);
 		assert_int_equal(m[i]->priv_size, rte_pktmbuf_priv_size(mp));
-		assert_ptr_equal(m[i]->buf_addr, RTE_PTR_ADD(m[i], sizeof(*m[0]) + m[i]->priv_size));
+		assert_ptr_equal(m[i]->buf_addr,
+				RTE_PTR_ADD(m[i], sizeof(*m[0]) + m[i]->priv_size));
 		assert_true(m[i]->buf_len >= rte_pktmbuf_data_room_size(pool));
 		assert_true(RTE_MBUF_DIRECT(m[i]));
 	}

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include <rte_cycles.h>
+#include <rte_launch.h>
 
 #include <ppool_compact.h>
 #include <ppool_create.h>
@@ -130,7 +131,7 @@ item_add(struct fuzz *f, struct rte_mbuf *m, bool foreign)
 	*it = (struct item){ .m = m, .tag = ++f->tags, .edges = true, .foreign = foreign };
 	m->data_off = (uint16_t)unit_range(&f->rng, 0, RTE_MIN(m->buf_len, 300u));
 	it->len = unit_range(&f->rng, 0, 2) == 0 ? (uint32_t)(m->buf_len - m->data_off) :
-						     unit_range(&f->rng, 0, m->buf_len - m->data_off);
+						   unit_range(&f->rng, 0, m->buf_len - m->data_off);
 	m->data_len = (uint16_t)it->len;
 	m->pkt_len = it->len;
 	bytes_fill(rte_pktmbuf_mtod(m, uint8_t *), it->len, it->tag, 0);
@@ -155,7 +156,8 @@ slot_assert_fresh(const struct fuzz *f, const struct rte_mempool *view, const st
 {
 	assert_ptr_equal(m->buf_addr, RTE_PTR_ADD(m, sizeof(*m) + m->priv_size));
 	assert_int_equal(m->priv_size, rte_pktmbuf_priv_size(f->mp));
-	assert_true(m->buf_len >= rte_pktmbuf_data_room_size((struct rte_mempool *)(uintptr_t)view));
+	assert_true(m->buf_len >=
+			rte_pktmbuf_data_room_size((struct rte_mempool *)(uintptr_t)view));
 	assert_int_equal(m->ol_flags, 0);
 	assert_int_equal(rte_mbuf_refcnt_read(m), 1);
 	assert_int_equal(m->nb_segs, 1);
@@ -188,9 +190,9 @@ op_other(struct fuzz *f)
 
 	if (f->n == ITEMS)
 		return;
-	m = kind == 0 ? rte_pktmbuf_alloc(f->mp) :
-	    kind == 1 ? rte_pktmbuf_alloc(f->stock) :
-			ppool_carve(f->carver, (uint16_t)unit_range(&f->rng, 0, 600));
+	m = kind == 0             ? rte_pktmbuf_alloc(f->mp) :
+			kind == 1 ? rte_pktmbuf_alloc(f->stock) :
+				    ppool_carve(f->carver, (uint16_t)unit_range(&f->rng, 0, 600));
 	if (m == NULL)
 		return;
 	if (kind != 2) {
@@ -257,7 +259,8 @@ op_attach(struct fuzz *f)
 		rte_pktmbuf_attach(m, it->m);
 	else {
 		rte_mbuf_ext_refcnt_update(&f->shinfo, 1);
-		rte_pktmbuf_attach_extbuf(m, f->extbuf, (uintptr_t)f->extbuf, sizeof(f->extbuf), &f->shinfo);
+		rte_pktmbuf_attach_extbuf(m, f->extbuf, (uintptr_t)f->extbuf, sizeof(f->extbuf),
+				&f->shinfo);
 		if (unit_range(&f->rng, 0, 1) == 0) {
 			/* As it is: the data of tag 0 from the start of the buffer on. */
 			m->data_off = 0;
@@ -360,8 +363,8 @@ op_keep(struct fuzz *f)
 {
 	struct rte_mbuf *m[100];
 	unsigned int first, n = some_mbufs(f, m, RTE_DIM(m), &first);
-	uint32_t max_len = unit_range(&f->rng, 0, 1) ? PPOOL_KEEP_ALL :
-						       unit_range(&f->rng, 0, 3000);
+	uint32_t max_len =
+			unit_range(&f->rng, 0, 1) ? PPOOL_KEEP_ALL : unit_range(&f->rng, 0, 3000);
 
 	ppool_keep(f->mp, m, n, max_len);
 	mbufs_back(f, m, n, first, false);
@@ -484,8 +487,23 @@ op_refer(struct fuzz *f)
 }
 
 static void (* const ops[])(struct fuzz *f) = {
-	op_slots, op_slots, op_other, op_other, op_clone, op_copy, op_attach, op_chain, op_chain,
-	op_charge, op_charge, op_keep, op_compact, op_refer, op_free, op_free, op_free_fast,
+	op_slots,
+	op_slots,
+	op_other,
+	op_other,
+	op_clone,
+	op_copy,
+	op_attach,
+	op_chain,
+	op_chain,
+	op_charge,
+	op_charge,
+	op_keep,
+	op_compact,
+	op_refer,
+	op_free,
+	op_free,
+	op_free_fast,
 };
 
 static void
@@ -589,8 +607,7 @@ test_fuzz_random(void **state)
 
 	(void)state;
 	for (i = 0; i < 4; i++)
-		fuzz_pool(unit_range(&rng, 1, 80), (uint16_t)unit_range(&rng, 2176, UINT16_MAX),
-				0,
+		fuzz_pool(unit_range(&rng, 1, 80), (uint16_t)unit_range(&rng, 2176, UINT16_MAX), 0,
 				(uint16_t)(8 * unit_range(&rng, 0, 40)));
 }
 
@@ -697,26 +714,80 @@ work_meanwhile(struct fuzz *f, const pid_t *pid, unsigned int n)
 	}
 }
 
+/* Another lcore, which goes on while a process is killed and what it had is taken back. */
+struct worker {
+	struct fuzz *f;
+	uint64_t rng;
+	bool stop; /* atomic */
+	const char *error;
+};
+
+static void
+worker_turn(struct worker *w)
+{
+	unsigned int i, n = unit_range(&w->rng, 1, 64);
+	struct rte_mempool *view = w->f->view[unit_range(&w->rng, 0, w->f->nb_views - 1)];
+	struct rte_mbuf *m[64];
+
+	if (rte_pktmbuf_alloc_bulk(view, m, n) != 0)
+		return;
+	for (i = 0; i < n; i++)
+		bytes_fill(m[i]->buf_addr, m[i]->buf_len, (uintptr_t)m[i], 0);
+	for (i = 0; i < n; i++)
+		if (!bytes_are(m[i]->buf_addr, m[i]->buf_len, (uintptr_t)m[i], 0))
+			w->error = "a slot of the worker was overwritten";
+	rte_pktmbuf_free_bulk(m, n);
+	rte_pktmbuf_free(rte_pktmbuf_alloc(w->f->mp));
+}
+
+static int
+worker_run(void *arg)
+{
+	struct worker *w = arg;
+
+	while (!__atomic_load_n(&w->stop, __ATOMIC_RELAXED) && w->error == NULL)
+		worker_turn(w);
+	return 0;
+}
+
+/* The first worker lcore works until worker_stop(). */
+static void
+worker_start(struct worker *w, struct fuzz *f)
+{
+	unsigned int id = rte_get_next_lcore(-1, 1, 0);
+
+	*w = (struct worker){ .f = f, .rng = unit_random(&f->rng) };
+	if (id < RTE_MAX_LCORE)
+		assert_int_equal(rte_eal_remote_launch(worker_run, w, id), 0);
+}
+
+static void
+worker_stop(struct worker *w)
+{
+	__atomic_store_n(&w->stop, true, __ATOMIC_RELAXED);
+	rte_eal_mp_wait_lcore();
+	if (w->error != NULL)
+		fail_msg("%s", w->error);
+}
+
 static void
 kill_round(struct fuzz *f, unsigned int n)
 {
 	struct ppool_recovered r = { .frags = 0 };
+	struct worker w;
 	unsigned int i;
 	pid_t pid[2];
 
 	for (i = 0; i < n; i++)
 		pid[i] = killed_start(f->mp, unit_free_lcore() - i, unit_random(&f->rng));
 	work_meanwhile(f, pid, n);
+	worker_start(&w, f);
 	for (i = 0; i < n; i++)
 		kill(pid[i], SIGKILL);
 	for (i = 0; i < n; i++)
 		unit_child_wait(pid[i]);
-	/* Others go on working before it is taken back, and afterwards. */
-	op_slots(f);
-	op_free(f);
 	unit_recover_dead(f->mp, &r);
-	op_slots(f);
-	op_free(f);
+	worker_stop(&w);
 	assert_int_equal(ppool_recover_rest(f->mp, &r), 0);
 	unit_ledger(f->mp);
 	for (i = 0; i < f->n; i++)
@@ -758,6 +829,13 @@ test_two_killed(void **state)
 	kill_rounds(2, 0);
 }
 
+static void
+test_killed_cache(void **state)
+{
+	(void)state;
+	kill_rounds(1, 32);
+}
+
 static const struct CMUnitTest tests[] = {
 	UNIT_TEST(test_fuzz_plain),
 	UNIT_TEST(test_fuzz_few),
@@ -766,6 +844,7 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(test_fuzz_random),
 	UNIT_TEST(test_killed),
 	UNIT_TEST(test_two_killed),
+	UNIT_TEST(test_killed_cache),
 };
 
 UNIT_SUITE(slots_fuzz, "slots used in every way that DPDK allows, and processes killed meanwhile",

@@ -203,7 +203,11 @@ test_random(void **state)
 	X(dense_odd, { .ring = 128, .page_size = 5003, .pages = 90, .density = true }) \
 	X(jumbo, { .ring = 128, .page_size = 65000, .pages = 40, .mtu = 9000 }) \
 	X(jumbo_scatter, \
-			{ .ring = 128, .page_size = 4097, .pages = 300, .mtu = 9000, .scatter = true }) \
+			{ .ring = 128, \
+					.page_size = 4097, \
+					.pages = 300, \
+					.mtu = 9000, \
+					.scatter = true }) \
 	X(no_mrg, { .ring = 128, .page_size = 16384, .pages = 60, .no_mrg = true }) \
 	X(copied, { .ring = 256, .page_size = 16384, .pages = 40, .copy = true }) \
 	X(copied_few, { .ring = 64, .page_size = 16384, .pages = 2, .copy = true }) \
