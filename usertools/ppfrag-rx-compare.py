@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright(c) 2026 The ppfrag authors
-"""Busy cycles per packet of net_ppfrag and of stock net_virtio_user: receive, forward, send, return.
+"""Busy cycles per packet of net_ppfrag and stock net_virtio_user: receive, forward, send, return.
 
 All work with the same stock dpdk-testpmd with net_vhost, in turn, round by round; who is first
 changes from round to round. Prints medians, and ratios to two stock modes: median and quartiles of
@@ -65,7 +65,8 @@ def parse_args():
                    help="with --program testpmd: of the testpmd that is measured [rxonly]")
     p.add_argument("--only", default="", metavar="TEXT,...",
                    help="only receivers whose names contain one of these, e.g. vector,slots")
-    p.add_argument("--rx", default="", help="options for dpdk-test-ppool rx, with a space in front: ' --touch'")
+    p.add_argument("--rx", default="",
+                   help="options for dpdk-test-ppool rx, with a space in front: ' --touch'")
     p.add_argument("--mem", type=int, default=1024, help="megabytes of the receiver [1024]")
     p.add_argument("--cpus", default="0,1", help="of the receiver and of the generator [0,1]")
     p.add_argument("--json", help="write the figures there")
