@@ -90,7 +90,7 @@ send_burst(const struct port *p)
 	rte_pktmbuf_free_bulk(m + sent, n - sent);
 	fprintf(stderr, "rtt: %s\n",
 			n < burst ? "no mbuf is left: more --mbufs, or a larger --mbuf-size" :
-				    "the port does not send: is its back end there?");
+				    "the port does not send: the peer has gone, or does not send back what it gets, as testpmd does with --forward-mode=io");
 	return -1;
 }
 
