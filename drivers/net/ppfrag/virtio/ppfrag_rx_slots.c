@@ -252,11 +252,16 @@ part_avail_in_place(const struct ppfrag_rxq *q, uint16_t pos, unsigned int n)
 	return u32x4_is_zero((u32x4)wrong);
 }
 
-/* Whether what is used at a position is offered again at the same one. */
+/*
+ * Whether the device has a descriptor for each place of the ring, and what is used at a position is
+ * offered again at the same one. Positions alone do not tell: they come round after 65,536 entries
+ * for no descriptor.
+ */
 static inline bool
 part_is_aligned(const struct ppfrag_rxq *q, uint16_t at)
 {
-	return (uint16_t)(q->avail_idx - q->used_idx - at) == q->vq.size;
+	return q->nb_posted == q->vq.size &&
+			(uint16_t)(q->avail_idx - q->used_idx - at) == q->vq.size;
 }
 
 /* In this burst, nothing is dealt with in place any more: what was is not to be used twice. */
@@ -284,7 +289,7 @@ part_read_in_place(const struct ppfrag_rxq *q, uint16_t at, struct part *p, unsi
 
 	if (unlikely(s->in_place != at || !part_is_aligned(q, at)))
 		return false;
-	n = RTE_MIN(n, (unsigned int)q->nb - pos);
+	n = RTE_MIN(n, (unsigned int)q->vq.size - pos);
 	if (unlikely(!part_used_in_place(q, pos, p, n) || !part_avail_in_place(q, pos, n)))
 		return false;
 	p->n = n;
@@ -479,8 +484,8 @@ part_copy_headers(const struct ppfrag_rxq *q, const struct part *p, struct rte_m
 
 /* Returns how many packets are delivered, from the first used entry on. */
 static __rte_always_inline unsigned int
-part_run(struct ppfrag_rxq *q, uint16_t at, struct rte_mbuf **pkts, unsigned int n, bool all_posted,
-		uint64_t *bytes, const bool header)
+part_run(struct ppfrag_rxq *q, uint16_t at, struct rte_mbuf **pkts, unsigned int n, uint64_t *bytes,
+		const bool header)
 {
 	struct group g[RX_PART];
 	struct part p;
@@ -488,7 +493,7 @@ part_run(struct ppfrag_rxq *q, uint16_t at, struct rte_mbuf **pkts, unsigned int
 
 	memset(p.size_class, 0, sizeof(p.size_class));
 	n = RTE_MIN(n, RX_PART);
-	if (!all_posted || !part_read_in_place(q, at, &p, n)) {
+	if (!part_read_in_place(q, at, &p, n)) {
 		if (unlikely(q->slots->in_place != 0))
 			in_place_end(q);
 		part_read(q, at, &p, n);
@@ -646,7 +651,7 @@ slots_burst(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint16_t nb_pkts, cons
 		density_look(q);
 	while (at < ready && nb_rx < nb_pkts) {
 		n = part_run(q, at, &pkts[nb_rx], RTE_MIN(ready - at, nb_pkts - nb_rx),
-				q->nb_posted == q->nb && nb_done == 0, &bytes, header);
+				&bytes, header);
 		at += n;
 		nb_rx += n;
 		if (likely(n != 0))
