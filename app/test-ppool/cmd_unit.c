@@ -36,6 +36,7 @@ static const struct unit_suite * const suites[] = {
 	&suite_wake,
 	&suite_reconnect,
 	&suite_offload,
+	&suite_in_order,
 	&suite_debug,
 	&suite_compact,
 	&suite_company,

@@ -108,6 +108,12 @@ dut_start_peer(bool no_mrg)
 }
 
 void
+dut_start_peer_with(uint64_t features)
+{
+	peer_start(false, features);
+}
+
+void
 dut_replace_peer(void)
 {
 	dut_stop_peer();
@@ -132,17 +138,17 @@ dut_start_pool(const struct dut_conf *conf, struct rte_mempool *mp)
 {
 	struct rte_devargs devargs = { .type = RTE_DEVTYPE_VIRTUAL };
 	bool loaded = rte_devargs_parse(&devargs, DUT_NAME) == 0;
-	char args[128];
+	char args[192];
 
 	free(devargs.data);
 	unit_require(loaded, "the driver net_ppfrag: -d librte_net_ppfrag.so");
 	unit_require(!conf->no_aio || unit_can_refuse_aio(), UNIT_REFUSE_AIO);
 	dut.mp = mp;
 	peer_start(conf->no_mrg, conf->features);
-	snprintf(args, sizeof(args), "path=%s,queue_size=%u%s%s%s", dut.path,
+	snprintf(args, sizeof(args), "path=%s,queue_size=%u%s%s%s%s", dut.path,
 			conf->ring != 0 ? conf->ring : RING, conf->lanes ? ",rx=lanes" : "",
 			conf->density ? ",preset=density" : "",
-			conf->declined ? ",mrg_rxbuf=0" : "");
+			conf->declined ? ",mrg_rxbuf=0" : "", conf->args != NULL ? conf->args : "");
 	assert_int_equal(conf->no_aio ? unit_without_aio(plug_port, args) : plug_port(args), 0);
 	assert_int_equal(rte_eth_dev_get_port_by_name(DUT_NAME, &dut.port), 0);
 	dut_start_port(conf);

@@ -17,6 +17,7 @@
 #define VHOST_F_MRG_RXBUF (UINT64_C(1) << 15)
 #define VHOST_F_PROTOCOL (UINT64_C(1) << 30)
 #define VHOST_F_VERSION_1 (UINT64_C(1) << 32)
+#define VHOST_F_IN_ORDER (UINT64_C(1) << 35)
 
 /** What stands in front of every frame. */
 #define VHOST_HDR_LEN 12u

@@ -80,6 +80,17 @@ parse_mrg_rxbuf(const char *value, struct ppfrag_dev *pd)
 }
 
 static int
+parse_in_order(const char *value, struct ppfrag_dev *pd)
+{
+	unsigned long n;
+
+	if (parse_uint(value, 0, 1, &n) != 0)
+		return -EINVAL;
+	pd->in_order = n != 0;
+	return 0;
+}
+
+static int
 parse_server(const char *value, struct ppfrag_dev *pd)
 {
 	unsigned long n;
@@ -155,10 +166,10 @@ static const struct arg {
 	{ "queue_size", "power of 2 from 4 to 32768", parse_queue_size },
 	{ "queues", "number of queue pairs from 1 to 128", parse_queues },
 	{ "mrg_rxbuf", "number, 0 or 1", parse_mrg_rxbuf },
+	{ "in_order", "number, 0 or 1", parse_in_order },
 	{ "server", "number, 0 or 1", parse_server },
 	{ "speed", "speed in Mbps that Ethernet has, as 10000", parse_speed },
 	{ "packed_vq", "0", parse_unsupported },
-	{ "in_order", "0", parse_unsupported },
 	{ "vectorized", "0", parse_unsupported },
 	{ "cq", "0", parse_unsupported },
 	{ "iface", "0", parse_unsupported },
@@ -167,10 +178,10 @@ static const struct arg {
 	{ "preset", "preset, auto, speed or density", parse_preset },
 };
 
-#define KNOWN_KEYS "path, mac, queue_size, queues, server, speed, mrg_rxbuf, rx, copybreak, preset"
+#define KNOWN_KEYS "path, mac, queue_size, queues, server, speed, mrg_rxbuf, in_order, rx, copybreak, preset"
 
 RTE_PMD_REGISTER_PARAM_STRING(net_ppfrag,
-		"path=<string> mac=<mac> queue_size=<int> queues=<int> server=<0|1> speed=<int> mrg_rxbuf=<0|1> "
+		"path=<string> mac=<mac> queue_size=<int> queues=<int> server=<0|1> speed=<int> mrg_rxbuf=<0|1> in_order=<0|1> "
 		"rx=<slots|lanes> copybreak=<int> preset=<auto|speed|density>");
 
 static const struct arg *

@@ -297,12 +297,71 @@ tx_put_descs(struct ppfrag_txq *q, uint16_t id)
 	}
 }
 
+/* The oldest packet that the device has, which was used in order. */
+static inline uint16_t
+tx_oldest(const struct ppfrag_txq *q)
+{
+	return (q->free_head + q->nb_free) & q->vq.mask;
+}
+
+/*
+ * The packets that a used entry tells of, up to n of them, where the device works in order: all up
+ * to the one that it names. One, counted, where it names none of these.
+ */
+static inline uint16_t
+tx_batch_read(struct ppfrag_txq *q, uint16_t n)
+{
+	uint16_t i, head = tx_oldest(q);
+	uint32_t id, len;
+
+	virtq_used_read(&q->vq, q->used_idx, &id, &len);
+	for (i = 1; i <= n; i++) {
+		if (likely(id == head))
+			return i;
+		head = (head + q->slot[head].nb) & q->vq.mask;
+	}
+	ppfrag_count(&q->stats.bad_used, 1);
+	return 1;
+}
+
+/*
+ * As tx_reclaim() of a device that works in order: its index alone tells how many packets it has
+ * sent. Descriptors become free in the order in which they were taken.
+ */
+static __rte_noinline uint16_t
+tx_reclaim_in_order(struct ppfrag_txq *q, uint16_t max)
+{
+	uint16_t n = virtq_used_idx(&q->vq) - q->used_idx, freed, id;
+	struct rte_mbuf *m[TX_FREE_BURST];
+	unsigned int nb_m = 0;
+
+	n = RTE_MIN(n, q->nb_inflight);
+	for (freed = 0; freed < n && freed < max; freed++) {
+		if (q->batch == 0)
+			q->batch = tx_batch_read(q, n - freed);
+		q->batch--;
+		q->used_idx++;
+		id = tx_oldest(q);
+		if (q->slot[id].m != NULL)
+			m[nb_m++] = q->slot[id].m;
+		q->nb_free += q->slot[id].nb;
+		q->slot[id].nb = 0;
+		if (nb_m == TX_FREE_BURST) {
+			rte_pktmbuf_free_bulk(m, nb_m);
+			nb_m = 0;
+		}
+	}
+	rte_pktmbuf_free_bulk(m, nb_m);
+	q->nb_inflight -= freed;
+	return freed;
+}
+
 /*
  * Free up to max packets that the device has sent. Returns how many. A device cannot have sent more
  * than it had: what its index announces beyond that is looked at when it has more.
  */
 static uint16_t
-tx_reclaim(struct ppfrag_txq *q, uint16_t max)
+tx_reclaim_any_order(struct ppfrag_txq *q, uint16_t max)
 {
 	struct rte_mbuf *m[TX_FREE_BURST];
 	unsigned int nb_m = 0;
@@ -332,6 +391,12 @@ tx_reclaim(struct ppfrag_txq *q, uint16_t max)
 	return freed;
 }
 
+static __rte_always_inline uint16_t
+tx_reclaim(struct ppfrag_txq *q, uint16_t max, const bool plain)
+{
+	return plain || !q->in_order ? tx_reclaim_any_order(q, max) : tx_reclaim_in_order(q, max);
+}
+
 static inline void
 tx_publish(struct ppfrag_txq *q)
 {
@@ -346,16 +411,24 @@ tx_publish(struct ppfrag_txq *q)
 
 /* As tx_send(), where the ring was short: after a look for packets that the device has sent. */
 static __rte_noinline enum tx_result
+tx_retry_plain(struct ppfrag_txq *q, struct rte_mbuf *m)
+{
+	if (tx_reclaim(q, q->vq.size, true) == 0)
+		return TX_FULL;
+	return tx_send(q, m, NULL);
+}
+
+static __rte_noinline enum tx_result
 tx_retry(struct ppfrag_txq *q, struct rte_mbuf *m)
 {
-	if (tx_reclaim(q, q->vq.size) == 0)
+	if (tx_reclaim(q, q->vq.size, false) == 0)
 		return TX_FULL;
 	return tx_send(q, m, NULL);
 }
 
 /* A packet that asks for something. */
-static __rte_noinline enum tx_result
-tx_send_offload(struct ppfrag_txq *q, struct rte_mbuf *m)
+static __rte_always_inline enum tx_result
+tx_send_asking(struct ppfrag_txq *q, struct rte_mbuf *m, const bool plain)
 {
 	struct ppfrag_tx_head head;
 	enum tx_result result;
@@ -366,42 +439,55 @@ tx_send_offload(struct ppfrag_txq *q, struct rte_mbuf *m)
 		return TX_DROPPED;
 	}
 	result = tx_send(q, m, &head);
-	if (result == TX_FULL && tx_reclaim(q, q->vq.size) != 0)
+	if (result == TX_FULL && tx_reclaim(q, q->vq.size, plain) != 0)
 		result = tx_send(q, m, &head);
 	if (result == TX_SENT)
 		ppfrag_count(&q->stats.offload_packets, 1);
 	return result;
 }
 
+static __rte_noinline enum tx_result
+tx_send_offload_plain(struct ppfrag_txq *q, struct rte_mbuf *m)
+{
+	return tx_send_asking(q, m, true);
+}
+
+static __rte_noinline enum tx_result
+tx_send_offload(struct ppfrag_txq *q, struct rte_mbuf *m)
+{
+	return tx_send_asking(q, m, false);
+}
+
 static __rte_always_inline enum tx_result
-tx_one(struct ppfrag_txq *q, struct rte_mbuf *m, const bool offload)
+tx_one(struct ppfrag_txq *q, struct rte_mbuf *m, const bool offload, const bool plain)
 {
 	enum tx_result result;
 
 	if (offload && (m->ol_flags & RTE_MBUF_F_TX_OFFLOAD_MASK) != 0)
-		return tx_send_offload(q, m);
+		return plain ? tx_send_offload_plain(q, m) : tx_send_offload(q, m);
 	result = tx_send(q, m, NULL);
-	return unlikely(result == TX_FULL) ? tx_retry(q, m) : result;
+	if (likely(result != TX_FULL))
+		return result;
+	return plain ? tx_retry_plain(q, m) : tx_retry(q, m);
 }
 
 static __rte_always_inline uint16_t
-tx_burst(struct ppfrag_txq *q, struct rte_mbuf **pkts, uint16_t nb_pkts, const bool offload)
+tx_burst(struct ppfrag_txq *q, struct rte_mbuf **pkts, uint16_t nb_pkts, const bool offload,
+		const bool plain)
 {
 	uint16_t i, dropped = 0, first = q->avail_idx;
 	enum tx_result result;
 	uint64_t bytes = 0;
 	uint32_t len;
 
-	if (unlikely(ppfrag_is_stale(q->dev, q->epoch)))
-		ppfrag_txq_renew(q);
 	if (unlikely(__atomic_load_n(&q->dev->link_up, __ATOMIC_RELAXED) == 0))
 		return 0;
 	if (q->nb_free < q->free_thresh)
-		tx_reclaim(q, q->vq.size);
+		tx_reclaim(q, q->vq.size, plain);
 
 	for (i = 0; i < nb_pkts; i++) {
 		len = pkts[i]->pkt_len;
-		result = tx_one(q, pkts[i], offload);
+		result = tx_one(q, pkts[i], offload, plain);
 		if (likely(result == TX_SENT)) {
 			bytes += len;
 		} else if (result == TX_DROPPED) {
@@ -422,7 +508,13 @@ tx_burst(struct ppfrag_txq *q, struct rte_mbuf **pkts, uint16_t nb_pkts, const b
 uint16_t
 ppfrag_tx_burst(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 {
-	return tx_burst(txq, pkts, nb_pkts, false);
+	struct ppfrag_txq *q = txq;
+
+	if (unlikely(ppfrag_is_stale(q->dev, q->epoch)))
+		ppfrag_txq_renew(q);
+	if (likely(q->plain))
+		return tx_burst(q, pkts, nb_pkts, false, true);
+	return tx_burst(q, pkts, nb_pkts, false, false);
 }
 
 uint16_t
@@ -431,8 +523,12 @@ ppfrag_tx_burst_offload(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 	struct ppfrag_txq *q = txq;
 
 	if (q->allowed == 0)
-		return tx_burst(q, pkts, nb_pkts, false);
-	return tx_burst(q, pkts, nb_pkts, true);
+		return ppfrag_tx_burst(q, pkts, nb_pkts);
+	if (unlikely(ppfrag_is_stale(q->dev, q->epoch)))
+		ppfrag_txq_renew(q);
+	if (likely(q->plain))
+		return tx_burst(q, pkts, nb_pkts, true, true);
+	return tx_burst(q, pkts, nb_pkts, true, false);
 }
 
 int
@@ -440,7 +536,8 @@ ppfrag_tx_done_cleanup(void *txq, uint32_t n)
 {
 	struct ppfrag_txq *q = txq;
 
-	return tx_reclaim(q, n == 0 ? q->vq.size : (uint16_t)RTE_MIN(n, (uint32_t)q->vq.size));
+	return tx_reclaim(q, n == 0 ? q->vq.size : (uint16_t)RTE_MIN(n, (uint32_t)q->vq.size),
+			false);
 }
 
 void

@@ -15,6 +15,7 @@
  *   ppfrag_rx.c            receive path
  *   ppfrag_rx_slots.c      the same into slots
  *   ppfrag_rx_copy.c       the same where the back end cannot reach the pool
+ *   ppfrag_rx_in_order.c   used entries of a back end that works in order
  *   ppfrag_tx.c            transmit path
  *   ppfrag_state.c         what is in the rings, how packets are moved
  *   ppfrag_intr.c          receive interrupts
@@ -97,6 +98,23 @@ virtio_has_mrg(const struct ppfrag_dev *pd)
 	if (pd->features == 0)
 		return pd->mrg_rxbuf;
 	return (pd->features & RTE_BIT64(VIRTIO_NET_F_MRG_RXBUF)) != 0;
+}
+
+/** Features that only say how rings are used: each back end may have others than the one before. */
+#define VIRTIO_RING_FEATURES RTE_BIT64(VIRTIO_F_IN_ORDER)
+
+/**
+ * Those of these that are agreed on with the latest back end; before there is one, those that are
+ * wanted. A queue uses its ring by them from its next reset on.
+ */
+static inline uint64_t
+virtio_ring_features(const struct ppfrag_dev *pd)
+{
+	uint64_t offered = __atomic_load_n(&pd->offered, __ATOMIC_RELAXED), wanted = 0;
+
+	if (pd->in_order && pd->is_square)
+		wanted |= RTE_BIT64(VIRTIO_F_IN_ORDER);
+	return offered == 0 ? wanted : offered & wanted;
 }
 
 /** Whether a queue was set up so that it cannot do without that. */
@@ -189,11 +207,29 @@ uint16_t ppfrag_rx_burst(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts);
 /** The same where a queue of the port has offloads. */
 uint16_t ppfrag_rx_burst_offload(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts);
 
+/** Where the device shall write a packet and its header. @return NULL where there is no page */
+char *ppfrag_rx_buffer(struct ppfrag_rxq *q, uint16_t id);
+
 /** Post descriptors; those without memory wait in the starved list. */
 void ppfrag_rx_post(struct ppfrag_rxq *q, const uint16_t *ids, uint16_t n);
 
 /** Wake the back end for what was posted. */
 void ppfrag_rx_kick(struct ppfrag_rxq *q);
+
+/* ppfrag_rx_in_order.c */
+
+/**
+ * The used entry at a distance from used_idx, where the device works in order: the descriptor is
+ * that of its place, the length is 0 where the device says nonsense. Entries are read once each, in
+ * turn, and are what they were when they are looked at again.
+ */
+uint32_t ppfrag_in_order_len(struct ppfrag_rxq *q, uint16_t at);
+
+/**
+ * Post the descriptors that the device does not have, in the order of the ring, up to one for which
+ * there is no page: that and those behind it wait.
+ */
+void ppfrag_in_order_post(struct ppfrag_rxq *q);
 
 /* ppfrag_rx_slots.c */
 

@@ -93,6 +93,7 @@ rxq_reset(struct ppfrag_rxq *q)
 	q->nb_posted = 0;
 	q->nb_starved = 0;
 	q->nb_waiting = 0;
+	q->known = 0;
 	memset(q->posted, 0, q->nb * sizeof(*q->posted));
 }
 
@@ -111,6 +112,7 @@ txq_reset(struct ppfrag_txq *q)
 	q->free_head = 0;
 	q->nb_free = q->vq.size;
 	q->nb_inflight = 0;
+	q->batch = 0;
 	for (i = 0; i < q->vq.size; i++) {
 		q->slot[i] = (struct ppfrag_tx_slot){ .m = NULL };
 		q->free[i] = i;
@@ -263,6 +265,24 @@ virtio_rxq_setup(struct rte_eth_dev *dev, uint16_t queue_id, uint16_t nb_desc,
 	return 0;
 }
 
+/* Use the ring as is agreed on now. Before the epoch is stored in the queue, see rings_fit(). */
+static void
+rxq_set_features(struct ppfrag_rxq *q)
+{
+	q->mrg = virtio_has_mrg(q->dev);
+	q->ring_features = virtio_ring_features(q->dev);
+	q->in_order = (q->ring_features & RTE_BIT64(VIRTIO_F_IN_ORDER)) != 0;
+	q->plain = !q->in_order;
+}
+
+static void
+txq_set_features(struct ppfrag_txq *q)
+{
+	q->ring_features = virtio_ring_features(q->dev);
+	q->in_order = (q->ring_features & RTE_BIT64(VIRTIO_F_IN_ORDER)) != 0;
+	q->plain = !q->in_order;
+}
+
 static void
 rxq_start(struct ppfrag_rxq *q)
 {
@@ -270,13 +290,16 @@ rxq_start(struct ppfrag_rxq *q)
 	uint16_t i;
 
 	rxq_reset(q);
-	q->mrg = virtio_has_mrg(q->dev);
+	rxq_set_features(q);
 	for (i = 0; i < q->nb; i++) {
 		q->vq.desc[i].len = rte_cpu_to_le_32(q->buf_len);
 		q->vq.desc[i].flags = rte_cpu_to_le_16(VIRTQ_DESC_F_WRITE);
 		q->done[i] = i;
 	}
-	ppfrag_rx_post(q, q->done, q->nb);
+	if (q->in_order)
+		ppfrag_in_order_post(q);
+	else
+		ppfrag_rx_post(q, q->done, q->nb);
 	if (q->nb_starved != 0)
 		PPFRAG_LOG(WARNING,
 				"%s: receive queue %u starts with %u of %u buffers: pool %s has "
@@ -292,6 +315,7 @@ txq_start(struct ppfrag_txq *q)
 	uint32_t epoch = __atomic_load_n(&q->dev->epoch, __ATOMIC_ACQUIRE);
 
 	txq_reset(q);
+	txq_set_features(q);
 	__atomic_store_n(&q->epoch, epoch, __ATOMIC_RELEASE);
 }
 
@@ -349,10 +373,25 @@ virtio_txq_setup(struct rte_eth_dev *dev, uint16_t queue_id, uint16_t nb_desc,
 	return 0;
 }
 
+/* In order, the descriptor of a place is always the same: there must be one for each place. */
+static bool
+rings_are_square(const struct rte_eth_dev *dev)
+{
+	const struct ppfrag_rxq *q;
+	uint16_t i;
+
+	for (i = 0; i < dev->data->nb_rx_queues; i++) {
+		q = dev->data->rx_queues[i];
+		if (q->nb != q->vq.size)
+			return false;
+	}
+	return true;
+}
+
 int
 ppfrag_queues_start(struct rte_eth_dev *dev)
 {
-	const struct ppfrag_dev *pd = dev->data->dev_private;
+	struct ppfrag_dev *pd = dev->data->dev_private;
 	uint16_t i;
 	int ret;
 
@@ -368,6 +407,7 @@ ppfrag_queues_start(struct rte_eth_dev *dev)
 	memset(idle_ring_mem(pd), 0, virtq_bytes(pd->queue_size));
 	for (i = 0; i < pd->nb_pairs; i++)
 		*tx_hdr_mem(pd, i) = (struct virtio_hdr){ .flags = 0 };
+	pd->is_square = rings_are_square(dev);
 	for (i = 0; i < dev->data->nb_rx_queues; i++) {
 		((struct ppfrag_rxq *)dev->data->rx_queues[i])->interrupts = false;
 		rxq_start(dev->data->rx_queues[i]);

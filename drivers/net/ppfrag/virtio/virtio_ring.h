@@ -29,6 +29,7 @@
 #define VIRTIO_NET_F_MRG_RXBUF 15
 #define VIRTIO_NET_F_MQ 22
 #define VIRTIO_F_VERSION_1 32
+#define VIRTIO_F_IN_ORDER 35
 
 /** Device status. */
 #define VIRTIO_STATUS_ACKNOWLEDGE 0x01
