@@ -110,6 +110,8 @@ def test_jumbo(lab, how, devargs, mbuf_size, mbufs):
                                                ("receive", ",rx=lanes"),
                                                ("receive", ",in_order=1"),
                                                ("send", ",in_order=1"),
+                                               ("send", ",in_order=1,indirect=0"),
+                                               ("send", ",indirect=0"),
                                                ("receive", ",rx=lanes,in_order=1")])
 def test_chains(lab, memory, direction, devargs):
     """MTU 9000 in small pages, in chains, where the application asks for it."""

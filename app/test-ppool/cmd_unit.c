@@ -37,6 +37,7 @@ static const struct unit_suite * const suites[] = {
 	&suite_reconnect,
 	&suite_offload,
 	&suite_in_order,
+	&suite_indirect,
 	&suite_debug,
 	&suite_compact,
 	&suite_company,

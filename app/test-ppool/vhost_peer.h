@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #define VHOST_F_MRG_RXBUF (UINT64_C(1) << 15)
+#define VHOST_F_INDIRECT_DESC (UINT64_C(1) << 28)
 #define VHOST_F_PROTOCOL (UINT64_C(1) << 30)
 #define VHOST_F_VERSION_1 (UINT64_C(1) << 32)
 #define VHOST_F_IN_ORDER (UINT64_C(1) << 35)

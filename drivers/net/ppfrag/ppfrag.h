@@ -73,6 +73,7 @@ extern int ppfrag_logtype;
 /** Counters of a transmit queue: X(name, unit, what it counts). */
 #define PPFRAG_TXQ_XSTATS(X) \
 	X(chained_packets, "packets", "sent from more than one segment without a copy") \
+	X(indirect_packets, "packets", "sent by one descriptor that refers to a table of others") \
 	X(header_packets, "packets", \
 			"sent with a header outside the mbuf, which is shared or full") \
 	X(copied_packets, "packets", "copied: outside of what the back end can read") \
@@ -152,6 +153,7 @@ struct ppfrag_dev {
 	bool server;    /**< back ends connect to us */
 	bool mrg_rxbuf; /**< wanted */
 	bool in_order;  /**< wanted */
+	bool indirect;  /**< wanted */
 	bool is_square; /**< each receive ring has as many descriptors as places */
 	bool want_slots;
 	bool insist_slots;  /**< said to, not by default */
@@ -182,8 +184,8 @@ ppfrag_port_name(const struct ppfrag_dev *pd)
 /* ppfrag_args.c */
 
 /**
- * Fill path, mac, queue_size, max_pairs, server, speed, mrg_rxbuf, in_order, want_slots, copybreak,
- * preset.
+ * Fill path, mac, queue_size, max_pairs, server, speed, mrg_rxbuf, in_order, indirect, want_slots,
+ * copybreak, preset.
  *
  * @return 0 or a negative errno, logged.
  */

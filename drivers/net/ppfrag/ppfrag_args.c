@@ -91,6 +91,17 @@ parse_in_order(const char *value, struct ppfrag_dev *pd)
 }
 
 static int
+parse_indirect(const char *value, struct ppfrag_dev *pd)
+{
+	unsigned long n;
+
+	if (parse_uint(value, 0, 1, &n) != 0)
+		return -EINVAL;
+	pd->indirect = n != 0;
+	return 0;
+}
+
+static int
 parse_server(const char *value, struct ppfrag_dev *pd)
 {
 	unsigned long n;
@@ -167,6 +178,7 @@ static const struct arg {
 	{ "queues", "number of queue pairs from 1 to 128", parse_queues },
 	{ "mrg_rxbuf", "number, 0 or 1", parse_mrg_rxbuf },
 	{ "in_order", "number, 0 or 1", parse_in_order },
+	{ "indirect", "number, 0 or 1", parse_indirect },
 	{ "server", "number, 0 or 1", parse_server },
 	{ "speed", "speed in Mbps that Ethernet has, as 10000", parse_speed },
 	{ "packed_vq", "0", parse_unsupported },
@@ -178,10 +190,10 @@ static const struct arg {
 	{ "preset", "preset, auto, speed or density", parse_preset },
 };
 
-#define KNOWN_KEYS "path, mac, queue_size, queues, server, speed, mrg_rxbuf, in_order, rx, copybreak, preset"
+#define KNOWN_KEYS "path, mac, queue_size, queues, server, speed, mrg_rxbuf, in_order, indirect, rx, copybreak, preset"
 
 RTE_PMD_REGISTER_PARAM_STRING(net_ppfrag,
-		"path=<string> mac=<mac> queue_size=<int> queues=<int> server=<0|1> speed=<int> mrg_rxbuf=<0|1> in_order=<0|1> "
+		"path=<string> mac=<mac> queue_size=<int> queues=<int> server=<0|1> speed=<int> mrg_rxbuf=<0|1> in_order=<0|1> indirect=<0|1> "
 		"rx=<slots|lanes> copybreak=<int> preset=<auto|speed|density>");
 
 static const struct arg *
@@ -235,6 +247,7 @@ ppfrag_args_parse(const char *name, const char *args, struct ppfrag_dev *pd)
 	pd->max_pairs = 1;
 	pd->speed = RTE_ETH_SPEED_NUM_UNKNOWN;
 	pd->mrg_rxbuf = true;
+	pd->indirect = true;
 	pd->want_slots = true;
 	pd->copybreak = DEFAULT_COPYBREAK;
 	rte_eth_random_addr(pd->mac.addr_bytes);

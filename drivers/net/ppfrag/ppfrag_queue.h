@@ -99,10 +99,11 @@ struct ppfrag_txq {
 	uint16_t batch;         /**< in order: packets known to be used, behind used_idx */
 	bool plain;             /**< the ring is used without any ring_features */
 	bool in_order;          /**< the device uses descriptors in the order of the ring */
+	bool indirect;          /**< a descriptor can have a table of others */
 	uint16_t free_thresh;   /**< fewer free descriptors than this: look for used ones */
 	uint32_t epoch;         /**< that the ring was reset for; atomic */
 	struct virtio_hdr *hdr; /**< all zero, for packets that have no place for one */
-	char *bounce;           /**< PPFRAG_BOUNCE_LEN by descriptor */
+	char *bounce;           /**< PPFRAG_BOUNCE_LEN by descriptor: copies, or a table */
 	struct ppfrag_txq_stats stats;
 
 	struct ppfrag_txq_stats base; /**< stats at the latest reset */

@@ -17,6 +17,14 @@
  * memory of our own.
  */
 
+/* Where the table of a descriptor is in its bounce buffer: behind what may be in front of a packet. */
+#define TX_TABLE_OFFSET 256u
+
+_Static_assert(TX_TABLE_OFFSET >= sizeof(((struct ppfrag_tx_head *)0)->bytes) &&
+				TX_TABLE_OFFSET + (PPFRAG_MAX_SEGS + 1) * sizeof(struct virtq_desc) <=
+						PPFRAG_BOUNCE_LEN,
+		"header and table in a bounce buffer");
+
 /* Packets freed in one go. */
 #define TX_FREE_BURST 64
 
@@ -229,6 +237,86 @@ tx_short(struct ppfrag_txq *q, struct rte_mbuf *m, uint32_t push, uint16_t nb,
 	return TX_FULL;
 }
 
+/* Not before all segments are known to be sent: a packet that is not taken stays as it was. */
+static __rte_always_inline void
+tx_write_head(struct ppfrag_txq *q, char *inside, char *outside, const struct ppfrag_tx_head *head)
+{
+	if (likely(inside != NULL)) {
+		tx_put_head(inside, head);
+		return;
+	}
+	ppfrag_count(&q->stats.header_packets, 1);
+	if (head != NULL)
+		tx_put_head(outside, head);
+}
+
+/* Offer a table of descriptors as one. */
+static void
+tx_offer_table(struct ppfrag_txq *q, struct virtq_desc *table, uint16_t nb, struct rte_mbuf *m)
+{
+	struct tx_chain c = { .nb = 0 };
+
+	table[nb - 1].flags = 0;
+	tx_append(q, &c, table, nb * (uint32_t)sizeof(*table));
+	q->vq.desc[c.head].flags = rte_cpu_to_le_16(VIRTQ_DESC_F_INDIRECT);
+	ppfrag_count(&q->stats.indirect_packets, 1);
+	tx_offer(q, &c, m);
+}
+
+static inline void
+tx_table_append(struct virtq_desc *table, uint16_t at, const void *addr, uint32_t len)
+{
+	virtq_desc_point(&table[at], addr);
+	table[at].len = rte_cpu_to_le_32(len);
+	table[at].flags = rte_cpu_to_le_16(VIRTQ_DESC_F_NEXT);
+	table[at].next = rte_cpu_to_le_16(at + 1);
+}
+
+/*
+ * As tx_send(), of a packet that takes several descriptors: these are in a table, and one of the
+ * ring refers to it. A table is no longer than the ring, as virtio demands.
+ */
+static __rte_noinline enum tx_result
+tx_send_indirect(struct ppfrag_txq *q, struct rte_mbuf *m, const struct ppfrag_tx_head *head,
+		uint32_t push)
+{
+	const uint16_t max = RTE_MIN(PPFRAG_MAX_SEGS + 1, q->vq.size);
+	uint32_t len, skip, nb_segs = 0;
+	struct virtq_desc *table;
+	char *bounce, *hdr = NULL;
+	struct rte_mbuf *seg;
+	uintptr_t data;
+	uint16_t nb = 0;
+
+	if (q->nb_free == 0)
+		return TX_FULL;
+	bounce = tx_next_bounce(q);
+	table = (struct virtq_desc *)(bounce + TX_TABLE_OFFSET);
+	if (push == 0)
+		tx_table_append(table, nb++, head == NULL ? (void *)q->hdr : bounce,
+				tx_head_len(head));
+	for (seg = m; seg != NULL; seg = seg->next, push = 0) {
+		len = seg->data_len + push;
+		skip = seg == m ? tx_skip(head, len) : 0;
+		data = rte_pktmbuf_mtod(seg, uintptr_t) - push + skip;
+		len -= skip;
+		if (unlikely(nb_segs++ == PPFRAG_MAX_SEGS))
+			return tx_unshared(q, m, 0, head);
+		if (unlikely(len == 0))
+			continue;
+		if (unlikely(nb == max || !tx_is_shared(q->dev, data, len)))
+			return tx_unshared(q, m, 0, head);
+		if (push != 0)
+			hdr = (char *)data;
+		tx_table_append(table, nb++, (const void *)data, len);
+	}
+	tx_write_head(q, hdr, bounce, head);
+	if (nb_segs > 1)
+		ppfrag_count(&q->stats.chained_packets, 1);
+	tx_offer_table(q, table, nb, m);
+	return TX_SENT;
+}
+
 /*
  * Hand the segments themselves to the device, the header in front of the first one. What is checked
  * is what is offered: each field of an mbuf is read once, as the device may be able to write it.
@@ -236,7 +324,8 @@ tx_short(struct ppfrag_txq *q, struct rte_mbuf *m, uint32_t push, uint16_t nb,
  * head: NULL for a packet without offloads. One that replaces bytes of the packet lies outside.
  */
 static __rte_always_inline enum tx_result
-tx_send(struct ppfrag_txq *q, struct rte_mbuf *m, const struct ppfrag_tx_head *head)
+tx_send(struct ppfrag_txq *q, struct rte_mbuf *m, const struct ppfrag_tx_head *head,
+		const bool plain)
 {
 	const bool inside = (head == NULL || head->skip == 0) && tx_owns_headroom(m);
 	const uint32_t hdr_len = inside ? VIRTIO_HDR_LEN : 0;
@@ -247,6 +336,8 @@ tx_send(struct ppfrag_txq *q, struct rte_mbuf *m, const struct ppfrag_tx_head *h
 	uint16_t nb_segs = 0;
 	uintptr_t data;
 
+	if (!plain && q->indirect && unlikely(hdr_len == 0 || m->next != NULL))
+		return tx_send_indirect(q, m, head, hdr_len);
 	if (unlikely(hdr_len == 0)) {
 		if (q->nb_free == 0)
 			return TX_FULL;
@@ -270,14 +361,7 @@ tx_send(struct ppfrag_txq *q, struct rte_mbuf *m, const struct ppfrag_tx_head *h
 			hdr = (char *)data;
 		tx_append(q, &c, (const void *)data, len);
 	}
-	/* Not before: a packet that is not taken stays as it was. */
-	if (likely(hdr != NULL)) {
-		tx_put_head(hdr, head);
-	} else {
-		ppfrag_count(&q->stats.header_packets, 1);
-		if (head != NULL)
-			tx_put_head(bounce, head);
-	}
+	tx_write_head(q, hdr, bounce, head);
 	if (unlikely(nb_segs > 1))
 		ppfrag_count(&q->stats.chained_packets, 1);
 	tx_offer(q, &c, m);
@@ -415,7 +499,7 @@ tx_retry_plain(struct ppfrag_txq *q, struct rte_mbuf *m)
 {
 	if (tx_reclaim(q, q->vq.size, true) == 0)
 		return TX_FULL;
-	return tx_send(q, m, NULL);
+	return tx_send(q, m, NULL, true);
 }
 
 static __rte_noinline enum tx_result
@@ -423,7 +507,7 @@ tx_retry(struct ppfrag_txq *q, struct rte_mbuf *m)
 {
 	if (tx_reclaim(q, q->vq.size, false) == 0)
 		return TX_FULL;
-	return tx_send(q, m, NULL);
+	return tx_send(q, m, NULL, false);
 }
 
 /* A packet that asks for something. */
@@ -438,9 +522,9 @@ tx_send_asking(struct ppfrag_txq *q, struct rte_mbuf *m, const bool plain)
 		rte_pktmbuf_free(m);
 		return TX_DROPPED;
 	}
-	result = tx_send(q, m, &head);
+	result = tx_send(q, m, &head, plain);
 	if (result == TX_FULL && tx_reclaim(q, q->vq.size, plain) != 0)
-		result = tx_send(q, m, &head);
+		result = tx_send(q, m, &head, plain);
 	if (result == TX_SENT)
 		ppfrag_count(&q->stats.offload_packets, 1);
 	return result;
@@ -465,7 +549,7 @@ tx_one(struct ppfrag_txq *q, struct rte_mbuf *m, const bool offload, const bool 
 
 	if (offload && (m->ol_flags & RTE_MBUF_F_TX_OFFLOAD_MASK) != 0)
 		return plain ? tx_send_offload_plain(q, m) : tx_send_offload(q, m);
-	result = tx_send(q, m, NULL);
+	result = tx_send(q, m, NULL, plain);
 	if (likely(result != TX_FULL))
 		return result;
 	return plain ? tx_retry_plain(q, m) : tx_retry(q, m);

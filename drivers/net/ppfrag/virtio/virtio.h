@@ -100,12 +100,10 @@ virtio_has_mrg(const struct ppfrag_dev *pd)
 	return (pd->features & RTE_BIT64(VIRTIO_NET_F_MRG_RXBUF)) != 0;
 }
 
-/** Features that only say how rings are used: each back end may have others than the one before. */
-#define VIRTIO_RING_FEATURES RTE_BIT64(VIRTIO_F_IN_ORDER)
-
 /**
- * Those of these that are agreed on with the latest back end; before there is one, those that are
- * wanted. A queue uses its ring by them from its next reset on.
+ * Features that only say how rings are used, those that are agreed on with the latest back end; before
+ * there is one, those that are wanted. Each back end may have others than the one before. A queue
+ * uses its ring by them from its next reset on.
  */
 static inline uint64_t
 virtio_ring_features(const struct ppfrag_dev *pd)
@@ -114,6 +112,8 @@ virtio_ring_features(const struct ppfrag_dev *pd)
 
 	if (pd->in_order && pd->is_square)
 		wanted |= RTE_BIT64(VIRTIO_F_IN_ORDER);
+	if (pd->indirect)
+		wanted |= RTE_BIT64(VIRTIO_F_INDIRECT_DESC);
 	return offered == 0 ? wanted : offered & wanted;
 }
 

@@ -280,7 +280,8 @@ txq_set_features(struct ppfrag_txq *q)
 {
 	q->ring_features = virtio_ring_features(q->dev);
 	q->in_order = (q->ring_features & RTE_BIT64(VIRTIO_F_IN_ORDER)) != 0;
-	q->plain = !q->in_order;
+	q->indirect = (q->ring_features & RTE_BIT64(VIRTIO_F_INDIRECT_DESC)) != 0;
+	q->plain = !q->in_order && !q->indirect;
 }
 
 static void

@@ -21,6 +21,7 @@
 
 #define VIRTQ_DESC_F_NEXT 1  /**< the chain goes on at next */
 #define VIRTQ_DESC_F_WRITE 2 /**< the device writes */
+#define VIRTQ_DESC_F_INDIRECT 4 /**< it has a table of descriptors in place of a buffer */
 
 #define VIRTQ_AVAIL_F_NO_INTERRUPT 1
 #define VIRTQ_USED_F_NO_NOTIFY 1
@@ -28,6 +29,7 @@
 /** Feature bits. */
 #define VIRTIO_NET_F_MRG_RXBUF 15
 #define VIRTIO_NET_F_MQ 22
+#define VIRTIO_F_INDIRECT_DESC 28
 #define VIRTIO_F_VERSION_1 32
 #define VIRTIO_F_IN_ORDER 35
 
