@@ -60,7 +60,8 @@ def test_byte_for_byte(lab, all_lengths, tcp_frames, memory, devargs, mbuf_size,
 @pytest.mark.parametrize("memory", MEMORY_MODES)
 @pytest.mark.parametrize("devargs", ["preset=speed", "preset=density", "copybreak=0",
                                      "rx=slots,mrg_rxbuf=0", "in_order=1",
-                                     "in_order=1,mrg_rxbuf=0"])
+                                     "in_order=1,mrg_rxbuf=0", "event_idx=1",
+                                     "in_order=1,event_idx=1"])
 @pytest.mark.parametrize("mbuf_size,mbufs", [(PAGE_DEFAULT, 8192), (16384, 4096)])
 def test_slots(lab, all_lengths, tcp_frames, memory, devargs, mbuf_size, mbufs):
     """The same with other presets than the default."""

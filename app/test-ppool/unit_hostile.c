@@ -51,7 +51,11 @@ struct path {
 			RTE_ETH_RX_OFFLOAD_VLAN_STRIP
 
 /* A back end that is bound to work in order. */
-#define IN_ORDER .args = ",in_order=1", .features = VHOST_F_IN_ORDER
+#define IN_ORDER \
+	.args = ",in_order=1,event_idx=1", .features = VHOST_F_IN_ORDER | VHOST_F_EVENT_IDX
+
+/* One that says where it is to be woken. */
+#define EVENT_IDX .args = ",event_idx=1", .features = VHOST_F_EVENT_IDX
 
 /* X(name, configuration): every way to receive. */
 #define PATHS(X) \
@@ -82,6 +86,8 @@ struct path {
 					.mtu = 65000, \
 					.page_size = 300000, \
 					.pages = 128 }) \
+	X(shared_event_idx, { .ring = 64, .lanes = true, EVENT_IDX }) \
+	X(slots_event_idx, { .ring = 64, .page_size = 16384, .pages = 96, EVENT_IDX }) \
 	X(slots, { .ring = 64, .page_size = 16384, .pages = 96 }) \
 	X(slots_default_pages, { .ring = 64 }) \
 	X(slots_small_ring, { .ring = 4, .pages = 16 }) \
@@ -351,6 +357,10 @@ foe_round(struct foe *f)
 	}
 	if (unit_range(&f->rng, 0, 31) == 0)
 		dut.rx->used->flags = (uint16_t)unit_random(&f->rng);
+	if (unit_range(&f->rng, 0, 31) == 0)
+		vhost_ring_set_avail_event(dut.rx, (uint16_t)unit_random(&f->rng));
+	if (unit_range(&f->rng, 0, 31) == 0)
+		vhost_ring_set_avail_event(dut.tx, (uint16_t)unit_random(&f->rng));
 	if (unit_range(&f->rng, 0, 63) == 0)
 		foe_scribble(f);
 	foe_transmit(f);

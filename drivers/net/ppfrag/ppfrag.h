@@ -154,6 +154,7 @@ struct ppfrag_dev {
 	bool mrg_rxbuf; /**< wanted */
 	bool in_order;  /**< wanted */
 	bool indirect;  /**< wanted */
+	bool event_idx; /**< wanted */
 	bool is_square; /**< each receive ring has as many descriptors as places */
 	bool want_slots;
 	bool insist_slots;  /**< said to, not by default */
@@ -184,8 +185,8 @@ ppfrag_port_name(const struct ppfrag_dev *pd)
 /* ppfrag_args.c */
 
 /**
- * Fill path, mac, queue_size, max_pairs, server, speed, mrg_rxbuf, in_order, indirect, want_slots,
- * copybreak, preset.
+ * Fill path, mac, queue_size, max_pairs, server, speed, mrg_rxbuf, in_order, indirect, event_idx,
+ * want_slots, copybreak, preset.
  *
  * @return 0 or a negative errno, logged.
  */

@@ -102,6 +102,17 @@ parse_indirect(const char *value, struct ppfrag_dev *pd)
 }
 
 static int
+parse_event_idx(const char *value, struct ppfrag_dev *pd)
+{
+	unsigned long n;
+
+	if (parse_uint(value, 0, 1, &n) != 0)
+		return -EINVAL;
+	pd->event_idx = n != 0;
+	return 0;
+}
+
+static int
 parse_server(const char *value, struct ppfrag_dev *pd)
 {
 	unsigned long n;
@@ -179,6 +190,7 @@ static const struct arg {
 	{ "mrg_rxbuf", "number, 0 or 1", parse_mrg_rxbuf },
 	{ "in_order", "number, 0 or 1", parse_in_order },
 	{ "indirect", "number, 0 or 1", parse_indirect },
+	{ "event_idx", "number, 0 or 1", parse_event_idx },
 	{ "server", "number, 0 or 1", parse_server },
 	{ "speed", "speed in Mbps that Ethernet has, as 10000", parse_speed },
 	{ "packed_vq", "0", parse_unsupported },
@@ -190,11 +202,12 @@ static const struct arg {
 	{ "preset", "preset, auto, speed or density", parse_preset },
 };
 
-#define KNOWN_KEYS "path, mac, queue_size, queues, server, speed, mrg_rxbuf, in_order, indirect, rx, copybreak, preset"
+#define KNOWN_KEYS "path, mac, queue_size, queues, server, speed, mrg_rxbuf, in_order, indirect, event_idx, rx, " \
+	"copybreak, preset"
 
 RTE_PMD_REGISTER_PARAM_STRING(net_ppfrag,
 		"path=<string> mac=<mac> queue_size=<int> queues=<int> server=<0|1> speed=<int> mrg_rxbuf=<0|1> in_order=<0|1> indirect=<0|1> "
-		"rx=<slots|lanes> copybreak=<int> preset=<auto|speed|density>");
+		"event_idx=<0|1> rx=<slots|lanes> copybreak=<int> preset=<auto|speed|density>");
 
 static const struct arg *
 find_arg(const char *key)

@@ -51,6 +51,8 @@ struct ppfrag_rxq {
 	uint8_t how;                 /**< enum ppfrag_rx_how */
 	bool plain;                  /**< the ring is used without any ring_features */
 	bool in_order;               /**< the device uses descriptors in the order of the ring */
+	bool event_idx;              /**< either side says where it is to be notified */
+	uint16_t kicked_idx;         /**< the device needs no notification up to there */
 	bool unnotified;             /**< the back end may sleep over what was posted */
 	bool mrg;                    /**< a packet may fill several buffers */
 	bool scatter;                /**< deliver these as chains */
@@ -99,6 +101,7 @@ struct ppfrag_txq {
 	uint16_t batch;         /**< in order: packets known to be used, behind used_idx */
 	bool plain;             /**< the ring is used without any ring_features */
 	bool in_order;          /**< the device uses descriptors in the order of the ring */
+	bool event_idx;         /**< either side says where it is to be notified */
 	bool indirect;          /**< a descriptor can have a table of others */
 	uint16_t free_thresh;   /**< fewer free descriptors than this: look for used ones */
 	uint32_t epoch;         /**< that the ring was reset for; atomic */

@@ -2,6 +2,8 @@
  * Copyright(c) 2026 The ppfrag authors
  */
 
+#include <rte_atomic.h>
+
 #include "ppfrag_offload.h"
 #include "ppfrag_rx.h"
 
@@ -274,8 +276,19 @@ void
 ppfrag_rx_kick(struct ppfrag_rxq *q)
 {
 	q->unnotified = false;
+	q->kicked_idx = q->avail_idx;
 	ppfrag_count(&q->stats.kicks, 1);
 	ppfrag_kick(q->dev, ppfrag_rx_vring(q->queue_id));
+}
+
+void
+ppfrag_rx_settle(struct ppfrag_rxq *q)
+{
+	/* The device says where it is to be woken, then looks at our index; we do the reverse. */
+	rte_atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (q->unnotified && rx_wants_kick(q))
+		ppfrag_rx_kick(q);
+	q->kicked_idx = q->avail_idx;
 }
 
 /* The used entries of a burst, which the device has just written: all lines at once. */
@@ -436,7 +449,7 @@ rx_burst(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint16_t nb_pkts, const b
 	struct rx_step step;
 	uint64_t bytes = 0;
 
-	ready = rx_ready(q);
+	ready = rx_ready(q, plain);
 	if (ready == 0)
 		return 0;
 	nb_pkts = RTE_MIN(ready, nb_pkts);

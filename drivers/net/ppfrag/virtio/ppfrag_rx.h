@@ -51,6 +51,31 @@ rx_read(struct ppfrag_rxq *q, uint16_t at, const bool plain)
 	return e;
 }
 
+/** Whether the device wants to know what was posted. For sure only behind a memory barrier. */
+static inline bool
+rx_wants_kick(const struct ppfrag_rxq *q)
+{
+	if (!q->event_idx)
+		return virtq_wants_kick(&q->vq);
+	return virtq_event_passed(virtq_avail_event(&q->vq), q->avail_idx, q->kicked_idx);
+}
+
+/**
+ * What rx_ready() does where either side says at which index it is to be notified: the device may
+ * have said so for any entry since kicked_idx, also a moment ago. Before this index is too far behind
+ * to be told from one ahead, it is moved on behind a barrier.
+ */
+static inline void
+rx_events(struct ppfrag_rxq *q)
+{
+	if (unlikely(q->interrupts))
+		ppfrag_rx_intr_again(q);
+	if (unlikely((uint16_t)(q->avail_idx - q->kicked_idx) > INT16_MAX))
+		ppfrag_rx_settle(q);
+	else if (q->unnotified && unlikely(rx_wants_kick(q)))
+		ppfrag_rx_kick(q);
+}
+
 /**
  * Used entries to look at. A device cannot have used more descriptors than it had: what its index
  * announces beyond that is looked at when it has more, and counted then, entry by entry.
@@ -58,12 +83,15 @@ rx_read(struct ppfrag_rxq *q, uint16_t at, const bool plain)
  * Whether it wants to know what was posted last time is in the same cache line. Looking only now
  * spares a memory barrier: if this is too early to see it, the next poll is not.
  */
-static inline uint16_t
-rx_ready(struct ppfrag_rxq *q)
+static __rte_always_inline uint16_t
+rx_ready(struct ppfrag_rxq *q, const bool plain)
 {
-	uint16_t ready = virtq_used_idx(&q->vq) - q->used_idx;
+	uint16_t ready;
 
-	if (unlikely(virtq_wants_kick(&q->vq)) && q->unnotified)
+	if (!plain && q->event_idx)
+		rx_events(q);
+	ready = virtq_used_idx(&q->vq) - q->used_idx;
+	if ((plain || !q->event_idx) && unlikely(virtq_wants_kick(&q->vq)) && q->unnotified)
 		ppfrag_rx_kick(q);
 	return RTE_MIN(ready, q->nb_posted);
 }

@@ -176,7 +176,7 @@ copy_burst(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint16_t nb_pkts, const
 		const bool plain)
 {
 	uint16_t at = 0, nb_rx = 0, nb_done = 0, no_page = 0;
-	uint16_t ready = rx_ready(q);
+	uint16_t ready = rx_ready(q, plain);
 	struct rx_step step;
 	uint64_t bytes = 0;
 

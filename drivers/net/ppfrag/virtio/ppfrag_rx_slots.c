@@ -665,7 +665,7 @@ slots_burst(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint16_t nb_pkts, cons
 	struct rx_step step;
 	uint64_t bytes = 0;
 
-	ready = rx_ready(q);
+	ready = rx_ready(q, plain);
 	if (ready == 0)
 		return 0;
 	rx_next_burst(q);

@@ -481,13 +481,22 @@ tx_reclaim(struct ppfrag_txq *q, uint16_t max, const bool plain)
 	return plain || !q->in_order ? tx_reclaim_any_order(q, max) : tx_reclaim_in_order(q, max);
 }
 
-static inline void
-tx_publish(struct ppfrag_txq *q)
+/* Whether the device wants to know what was offered since the ring was at a position. */
+static __rte_always_inline bool
+tx_wants_kick(const struct ppfrag_txq *q, uint16_t since, const bool plain)
+{
+	if (plain || !q->event_idx)
+		return virtq_wants_kick(&q->vq);
+	return virtq_event_passed(virtq_avail_event(&q->vq), q->avail_idx, since);
+}
+
+static __rte_always_inline void
+tx_publish(struct ppfrag_txq *q, uint16_t since, const bool plain)
 {
 	virtq_publish(&q->vq, q->avail_idx);
 	/* The device first asks for a notification, then looks at idx; we do the reverse. */
 	rte_atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (unlikely(virtq_wants_kick(&q->vq))) {
+	if (unlikely(tx_wants_kick(q, since, plain))) {
 		ppfrag_count(&q->stats.kicks, 1);
 		ppfrag_kick(q->dev, ppfrag_tx_vring(q->queue_id));
 	}
@@ -583,7 +592,7 @@ tx_burst(struct ppfrag_txq *q, struct rte_mbuf **pkts, uint16_t nb_pkts, const b
 	}
 
 	if (q->avail_idx != first)
-		tx_publish(q);
+		tx_publish(q, first, plain);
 	ppfrag_count(&q->stats.packets, i - dropped);
 	ppfrag_count(&q->stats.bytes, bytes);
 	return i;

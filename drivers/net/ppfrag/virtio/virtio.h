@@ -112,6 +112,8 @@ virtio_ring_features(const struct ppfrag_dev *pd)
 
 	if (pd->in_order && pd->is_square)
 		wanted |= RTE_BIT64(VIRTIO_F_IN_ORDER);
+	if (pd->event_idx)
+		wanted |= RTE_BIT64(VIRTIO_F_EVENT_IDX);
 	if (pd->indirect)
 		wanted |= RTE_BIT64(VIRTIO_F_INDIRECT_DESC);
 	return offered == 0 ? wanted : offered & wanted;
@@ -216,6 +218,9 @@ void ppfrag_rx_post(struct ppfrag_rxq *q, const uint16_t *ids, uint16_t n);
 /** Wake the back end for what was posted. */
 void ppfrag_rx_kick(struct ppfrag_rxq *q);
 
+/** The same if the back end sleeps since before that; it is known for sure afterwards. */
+void ppfrag_rx_settle(struct ppfrag_rxq *q);
+
 /* ppfrag_rx_in_order.c */
 
 /**
@@ -297,6 +302,12 @@ void ppfrag_notify(struct ppfrag_notifier *n, struct ppfrag_event *event);
 
 /** Make local->call what receive interrupts of the queues come by. @return 0 or negative. */
 int ppfrag_intr_init(struct ppfrag_local *local, uint16_t nb_queues);
+
+/** Have the device raise interrupts of a queue, or not, as the application wants. */
+void ppfrag_rx_intr_ask(struct ppfrag_rxq *q);
+
+/** Ask for the next interrupt where the device has been told of one only. By whoever polls. */
+void ppfrag_rx_intr_again(struct ppfrag_rxq *q);
 
 /** Nobody can wait for interrupts any more. */
 void ppfrag_intr_fini(struct ppfrag_local *local);

@@ -94,6 +94,7 @@ rxq_reset(struct ppfrag_rxq *q)
 	q->nb_starved = 0;
 	q->nb_waiting = 0;
 	q->known = 0;
+	q->kicked_idx = 0;
 	memset(q->posted, 0, q->nb * sizeof(*q->posted));
 }
 
@@ -272,7 +273,9 @@ rxq_set_features(struct ppfrag_rxq *q)
 	q->mrg = virtio_has_mrg(q->dev);
 	q->ring_features = virtio_ring_features(q->dev);
 	q->in_order = (q->ring_features & RTE_BIT64(VIRTIO_F_IN_ORDER)) != 0;
-	q->plain = !q->in_order;
+	q->event_idx = (q->ring_features & RTE_BIT64(VIRTIO_F_EVENT_IDX)) != 0;
+	q->plain = !q->in_order && !q->event_idx;
+	ppfrag_rx_intr_ask(q);
 }
 
 static void
@@ -281,7 +284,12 @@ txq_set_features(struct ppfrag_txq *q)
 	q->ring_features = virtio_ring_features(q->dev);
 	q->in_order = (q->ring_features & RTE_BIT64(VIRTIO_F_IN_ORDER)) != 0;
 	q->indirect = (q->ring_features & RTE_BIT64(VIRTIO_F_INDIRECT_DESC)) != 0;
-	q->plain = !q->in_order && !q->indirect;
+	q->event_idx = (q->ring_features & RTE_BIT64(VIRTIO_F_EVENT_IDX)) != 0;
+	q->plain = !q->in_order && !q->indirect && !q->event_idx;
+	if (q->event_idx) {
+		q->vq.avail->flags = 0;
+		*virtq_used_event(&q->vq) = rte_cpu_to_le_16((uint16_t)(q->used_idx - 1));
+	}
 }
 
 static void
