@@ -51,8 +51,7 @@ struct path {
 			RTE_ETH_RX_OFFLOAD_VLAN_STRIP
 
 /* A back end that is bound to work in order. */
-#define IN_ORDER \
-	.args = ",in_order=1,event_idx=1", .features = VHOST_F_IN_ORDER | VHOST_F_EVENT_IDX
+#define IN_ORDER .args = ",in_order=1,event_idx=1", .features = VHOST_F_IN_ORDER | VHOST_F_EVENT_IDX
 
 /* One that says where it is to be woken. */
 #define EVENT_IDX .args = ",event_idx=1", .features = VHOST_F_EVENT_IDX
@@ -272,8 +271,7 @@ foe_put_bad(struct foe *f, uint16_t at)
 	uint32_t k = unit_range(&f->rng, 0, 1);
 
 	vhost_ring_put(dut.rx, at,
-			k == 0 ? ids[unit_range(&f->rng, 0, RTE_DIM(ids) - 1)] :
-				 foe_next_id(f, at),
+			k == 0 ? ids[unit_range(&f->rng, 0, RTE_DIM(ids) - 1)] : foe_next_id(f, at),
 			k == 1 ? lens[unit_range(&f->rng, 0, RTE_DIM(lens) - 1)] : 100);
 	return 1;
 }

@@ -7,8 +7,8 @@
 #include "dut.h"
 
 /*
- * A back end that works in order may tell of many descriptors by one used entry: at the place of the
- * first of them, it names the last one. All but that one are full.
+ * A back end that works in order may tell of many descriptors by one used entry: at the place of
+ * the first of them, it names the last one. All but that one are full.
  */
 
 #define RING 64
@@ -274,16 +274,14 @@ static void
 test_merged_lanes(void **state)
 {
 	RTE_SET_USED(state);
-	receive_merged(&(struct dut_conf){
-			IN_ORDER, .scatter = true, .mtu = 9000, .lanes = true });
+	receive_merged(&(struct dut_conf){ IN_ORDER, .scatter = true, .mtu = 9000, .lanes = true });
 }
 
 static void
 test_merged_copy(void **state)
 {
 	RTE_SET_USED(state);
-	receive_merged(&(struct dut_conf){
-			IN_ORDER, .scatter = true, .mtu = 9000, .copy = true });
+	receive_merged(&(struct dut_conf){ IN_ORDER, .scatter = true, .mtu = 9000, .copy = true });
 }
 
 static void
@@ -327,7 +325,7 @@ send_chain(unsigned int segs)
 	assert_int_equal(rte_eth_tx_burst(dut.port, 0, &m, 1), 1);
 }
 
-/* The heads of n chains, whose descriptors are those of the ring one after another. The last one. */
+/* The heads of n chains, whose descriptors are in the order of the ring. Returns the last one. */
 static uint16_t
 take_chains(unsigned int n, uint16_t *next)
 {
@@ -406,7 +404,7 @@ test_transmit_full(void **state)
 	dut_stop();
 }
 
-/* The index tells how many packets are sent, whatever the entries say, and no more than there are. */
+/* The index tells how many packets are sent, whatever entries say, and no more than there are. */
 static void
 test_transmit_nonsense(void **state)
 {
@@ -518,8 +516,7 @@ test_renewed_lanes(void **state)
 #define WAY_LIST(name, ...) DUT_TEST(test_batches_##name), DUT_TEST(test_nonsense_##name),
 
 static const struct CMUnitTest tests[] = {
-	WAYS(WAY_LIST)
-	DUT_TEST(test_batches_no_mrg),
+	WAYS(WAY_LIST) DUT_TEST(test_batches_no_mrg),
 	DUT_TEST(test_merged_slots),
 	DUT_TEST(test_merged_lanes),
 	DUT_TEST(test_merged_copy),

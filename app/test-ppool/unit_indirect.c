@@ -4,7 +4,7 @@
 
 #include "dut.h"
 
-/* Packets of several descriptors, for which one descriptor of the ring refers to a table of them. */
+/* Packets of several descriptors, for which one of the ring refers to a table of them. */
 
 #define RING 64
 #define LAPS 50
@@ -64,7 +64,8 @@ read_descriptors(const struct vhost_desc *desc, uint16_t id, uint16_t nb, char *
 	for (i = 0; i < nb; i++, id = desc[id].next) {
 		assert_true(id < nb && len + desc[id].len <= LEN_MAX);
 		assert_int_equal(desc[id].flags & ~DESC_NEXT, 0);
-		memcpy(to + len, vhost_peer_at(dut.peer, desc[id].addr, desc[id].len), desc[id].len);
+		memcpy(to + len, vhost_peer_at(dut.peer, desc[id].addr, desc[id].len),
+				desc[id].len);
 		len += desc[id].len;
 		if ((desc[id].flags & DESC_NEXT) == 0)
 			return len;

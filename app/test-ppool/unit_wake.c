@@ -288,14 +288,12 @@ test_stuck_reconnect(void **state)
 #define EVENT_IDX .args = ",event_idx=1", .features = VHOST_F_EVENT_IDX
 
 static const struct dut_conf events = { .ring = 64, EVENT_IDX };
-static const struct dut_conf events_lanes = { .ring = 64,
-	.lanes = true,
-	EVENT_IDX };
+static const struct dut_conf events_lanes = { .ring = 64, .lanes = true, EVENT_IDX };
 static const struct dut_conf events_in_order = { .ring = 64,
 	.args = ",in_order=1,event_idx=1",
 	.features = VHOST_F_EVENT_IDX | VHOST_F_IN_ORDER };
 
-/* The back end sleeps when it has taken all, at every seventh frame; it is woken then, and only then. */
+/* The back end sleeps when it has taken all, at every seventh frame; only then it is woken. */
 static void
 wake_by_event(const struct dut_conf *conf)
 {
@@ -387,7 +385,7 @@ test_event_interrupts(void **state)
 			assert_int_equal(rte_eth_dev_rx_intr_disable(dut.port, 0), 0);
 		assert_int_equal(is_interrupt_due(), i % 5 < 3);
 		dut_exchange(1, LEN);
-		/* Interrupts that are not turned off go on, whether they are turned on again or not. */
+		/* Interrupts that are not turned off go on. */
 		rte_eth_rx_burst(dut.port, 0, NULL, 0);
 	}
 	assert_int_equal(dut.rx->avail->flags, 0);

@@ -202,7 +202,8 @@ static const struct arg {
 	{ "preset", "preset, auto, speed or density", parse_preset },
 };
 
-#define KNOWN_KEYS "path, mac, queue_size, queues, server, speed, mrg_rxbuf, in_order, indirect, event_idx, rx, " \
+#define KNOWN_KEYS \
+	"path, mac, queue_size, queues, server, speed, mrg_rxbuf, in_order, indirect, event_idx, rx, " \
 	"copybreak, preset"
 
 RTE_PMD_REGISTER_PARAM_STRING(net_ppfrag,

@@ -62,8 +62,8 @@ rx_wants_kick(const struct ppfrag_rxq *q)
 
 /**
  * What rx_ready() does where either side says at which index it is to be notified: the device may
- * have said so for any entry since kicked_idx, also a moment ago. Before this index is too far behind
- * to be told from one ahead, it is moved on behind a barrier.
+ * have said so for any entry since kicked_idx, also a moment ago. Before this index is too far
+ * behind to be told from one ahead, it is moved on behind a barrier.
  */
 static inline void
 rx_events(struct ppfrag_rxq *q)

@@ -5,13 +5,13 @@
 #include "ppfrag_rx.h"
 
 /*
- * What differs where the device uses descriptors in the order of the ring: place and descriptor have
- * the same number for ever, so that the device may leave out what follows from that. A used entry at
- * a place tells of all descriptors from this one up to the one that it names. The device has written
- * all of these completely, but for the last one.
+ * What differs where the device uses descriptors in the order of the ring: place and descriptor
+ * have the same number for ever, so that the device may leave out what follows from that. A used
+ * entry at a place tells of all descriptors from this one up to the one that it names. The device
+ * has written all of these completely, but for the last one.
  *
- * It follows that a descriptor without memory has those behind it wait, too. All that the device does
- * not have are those between avail_idx and used_idx + nb.
+ * It follows that a descriptor without memory has those behind it wait, too. All that the device
+ * does not have are those between avail_idx and used_idx + nb.
  */
 
 /* Used entries that the device has announced, from used_idx on. */

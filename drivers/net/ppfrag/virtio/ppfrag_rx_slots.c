@@ -184,7 +184,7 @@ part_forget(struct ppfrag_rxq *q, const struct part *p)
 		q->posted[p->e[i].id] = RX_POSTED;
 }
 
-/* Whether the used entries at a position are packets of one descriptor each, in the order of the ring. */
+/* Whether used entries at a position are packets of one descriptor each, in the ring's order. */
 static inline bool
 part_used_in_place(const struct ppfrag_rxq *q, uint16_t pos, struct part *p, unsigned int n)
 {
@@ -621,8 +621,8 @@ slots_unusual(struct ppfrag_rxq *q, const struct slots_place *b)
 }
 
 /*
- * In order: go on behind entries that are dealt with, and offer their descriptors again. All of them
- * have their buffers, but for those that were dealt with one at a time.
+ * In order: go on behind entries that are dealt with, and offer their descriptors again. All of
+ * them have their buffers, but for those that were dealt with one at a time.
  */
 static inline void
 slots_end_in_order(struct ppfrag_rxq *q, uint16_t used, uint16_t nb_done)

@@ -45,7 +45,7 @@ ppfrag_rx_descriptor_status(void *rxq, uint16_t offset)
 	return offset < q->nb_posted ? RTE_ETH_RX_DESC_AVAIL : RTE_ETH_RX_DESC_UNAVAIL;
 }
 
-/* Descriptors of the n oldest packets, where descriptors are used in order; enough of them will do. */
+/* Descriptors of the n oldest packets, no more than enough, where they are used in order. */
 static uint32_t
 tx_done_in_order(const struct ppfrag_txq *q, uint16_t n, uint32_t enough)
 {

@@ -17,12 +17,12 @@
  * memory of our own.
  */
 
-/* Where the table of a descriptor is in its bounce buffer: behind what may be in front of a packet. */
+/* Where the table of a descriptor is in its bounce buffer: behind what a packet has in front. */
 #define TX_TABLE_OFFSET 256u
+#define TX_TABLE_BYTES ((PPFRAG_MAX_SEGS + 1) * sizeof(struct virtq_desc))
 
 _Static_assert(TX_TABLE_OFFSET >= sizeof(((struct ppfrag_tx_head *)0)->bytes) &&
-				TX_TABLE_OFFSET + (PPFRAG_MAX_SEGS + 1) * sizeof(struct virtq_desc) <=
-						PPFRAG_BOUNCE_LEN,
+				TX_TABLE_OFFSET + TX_TABLE_BYTES <= PPFRAG_BOUNCE_LEN,
 		"header and table in a bounce buffer");
 
 /* Packets freed in one go. */

@@ -101,9 +101,9 @@ virtio_has_mrg(const struct ppfrag_dev *pd)
 }
 
 /**
- * Features that only say how rings are used, those that are agreed on with the latest back end; before
- * there is one, those that are wanted. Each back end may have others than the one before. A queue
- * uses its ring by them from its next reset on.
+ * Features that only say how rings are used, those that are agreed on with the latest back end;
+ * before there is one, those that are wanted. Each back end may have others than the one before. A
+ * queue uses its ring by them from its next reset on.
  */
 static inline uint64_t
 virtio_ring_features(const struct ppfrag_dev *pd)

@@ -91,8 +91,8 @@ virtio_forget(struct rte_eth_dev *dev, uint64_t offered)
 }
 
 /*
- * Whether rings are used, or will be after their reset, as this back end has it. A queue that has not
- * yet come to the latest reset may have seen what another back end had.
+ * Whether rings are used as this back end has it. A queue that has not yet come to the latest reset
+ * may have seen what another back end had.
  */
 static bool
 rings_fit(const struct rte_eth_dev *dev)

@@ -19,8 +19,8 @@
 #include <rte_byteorder.h>
 #include <rte_common.h>
 
-#define VIRTQ_DESC_F_NEXT 1  /**< the chain goes on at next */
-#define VIRTQ_DESC_F_WRITE 2 /**< the device writes */
+#define VIRTQ_DESC_F_NEXT 1     /**< the chain goes on at next */
+#define VIRTQ_DESC_F_WRITE 2    /**< the device writes */
 #define VIRTQ_DESC_F_INDIRECT 4 /**< it has a table of descriptors in place of a buffer */
 
 #define VIRTQ_AVAIL_F_NO_INTERRUPT 1
