@@ -445,6 +445,7 @@ sleep_by_event(const struct dut_conf *conf, bool receive)
 	s.ring = receive ? dut.rx : dut.tx;
 	assert_int_equal(rte_eal_remote_launch(sleeper_run, &s, lcore), 0);
 	while (rte_eal_get_lcore_state(lcore) == RUNNING) {
+		rte_delay_us_block(5); /* slower than the back end, which runs dry */
 		if (receive) {
 			if (rte_eth_rx_burst(dut.port, 0, &m, 1) == 1)
 				rte_pktmbuf_free(m);

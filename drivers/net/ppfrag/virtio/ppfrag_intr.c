@@ -107,7 +107,7 @@ ppfrag_rx_intr_enable(struct rte_eth_dev *dev, uint16_t queue_id)
 	rte_atomic_thread_fence(__ATOMIC_SEQ_CST);
 	/* What the next poll would do, as there may be none. */
 	if (q->unnotified && rx_wants_kick(q))
-		ppfrag_rx_kick(q);
+		rx_wake(q);
 	if (must_poll(q))
 		ppfrag_notify(&local->notifier, &local->call[ppfrag_rx_vring(queue_id)]);
 	return 0;

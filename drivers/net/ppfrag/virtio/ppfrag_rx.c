@@ -276,7 +276,6 @@ void
 ppfrag_rx_kick(struct ppfrag_rxq *q)
 {
 	q->unnotified = false;
-	q->kicked_idx = q->avail_idx;
 	ppfrag_count(&q->stats.kicks, 1);
 	ppfrag_kick(q->dev, ppfrag_rx_vring(q->queue_id));
 }

@@ -60,6 +60,14 @@ rx_wants_kick(const struct ppfrag_rxq *q)
 	return virtq_event_passed(virtq_avail_event(&q->vq), q->avail_idx, q->kicked_idx);
 }
 
+/** Wake the device for all that was posted. */
+static inline void
+rx_wake(struct ppfrag_rxq *q)
+{
+	ppfrag_rx_kick(q);
+	q->kicked_idx = q->avail_idx;
+}
+
 /**
  * What rx_ready() does where either side says at which index it is to be notified: the device may
  * have said so for any entry since kicked_idx, also a moment ago. Before this index is too far
@@ -73,7 +81,7 @@ rx_events(struct ppfrag_rxq *q)
 	if (unlikely((uint16_t)(q->avail_idx - q->kicked_idx) > INT16_MAX))
 		ppfrag_rx_settle(q);
 	else if (q->unnotified && unlikely(rx_wants_kick(q)))
-		ppfrag_rx_kick(q);
+		rx_wake(q);
 }
 
 /**
