@@ -38,6 +38,8 @@ RECEIVERS = [
     ("ppfrag slots, auto", "net_ppfrag0,rx=slots,preset=auto", 16384),
     ("ppfrag slots, speed", "net_ppfrag0,rx=slots,preset=speed", 16384),
     ("ppfrag slots, density", "net_ppfrag0,rx=slots,preset=density", 16384),
+    ("ppfrag lanes, in_order", "net_ppfrag0,rx=lanes,in_order=1", 16384),
+    ("ppfrag slots, in_order", "net_ppfrag0,rx=slots,in_order=1", 16384),
 ]
 # What the others are compared with: the most capable and the fastest of the stock ones.
 REFERENCES = {"in_order": RECEIVERS[0][0], "vectorized": RECEIVERS[1][0]}

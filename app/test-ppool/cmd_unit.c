@@ -40,6 +40,8 @@ static const struct unit_suite * const suites[] = {
 	&suite_offload,
 	&suite_share,
 	&suite_queue_state,
+	&suite_in_order,
+	&suite_indirect,
 	&suite_debug,
 	&suite_compact,
 	&suite_company,

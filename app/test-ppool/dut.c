@@ -121,6 +121,12 @@ dut_start_peer(bool no_mrg)
 }
 
 void
+dut_start_peer_with(uint64_t features)
+{
+	peer_start(false, features);
+}
+
+void
 dut_replace_peer(void)
 {
 	dut_stop_peer();

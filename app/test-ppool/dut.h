@@ -35,6 +35,7 @@ struct dut_conf {
 	uint16_t rxd;  /* descriptors that are asked for to receive; 0: as ring */
 	uint16_t mtu;  /* 0: 1500 */
 	uint16_t free_thresh;
+	const char *args;     /* of the device, besides these: ",key=value" */
 	uint64_t features;    /* that the back end offers besides what the others take */
 	uint64_t rx_offloads; /* besides scatter */
 	uint64_t tx_offloads;
@@ -79,6 +80,9 @@ void dut_start_port(const struct dut_conf *conf);
 /** End the back end, or start another one. */
 void dut_stop_peer(void);
 void dut_start_peer(bool no_mrg);
+
+/** The same, one that offers these features. */
+void dut_start_peer_with(uint64_t features);
 
 /** Another back end takes the place of the one there is, for a port that starts then. */
 void dut_replace_peer(void);

@@ -510,6 +510,18 @@ vhost_ring_put(struct vhost_ring *r, uint16_t ahead, uint32_t id, uint32_t len)
 }
 
 void
+vhost_ring_set_avail_event(struct vhost_ring *r, uint16_t event)
+{
+	__atomic_store_n((uint16_t *)&r->used->ring[r->num], event, __ATOMIC_RELAXED);
+}
+
+uint16_t
+vhost_ring_used_event(const struct vhost_ring *r)
+{
+	return __atomic_load_n(&r->avail->ring[r->num], __ATOMIC_RELAXED);
+}
+
+void
 vhost_ring_publish(struct vhost_ring *r, uint16_t n)
 {
 	r->next_used += n;

@@ -16,8 +16,11 @@
 
 #define VHOST_F_MRG_RXBUF (UINT64_C(1) << 15)
 #define VHOST_F_MQ (UINT64_C(1) << 22)
+#define VHOST_F_INDIRECT_DESC (UINT64_C(1) << 28)
+#define VHOST_F_EVENT_IDX (UINT64_C(1) << 29)
 #define VHOST_F_PROTOCOL (UINT64_C(1) << 30)
 #define VHOST_F_VERSION_1 (UINT64_C(1) << 32)
+#define VHOST_F_IN_ORDER (UINT64_C(1) << 35)
 
 /** What stands in front of every frame. */
 #define VHOST_HDR_LEN 12u
@@ -101,6 +104,10 @@ uint16_t vhost_ring_take(struct vhost_ring *r);
 
 /** Write a used entry behind those that are published; ahead counts from there. */
 void vhost_ring_put(struct vhost_ring *r, uint16_t ahead, uint32_t id, uint32_t len);
+
+/** Where the back end asks to be woken, and where the driver asks for an interrupt. */
+void vhost_ring_set_avail_event(struct vhost_ring *r, uint16_t event);
+uint16_t vhost_ring_used_event(const struct vhost_ring *r);
 
 /** Publish entries, or more than there are. */
 void vhost_ring_publish(struct vhost_ring *r, uint16_t n);

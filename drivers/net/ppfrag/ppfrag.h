@@ -77,6 +77,7 @@ extern int ppfrag_logtype;
 /** Counters of a transmit queue: X(name, unit, what it counts). */
 #define PPFRAG_TXQ_XSTATS(X) \
 	X(chained_packets, "packets", "sent from more than one segment without a copy") \
+	X(indirect_packets, "packets", "sent by one descriptor that refers to a table of others") \
 	X(header_packets, "packets", \
 			"sent with a header outside the mbuf, which is shared or full") \
 	X(copied_packets, "packets", "copied: outside of what the back end can read") \
@@ -187,6 +188,10 @@ struct ppfrag_dev {
 	uint16_t queue_size;
 	bool server;     /**< back ends connect to us */
 	bool mrg_rxbuf;  /**< wanted */
+	bool in_order;   /**< wanted */
+	bool indirect;   /**< wanted */
+	bool event_idx;  /**< wanted */
+	bool is_square;  /**< each receive ring has as many descriptors as places */
 	bool size_stats; /**< count packets by size and kind of address */
 	bool want_slots;
 	bool insist_slots;  /**< said to, not by default */
@@ -219,8 +224,8 @@ ppfrag_port_name(const struct ppfrag_dev *pd)
 /* ppfrag_args.c */
 
 /**
- * Fill path, mac, queue_size, max_pairs, server, speed, mrg_rxbuf, size_stats, want_slots,
- * copybreak, preset, max_mtu, share.
+ * Fill path, mac, queue_size, max_pairs, server, speed, mrg_rxbuf, in_order, indirect, event_idx,
+ * size_stats, want_slots, copybreak, preset, max_mtu, share.
  *
  * @return 0 or a negative errno, logged.
  */

@@ -312,7 +312,8 @@ struct ppfrag_rxq *
 ppfrag_rxq_alloc(uint16_t nb, unsigned int socket_id)
 {
 	struct ppfrag_rxq *q;
-	size_t per_desc = sizeof(*q->done) + sizeof(*q->starved) + sizeof(*q->posted);
+	size_t per_desc = sizeof(*q->done) + sizeof(*q->starved) + sizeof(*q->posted) +
+			sizeof(*q->len);
 
 	q = rte_zmalloc_socket("ppfrag_rxq", sizeof(*q) + nb * per_desc, RTE_CACHE_LINE_SIZE,
 			socket_id);
@@ -322,6 +323,7 @@ ppfrag_rxq_alloc(uint16_t nb, unsigned int socket_id)
 	q->done = RTE_PTR_ADD(q, sizeof(*q));
 	q->starved = q->done + nb;
 	q->posted = (uint32_t *)(q->starved + nb);
+	q->len = q->posted + nb;
 	return q;
 }
 

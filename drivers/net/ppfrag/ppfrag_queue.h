@@ -49,6 +49,10 @@ struct ppfrag_rxq {
 	uint16_t nb_waiting;         /**< used entries that wait for an mbuf, as counted */
 	uint8_t retry;               /**< polls since they were tried */
 	uint8_t how;                 /**< enum ppfrag_rx_how */
+	bool plain;                  /**< the ring is used without any ring_features */
+	bool in_order;               /**< the device uses descriptors in the order of the ring */
+	bool event_idx;              /**< either side says where it is to be notified */
+	uint16_t kicked_idx;         /**< the device needs no notification up to there */
 	bool unnotified;             /**< the back end may sleep over what was posted */
 	bool mrg;                    /**< a packet may fill several buffers */
 	bool scatter;                /**< deliver these as chains */
@@ -58,6 +62,8 @@ struct ppfrag_rxq {
 	uint32_t epoch;   /**< when it last looked what has changed */
 	uint16_t *done;   /**< descriptors of this burst */
 	uint16_t *starved;
+	uint32_t *len;  /**< in order: by descriptor, of used entries that were read */
+	uint16_t known; /**< in order: the first used entry that was not read */
 	struct ppfrag_dev *dev;
 	struct ppfrag_rxq_stats stats;
 
@@ -68,6 +74,7 @@ struct ppfrag_rxq {
 	uint32_t max_len;             /**< longest data of a frag */
 	struct ppfrag_rxq_stats base; /**< stats at the latest reset */
 	uint64_t offloads;            /**< configured */
+	uint64_t ring_features;       /**< that the ring was reset for */
 	uint32_t work;                /**< to be done with packets, PPFRAG_RX_WORK_...; atomic */
 	uint32_t ring_epoch;          /**< that the ring was reset for; atomic */
 	uint16_t queue_id;
@@ -94,14 +101,20 @@ struct ppfrag_txq {
 	uint16_t nb_inflight; /**< packets */
 	uint16_t used_idx;
 	uint16_t avail_idx;
+	uint16_t batch;         /**< in order: packets known to be used, behind used_idx */
+	bool plain;             /**< the ring is used without any ring_features */
+	bool in_order;          /**< the device uses descriptors in the order of the ring */
+	bool event_idx;         /**< either side says where it is to be notified */
+	bool indirect;          /**< a descriptor can have a table of others */
 	uint16_t free_thresh;   /**< fewer free descriptors than this: look for used ones */
 	uint32_t epoch;         /**< when it last looked what has changed */
 	struct virtio_hdr *hdr; /**< all zero, for packets that have no place for one */
-	char *bounce;           /**< PPFRAG_BOUNCE_LEN by descriptor */
+	char *bounce;           /**< PPFRAG_BOUNCE_LEN by descriptor: copies, or a table */
 	struct ppfrag_txq_stats stats;
 
 	struct ppfrag_txq_stats base; /**< stats at the latest reset */
 	uint64_t offloads;            /**< configured */
+	uint64_t ring_features;       /**< that the ring was reset for */
 	uint64_t allowed;             /**< flags of mbufs that ask for them */
 	uint32_t ring_epoch;          /**< that the ring was reset for; atomic */
 	uint16_t queue_id;

@@ -75,7 +75,8 @@ set_features(const struct ppfrag_dev *pd, struct ppfrag_local *local)
 
 	ret = set_status(local, VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER);
 	if (ret == 0)
-		ret = vu_set(&local->vu, VU_SET_FEATURES, pd->features | pd->offload_features);
+		ret = vu_set(&local->vu, VU_SET_FEATURES,
+				pd->features | pd->offload_features | virtio_ring_features(pd));
 	if (ret == 0)
 		ret = set_status(local, VIRTIO_STATUS_RUNNING & ~VIRTIO_STATUS_DRIVER_OK);
 	return ret;

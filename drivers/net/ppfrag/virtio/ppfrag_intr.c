@@ -6,7 +6,7 @@
 
 #include <rte_atomic.h>
 
-#include "virtio.h"
+#include "ppfrag_rx.h"
 
 /*
  * Receive interrupts: the eventfd that the back end writes to when it has used buffers is what an
@@ -63,6 +63,38 @@ must_poll(const struct ppfrag_rxq *q)
 			ppfrag_is_stale(q->dev, q->epoch);
 }
 
+/*
+ * Where indexes tell of events, flags are not used. No interrupt is the one for an entry that was
+ * used already: it comes after 65,536 others.
+ */
+void
+ppfrag_rx_intr_ask(struct ppfrag_rxq *q)
+{
+	const uint16_t flags = q->interrupts || q->event_idx ? 0 : VIRTQ_AVAIL_F_NO_INTERRUPT;
+	const uint16_t event = q->interrupts ? q->used_idx : q->used_idx - 1;
+
+	if (q->event_idx)
+		__atomic_store_n(virtq_used_event(&q->vq), rte_cpu_to_le_16(event),
+				__ATOMIC_RELAXED);
+	__atomic_store_n(&q->vq.avail->flags, rte_cpu_to_le_16(flags), __ATOMIC_RELAXED);
+}
+
+/* Who is not told of an entry, since the device has used it just before, is told here. */
+void
+ppfrag_rx_intr_again(struct ppfrag_rxq *q)
+{
+	struct ppfrag_local *local = rte_eth_devices[q->dev->port_id].process_private;
+	const uint16_t seen = virtq_used_idx(&q->vq);
+
+	if (*virtq_used_event(&q->vq) == rte_cpu_to_le_16(seen))
+		return;
+	__atomic_store_n(virtq_used_event(&q->vq), rte_cpu_to_le_16(seen), __ATOMIC_RELAXED);
+	/* The device writes its index, then looks at ours; we do the reverse. */
+	rte_atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (virtq_used_idx(&q->vq) != seen && local != NULL)
+		ppfrag_notify(&local->notifier, &local->call[ppfrag_rx_vring(q->queue_id)]);
+}
+
 int
 ppfrag_rx_intr_enable(struct rte_eth_dev *dev, uint16_t queue_id)
 {
@@ -72,12 +104,12 @@ ppfrag_rx_intr_enable(struct rte_eth_dev *dev, uint16_t queue_id)
 	if (q == NULL || !dev->data->dev_started)
 		return -EINVAL;
 	q->interrupts = true;
-	__atomic_store_n(&q->vq.avail->flags, 0, __ATOMIC_RELAXED);
+	ppfrag_rx_intr_ask(q);
 	/* The device writes its index, then looks at our flags; we do the reverse. */
 	rte_atomic_thread_fence(__ATOMIC_SEQ_CST);
 	/* What the next poll would do, as there may be none. */
-	if (q->unnotified && virtq_wants_kick(&q->vq))
-		ppfrag_rx_kick(q);
+	if (q->unnotified && rx_wants_kick(q))
+		rx_wake(q);
 	if (must_poll(q))
 		ppfrag_notify(&local->notifier, &local->call[ppfrag_rx_vring(queue_id)]);
 	return 0;
@@ -91,7 +123,6 @@ ppfrag_rx_intr_disable(struct rte_eth_dev *dev, uint16_t queue_id)
 	if (q == NULL)
 		return -EINVAL;
 	q->interrupts = false;
-	__atomic_store_n(&q->vq.avail->flags, rte_cpu_to_le_16(VIRTQ_AVAIL_F_NO_INTERRUPT),
-			__ATOMIC_RELAXED);
+	ppfrag_rx_intr_ask(q);
 	return 0;
 }

@@ -45,6 +45,18 @@ ppfrag_rx_descriptor_status(void *rxq, uint16_t offset)
 	return offset < q->nb_posted ? RTE_ETH_RX_DESC_AVAIL : RTE_ETH_RX_DESC_UNAVAIL;
 }
 
+/* Descriptors of the n oldest packets, no more than enough, where they are used in order. */
+static uint32_t
+tx_done_in_order(const struct ppfrag_txq *q, uint16_t n, uint32_t enough)
+{
+	const uint16_t oldest = q->free_head + q->nb_free;
+	uint32_t nb = 0;
+
+	for (; n != 0 && nb < enough; n--)
+		nb += q->slot[(oldest + nb) & q->vq.mask].nb;
+	return nb;
+}
+
 /* Descriptors, no more than enough, that the device is done with and that wait to be reclaimed. */
 static uint32_t
 tx_done_descriptors(const struct ppfrag_txq *q, uint32_t enough)
@@ -54,6 +66,8 @@ tx_done_descriptors(const struct ppfrag_txq *q, uint32_t enough)
 	uint16_t i;
 
 	n = RTE_MIN(n, q->nb_inflight);
+	if (q->in_order)
+		return tx_done_in_order(q, n, enough);
 	for (i = 0; i < n && nb < enough; i++) {
 		virtq_used_read(&q->vq, q->used_idx + i, &id, &len);
 		if (id < q->vq.size)

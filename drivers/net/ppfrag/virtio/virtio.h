@@ -16,6 +16,7 @@
  *   ppfrag_rx.c            receive path
  *   ppfrag_rx_slots.c      the same into slots
  *   ppfrag_rx_copy.c       the same where the back end cannot reach the pool
+ *   ppfrag_rx_in_order.c   used entries of a back end that works in order
  *   ppfrag_tx.c            transmit path
  *   ppfrag_sizes.c         counting packets by size, where it is wanted
  *   ppfrag_state.c         what is in the rings, how packets are moved
@@ -101,6 +102,25 @@ virtio_has_mrg(const struct ppfrag_dev *pd)
 	if (pd->features == 0)
 		return pd->mrg_rxbuf;
 	return (pd->features & RTE_BIT64(VIRTIO_NET_F_MRG_RXBUF)) != 0;
+}
+
+/**
+ * Features that only say how rings are used, those that are agreed on with the latest back end;
+ * before there is one, those that are wanted. Each back end may have others than the one before. A
+ * queue uses its ring by them from its next reset on.
+ */
+static inline uint64_t
+virtio_ring_features(const struct ppfrag_dev *pd)
+{
+	uint64_t offered = __atomic_load_n(&pd->offered, __ATOMIC_RELAXED), wanted = 0;
+
+	if (pd->in_order && pd->is_square)
+		wanted |= RTE_BIT64(VIRTIO_F_IN_ORDER);
+	if (pd->event_idx)
+		wanted |= RTE_BIT64(VIRTIO_F_EVENT_IDX);
+	if (pd->indirect)
+		wanted |= RTE_BIT64(VIRTIO_F_INDIRECT_DESC);
+	return offered == 0 ? wanted : offered & wanted;
 }
 
 /** Whether a queue was set up so that it cannot do without that. */
@@ -197,7 +217,7 @@ bool ppfrag_vring_runs(const struct rte_eth_dev *dev, uint16_t vring);
  * The device leaves the ring of a stopped queue alone: forget what was received, and free what was
  * sent.
  *
- * @return whether the device has no more to send.
+ * @return whether the ring can stay with the device: it has no more to send, and is plain.
  */
 bool ppfrag_vring_drop(const struct rte_eth_dev *dev, uint16_t vring);
 
@@ -234,11 +254,32 @@ uint16_t ppfrag_rx_burst(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts);
 /** The same where a queue of the port has offloads. */
 uint16_t ppfrag_rx_burst_offload(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts);
 
+/** Where the device shall write a packet and its header. @return NULL where there is no page */
+char *ppfrag_rx_buffer(struct ppfrag_rxq *q, uint16_t id);
+
 /** Post descriptors; those without memory wait in the starved list. */
 void ppfrag_rx_post(struct ppfrag_rxq *q, const uint16_t *ids, uint16_t n);
 
 /** Wake the back end for what was posted. */
 void ppfrag_rx_kick(struct ppfrag_rxq *q);
+
+/** The same if the back end sleeps since before that; it is known for sure afterwards. */
+void ppfrag_rx_settle(struct ppfrag_rxq *q);
+
+/* ppfrag_rx_in_order.c */
+
+/**
+ * The used entry at a distance from used_idx, where the device works in order: the descriptor is
+ * that of its place, the length is 0 where the device says nonsense. Entries are read once each, in
+ * turn, and are what they were when they are looked at again.
+ */
+uint32_t ppfrag_in_order_len(struct ppfrag_rxq *q, uint16_t at);
+
+/**
+ * Post the descriptors that the device does not have, in the order of the ring, up to one for which
+ * there is no page: that and those behind it wait.
+ */
+void ppfrag_in_order_post(struct ppfrag_rxq *q);
 
 /* ppfrag_rx_slots.c */
 
@@ -314,6 +355,12 @@ void ppfrag_notify(struct ppfrag_notifier *n, struct ppfrag_event *event);
 
 /** Make local->call what receive interrupts of the queues come by. @return 0 or negative. */
 int ppfrag_intr_init(struct ppfrag_local *local, uint16_t nb_queues);
+
+/** Have the device raise interrupts of a queue, or not, as the application wants. */
+void ppfrag_rx_intr_ask(struct ppfrag_rxq *q);
+
+/** Ask for the next interrupt where the device has been told of one only. By whoever polls. */
+void ppfrag_rx_intr_again(struct ppfrag_rxq *q);
 
 /** Nobody can wait for interrupts any more. */
 void ppfrag_intr_fini(struct ppfrag_local *local);

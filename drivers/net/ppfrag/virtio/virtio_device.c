@@ -51,7 +51,7 @@ choose_features(struct ppfrag_dev *pd, const struct ppfrag_local *local, uint64_
 	uint64_t first = pd->features != 0 ? pd->features : features_wanted(pd, offered);
 	uint64_t wanted = first | pd->offload_features;
 
-	pd->offered = offered;
+	__atomic_store_n(&pd->offered, offered, __ATOMIC_RELAXED);
 	if ((offered & wanted) != wanted) {
 		PPFRAG_LOG_LEVEL(local->vu.quiet ? RTE_LOG_DEBUG : RTE_LOG_ERR,
 				"%s: back end at %s lacks features 0x%" PRIx64 " of 0x%" PRIx64
@@ -90,13 +90,43 @@ virtio_forget(struct rte_eth_dev *dev, uint64_t offered)
 	pd->offload_features = 0;
 }
 
+/*
+ * Whether rings are used as this back end has it. A queue that has not yet come to the latest reset
+ * may have seen what another back end had.
+ */
+static bool
+rings_fit(const struct rte_eth_dev *dev)
+{
+	const struct ppfrag_dev *pd = dev->data->dev_private;
+	const uint64_t features = virtio_ring_features(pd);
+	const uint32_t epoch = pd->ring_epoch;
+	const struct ppfrag_rxq *rxq;
+	const struct ppfrag_txq *txq;
+	bool fit = true;
+	uint16_t i;
+
+	for (i = 0; i < dev->data->nb_rx_queues; i++) {
+		rxq = dev->data->rx_queues[i];
+		if (ppfrag_vring_runs(dev, ppfrag_rx_vring(i)))
+			fit = fit && __atomic_load_n(&rxq->ring_epoch, __ATOMIC_ACQUIRE) == epoch &&
+					rxq->ring_features == features;
+	}
+	for (i = 0; i < dev->data->nb_tx_queues; i++) {
+		txq = dev->data->tx_queues[i];
+		if (ppfrag_vring_runs(dev, ppfrag_tx_vring(i)))
+			fit = fit && __atomic_load_n(&txq->ring_epoch, __ATOMIC_ACQUIRE) == epoch &&
+					txq->ring_features == features;
+	}
+	return fit;
+}
+
 /* Queues may have been set up before anybody knew what the back end does. */
 enum virtio_fit
 virtio_fit(const struct rte_eth_dev *dev)
 {
 	const struct ppfrag_dev *pd = dev->data->dev_private;
 	const struct ppfrag_local *local = dev->process_private;
-	enum virtio_fit fit = VIRTIO_FIT;
+	enum virtio_fit fit = rings_fit(dev) ? VIRTIO_FIT : VIRTIO_FIT_RENEWED;
 	const struct ppfrag_rxq *q;
 	uint16_t i;
 

@@ -93,6 +93,8 @@ rxq_reset(struct ppfrag_rxq *q)
 	q->nb_posted = 0;
 	q->nb_starved = 0;
 	q->nb_waiting = 0;
+	q->known = 0;
+	q->kicked_idx = 0;
 	memset(q->posted, 0, q->nb * sizeof(*q->posted));
 }
 
@@ -111,6 +113,7 @@ txq_reset(struct ppfrag_txq *q)
 	q->free_head = 0;
 	q->nb_free = q->vq.size;
 	q->nb_inflight = 0;
+	q->batch = 0;
 	for (i = 0; i < q->vq.size; i++) {
 		q->slot[i] = (struct ppfrag_tx_slot){ .m = NULL };
 		q->free[i] = i;
@@ -282,6 +285,32 @@ virtio_rxq_setup(struct rte_eth_dev *dev, uint16_t queue_id, uint16_t nb_desc,
 	return 0;
 }
 
+/* Use the ring as is agreed on now. Before the epoch is stored in the queue, see rings_fit(). */
+static void
+rxq_set_features(struct ppfrag_rxq *q)
+{
+	q->mrg = virtio_has_mrg(q->dev);
+	q->ring_features = virtio_ring_features(q->dev);
+	q->in_order = (q->ring_features & RTE_BIT64(VIRTIO_F_IN_ORDER)) != 0;
+	q->event_idx = (q->ring_features & RTE_BIT64(VIRTIO_F_EVENT_IDX)) != 0;
+	q->plain = !q->in_order && !q->event_idx;
+	ppfrag_rx_intr_ask(q);
+}
+
+static void
+txq_set_features(struct ppfrag_txq *q)
+{
+	q->ring_features = virtio_ring_features(q->dev);
+	q->in_order = (q->ring_features & RTE_BIT64(VIRTIO_F_IN_ORDER)) != 0;
+	q->indirect = (q->ring_features & RTE_BIT64(VIRTIO_F_INDIRECT_DESC)) != 0;
+	q->event_idx = (q->ring_features & RTE_BIT64(VIRTIO_F_EVENT_IDX)) != 0;
+	q->plain = !q->in_order && !q->indirect && !q->event_idx;
+	if (q->event_idx) {
+		q->vq.avail->flags = 0;
+		*virtq_used_event(&q->vq) = rte_cpu_to_le_16((uint16_t)(q->used_idx - 1));
+	}
+}
+
 void
 ppfrag_rxq_start(struct ppfrag_rxq *q)
 {
@@ -289,13 +318,16 @@ ppfrag_rxq_start(struct ppfrag_rxq *q)
 	uint16_t i;
 
 	rxq_reset(q);
-	q->mrg = virtio_has_mrg(q->dev);
+	rxq_set_features(q);
 	for (i = 0; i < q->nb; i++) {
 		q->vq.desc[i].len = rte_cpu_to_le_32(q->buf_len);
 		q->vq.desc[i].flags = rte_cpu_to_le_16(VIRTQ_DESC_F_WRITE);
 		q->done[i] = i;
 	}
-	ppfrag_rx_post(q, q->done, q->nb);
+	if (q->in_order)
+		ppfrag_in_order_post(q);
+	else
+		ppfrag_rx_post(q, q->done, q->nb);
 	if (q->nb_starved != 0)
 		PPFRAG_LOG(WARNING,
 				"%s: receive queue %u starts with %u of %u buffers: pool %s has "
@@ -312,6 +344,7 @@ ppfrag_txq_start(struct ppfrag_txq *q)
 
 	ppfrag_tx_drain(q);
 	txq_reset(q);
+	txq_set_features(q);
 	__atomic_store_n(&q->ring_epoch, epoch, __ATOMIC_RELEASE);
 }
 
@@ -385,6 +418,21 @@ virtio_txq_setup(struct rte_eth_dev *dev, uint16_t queue_id, uint16_t nb_desc,
 	return 0;
 }
 
+/* In order, the descriptor of a place is always the same: there must be one for each place. */
+static bool
+rings_are_square(const struct rte_eth_dev *dev)
+{
+	const struct ppfrag_rxq *q;
+	uint16_t i;
+
+	for (i = 0; i < dev->data->nb_rx_queues; i++) {
+		q = dev->data->rx_queues[i];
+		if (q->nb != q->vq.size)
+			return false;
+	}
+	return true;
+}
+
 /* A queue that is not started with the port has an empty ring, and looks what has changed. */
 
 static void
@@ -398,7 +446,7 @@ rxq_begin(struct ppfrag_rxq *q)
 		return;
 	}
 	rxq_reset(q);
-	q->mrg = virtio_has_mrg(q->dev);
+	rxq_set_features(q);
 	q->ring_epoch = q->dev->ring_epoch;
 }
 
@@ -413,7 +461,7 @@ txq_begin(struct ppfrag_txq *q)
 int
 ppfrag_queues_start(struct rte_eth_dev *dev)
 {
-	const struct ppfrag_dev *pd = dev->data->dev_private;
+	struct ppfrag_dev *pd = dev->data->dev_private;
 	uint16_t i;
 	int ret;
 
@@ -429,6 +477,7 @@ ppfrag_queues_start(struct rte_eth_dev *dev)
 	memset(idle_ring_mem(pd), 0, virtq_bytes(pd->queue_size));
 	for (i = 0; i < pd->nb_pairs; i++)
 		*tx_hdr_mem(pd, i) = (struct virtio_hdr){ .flags = 0 };
+	pd->is_square = rings_are_square(dev);
 	for (i = 0; i < dev->data->nb_rx_queues; i++)
 		rxq_begin(dev->data->rx_queues[i]);
 	for (i = 0; i < dev->data->nb_tx_queues; i++)

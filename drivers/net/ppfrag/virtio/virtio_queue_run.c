@@ -71,8 +71,8 @@ rxq_drop(struct ppfrag_rxq *q)
 
 	rx_next_burst(q);
 	for (i = 0; i < n; i++) {
-		e = rx_read(q, i);
-		if (rx_is_posted(q, e.id))
+		e = rx_read(q, i, true);
+		if (rx_is_posted(q, e.id, true))
 			rx_done(q, nb_done++, (uint16_t)e.id);
 		else
 			ppfrag_count(&q->stats.bad_used, 1);
@@ -88,10 +88,11 @@ ppfrag_vring_drop(const struct rte_eth_dev *dev, uint16_t vring)
 	struct ppfrag_rxq *rxq = rxq_of(dev, vring);
 	struct ppfrag_txq *txq = txq_of(dev, vring);
 
-	if (rxq != NULL) {
+	/* An entry may stand for several buffers where rings are not plain: these are taken back. */
+	if (rxq != NULL && rxq->plain)
 		rxq_drop(rxq);
-		return true;
-	}
+	if (rxq != NULL)
+		return rxq->plain;
 	ppfrag_tx_done_cleanup(txq, 0);
 	return txq->nb_inflight == 0;
 }
