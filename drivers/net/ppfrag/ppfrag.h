@@ -151,6 +151,8 @@ struct ppfrag_dev {
 	uint16_t queue_size;
 	bool server;    /**< back ends connect to us */
 	bool mrg_rxbuf; /**< wanted */
+	bool packed_vq; /**< packed rings, wanted */
+	bool in_order;  /**< the back end may use buffers in order, wanted */
 	bool want_slots;
 	bool insist_slots;  /**< said to, not by default */
 	uint8_t preset;     /**< enum ppfrag_preset */
@@ -180,7 +182,8 @@ ppfrag_port_name(const struct ppfrag_dev *pd)
 /* ppfrag_args.c */
 
 /**
- * Fill path, mac, queue_size, max_pairs, server, speed, mrg_rxbuf, want_slots, copybreak, preset.
+ * Fill path, mac, queue_size, max_pairs, server, speed, mrg_rxbuf, packed_vq, in_order, want_slots,
+ * copybreak, preset.
  *
  * @return 0 or a negative errno, logged.
  */

@@ -80,6 +80,28 @@ parse_mrg_rxbuf(const char *value, struct ppfrag_dev *pd)
 }
 
 static int
+parse_packed_vq(const char *value, struct ppfrag_dev *pd)
+{
+	unsigned long n;
+
+	if (parse_uint(value, 0, 1, &n) != 0)
+		return -EINVAL;
+	pd->packed_vq = n != 0;
+	return 0;
+}
+
+static int
+parse_in_order(const char *value, struct ppfrag_dev *pd)
+{
+	unsigned long n;
+
+	if (parse_uint(value, 0, 1, &n) != 0)
+		return -EINVAL;
+	pd->in_order = n != 0;
+	return 0;
+}
+
+static int
 parse_server(const char *value, struct ppfrag_dev *pd)
 {
 	unsigned long n;
@@ -157,8 +179,8 @@ static const struct arg {
 	{ "mrg_rxbuf", "number, 0 or 1", parse_mrg_rxbuf },
 	{ "server", "number, 0 or 1", parse_server },
 	{ "speed", "speed in Mbps that Ethernet has, as 10000", parse_speed },
-	{ "packed_vq", "0", parse_unsupported },
-	{ "in_order", "0", parse_unsupported },
+	{ "packed_vq", "number, 0 or 1", parse_packed_vq },
+	{ "in_order", "number, 0 or 1", parse_in_order },
 	{ "vectorized", "0", parse_unsupported },
 	{ "cq", "0", parse_unsupported },
 	{ "iface", "0", parse_unsupported },
@@ -167,11 +189,11 @@ static const struct arg {
 	{ "preset", "preset, auto, speed or density", parse_preset },
 };
 
-#define KNOWN_KEYS "path, mac, queue_size, queues, server, speed, mrg_rxbuf, rx, copybreak, preset"
+#define KNOWN_KEYS "path, mac, queue_size, queues, server, speed, mrg_rxbuf, packed_vq, in_order, rx, copybreak, preset"
 
 RTE_PMD_REGISTER_PARAM_STRING(net_ppfrag,
 		"path=<string> mac=<mac> queue_size=<int> queues=<int> server=<0|1> speed=<int> mrg_rxbuf=<0|1> "
-		"rx=<slots|lanes> copybreak=<int> preset=<auto|speed|density>");
+		"packed_vq=<0|1> in_order=<0|1> rx=<slots|lanes> copybreak=<int> preset=<auto|speed|density>");
 
 static const struct arg *
 find_arg(const char *key)

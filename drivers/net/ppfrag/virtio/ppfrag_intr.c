@@ -49,6 +49,34 @@ ppfrag_intr_fini(struct ppfrag_local *local)
 	rte_intr_vec_list_free(local->intr);
 }
 
+/* Have the device interrupt, or not. */
+static void
+interrupts_set(struct ppfrag_rxq *q, bool on)
+{
+	uint16_t flags = on ? 0 : VIRTQ_AVAIL_F_NO_INTERRUPT;
+
+	q->interrupts = on;
+	if (virtq_is_packed(&q->packed))
+		packed_set_interrupts(&q->packed, on);
+	else
+		__atomic_store_n(&q->vq.avail->flags, rte_cpu_to_le_16(flags), __ATOMIC_RELAXED);
+}
+
+static bool
+wants_kick(const struct ppfrag_rxq *q)
+{
+	return virtq_is_packed(&q->packed) ? packed_wants_kick(&q->packed) :
+					     virtq_wants_kick(&q->vq);
+}
+
+/* Whether the device has used buffers that were not received yet. */
+static bool
+has_used(const struct ppfrag_rxq *q)
+{
+	return virtq_used_idx(&q->vq) != q->used_idx ||
+			(virtq_is_packed(&q->packed) && packed_has_used(&q->packed));
+}
+
 /* Whether nothing would wake an application that sleeps now, though there is something to do. */
 static bool
 must_poll(const struct ppfrag_rxq *q)
@@ -57,8 +85,7 @@ must_poll(const struct ppfrag_rxq *q)
 	 * Without buffers the device is silent; only polling finds new pages. A ring that waits to
 	 * be reset is reset by polling.
 	 */
-	return virtq_used_idx(&q->vq) != q->used_idx || q->nb_posted == 0 ||
-			ppfrag_is_stale(q->dev, q->epoch);
+	return has_used(q) || q->nb_posted == 0 || ppfrag_is_stale(q->dev, q->epoch);
 }
 
 int
@@ -69,12 +96,11 @@ ppfrag_rx_intr_enable(struct rte_eth_dev *dev, uint16_t queue_id)
 
 	if (q == NULL || !dev->data->dev_started)
 		return -EINVAL;
-	q->interrupts = true;
-	__atomic_store_n(&q->vq.avail->flags, 0, __ATOMIC_RELAXED);
-	/* The device writes its index, then looks at our flags; we do the reverse. */
+	interrupts_set(q, true);
+	/* The device writes what it has used, then looks at our flags; we do the reverse. */
 	rte_atomic_thread_fence(__ATOMIC_SEQ_CST);
 	/* What the next poll would do, as there may be none. */
-	if (q->unnotified && virtq_wants_kick(&q->vq))
+	if (q->unnotified && wants_kick(q))
 		ppfrag_rx_kick(q);
 	if (must_poll(q))
 		ppfrag_notify(&local->notifier, &local->call[ppfrag_rx_vring(queue_id)]);
@@ -88,8 +114,6 @@ ppfrag_rx_intr_disable(struct rte_eth_dev *dev, uint16_t queue_id)
 
 	if (q == NULL)
 		return -EINVAL;
-	q->interrupts = false;
-	__atomic_store_n(&q->vq.avail->flags, rte_cpu_to_le_16(VIRTQ_AVAIL_F_NO_INTERRUPT),
-			__ATOMIC_RELAXED);
+	interrupts_set(q, false);
 	return 0;
 }

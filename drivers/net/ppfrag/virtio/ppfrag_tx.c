@@ -332,6 +332,15 @@ tx_reclaim(struct ppfrag_txq *q, uint16_t max)
 	return freed;
 }
 
+/* The same, where a packed ring is looked at first. */
+static uint16_t
+tx_reclaim_any(struct ppfrag_txq *q, uint16_t max)
+{
+	if (virtq_is_packed(&q->packed))
+		ppfrag_tx_packed_take(q);
+	return tx_reclaim(q, max);
+}
+
 static inline void
 tx_publish(struct ppfrag_txq *q)
 {
@@ -348,7 +357,7 @@ tx_publish(struct ppfrag_txq *q)
 static __rte_noinline enum tx_result
 tx_retry(struct ppfrag_txq *q, struct rte_mbuf *m)
 {
-	if (tx_reclaim(q, q->vq.size) == 0)
+	if (tx_reclaim_any(q, q->vq.size) == 0)
 		return TX_FULL;
 	return tx_send(q, m, NULL);
 }
@@ -366,7 +375,7 @@ tx_send_offload(struct ppfrag_txq *q, struct rte_mbuf *m)
 		return TX_DROPPED;
 	}
 	result = tx_send(q, m, &head);
-	if (result == TX_FULL && tx_reclaim(q, q->vq.size) != 0)
+	if (result == TX_FULL && tx_reclaim_any(q, q->vq.size) != 0)
 		result = tx_send(q, m, &head);
 	if (result == TX_SENT)
 		ppfrag_count(&q->stats.offload_packets, 1);
@@ -384,20 +393,23 @@ tx_one(struct ppfrag_txq *q, struct rte_mbuf *m, const bool offload)
 	return unlikely(result == TX_FULL) ? tx_retry(q, m) : result;
 }
 
+/* Of a ring that is up to date. */
 static __rte_always_inline uint16_t
-tx_burst(struct ppfrag_txq *q, struct rte_mbuf **pkts, uint16_t nb_pkts, const bool offload)
+tx_burst(struct ppfrag_txq *q, struct rte_mbuf **pkts, uint16_t nb_pkts, const bool offload,
+		const bool packed)
 {
 	uint16_t i, dropped = 0, first = q->avail_idx;
 	enum tx_result result;
 	uint64_t bytes = 0;
 	uint32_t len;
 
-	if (unlikely(ppfrag_is_stale(q->dev, q->epoch)))
-		ppfrag_txq_renew(q);
 	if (unlikely(__atomic_load_n(&q->dev->link_up, __ATOMIC_RELAXED) == 0))
 		return 0;
-	if (q->nb_free < q->free_thresh)
+	if (q->nb_free < q->free_thresh) {
+		if (packed)
+			ppfrag_tx_packed_take(q);
 		tx_reclaim(q, q->vq.size);
+	}
 
 	for (i = 0; i < nb_pkts; i++) {
 		len = pkts[i]->pkt_len;
@@ -412,27 +424,55 @@ tx_burst(struct ppfrag_txq *q, struct rte_mbuf **pkts, uint16_t nb_pkts, const b
 		}
 	}
 
-	if (q->avail_idx != first)
+	if (packed)
+		ppfrag_tx_packed_give(q);
+	else if (q->avail_idx != first)
 		tx_publish(q);
 	ppfrag_count(&q->stats.packets, i - dropped);
 	ppfrag_count(&q->stats.bytes, bytes);
 	return i;
 }
 
+static inline void
+tx_renew(struct ppfrag_txq *q)
+{
+	if (unlikely(ppfrag_is_stale(q->dev, q->epoch)))
+		ppfrag_txq_renew(q);
+}
+
 uint16_t
 ppfrag_tx_burst(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 {
-	return tx_burst(txq, pkts, nb_pkts, false);
+	tx_renew(txq);
+	return tx_burst(txq, pkts, nb_pkts, false, false);
+}
+
+static uint16_t
+tx_burst_offload(struct ppfrag_txq *q, struct rte_mbuf **pkts, uint16_t nb_pkts)
+{
+	if (q->allowed == 0)
+		return tx_burst(q, pkts, nb_pkts, false, false);
+	return tx_burst(q, pkts, nb_pkts, true, false);
 }
 
 uint16_t
 ppfrag_tx_burst_offload(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 {
+	tx_renew(txq);
+	return tx_burst_offload(txq, pkts, nb_pkts);
+}
+
+uint16_t
+ppfrag_tx_burst_packed(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
+{
 	struct ppfrag_txq *q = txq;
 
+	tx_renew(q);
+	if (unlikely(!virtq_is_packed(&q->packed)))
+		return tx_burst_offload(q, pkts, nb_pkts);
 	if (q->allowed == 0)
-		return tx_burst(q, pkts, nb_pkts, false);
-	return tx_burst(q, pkts, nb_pkts, true);
+		return tx_burst(q, pkts, nb_pkts, false, true);
+	return tx_burst(q, pkts, nb_pkts, true, true);
 }
 
 int
@@ -440,7 +480,7 @@ ppfrag_tx_done_cleanup(void *txq, uint32_t n)
 {
 	struct ppfrag_txq *q = txq;
 
-	return tx_reclaim(q, n == 0 ? q->vq.size : (uint16_t)RTE_MIN(n, (uint32_t)q->vq.size));
+	return tx_reclaim_any(q, n == 0 ? q->vq.size : (uint16_t)RTE_MIN(n, (uint32_t)q->vq.size));
 }
 
 void

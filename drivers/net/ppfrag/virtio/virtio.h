@@ -12,10 +12,13 @@
  *   virtio_device.c        its operations
  *   virtio_queue.c         rings: set up, start, stop
  *   virtio_ring.h          a ring and its entries
+ *   virtio_packed.h        the same of the other layout, and what all others see of it
  *   ppfrag_rx.c            receive path
  *   ppfrag_rx_slots.c      the same into slots
  *   ppfrag_rx_copy.c       the same where the back end cannot reach the pool
+ *   ppfrag_rx_packed.c     in front of all these where the ring is packed
  *   ppfrag_tx.c            transmit path
+ *   ppfrag_tx_packed.c     in front of it where the ring is packed
  *   ppfrag_state.c         what is in the rings, how packets are moved
  *   ppfrag_intr.c          receive interrupts
  *   ppfrag_notify.c        raising eventfds that the back end has, too
@@ -35,7 +38,7 @@
 #include "../ppfrag_control.h"
 #include "../ppfrag_queue.h"
 #include "vhost_user.h"
-#include "virtio_ring.h"
+#include "virtio_packed.h"
 
 /** Regions for the back end. */
 struct ppfrag_mem {
@@ -99,7 +102,20 @@ virtio_has_mrg(const struct ppfrag_dev *pd)
 	return (pd->features & RTE_BIT64(VIRTIO_NET_F_MRG_RXBUF)) != 0;
 }
 
-/** Whether a queue was set up so that it cannot do without that. */
+/** The layout of rings; before that is agreed on, what it shall be. */
+static inline uint8_t
+virtio_layout(const struct ppfrag_dev *pd)
+{
+	const bool agreed = pd->features != 0;
+
+	if (agreed ? (pd->features & RTE_BIT64(VIRTIO_F_RING_PACKED)) == 0 : !pd->packed_vq)
+		return VIRTIO_SPLIT;
+	if (agreed ? (pd->features & RTE_BIT64(VIRTIO_F_IN_ORDER)) == 0 : !pd->in_order)
+		return VIRTIO_PACKED;
+	return VIRTIO_PACKED_IN_ORDER;
+}
+
+/** Whether a queue was set up so that it cannot do without mergeable buffers. */
 static inline bool
 ppfrag_rxq_needs_mrg(const struct ppfrag_rxq *q)
 {
@@ -159,7 +175,8 @@ void ppfrag_rxq_renew(struct ppfrag_rxq *q);
 void ppfrag_txq_renew(struct ppfrag_txq *q);
 
 /**
- * The ring of a vring number, whether a queue uses it or not.
+ * The ring of a vring number, whether a queue uses it or not: where the parts of it are, whatever
+ * their layout.
  *
  * @return false where it is an idle ring, as the queue has not yet reset its own.
  */
@@ -216,6 +233,17 @@ uint16_t ppfrag_rx_burst_copy(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint
 uint16_t ppfrag_rx_burst_copy_header(struct ppfrag_rxq *q, struct rte_mbuf **pkts,
 		uint16_t nb_pkts);
 
+/* ppfrag_rx_packed.c */
+
+/** As ppfrag_rx_burst_offload(), of a port that has packed rings where the back end has them. */
+uint16_t ppfrag_rx_burst_packed(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts);
+
+/** Read what the device has used into the image of a packed ring. */
+void ppfrag_rx_packed_take(struct ppfrag_rxq *q);
+
+/** Write what was offered in the image into the ring. */
+void ppfrag_rx_packed_give(struct ppfrag_rxq *q);
+
 /* ppfrag_tx.c */
 
 uint16_t ppfrag_tx_burst(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts);
@@ -223,10 +251,21 @@ uint16_t ppfrag_tx_burst(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts);
 /** The same where a queue of the port has offloads. */
 uint16_t ppfrag_tx_burst_offload(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts);
 
+/** The same of a port that has packed rings where the back end has them. */
+uint16_t ppfrag_tx_burst_packed(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts);
+
 int ppfrag_tx_done_cleanup(void *txq, uint32_t n);
 
 /** Free all packets in the ring, whether sent or not. The back end must be stopped. */
 void ppfrag_tx_drain(struct ppfrag_txq *q);
+
+/* ppfrag_tx_packed.c */
+
+/** Read which packets the device has given back into the image of a packed ring. */
+void ppfrag_tx_packed_take(struct ppfrag_txq *q);
+
+/** Write what was offered in the image into the ring, and wake the device if it sleeps. */
+void ppfrag_tx_packed_give(struct ppfrag_txq *q);
 
 /* ppfrag_state.c */
 

@@ -30,6 +30,19 @@ check_queues(const struct ppfrag_dev *pd, const struct ppfrag_local *local, uint
 	return -ENOTSUP;
 }
 
+/* Packed rings, where there are any. */
+static uint64_t
+layout_wanted(const struct ppfrag_dev *pd, uint64_t offered)
+{
+	uint64_t wanted = RTE_BIT64(VIRTIO_F_RING_PACKED);
+
+	if (!pd->packed_vq || (offered & wanted) == 0)
+		return 0;
+	if (pd->in_order)
+		wanted |= offered & RTE_BIT64(VIRTIO_F_IN_ORDER);
+	return wanted;
+}
+
 /* What to agree on with a device that offers these features. */
 static uint64_t
 features_wanted(const struct ppfrag_dev *pd, uint64_t offered)
@@ -41,7 +54,16 @@ features_wanted(const struct ppfrag_dev *pd, uint64_t offered)
 		wanted |= offered & RTE_BIT64(VIRTIO_NET_F_MRG_RXBUF);
 	if (pd->max_pairs > 1)
 		wanted |= RTE_BIT64(VIRTIO_NET_F_MQ);
-	return wanted;
+	return wanted | layout_wanted(pd, offered);
+}
+
+static void
+layout_log(const struct ppfrag_dev *pd, const struct ppfrag_local *local, uint64_t features)
+{
+	if (pd->packed_vq && (features & RTE_BIT64(VIRTIO_F_RING_PACKED)) == 0)
+		PPFRAG_LOG_LEVEL(local->vu.quiet ? RTE_LOG_DEBUG : RTE_LOG_NOTICE,
+				"%s: packed_vq=1, but the back end at %s has no packed rings: split ones are used",
+				local->vu.name, local->vu.path);
 }
 
 /* Choose features at the first connection; insist on them at later ones. */
@@ -60,6 +82,8 @@ choose_features(struct ppfrag_dev *pd, const struct ppfrag_local *local, uint64_
 				VIRTIO_F_VERSION_1, VIRTIO_NET_F_MQ);
 		return -ENOTSUP;
 	}
+	if (pd->features == 0)
+		layout_log(pd, local, first);
 	pd->features = first;
 	return 0;
 }
@@ -90,13 +114,35 @@ virtio_forget(struct rte_eth_dev *dev, uint64_t offered)
 	pd->offload_features = 0;
 }
 
+/* Whether the rings of all queues have the layout that is agreed on. */
+static bool
+layout_fits(const struct rte_eth_dev *dev)
+{
+	const uint8_t layout = virtio_layout(dev->data->dev_private);
+	const struct ppfrag_rxq *rxq;
+	const struct ppfrag_txq *txq;
+	uint16_t i;
+
+	for (i = 0; i < dev->data->nb_rx_queues; i++) {
+		rxq = dev->data->rx_queues[i];
+		if (rxq->packed.layout != layout)
+			return false;
+	}
+	for (i = 0; i < dev->data->nb_tx_queues; i++) {
+		txq = dev->data->tx_queues[i];
+		if (txq->packed.layout != layout)
+			return false;
+	}
+	return true;
+}
+
 /* Queues may have been set up before anybody knew what the back end does. */
 enum virtio_fit
 virtio_fit(const struct rte_eth_dev *dev)
 {
 	const struct ppfrag_dev *pd = dev->data->dev_private;
 	const struct ppfrag_local *local = dev->process_private;
-	enum virtio_fit fit = VIRTIO_FIT;
+	enum virtio_fit fit = layout_fits(dev) ? VIRTIO_FIT : VIRTIO_FIT_RENEWED;
 	const struct ppfrag_rxq *q;
 	uint16_t i;
 
@@ -392,6 +438,8 @@ secondary_rx_burst(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 
 	if (unlikely(q == NULL || !is_started(q->dev)))
 		return 0;
+	if (q->dev->packed_vq)
+		return ppfrag_rx_burst_packed(rxq, pkts, nb_pkts);
 	return ppfrag_rx_burst_offload(rxq, pkts, nb_pkts);
 }
 
@@ -402,6 +450,8 @@ secondary_tx_burst(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 
 	if (unlikely(q == NULL || !is_started(q->dev)))
 		return 0;
+	if (q->dev->packed_vq)
+		return ppfrag_tx_burst_packed(txq, pkts, nb_pkts);
 	return ppfrag_tx_burst_offload(txq, pkts, nb_pkts);
 }
 
