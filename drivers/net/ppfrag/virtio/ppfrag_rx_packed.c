@@ -3,6 +3,7 @@
  */
 
 #include <rte_atomic.h>
+#include <rte_cycles.h>
 
 #include "ppfrag_rx.h"
 
@@ -112,6 +113,28 @@ ppfrag_rx_packed_give(struct ppfrag_rxq *q)
 	q->packed.avail = end;
 }
 
+/*
+ * Whether to look what the device has used: where a whole burst is there, or nothing was taken for
+ * PAUSE_NS. While a device goes on writing, each look takes a line of the ring away from it, and a
+ * few packets cost as much as many.
+ */
+static inline bool
+burst_is_due(struct ppfrag_rxq *q, uint16_t nb_pkts)
+{
+	struct virtq_packed *p = &q->packed;
+	uint16_t want = RTE_MIN(nb_pkts, (uint16_t)(p->avail - p->used));
+	uint64_t now;
+
+	if (want == 0 || !packed_has_used(p))
+		return false;
+	now = rte_rdtsc();
+	if (!packed_is_used(p, p->used + want - 1, packed_read(p, p->used + want - 1)) &&
+			now - p->taken_at < p->pause)
+		return false;
+	p->taken_at = now;
+	return true;
+}
+
 /* Whether a used entry that is not dealt with yet is of this buffer. */
 static bool
 is_waiting(const struct ppfrag_rxq *q, uint16_t id)
@@ -159,7 +182,8 @@ ppfrag_rx_burst_packed(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 	/* If this is too early to see that the device sleeps, the next poll is not. */
 	if (unlikely(packed_wants_kick(&q->packed)) && q->unnotified)
 		ppfrag_rx_kick(q);
-	ppfrag_rx_packed_take(q);
+	if (burst_is_due(q, nb_pkts))
+		ppfrag_rx_packed_take(q);
 	n = ppfrag_rx_burst_offload(q, pkts, nb_pkts);
 	/* It may be a split ring now, if another back end has come in between. */
 	if (unlikely(!virtq_is_packed(&q->packed)))

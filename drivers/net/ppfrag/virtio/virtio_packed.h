@@ -20,6 +20,8 @@
  * Positions count on for ever, as those of split rings; the ring has a power of two of places.
  */
 
+#include <rte_cycles.h>
+
 #include "virtio_ring.h"
 
 /** Feature bits. */
@@ -33,6 +35,9 @@
 
 /** Bits of SET_VRING_BASE: positions 0 of both sides, each in its first lap. */
 #define PACKED_BASE 0x80008000u
+
+/** How long a packet may wait for others of its burst, in ns. */
+#define PACKED_PAUSE_NS 1000
 
 /** Whether the one that writes this wants to be told, in struct packed_event. */
 #define PACKED_EVENT_ENABLE 0
@@ -71,6 +76,8 @@ struct virtq_packed {
 	uint16_t avail;   /**< position of the next descriptor to be made available */
 	uint16_t offered; /**< next entry of the image's available ring to be made so */
 	uint8_t layout;   /**< enum virtio_layout that the ring was reset for */
+	uint64_t taken_at; /**< when a burst was last taken, in TSC cycles */
+	uint64_t pause;    /**< from there until less than a burst is worth a look */
 };
 
 static inline bool
@@ -110,6 +117,7 @@ virtq_packed_init(struct virtq_packed *p, void *mem, uint16_t size)
 	p->used = 0;
 	p->avail = 0;
 	p->offered = 0;
+	p->pause = rte_get_tsc_hz() * PACKED_PAUSE_NS / 1000000000;
 }
 
 /** All but the address of a descriptor. The only place that reads one. */
