@@ -97,7 +97,8 @@ class Roles:
 
 
 @pytest.mark.parametrize("server", [False, True], ids=["client", "server"])
-@pytest.mark.parametrize("devargs", ["", ",rx=slots", ",mrg_rxbuf=0"], ids=str)
+@pytest.mark.parametrize("devargs", ["", ",rx=slots", ",mrg_rxbuf=0", ",packed_vq=1",
+                                     ",packed_vq=1,in_order=1,rx=lanes"], ids=str)
 def test_killed(lab, tcp_frames, devargs, server):
     """A stock back end is killed and restarted in mid-traffic, both directions."""
     roles = Roles(lab, server, tcp_frames)

@@ -81,6 +81,8 @@ dut_look_at_rings(void)
 	assert_true(vhost_peer_wait(dut.peer));
 	dut.rx = vhost_peer_ring(dut.peer, VHOST_RX);
 	dut.tx = vhost_peer_ring(dut.peer, VHOST_TX);
+	/* Of a packed ring, nothing is known before it is looked at. */
+	vhost_ring_pending(dut.rx);
 	dut.buf_len = dut.rx->desc[0].len;
 }
 
@@ -88,7 +90,7 @@ static void
 peer_start(bool no_mrg, uint64_t features)
 {
 	dut.peer = vhost_peer_start(dut.path,
-			VHOST_F_VERSION_1 | VHOST_F_PROTOCOL | features |
+			VHOST_F_VERSION_1 | VHOST_F_PROTOCOL | features | dut.features |
 					(no_mrg ? 0 : VHOST_F_MRG_RXBUF));
 	assert_non_null(dut.peer);
 }
@@ -132,17 +134,19 @@ dut_start_pool(const struct dut_conf *conf, struct rte_mempool *mp)
 {
 	struct rte_devargs devargs = { .type = RTE_DEVTYPE_VIRTUAL };
 	bool loaded = rte_devargs_parse(&devargs, DUT_NAME) == 0;
-	char args[128];
+	char args[160];
 
 	free(devargs.data);
 	unit_require(loaded, "the driver net_ppfrag: -d librte_net_ppfrag.so");
 	unit_require(!conf->no_aio || unit_can_refuse_aio(), UNIT_REFUSE_AIO);
 	dut.mp = mp;
+	dut.features = !conf->packed || conf->no_packed ? 0 : VHOST_F_PACKED | VHOST_F_IN_ORDER;
 	peer_start(conf->no_mrg, conf->features);
-	snprintf(args, sizeof(args), "path=%s,queue_size=%u%s%s%s", dut.path,
+	snprintf(args, sizeof(args), "path=%s,queue_size=%u%s%s%s%s%s", dut.path,
 			conf->ring != 0 ? conf->ring : RING, conf->lanes ? ",rx=lanes" : "",
 			conf->density ? ",preset=density" : "",
-			conf->declined ? ",mrg_rxbuf=0" : "");
+			conf->declined ? ",mrg_rxbuf=0" : "", conf->packed ? ",packed_vq=1" : "",
+			conf->in_order ? ",in_order=1" : "");
 	assert_int_equal(conf->no_aio ? unit_without_aio(plug_port, args) : plug_port(args), 0);
 	assert_int_equal(rte_eth_dev_get_port_by_name(DUT_NAME, &dut.port), 0);
 	dut_start_port(conf);

@@ -57,7 +57,7 @@ extern const struct unit_suite suite_mempool, suite_frag, suite_carver, suite_le
 		suite_debug, suite_compact, suite_company, suite_steps, suite_rings, suite_hostile,
 		suite_unaware, suite_port_states, suite_iova, suite_wake, suite_limbo, suite_slots,
 		suite_slots_hard, suite_slots_compact, suite_keep, suite_sizing, suite_rx_secondary,
-		suite_reconnect, suite_offload;
+		suite_reconnect, suite_offload, suite_packed;
 
 int unit_setup(void **state);
 int unit_teardown(void **state);
