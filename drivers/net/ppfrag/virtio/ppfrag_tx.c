@@ -447,19 +447,26 @@ ppfrag_tx_burst(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 	return tx_burst(txq, pkts, nb_pkts, false, false);
 }
 
-static uint16_t
-tx_burst_offload(struct ppfrag_txq *q, struct rte_mbuf **pkts, uint16_t nb_pkts)
+uint16_t
+ppfrag_tx_burst_offload(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 {
+	struct ppfrag_txq *q = txq;
+
+	tx_renew(q);
 	if (q->allowed == 0)
 		return tx_burst(q, pkts, nb_pkts, false, false);
 	return tx_burst(q, pkts, nb_pkts, true, false);
 }
 
-uint16_t
-ppfrag_tx_burst_offload(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
+/* Of a ring that is split, and may be packed afterwards, as another back end has come. */
+static __rte_noinline uint16_t
+tx_burst_split(struct ppfrag_txq *q, struct rte_mbuf **pkts, uint16_t nb_pkts)
 {
-	tx_renew(txq);
-	return tx_burst_offload(txq, pkts, nb_pkts);
+	uint16_t n = ppfrag_tx_burst_offload(q, pkts, nb_pkts);
+
+	if (unlikely(virtq_is_packed(&q->packed)))
+		ppfrag_tx_packed_give(q);
+	return n;
 }
 
 uint16_t
@@ -469,7 +476,7 @@ ppfrag_tx_burst_packed(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 
 	tx_renew(q);
 	if (unlikely(!virtq_is_packed(&q->packed)))
-		return tx_burst_offload(q, pkts, nb_pkts);
+		return tx_burst_split(q, pkts, nb_pkts);
 	if (q->allowed == 0)
 		return tx_burst(q, pkts, nb_pkts, false, true);
 	return tx_burst(q, pkts, nb_pkts, true, true);
