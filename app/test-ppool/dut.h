@@ -18,20 +18,20 @@
 #define DUT_NAME "net_ppfrag_dut"
 
 struct dut_conf {
-	bool copy;     /* the pool is where the back end cannot reach it: packets are copied */
-	bool no_mrg;   /* without mergeable buffers: the back end has none */
-	bool declined; /* the same: the port does not want them */
-	bool lanes;    /* receive into frags, not into slots */
-	bool density;  /* into slots, with that preset */
-	bool scatter;  /* deliver frames longer than a page as chains */
-	bool packed;   /* packed rings, if the back end has them */
-	bool in_order; /* which uses them in order */
+	bool copy;      /* the pool is where the back end cannot reach it: packets are copied */
+	bool no_mrg;    /* without mergeable buffers: the back end has none */
+	bool declined;  /* the same: the port does not want them */
+	bool lanes;     /* receive into frags, not into slots */
+	bool density;   /* into slots, with that preset */
+	bool scatter;   /* deliver frames longer than a page as chains */
+	bool packed;    /* packed rings, if the back end has them */
+	bool in_order;  /* which uses them in order */
 	bool no_packed; /* it has none */
-	bool no_aio;   /* io_setup() is refused to the driver */
-	bool lsc;      /* have changes of the link reported */
-	uint16_t ring; /* descriptors of either ring; 0: 64 */
-	uint16_t rxd;  /* descriptors that are asked for to receive; 0: as ring */
-	uint16_t mtu;  /* 0: 1500 */
+	bool no_aio;    /* io_setup() is refused to the driver */
+	bool lsc;       /* have changes of the link reported */
+	uint16_t ring;  /* descriptors of either ring; 0: 64 */
+	uint16_t rxd;   /* descriptors that are asked for to receive; 0: as ring */
+	uint16_t mtu;   /* 0: 1500 */
 	uint16_t free_thresh;
 	uint64_t features;    /* that the back end offers besides what the others take */
 	uint64_t rx_offloads; /* besides scatter */

@@ -648,4 +648,5 @@ static const struct CMUnitTest tests[] = {
 	DUT_TEST(test_rubbish),
 };
 
-UNIT_SUITE(packed, "packed rings of net_ppfrag, with a back end that does what a test wants", tests);
+UNIT_SUITE(packed, "packed rings of net_ppfrag, with a back end that does what a test wants",
+		tests);

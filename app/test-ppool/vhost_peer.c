@@ -216,8 +216,8 @@ reply_u64(const struct vhost_peer *p, struct msg *m, uint64_t value)
 
 /* The chains of a packed ring. */
 struct vhost_taken {
-	uint16_t first, nb;   /* of those in fifo */
-	uint16_t nb_put;      /* entries that were written and not published */
+	uint16_t first, nb;    /* of those in fifo */
+	uint16_t nb_put;       /* entries that were written and not published */
 	uint16_t chain[65536]; /* by id: descriptors, 0: the back end has no such chain */
 	uint16_t fifo[65536];
 	uint16_t place[65537]; /* by entry that was written: descriptors before it */

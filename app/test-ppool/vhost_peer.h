@@ -130,7 +130,7 @@ void vhost_ring_set_id_at(const struct vhost_ring *r, uint16_t place, uint32_t i
 /** Rubbish over all that both sides write, but for what tells how far they are. */
 void vhost_ring_scribble(const struct vhost_ring *r, int byte);
 
-/** Fill buffers with a frame, and write their entries. @return how many, 0 where too few are posted. */
+/** Fill buffers with a frame, and write their entries. @return how many, 0: too few are posted. */
 uint16_t vhost_peer_fill(struct vhost_peer *p, const void *frame, uint32_t len);
 
 /**

@@ -189,7 +189,8 @@ static const struct arg {
 	{ "preset", "preset, auto, speed or density", parse_preset },
 };
 
-#define KNOWN_KEYS "path, mac, queue_size, queues, server, speed, mrg_rxbuf, packed_vq, in_order, rx, copybreak, preset"
+#define KNOWN_KEYS \
+	"path, mac, queue_size, queues, server, speed, mrg_rxbuf, packed_vq, in_order, rx, copybreak, preset"
 
 RTE_PMD_REGISTER_PARAM_STRING(net_ppfrag,
 		"path=<string> mac=<mac> queue_size=<int> queues=<int> server=<0|1> speed=<int> mrg_rxbuf=<0|1> "

@@ -136,7 +136,8 @@ rx_work_change(struct rte_eth_dev *dev, const char *what)
 	const struct ppfrag_dev *pd = dev->data->dev_private;
 	const uint64_t offloads = dev->data->dev_conf.rxmode.offloads;
 
-	if (dev->data->dev_started && dev->rx_pkt_burst == ppfrag_rx_burst && rx_work(pd, offloads) != 0) {
+	if (dev->data->dev_started && dev->rx_pkt_burst == ppfrag_rx_burst &&
+			rx_work(pd, offloads) != 0) {
 		PPFRAG_LOG(ERR, "%s: stop the port to turn on %s", dev->data->name, what);
 		return -EBUSY;
 	}

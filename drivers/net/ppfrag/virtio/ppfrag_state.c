@@ -110,8 +110,7 @@ ppfrag_rx_burst_mode_get(struct rte_eth_dev *dev, uint16_t queue_id,
 	if (q == NULL)
 		return -EINVAL;
 	mode->flags = RTE_ETH_BURST_FLAG_PER_QUEUE;
-	mode_describe(mode,
-			q->copy && q->slots != NULL ? "Scalar, copy into slots" : names[q->how],
+	mode_describe(mode, q->copy && q->slots != NULL ? "Scalar, copy into slots" : names[q->how],
 			&q->packed);
 	return 0;
 }
