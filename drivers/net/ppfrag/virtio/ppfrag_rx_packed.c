@@ -115,8 +115,8 @@ ppfrag_rx_packed_give(struct ppfrag_rxq *q)
 
 /*
  * Whether to look what the device has used: where a whole burst is there, or nothing was taken for
- * PAUSE_NS. While a device goes on writing, each look takes a line of the ring away from it, and a
- * few packets cost as much as many.
+ * PACKED_PAUSE_NS. While a device goes on writing, each look takes a line of the ring away from it,
+ * and a few packets cost as much as many.
  */
 static inline bool
 burst_is_due(struct ppfrag_rxq *q, uint16_t nb_pkts)
