@@ -143,17 +143,17 @@ BAD_DEVARGS = {
         "option 'share=pool8' is invalid",
     f"path={SOCK},server=2": "option 'server=2' is invalid; it takes a number, 0 or 1",
     f"path={SOCK},speed=11": "option 'speed=11' is invalid; it takes a speed in Mbps",
-    f"path={SOCK},packed_vq=1": "option 'packed_vq=1' of net_virtio_user is not supported",
     f"path={SOCK},event_idx=-1": "option 'event_idx=-1' is invalid; it takes a number, 0 or 1",
     f"path={SOCK},indirect=yes": "option 'indirect=yes' is invalid; it takes a number, 0 or 1",
+    f"path={SOCK},packed_vq=2": "option 'packed_vq=2' is invalid; it takes a number, 0 or 1",
     f"path={SOCK},in_order=2": "option 'in_order=2' is invalid; it takes a number, 0 or 1",
     f"path={SOCK},vectorized=1": "option 'vectorized=1' of net_virtio_user is not supported",
     f"path={SOCK},cq=1": "option 'cq=1' of net_virtio_user is not supported",
     f"path={SOCK},iface=tap0": "option 'iface=tap0' of net_virtio_user is not supported",
     f"path={SOCK},frobnicate=1": "net_ppfrag0: unknown option 'frobnicate'; known are: "
                                  "path, mac, queue_size, queues, server, speed, mtu, mrg_rxbuf, "
-                                 "in_order, indirect, event_idx, size_stats, rx, copybreak, preset, "
-                                 "share",
+                                 "packed_vq, in_order, indirect, event_idx, size_stats, rx, "
+                                 "copybreak, preset, share",
     f"path={SOCK}": f"net_ppfrag0: cannot connect to path={SOCK}: No such file or directory; "
                     "start the vhost-user back end (the server) first",
 }

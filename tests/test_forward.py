@@ -57,6 +57,25 @@ def test_byte_for_byte(lab, all_lengths, tcp_frames, memory, devargs, mbuf_size,
     finish(dut, peer)
 
 
+PACKED = {",packed_vq=1": "packed ring", ",packed_vq=1,in_order=1": "packed ring in order"}
+
+
+@pytest.mark.parametrize("memory", ["single-file", "default"])
+@pytest.mark.parametrize("devargs", PACKED)
+@pytest.mark.parametrize("more", ["", ",rx=lanes", ",preset=density", ",mrg_rxbuf=0"])
+@pytest.mark.parametrize("mbuf_size,mbufs", [(PAGE_DEFAULT, 8192), (16384, 4096)])
+def test_packed(lab, all_lengths, tcp_frames, memory, devargs, more, mbuf_size, mbufs):
+    """The same with packed rings, in zero-copy and in bounce buffers."""
+    frames = all_lengths + tcp_frames
+    dut, peer = lab.exchange(frames, tcp_frames + all_lengths, memory=memory,
+                             devargs=devargs + more, mbuf_size=mbuf_size, mbufs=mbufs)
+    for queue in ("rxq", "txq"):
+        assert re.search(rf"Burst mode: .*, {PACKED[devargs]}(\n| \()",
+                         dut.command(f"show {queue} info 0 0"))
+    assert dut.stats()["ipackets"] == len(frames)
+    finish(dut, peer)
+
+
 @pytest.mark.parametrize("memory", MEMORY_MODES)
 @pytest.mark.parametrize("devargs", ["preset=speed", "preset=density", "copybreak=0",
                                      "rx=slots,mrg_rxbuf=0", "in_order=1",

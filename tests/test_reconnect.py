@@ -105,7 +105,8 @@ class Roles:
 
 @pytest.mark.parametrize("server", [False, True], ids=["client", "server"])
 @pytest.mark.parametrize("devargs", ["", ",rx=slots", ",mrg_rxbuf=0", ",in_order=1",
-                                     ",in_order=1,rx=lanes"], ids=str)
+                                     ",in_order=1,rx=lanes", ",packed_vq=1",
+                                     ",packed_vq=1,in_order=1,rx=lanes"], ids=str)
 def test_killed(lab, tcp_frames, devargs, server):
     """A stock back end is killed and restarted in mid-traffic, both directions."""
     roles = Roles(lab, server, tcp_frames)

@@ -431,12 +431,12 @@ def test_rx_compare(lab, program):
     text, status = run_tool(lab, "ppfrag-rx-compare.py", "--build", lab.builddir, "--rounds", 2,
                             "--load", "imix", "--program", program, "--json", output)
     assert status == 0
-    assert text.count(" cycles a packet\n") == 2 * 10
+    assert text.count(" cycles a packet\n") == 2 * 15
     assert "round 2 of 2, ppfrag slots, density: " in text
     result = json.loads(output.read_text())
     assert (result["load"], result["program"]) == ("imix", program)
     in_order, vectorized = (row["cycles"] for row in result["table"][:2])
-    assert len(result["table"]) == 10
+    assert len(result["table"]) == 15
     for row in result["table"]:
         assert len(row["cycles"]) == 2 and min(row["cycles"]) > 0
         for key, reference in (("in_order", in_order), ("vectorized", vectorized)):

@@ -32,6 +32,8 @@ LOG_LINES = 12       # of a program that failed
 RECEIVERS = [
     ("virtio_user in_order mergeable", "net_virtio_user0,in_order=1,mrg_rxbuf=1", None),
     ("virtio_user vectorized", "net_virtio_user0,in_order=0,mrg_rxbuf=0,vectorized=1", None),
+    ("virtio_user packed", "net_virtio_user0,packed_vq=1,mrg_rxbuf=1", None),
+    ("virtio_user packed in_order", "net_virtio_user0,packed_vq=1,in_order=1,mrg_rxbuf=1", None),
     ("ppfrag lanes, 2 KB pages", "net_ppfrag0,rx=lanes", None),
     ("ppfrag lanes, 16 KB pages", "net_ppfrag0,rx=lanes", 16384),
     ("ppfrag lanes, 64 KB pages", "net_ppfrag0,rx=lanes", 65535),
@@ -40,9 +42,14 @@ RECEIVERS = [
     ("ppfrag slots, density", "net_ppfrag0,rx=slots,preset=density", 16384),
     ("ppfrag lanes, in_order", "net_ppfrag0,rx=lanes,in_order=1", 16384),
     ("ppfrag slots, in_order", "net_ppfrag0,rx=slots,in_order=1", 16384),
+    ("ppfrag packed slots", "net_ppfrag0,packed_vq=1", 16384),
+    ("ppfrag packed in_order slots", "net_ppfrag0,packed_vq=1,in_order=1", 16384),
+    ("ppfrag packed lanes", "net_ppfrag0,packed_vq=1,rx=lanes", 16384),
 ]
-# What the others are compared with: the most capable and the fastest of the stock ones.
-REFERENCES = {"in_order": RECEIVERS[0][0], "vectorized": RECEIVERS[1][0]}
+# What the others are compared with: the most capable and the fastest of the stock ones, and the
+# most capable one with packed rings.
+REFERENCES = {"in_order": RECEIVERS[0][0], "vectorized": RECEIVERS[1][0],
+              "packed": RECEIVERS[2][0]}
 
 # Lengths that testpmd sends; imix is a capture that it replays.
 LOADS = ("64", "570", "1518", "imix")

@@ -48,6 +48,7 @@ static const struct unit_suite * const suites[] = {
 	&suite_steps,
 	&suite_limbo,
 	&suite_rings,
+	&suite_packed,
 	&suite_hostile,
 	&suite_unaware,
 	&suite_iova,

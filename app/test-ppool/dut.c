@@ -95,6 +95,9 @@ dut_look_at_rings(void)
 	assert_true(dut.first_deferred || vhost_peer_wait(dut.peer));
 	dut.rx = vhost_peer_ring(dut.peer, VHOST_RX);
 	dut.tx = vhost_peer_ring(dut.peer, VHOST_TX);
+	/* Of a packed ring, nothing is known before it is looked at. */
+	if (!dut.first_deferred)
+		vhost_ring_pending(dut.rx);
 	dut.buf_len = dut.first_deferred ? 0 : dut.rx->desc[0].len;
 }
 
@@ -102,7 +105,8 @@ static void
 peer_start(bool no_mrg, uint64_t features)
 {
 	dut.peer = vhost_peer_start(dut.path,
-			VHOST_F_VERSION_1 | features | (no_mrg ? 0 : VHOST_F_MRG_RXBUF));
+			VHOST_F_VERSION_1 | dut.packed | features |
+					(no_mrg ? 0 : VHOST_F_MRG_RXBUF));
 	assert_non_null(dut.peer);
 }
 
@@ -157,13 +161,15 @@ dut_start_pool(const struct dut_conf *conf, struct rte_mempool *mp)
 	unit_require(loaded, "the driver net_ppfrag: -d librte_net_ppfrag.so");
 	unit_require(!conf->no_aio || unit_can_refuse_aio(), UNIT_REFUSE_AIO);
 	dut.mp = mp;
+	dut.packed = !conf->packed || conf->no_packed ? 0 : VHOST_F_PACKED | VHOST_F_IN_ORDER;
 	dut.features = (conf->pairs > 1 ? VHOST_F_MQ : 0) |
 			(conf->no_protocol ? 0 : VHOST_F_PROTOCOL);
 	peer_start(conf->no_mrg, conf->features | dut.features);
-	snprintf(args, sizeof(args), "path=%s,queues=%u,queue_size=%u%s%s%s%s%s%s", dut.path,
+	snprintf(args, sizeof(args), "path=%s,queues=%u,queue_size=%u%s%s%s%s%s%s%s%s", dut.path,
 			RTE_MAX(conf->pairs, 1), conf->ring != 0 ? conf->ring : RING,
 			conf->lanes ? ",rx=lanes" : "", conf->density ? ",preset=density" : "",
 			conf->size_stats ? ",size_stats=1" : "",
+			conf->packed ? ",packed_vq=1" : "", conf->in_order ? ",in_order=1" : "",
 			conf->declined ? ",mrg_rxbuf=0" : "", conf->devargs != NULL ? "," : "",
 			conf->devargs != NULL ? conf->devargs : "");
 	assert_int_equal(conf->no_aio ? unit_without_aio(plug_port, args) : plug_port(args), 0);

@@ -25,6 +25,9 @@ struct dut_conf {
 	bool lanes;       /* receive into frags, not into slots */
 	bool density;     /* into slots, with that preset */
 	bool scatter;     /* deliver frames longer than a page as chains */
+	bool packed;      /* packed rings, if the back end has them */
+	bool in_order;    /* which uses them in order */
+	bool no_packed;   /* it has none */
 	bool no_aio;      /* io_setup() is refused to the driver */
 	bool size_stats;  /* count packets by size */
 	bool lsc;         /* have changes of the link reported */
@@ -52,6 +55,7 @@ struct dut {
 	struct vhost_peer *peer;
 	struct vhost_ring *rx, *tx; /* as the driver sees them */
 	uint32_t buf_len;           /* of the buffers it posts */
+	uint64_t packed;            /* of the layout of rings, that back ends offer */
 	char dir[32], path[48];
 };
 

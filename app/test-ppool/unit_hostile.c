@@ -124,7 +124,15 @@ struct path {
 	X(shared_offloads, { .ring = 64, .lanes = true, .scatter = true, OFFLOADS }) \
 	X(slots_offloads, { .ring = 64, .scatter = true, OFFLOADS }) \
 	X(copied_offloads, { .ring = 64, .lanes = true, .copy = true, .scatter = true, OFFLOADS }) \
-	X(copied_slots_offloads, { .ring = 64, .copy = true, .scatter = true, OFFLOADS })
+	X(copied_slots_offloads, { .ring = 64, .copy = true, .scatter = true, OFFLOADS }) \
+	X(packed_shared, { .ring = 64, .packed = true, .lanes = true }) \
+	X(packed_slots, { .ring = 64, .packed = true, .page_size = 16384, .pages = 96 }) \
+	X(packed_small_ring, { .ring = 4, .packed = true, .pages = 16 }) \
+	X(packed_no_mrg, { .ring = 64, .packed = true, .no_mrg = true }) \
+	X(packed_copied, { .ring = 64, .packed = true, .copy = true }) \
+	X(packed_shared_offloads, \
+			{ .ring = 64, .packed = true, .lanes = true, .scatter = true, OFFLOADS }) \
+	X(packed_slots_offloads, { .ring = 64, .packed = true, .scatter = true, OFFLOADS })
 
 /* A packet that the application holds. */
 struct held {
@@ -308,16 +316,8 @@ foe_put(struct foe *f, uint16_t at)
 static void
 foe_scribble(struct foe *f)
 {
-	int byte = (int)unit_random(&f->rng);
-
-	if (byte & 1)
-		memset(dut.rx->desc, byte, dut.rx->num * sizeof(*dut.rx->desc));
-	if (byte & 2)
-		memset(dut.rx->avail, byte, sizeof(*dut.rx->avail) + 2 * dut.rx->num);
-	if (byte & 4)
-		memset(dut.tx->desc, byte, dut.tx->num * sizeof(*dut.tx->desc));
-	if (byte & 8)
-		memset(dut.tx->avail, byte, sizeof(*dut.tx->avail) + 2 * dut.tx->num);
+	vhost_ring_scribble(dut.rx, (int)unit_random(&f->rng));
+	vhost_ring_scribble(dut.tx, (int)unit_random(&f->rng));
 }
 
 /* Some used entries of the transmit ring. */
@@ -326,6 +326,7 @@ foe_transmit(struct foe *f)
 {
 	uint16_t i, n = (uint16_t)unit_range(&f->rng, 0, dut.tx->num);
 
+	n = RTE_MIN(n, vhost_ring_room(dut.tx));
 	for (i = 0; i < n; i++)
 		vhost_ring_put(dut.tx, i,
 				unit_range(&f->rng, 0, 9) != 0 ?
@@ -344,6 +345,7 @@ foe_round(struct foe *f)
 	uint16_t n = 0,
 		 end = (uint16_t)unit_range(&f->rng, 1, RTE_MIN(ENTRIES_MAX, 2 * dut.rx->num));
 
+	end = RTE_MIN(end, vhost_ring_room(dut.rx));
 	while (n < end)
 		n += foe_put(f, n);
 	vhost_ring_publish(dut.rx, n);
@@ -353,7 +355,9 @@ foe_round(struct foe *f)
 		vhost_ring_publish(dut.rx, n);
 		f->jumped += n;
 	}
-	if (unit_range(&f->rng, 0, 31) == 0)
+	if (dut.rx->packed != NULL)
+		dut.rx->device->flags = (uint16_t)unit_random(&f->rng);
+	else if (unit_range(&f->rng, 0, 31) == 0)
 		dut.rx->used->flags = (uint16_t)unit_random(&f->rng);
 	if (unit_range(&f->rng, 0, 31) == 0)
 		vhost_ring_set_avail_event(dut.rx, (uint16_t)unit_random(&f->rng));
@@ -369,16 +373,15 @@ static void
 foe_flip(struct foe *f)
 {
 	uint32_t at = unit_range(&f->rng, 0, dut.rx->num - 1u);
-	struct vhost_entry *e = &dut.rx->used->ring[at];
-	uint32_t k = unit_range(&f->rng, 0, 9);
+	uint32_t k = unit_range(&f->rng, 0, 9), *len = vhost_ring_len_at(dut.rx, (uint16_t)at);
 
 	if (k < 3)
-		__atomic_store_n(&e->len, unit_range(&f->rng, 0, k == 0 ? 30 : dut.buf_len + 1),
+		__atomic_store_n(len, unit_range(&f->rng, 0, k == 0 ? 30 : dut.buf_len + 1),
 				__ATOMIC_RELAXED);
 	else if (k < 5)
-		__atomic_store_n(&e->len, dut.buf_len, __ATOMIC_RELAXED);
+		__atomic_store_n(len, dut.buf_len, __ATOMIC_RELAXED);
 	else if (k < 8)
-		__atomic_store_n(&e->id, unit_range(&f->rng, 0, dut.rx->num), __ATOMIC_RELAXED);
+		vhost_ring_set_id_at(dut.rx, (uint16_t)at, unit_range(&f->rng, 0, dut.rx->num));
 	else
 		foe_fill_first(f, at, (uint16_t)unit_range(&f->rng, 0, 70));
 }

@@ -188,7 +188,8 @@ struct ppfrag_dev {
 	uint16_t queue_size;
 	bool server;     /**< back ends connect to us */
 	bool mrg_rxbuf;  /**< wanted */
-	bool in_order;   /**< wanted */
+	bool packed_vq;  /**< packed rings, wanted */
+	bool in_order;   /**< the back end may use buffers in order, wanted */
 	bool indirect;   /**< wanted */
 	bool event_idx;  /**< wanted */
 	bool is_square;  /**< each receive ring has as many descriptors as places */
@@ -224,8 +225,8 @@ ppfrag_port_name(const struct ppfrag_dev *pd)
 /* ppfrag_args.c */
 
 /**
- * Fill path, mac, queue_size, max_pairs, server, speed, mrg_rxbuf, in_order, indirect, event_idx,
- * size_stats, want_slots, copybreak, preset, max_mtu, share.
+ * Fill path, mac, queue_size, max_pairs, server, speed, mrg_rxbuf, packed_vq, in_order, indirect,
+ * event_idx, size_stats, want_slots, copybreak, preset, max_mtu, share.
  *
  * @return 0 or a negative errno, logged.
  */

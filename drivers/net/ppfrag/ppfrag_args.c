@@ -174,13 +174,13 @@ static const struct arg {
 	{ "queue_size", "power of 2 from 4 to 32768", parse_queue_size, 0 },
 	{ "queues", "number of queue pairs from 1 to 128", parse_queues, 0 },
 	{ "mrg_rxbuf", FLAG(mrg_rxbuf) },
+	{ "packed_vq", FLAG(packed_vq) },
 	{ "in_order", FLAG(in_order) },
 	{ "indirect", FLAG(indirect) },
 	{ "event_idx", FLAG(event_idx) },
 	{ "server", FLAG(server) },
 	{ "size_stats", FLAG(size_stats) },
 	{ "speed", "speed in Mbps that Ethernet has, as 10000", parse_speed, 0 },
-	{ "packed_vq", "0", parse_unsupported, 0 },
 	{ "vectorized", "0", parse_unsupported, 0 },
 	{ "cq", "0", parse_unsupported, 0 },
 	{ "iface", "0", parse_unsupported, 0 },
@@ -193,12 +193,12 @@ static const struct arg {
 };
 
 #define KNOWN_KEYS \
-	"path, mac, queue_size, queues, server, speed, mtu, mrg_rxbuf, in_order, indirect, event_idx, " \
-	"size_stats, rx, copybreak, preset, share"
+	"path, mac, queue_size, queues, server, speed, mtu, mrg_rxbuf, packed_vq, in_order, indirect, " \
+	"event_idx, size_stats, rx, copybreak, preset, share"
 
 RTE_PMD_REGISTER_PARAM_STRING(net_ppfrag,
 		"path=<string> mac=<mac> queue_size=<int> queues=<int> server=<0|1> speed=<int> mtu=<int> mrg_rxbuf=<0|1> "
-		"in_order=<0|1> indirect=<0|1> event_idx=<0|1> "
+		"packed_vq=<0|1> in_order=<0|1> indirect=<0|1> event_idx=<0|1> "
 		"size_stats=<0|1> rx=<slots|lanes> copybreak=<int> preset=<auto|speed|density> share=<string|all>");
 
 static const struct arg *

@@ -333,6 +333,7 @@ ppfrag_rxq_free(struct ppfrag_rxq *q)
 	ppool_carver_free(q->carver);
 	ppfrag_slots_release(q, NULL);
 	rte_free(q->slots);
+	rte_free(q->packed.image);
 	rte_free(q);
 }
 
@@ -404,6 +405,7 @@ ppfrag_txq_release(struct rte_eth_dev *dev, uint16_t queue_id)
 		return;
 	q->dev->kept[queue_id].tx = q->stats;
 	q->dev->kept[queue_id].tx_base = q->base;
+	rte_free(q->packed.image);
 	rte_free(q);
 	dev->data->tx_queues[queue_id] = NULL;
 }

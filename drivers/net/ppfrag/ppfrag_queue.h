@@ -18,7 +18,7 @@
 #include <ppool_slot.h>
 
 #include "ppfrag.h"
-#include "virtio/virtio_ring.h"
+#include "virtio/virtio_packed.h"
 
 /** One piece of a packet that is copied: a frame of MTU 1500 with tags and virtio header. */
 #define PPFRAG_BOUNCE_LEN 1536u
@@ -36,7 +36,7 @@ enum ppfrag_rx_how {
 
 /** A receive queue. Its first lines are what the receive path uses. */
 struct ppfrag_rxq {
-	struct virtq vq;
+	struct virtq vq;             /**< the image of the ring where that is packed */
 	struct ppool_carver *carver; /**< lane i is descriptor i; NULL with slots, copied or not */
 	char *bounce;                /**< where the back end writes if not into the pool; NULL */
 	uint16_t used_idx;           /**< next used entry to read */
@@ -81,6 +81,7 @@ struct ppfrag_rxq {
 	bool copy;     /**< the pool is not shared with the back end */
 	bool deferred; /**< not started with the port */
 	bool stopped;  /**< its ring belongs to the control thread; atomic */
+	struct virtq_packed packed;
 } __rte_cache_aligned;
 
 /** What one transmit descriptor is used for. */
@@ -92,7 +93,7 @@ struct ppfrag_tx_slot {
 
 /** A transmit queue. */
 struct ppfrag_txq {
-	struct virtq vq;
+	struct virtq vq; /**< the image of the ring where that is packed */
 	struct ppfrag_dev *dev;
 	struct ppfrag_tx_slot *slot; /**< by descriptor */
 	uint16_t *free;              /**< ring of free descriptors, first in first out */
@@ -120,6 +121,7 @@ struct ppfrag_txq {
 	uint16_t queue_id;
 	bool deferred; /**< not started with the port */
 	bool stopped;  /**< its ring belongs to the control thread; atomic */
+	struct virtq_packed packed;
 } __rte_cache_aligned;
 
 /* ppfrag_queue.c */

@@ -137,6 +137,8 @@ prepare(struct rte_eth_dev *dev)
 static int
 ring_start(struct rte_eth_dev *dev, uint16_t vring, const struct virtq *vq)
 {
+	const struct ppfrag_dev *pd = dev->data->dev_private;
+	const uint32_t base = virtio_layout(pd) == VIRTIO_SPLIT ? 0 : PACKED_BASE;
 	struct ppfrag_local *local = local_of(dev);
 	struct vu *vu = &local->vu;
 	int ret;
@@ -146,7 +148,7 @@ ring_start(struct rte_eth_dev *dev, uint16_t vring, const struct virtq *vq)
 	if (ret == 0)
 		ret = vu_set_vring(vu, VU_SET_VRING_NUM, vring, vq->size);
 	if (ret == 0)
-		ret = vu_set_vring(vu, VU_SET_VRING_BASE, vring, 0);
+		ret = vu_set_vring(vu, VU_SET_VRING_BASE, vring, base);
 	if (ret == 0)
 		ret = vu_set_vring_addr(vu, vring, vq->desc, vq->avail, vq->used);
 	if (ret == 0)

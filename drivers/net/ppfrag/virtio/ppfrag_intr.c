@@ -49,6 +49,21 @@ ppfrag_intr_fini(struct ppfrag_local *local)
 	rte_intr_vec_list_free(local->intr);
 }
 
+static bool
+wants_kick(const struct ppfrag_rxq *q)
+{
+	return virtq_is_packed(&q->packed) ? packed_wants_kick(&q->packed) :
+					     rx_wants_kick(q);
+}
+
+/* Whether the device has used buffers that were not received yet. */
+static bool
+has_used(const struct ppfrag_rxq *q)
+{
+	return virtq_used_idx(&q->vq) != q->used_idx ||
+			(virtq_is_packed(&q->packed) && packed_has_used(&q->packed));
+}
+
 /* Whether nothing would wake an application that sleeps now, though there is something to do. */
 static bool
 must_poll(const struct ppfrag_rxq *q)
@@ -59,8 +74,7 @@ must_poll(const struct ppfrag_rxq *q)
 	 */
 	if (__atomic_load_n(&q->stopped, __ATOMIC_RELAXED))
 		return false;
-	return virtq_used_idx(&q->vq) != q->used_idx || q->nb_posted == 0 ||
-			ppfrag_is_stale(q->dev, q->epoch);
+	return has_used(q) || q->nb_posted == 0 || ppfrag_is_stale(q->dev, q->epoch);
 }
 
 /*
@@ -73,6 +87,10 @@ ppfrag_rx_intr_ask(struct ppfrag_rxq *q)
 	const uint16_t flags = q->interrupts || q->event_idx ? 0 : VIRTQ_AVAIL_F_NO_INTERRUPT;
 	const uint16_t event = q->interrupts ? q->used_idx : q->used_idx - 1;
 
+	if (virtq_is_packed(&q->packed)) {
+		packed_set_interrupts(&q->packed, q->interrupts);
+		return;
+	}
 	if (q->event_idx)
 		__atomic_store_n(virtq_used_event(&q->vq), rte_cpu_to_le_16(event),
 				__ATOMIC_RELAXED);
@@ -105,10 +123,10 @@ ppfrag_rx_intr_enable(struct rte_eth_dev *dev, uint16_t queue_id)
 		return -EINVAL;
 	q->interrupts = true;
 	ppfrag_rx_intr_ask(q);
-	/* The device writes its index, then looks at our flags; we do the reverse. */
+	/* The device writes what it has used, then looks at our flags; we do the reverse. */
 	rte_atomic_thread_fence(__ATOMIC_SEQ_CST);
 	/* What the next poll would do, as there may be none. */
-	if (q->unnotified && rx_wants_kick(q))
+	if (q->unnotified && wants_kick(q))
 		rx_wake(q);
 	if (must_poll(q))
 		ppfrag_notify(&local->notifier, &local->call[ppfrag_rx_vring(queue_id)]);

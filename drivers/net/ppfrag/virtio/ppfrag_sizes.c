@@ -78,7 +78,8 @@ ppfrag_tx_burst_sizes(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 		n = RTE_MIN(nb_pkts - done, SIZES_BURST);
 		for (i = 0; i < n; i++)
 			note[i] = note_of(pkts[done + i]);
-		sent = ppfrag_tx_burst_offload(q, pkts + done, n);
+		sent = q->dev->packed_vq ? ppfrag_tx_burst_packed(q, pkts + done, n) :
+					   ppfrag_tx_burst_offload(q, pkts + done, n);
 		for (i = 0; i < sent; i++)
 			note_count(&q->stats.sizes, &note[i]);
 		done += sent;

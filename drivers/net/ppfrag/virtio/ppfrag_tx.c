@@ -519,11 +519,20 @@ tx_publish(struct ppfrag_txq *q, uint16_t since, const bool plain)
 	}
 }
 
-/* As tx_send(), where the ring was short: after a look for packets that the device has sent. */
+/* The ring was short: look for packets that the device has sent. Packed rings are plain. */
+static __rte_always_inline uint16_t
+tx_reclaim_late(struct ppfrag_txq *q, const bool plain)
+{
+	if (plain && virtq_is_packed(&q->packed))
+		ppfrag_tx_packed_take(q);
+	return tx_reclaim(q, q->vq.size, plain);
+}
+
+/* As tx_send(), after that. */
 static __rte_noinline enum tx_result
 tx_retry_plain(struct ppfrag_txq *q, struct rte_mbuf *m)
 {
-	if (tx_reclaim(q, q->vq.size, true) == 0)
+	if (tx_reclaim_late(q, true) == 0)
 		return TX_FULL;
 	return tx_send(q, m, NULL, true);
 }
@@ -531,7 +540,7 @@ tx_retry_plain(struct ppfrag_txq *q, struct rte_mbuf *m)
 static __rte_noinline enum tx_result
 tx_retry(struct ppfrag_txq *q, struct rte_mbuf *m)
 {
-	if (tx_reclaim(q, q->vq.size, false) == 0)
+	if (tx_reclaim_late(q, false) == 0)
 		return TX_FULL;
 	return tx_send(q, m, NULL, false);
 }
@@ -549,7 +558,7 @@ tx_send_asking(struct ppfrag_txq *q, struct rte_mbuf *m, const bool plain)
 		return TX_DROPPED;
 	}
 	result = tx_send(q, m, &head, plain);
-	if (result == TX_FULL && tx_reclaim(q, q->vq.size, plain) != 0)
+	if (result == TX_FULL && tx_reclaim_late(q, plain) != 0)
 		result = tx_send(q, m, &head, plain);
 	if (result == TX_SENT)
 		ppfrag_count(&q->stats.offload_packets, 1);
@@ -581,9 +590,10 @@ tx_one(struct ppfrag_txq *q, struct rte_mbuf *m, const bool offload, const bool 
 	return plain ? tx_retry_plain(q, m) : tx_retry(q, m);
 }
 
+/* Of a ring that is up to date. */
 static __rte_always_inline uint16_t
 tx_burst(struct ppfrag_txq *q, struct rte_mbuf **pkts, uint16_t nb_pkts, const bool offload,
-		const bool plain)
+		const bool plain, const bool packed)
 {
 	uint16_t i, dropped = 0, first = q->avail_idx;
 	enum tx_result result;
@@ -592,8 +602,11 @@ tx_burst(struct ppfrag_txq *q, struct rte_mbuf **pkts, uint16_t nb_pkts, const b
 
 	if (unlikely(__atomic_load_n(&q->dev->link_up, __ATOMIC_RELAXED) == 0))
 		return 0;
-	if (q->nb_free < q->free_thresh)
+	if (q->nb_free < q->free_thresh) {
+		if (packed)
+			ppfrag_tx_packed_take(q);
 		tx_reclaim(q, q->vq.size, plain);
+	}
 
 	for (i = 0; i < nb_pkts; i++) {
 		len = pkts[i]->pkt_len;
@@ -608,11 +621,20 @@ tx_burst(struct ppfrag_txq *q, struct rte_mbuf **pkts, uint16_t nb_pkts, const b
 		}
 	}
 
-	if (q->avail_idx != first)
+	if (packed)
+		ppfrag_tx_packed_give(q);
+	else if (q->avail_idx != first)
 		tx_publish(q, first, plain);
 	ppfrag_count(&q->stats.packets, i - dropped);
 	ppfrag_count(&q->stats.bytes, bytes);
 	return i;
+}
+
+/* Returns false where the queue is stopped. */
+static inline bool
+tx_renew(struct ppfrag_txq *q)
+{
+	return likely(!ppfrag_is_stale(q->dev, q->epoch)) || ppfrag_txq_renew(q);
 }
 
 uint16_t
@@ -620,11 +642,11 @@ ppfrag_tx_burst(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 {
 	struct ppfrag_txq *q = txq;
 
-	if (unlikely(ppfrag_is_stale(q->dev, q->epoch)) && !ppfrag_txq_renew(q))
+	if (unlikely(!tx_renew(q)))
 		return 0;
 	if (likely(q->plain))
-		return tx_burst(q, pkts, nb_pkts, false, true);
-	return tx_burst(q, pkts, nb_pkts, false, false);
+		return tx_burst(q, pkts, nb_pkts, false, true, false);
+	return tx_burst(q, pkts, nb_pkts, false, false, false);
 }
 
 uint16_t
@@ -634,11 +656,36 @@ ppfrag_tx_burst_offload(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 
 	if (q->allowed == 0)
 		return ppfrag_tx_burst(q, pkts, nb_pkts);
-	if (unlikely(ppfrag_is_stale(q->dev, q->epoch)) && !ppfrag_txq_renew(q))
+	if (unlikely(!tx_renew(q)))
 		return 0;
 	if (likely(q->plain))
-		return tx_burst(q, pkts, nb_pkts, true, true);
-	return tx_burst(q, pkts, nb_pkts, true, false);
+		return tx_burst(q, pkts, nb_pkts, true, true, false);
+	return tx_burst(q, pkts, nb_pkts, true, false, false);
+}
+
+/* Of a ring that is split, and may be packed afterwards, as another back end has come. */
+static __rte_noinline uint16_t
+tx_burst_split(struct ppfrag_txq *q, struct rte_mbuf **pkts, uint16_t nb_pkts)
+{
+	uint16_t n = ppfrag_tx_burst_offload(q, pkts, nb_pkts);
+
+	if (unlikely(virtq_is_packed(&q->packed)))
+		ppfrag_tx_packed_give(q);
+	return n;
+}
+
+uint16_t
+ppfrag_tx_burst_packed(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
+{
+	struct ppfrag_txq *q = txq;
+
+	if (unlikely(!tx_renew(q)))
+		return 0;
+	if (unlikely(!virtq_is_packed(&q->packed)))
+		return tx_burst_split(q, pkts, nb_pkts);
+	if (q->allowed == 0)
+		return tx_burst(q, pkts, nb_pkts, false, true, true);
+	return tx_burst(q, pkts, nb_pkts, true, true, true);
 }
 
 int
@@ -646,6 +693,8 @@ ppfrag_tx_done_cleanup(void *txq, uint32_t n)
 {
 	struct ppfrag_txq *q = txq;
 
+	if (virtq_is_packed(&q->packed))
+		ppfrag_tx_packed_take(q);
 	return tx_reclaim(q, n == 0 ? q->vq.size : (uint16_t)RTE_MIN(n, (uint32_t)q->vq.size),
 			false);
 }

@@ -13,11 +13,14 @@
  *   virtio_queue.c         rings: set up, start, stop
  *   virtio_queue_run.c     the same of one queue while the port runs
  *   virtio_ring.h          a ring and its entries
+ *   virtio_packed.h        the same of the other layout, and what all others see of it
  *   ppfrag_rx.c            receive path
  *   ppfrag_rx_slots.c      the same into slots
  *   ppfrag_rx_copy.c       the same where the back end cannot reach the pool
  *   ppfrag_rx_in_order.c   used entries of a back end that works in order
+ *   ppfrag_rx_packed.c     in front of all these where the ring is packed
  *   ppfrag_tx.c            transmit path
+ *   ppfrag_tx_packed.c     in front of it where the ring is packed
  *   ppfrag_sizes.c         counting packets by size, where it is wanted
  *   ppfrag_state.c         what is in the rings, how packets are moved
  *   ppfrag_intr.c          receive interrupts
@@ -39,7 +42,7 @@
 #include "../ppfrag_control.h"
 #include "../ppfrag_queue.h"
 #include "vhost_user.h"
-#include "virtio_ring.h"
+#include "virtio_packed.h"
 
 /** Regions for the back end. */
 struct ppfrag_mem {
@@ -104,16 +107,32 @@ virtio_has_mrg(const struct ppfrag_dev *pd)
 	return (pd->features & RTE_BIT64(VIRTIO_NET_F_MRG_RXBUF)) != 0;
 }
 
+/** The layout of rings; before that is agreed on, what it shall be. */
+static inline uint8_t
+virtio_layout(const struct ppfrag_dev *pd)
+{
+	const bool agreed = pd->features != 0;
+
+	if (agreed ? (pd->features & RTE_BIT64(VIRTIO_F_RING_PACKED)) == 0 : !pd->packed_vq)
+		return VIRTIO_SPLIT;
+	if (agreed ? (pd->features & RTE_BIT64(VIRTIO_F_IN_ORDER)) == 0 : !pd->in_order)
+		return VIRTIO_PACKED;
+	return VIRTIO_PACKED_IN_ORDER;
+}
+
 /**
  * Features that only say how rings are used, those that are agreed on with the latest back end;
  * before there is one, those that are wanted. Each back end may have others than the one before. A
- * queue uses its ring by them from its next reset on.
+ * queue uses its ring by them from its next reset on. Packed rings have an order of their own, and
+ * none of the others.
  */
 static inline uint64_t
 virtio_ring_features(const struct ppfrag_dev *pd)
 {
 	uint64_t offered = __atomic_load_n(&pd->offered, __ATOMIC_RELAXED), wanted = 0;
 
+	if (virtio_layout(pd) != VIRTIO_SPLIT)
+		return 0;
 	if (pd->in_order && pd->is_square)
 		wanted |= RTE_BIT64(VIRTIO_F_IN_ORDER);
 	if (pd->event_idx)
@@ -123,7 +142,7 @@ virtio_ring_features(const struct ppfrag_dev *pd)
 	return offered == 0 ? wanted : offered & wanted;
 }
 
-/** Whether a queue was set up so that it cannot do without that. */
+/** Whether a queue was set up so that it cannot do without mergeable buffers. */
 static inline bool
 ppfrag_rxq_needs_mrg(const struct ppfrag_rxq *q)
 {
@@ -197,7 +216,8 @@ bool ppfrag_rxq_renew(struct ppfrag_rxq *q);
 bool ppfrag_txq_renew(struct ppfrag_txq *q);
 
 /**
- * The ring of a vring number, whether a queue uses it or not.
+ * The ring of a vring number, whether a queue uses it or not: where the parts of it are, whatever
+ * their layout.
  *
  * @return false where it is an idle ring, as the queue has not yet reset its own.
  */
@@ -302,12 +322,26 @@ uint16_t ppfrag_rx_burst_copy(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint
 uint16_t ppfrag_rx_burst_copy_header(struct ppfrag_rxq *q, struct rte_mbuf **pkts,
 		uint16_t nb_pkts);
 
+/* ppfrag_rx_packed.c */
+
+/** As ppfrag_rx_burst_offload(), of a port that has packed rings where the back end has them. */
+uint16_t ppfrag_rx_burst_packed(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts);
+
+/** Read what the device has used into the image of a packed ring. */
+void ppfrag_rx_packed_take(struct ppfrag_rxq *q);
+
+/** Write what was offered in the image into the ring. */
+void ppfrag_rx_packed_give(struct ppfrag_rxq *q);
+
 /* ppfrag_tx.c */
 
 uint16_t ppfrag_tx_burst(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts);
 
 /** The same where a queue of the port has offloads. */
 uint16_t ppfrag_tx_burst_offload(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts);
+
+/** The same of a port that has packed rings where the back end has them. */
+uint16_t ppfrag_tx_burst_packed(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts);
 
 int ppfrag_tx_done_cleanup(void *txq, uint32_t n);
 
@@ -321,6 +355,13 @@ void ppfrag_sizes_count(struct ppfrag_size_stats *s, struct rte_mbuf * const *pk
 
 /** As ppfrag_tx_burst_offload(), with that. */
 uint16_t ppfrag_tx_burst_sizes(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts);
+/* ppfrag_tx_packed.c */
+
+/** Read which packets the device has given back into the image of a packed ring. */
+void ppfrag_tx_packed_take(struct ppfrag_txq *q);
+
+/** Write what was offered in the image into the ring, and wake the device if it sleeps. */
+void ppfrag_tx_packed_give(struct ppfrag_txq *q);
 
 /* ppfrag_state.c */
 

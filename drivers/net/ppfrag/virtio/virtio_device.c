@@ -30,6 +30,19 @@ check_queues(const struct ppfrag_dev *pd, const struct ppfrag_local *local, uint
 	return -ENOTSUP;
 }
 
+/* Packed rings, where there are any. */
+static uint64_t
+layout_wanted(const struct ppfrag_dev *pd, uint64_t offered)
+{
+	uint64_t wanted = RTE_BIT64(VIRTIO_F_RING_PACKED);
+
+	if (!pd->packed_vq || (offered & wanted) == 0)
+		return 0;
+	if (pd->in_order)
+		wanted |= offered & RTE_BIT64(VIRTIO_F_IN_ORDER);
+	return wanted;
+}
+
 /* What to agree on with a device that offers these features. */
 static uint64_t
 features_wanted(const struct ppfrag_dev *pd, uint64_t offered)
@@ -41,7 +54,16 @@ features_wanted(const struct ppfrag_dev *pd, uint64_t offered)
 		wanted |= offered & RTE_BIT64(VIRTIO_NET_F_MRG_RXBUF);
 	if (pd->max_pairs > 1)
 		wanted |= RTE_BIT64(VIRTIO_NET_F_MQ);
-	return wanted;
+	return wanted | layout_wanted(pd, offered);
+}
+
+static void
+layout_log(const struct ppfrag_dev *pd, const struct ppfrag_local *local, uint64_t features)
+{
+	if (pd->packed_vq && (features & RTE_BIT64(VIRTIO_F_RING_PACKED)) == 0)
+		PPFRAG_LOG_LEVEL(local->vu.quiet ? RTE_LOG_DEBUG : RTE_LOG_NOTICE,
+				"%s: packed_vq=1, but the back end at %s has no packed rings: split ones are used",
+				local->vu.name, local->vu.path);
 }
 
 /* Choose features at the first connection; insist on them at later ones. */
@@ -60,6 +82,8 @@ choose_features(struct ppfrag_dev *pd, const struct ppfrag_local *local, uint64_
 				VIRTIO_F_VERSION_1, VIRTIO_NET_F_MQ);
 		return -ENOTSUP;
 	}
+	if (pd->features == 0)
+		layout_log(pd, local, first);
 	pd->features = first;
 	return 0;
 }
@@ -99,6 +123,7 @@ rings_fit(const struct rte_eth_dev *dev)
 {
 	const struct ppfrag_dev *pd = dev->data->dev_private;
 	const uint64_t features = virtio_ring_features(pd);
+	const uint8_t layout = virtio_layout(pd);
 	const uint32_t epoch = pd->ring_epoch;
 	const struct ppfrag_rxq *rxq;
 	const struct ppfrag_txq *txq;
@@ -109,13 +134,15 @@ rings_fit(const struct rte_eth_dev *dev)
 		rxq = dev->data->rx_queues[i];
 		if (ppfrag_vring_runs(dev, ppfrag_rx_vring(i)))
 			fit = fit && __atomic_load_n(&rxq->ring_epoch, __ATOMIC_ACQUIRE) == epoch &&
-					rxq->ring_features == features;
+					rxq->ring_features == features &&
+					rxq->packed.layout == layout;
 	}
 	for (i = 0; i < dev->data->nb_tx_queues; i++) {
 		txq = dev->data->tx_queues[i];
 		if (ppfrag_vring_runs(dev, ppfrag_tx_vring(i)))
 			fit = fit && __atomic_load_n(&txq->ring_epoch, __ATOMIC_ACQUIRE) == epoch &&
-					txq->ring_features == features;
+					txq->ring_features == features &&
+					txq->packed.layout == layout;
 	}
 	return fit;
 }
@@ -550,6 +577,8 @@ secondary_rx_burst(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 
 	if (unlikely(q == NULL || !is_started(q->dev)))
 		return 0;
+	if (q->dev->packed_vq)
+		return ppfrag_rx_burst_packed(rxq, pkts, nb_pkts);
 	return ppfrag_rx_burst_offload(rxq, pkts, nb_pkts);
 }
 
@@ -562,6 +591,8 @@ secondary_tx_burst(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 		return 0;
 	if (q->dev->size_stats)
 		return ppfrag_tx_burst_sizes(txq, pkts, nb_pkts);
+	if (q->dev->packed_vq)
+		return ppfrag_tx_burst_packed(txq, pkts, nb_pkts);
 	return ppfrag_tx_burst_offload(txq, pkts, nb_pkts);
 }
 

@@ -81,13 +81,46 @@ arena_check(const struct rte_eth_dev *dev, const struct rte_memzone *arena)
 	return ret;
 }
 
-/* Point a queue at its ring, which is emptied. From here on it can be looked at. */
+/*
+ * Memory for the image of a packed ring. It is there before anybody knows whether the back end has
+ * such rings.
+ */
+static int
+image_init(struct virtq_packed *p, const struct ppfrag_dev *pd, uint16_t size, int socket_id)
+{
+	if (!pd->packed_vq)
+		return 0;
+	p->image = rte_zmalloc_socket("ppfrag_image", virtq_bytes(size), RTE_CACHE_LINE_SIZE,
+			socket_id);
+	return p->image == NULL ? -ENOMEM : 0;
+}
+
+/* Empty a ring, and point a queue at it, or at its image. */
+static void
+ring_reset(struct virtq *vq, struct virtq_packed *p, const struct ppfrag_dev *pd, uint16_t vring,
+		bool interrupts)
+{
+	void *mem = vring_mem(pd, vring);
+
+	p->layout = virtio_layout(pd);
+	memset(mem, 0, virtq_bytes(pd->queue_size));
+	virtq_init(vq, virtq_is_packed(p) ? p->image : mem, vq->size);
+	if (!virtq_is_packed(p)) {
+		vq->avail->flags = rte_cpu_to_le_16(interrupts ? 0 : VIRTQ_AVAIL_F_NO_INTERRUPT);
+		return;
+	}
+	memset(p->image, 0, virtq_bytes(vq->size));
+	/* Who brings this into the ring wakes the device. */
+	vq->used->flags = rte_cpu_to_le_16(VIRTQ_USED_F_NO_NOTIFY);
+	virtq_packed_init(p, mem, vq->size);
+	packed_set_interrupts(p, interrupts);
+}
+
+/* From here on it can be looked at. */
 static void
 rxq_reset(struct ppfrag_rxq *q)
 {
-	virtq_init(&q->vq, vring_mem(q->dev, ppfrag_rx_vring(q->queue_id)), q->vq.size);
-	memset(q->vq.desc, 0, virtq_bytes(q->dev->queue_size));
-	q->vq.avail->flags = rte_cpu_to_le_16(q->interrupts ? 0 : VIRTQ_AVAIL_F_NO_INTERRUPT);
+	ring_reset(&q->vq, &q->packed, q->dev, ppfrag_rx_vring(q->queue_id), q->interrupts);
 	q->used_idx = 0;
 	q->avail_idx = 0;
 	q->nb_posted = 0;
@@ -103,9 +136,7 @@ txq_reset(struct ppfrag_txq *q)
 {
 	uint16_t i;
 
-	virtq_init(&q->vq, vring_mem(q->dev, ppfrag_tx_vring(q->queue_id)), q->vq.size);
-	memset(q->vq.desc, 0, virtq_bytes(q->dev->queue_size));
-	q->vq.avail->flags = rte_cpu_to_le_16(VIRTQ_AVAIL_F_NO_INTERRUPT);
+	ring_reset(&q->vq, &q->packed, q->dev, ppfrag_tx_vring(q->queue_id), false);
 	q->hdr = tx_hdr_mem(q->dev, q->queue_id);
 	q->bounce = tx_bounce_mem(q->dev, q->queue_id);
 	q->used_idx = 0;
@@ -188,6 +219,7 @@ ppfrag_vring_get(const struct rte_eth_dev *dev, uint16_t vring, struct virtq *vq
 	const struct ppfrag_rxq *rxq;
 	const struct ppfrag_txq *txq;
 	uint16_t size = pd->queue_size;
+	void *mem;
 
 	if (vring % 2 == 0 && vring / 2 < dev->data->nb_rx_queues) {
 		rxq = dev->data->rx_queues[vring / 2];
@@ -198,7 +230,11 @@ ppfrag_vring_get(const struct rte_eth_dev *dev, uint16_t vring, struct virtq *vq
 		epoch = __atomic_load_n(&txq->ring_epoch, __ATOMIC_ACQUIRE);
 		size = txq->vq.size;
 	}
-	virtq_init(vq, epoch == now ? vring_mem(pd, vring) : idle_ring_mem(pd), size);
+	mem = epoch == now ? vring_mem(pd, vring) : idle_ring_mem(pd);
+	if (virtio_layout(pd) == VIRTIO_SPLIT)
+		virtq_init(vq, mem, size);
+	else
+		virtq_packed_place(vq, mem, size);
 	return epoch == now;
 }
 
@@ -275,7 +311,9 @@ virtio_rxq_setup(struct rte_eth_dev *dev, uint16_t queue_id, uint16_t nb_desc,
 	q->deferred = conf->rx_deferred_start != 0;
 	q->scatter = q->mrg &&
 			(offloads & (RTE_ETH_RX_OFFLOAD_SCATTER | RTE_ETH_RX_OFFLOAD_TCP_LRO)) != 0;
-	ret = rxq_init(dev, q);
+	ret = image_init(&q->packed, pd, q->vq.size, q->socket_id);
+	if (ret == 0)
+		ret = rxq_init(dev, q);
 	if (ret != 0) {
 		ppfrag_rxq_free(q);
 		return ret;
@@ -328,6 +366,8 @@ ppfrag_rxq_start(struct ppfrag_rxq *q)
 		ppfrag_in_order_post(q);
 	else
 		ppfrag_rx_post(q, q->done, q->nb);
+	if (virtq_is_packed(&q->packed))
+		ppfrag_rx_packed_give(q);
 	if (q->nb_starved != 0)
 		PPFRAG_LOG(WARNING,
 				"%s: receive queue %u starts with %u of %u buffers: pool %s has "
@@ -405,6 +445,10 @@ virtio_txq_setup(struct rte_eth_dev *dev, uint16_t queue_id, uint16_t nb_desc,
 			RTE_CACHE_LINE_SIZE, socket_id);
 	if (q == NULL)
 		return -ENOMEM;
+	if (image_init(&q->packed, pd, size, (int)socket_id) != 0) {
+		rte_free(q);
+		return -ENOMEM;
+	}
 	q->slot = RTE_PTR_ADD(q, sizeof(*q));
 	q->free = (uint16_t *)(q->slot + size);
 	q->vq.size = size;

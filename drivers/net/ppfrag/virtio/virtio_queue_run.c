@@ -82,17 +82,23 @@ rxq_drop(struct ppfrag_rxq *q)
 	ppfrag_rx_post(q, q->done, nb_done);
 }
 
+/* Where an entry may stand for several buffers, or has to be looked for, rings are taken back. */
+static bool
+rxq_can_drop(const struct ppfrag_rxq *q)
+{
+	return q->plain && !virtq_is_packed(&q->packed);
+}
+
 bool
 ppfrag_vring_drop(const struct rte_eth_dev *dev, uint16_t vring)
 {
 	struct ppfrag_rxq *rxq = rxq_of(dev, vring);
 	struct ppfrag_txq *txq = txq_of(dev, vring);
 
-	/* An entry may stand for several buffers where rings are not plain: these are taken back. */
-	if (rxq != NULL && rxq->plain)
+	if (rxq != NULL && rxq_can_drop(rxq))
 		rxq_drop(rxq);
 	if (rxq != NULL)
-		return rxq->plain;
+		return rxq_can_drop(rxq);
 	ppfrag_tx_done_cleanup(txq, 0);
 	return txq->nb_inflight == 0;
 }
