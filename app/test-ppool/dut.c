@@ -127,7 +127,7 @@ dut_start_peer(bool no_mrg)
 void
 dut_start_peer_with(uint64_t features)
 {
-	peer_start(false, features);
+	peer_start(false, features | dut.features);
 }
 
 void

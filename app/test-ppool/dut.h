@@ -38,7 +38,6 @@ struct dut_conf {
 	uint16_t rxd;  /* descriptors that are asked for to receive; 0: as ring */
 	uint16_t mtu;  /* 0: 1500 */
 	uint16_t free_thresh;
-	const char *args;     /* of the device, besides these: ",key=value" */
 	uint64_t features;    /* that the back end offers besides what the others take */
 	uint64_t rx_offloads; /* besides scatter */
 	uint64_t tx_offloads;

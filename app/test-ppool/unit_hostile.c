@@ -51,10 +51,10 @@ struct path {
 			RTE_ETH_RX_OFFLOAD_VLAN_STRIP
 
 /* A back end that is bound to work in order. */
-#define IN_ORDER .args = ",in_order=1,event_idx=1", .features = VHOST_F_IN_ORDER | VHOST_F_EVENT_IDX
+#define IN_ORDER .devargs = "in_order=1,event_idx=1", .features = VHOST_F_IN_ORDER | VHOST_F_EVENT_IDX
 
 /* One that says where it is to be woken. */
-#define EVENT_IDX .args = ",event_idx=1", .features = VHOST_F_EVENT_IDX
+#define EVENT_IDX .devargs = "event_idx=1", .features = VHOST_F_EVENT_IDX
 
 /* X(name, configuration): every way to receive. */
 #define PATHS(X) \
@@ -338,6 +338,22 @@ foe_transmit(struct foe *f)
 		vhost_ring_publish(dut.tx, (uint16_t)unit_random(&f->rng));
 }
 
+/* Say when to be woken. */
+static void
+foe_ask(struct foe *f)
+{
+	if (dut.rx->packed != NULL) {
+		dut.rx->device->flags = (uint16_t)unit_random(&f->rng);
+		return;
+	}
+	if (unit_range(&f->rng, 0, 31) == 0)
+		dut.rx->used->flags = (uint16_t)unit_random(&f->rng);
+	if (unit_range(&f->rng, 0, 31) == 0)
+		vhost_ring_set_avail_event(dut.rx, (uint16_t)unit_random(&f->rng));
+	if (unit_range(&f->rng, 0, 31) == 0)
+		vhost_ring_set_avail_event(dut.tx, (uint16_t)unit_random(&f->rng));
+}
+
 /* One batch of used entries of the receive ring, and other mischief now and then. */
 static void
 foe_round(struct foe *f)
@@ -355,14 +371,7 @@ foe_round(struct foe *f)
 		vhost_ring_publish(dut.rx, n);
 		f->jumped += n;
 	}
-	if (dut.rx->packed != NULL)
-		dut.rx->device->flags = (uint16_t)unit_random(&f->rng);
-	else if (unit_range(&f->rng, 0, 31) == 0)
-		dut.rx->used->flags = (uint16_t)unit_random(&f->rng);
-	if (unit_range(&f->rng, 0, 31) == 0)
-		vhost_ring_set_avail_event(dut.rx, (uint16_t)unit_random(&f->rng));
-	if (unit_range(&f->rng, 0, 31) == 0)
-		vhost_ring_set_avail_event(dut.tx, (uint16_t)unit_random(&f->rng));
+	foe_ask(f);
 	if (unit_range(&f->rng, 0, 63) == 0)
 		foe_scribble(f);
 	foe_transmit(f);

@@ -18,7 +18,7 @@
 #define TIMEOUT_MS 10000
 #define HELD_MAX 20000
 
-#define IN_ORDER .ring = RING, .args = ",in_order=1", .features = VHOST_F_IN_ORDER
+#define IN_ORDER .ring = RING, .devargs = "in_order=1", .features = VHOST_F_IN_ORDER
 
 static bool
 is_agreed(void)

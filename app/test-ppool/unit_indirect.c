@@ -144,7 +144,7 @@ test_full_ring_in_order(void **state)
 {
 	RTE_SET_USED(state);
 	fill_ring(&(struct dut_conf){ .pages = 4096,
-			.args = ",in_order=1",
+			.devargs = "in_order=1",
 			.features = VHOST_F_INDIRECT_DESC | VHOST_F_IN_ORDER });
 }
 
@@ -309,7 +309,7 @@ static void
 test_not_wanted(void **state)
 {
 	RTE_SET_USED(state);
-	without_tables(&(struct dut_conf){ INDIRECT, .args = ",indirect=0" });
+	without_tables(&(struct dut_conf){ INDIRECT, .devargs = "indirect=0" });
 }
 
 static const struct CMUnitTest tests[] = {

@@ -285,12 +285,12 @@ test_stuck_reconnect(void **state)
 #define LAPS 150000 /* past the end of 16 bits */
 #define SLEEPS 30000
 
-#define EVENT_IDX .args = ",event_idx=1", .features = VHOST_F_EVENT_IDX
+#define EVENT_IDX .devargs = "event_idx=1", .features = VHOST_F_EVENT_IDX
 
 static const struct dut_conf events = { .ring = 64, EVENT_IDX };
 static const struct dut_conf events_lanes = { .ring = 64, .lanes = true, EVENT_IDX };
 static const struct dut_conf events_in_order = { .ring = 64,
-	.args = ",in_order=1,event_idx=1",
+	.devargs = "in_order=1,event_idx=1",
 	.features = VHOST_F_EVENT_IDX | VHOST_F_IN_ORDER };
 
 /* The back end sleeps when it has taken all, at every seventh frame; only then it is woken. */
