@@ -168,9 +168,9 @@ dut_start_pool(const struct dut_conf *conf, struct rte_mempool *mp)
 	snprintf(args, sizeof(args), "path=%s,queues=%u,queue_size=%u%s%s%s%s%s%s%s%s", dut.path,
 			RTE_MAX(conf->pairs, 1), conf->ring != 0 ? conf->ring : RING,
 			conf->lanes ? ",rx=lanes" : "", conf->density ? ",preset=density" : "",
-			conf->size_stats ? ",size_stats=1" : "",
-			conf->packed ? ",packed_vq=1" : "", conf->in_order ? ",in_order=1" : "",
-			conf->declined ? ",mrg_rxbuf=0" : "", conf->devargs != NULL ? "," : "",
+			conf->size_stats ? ",size_stats=1" : "", conf->packed ? ",packed_vq=1" : "",
+			conf->in_order ? ",in_order=1" : "", conf->declined ? ",mrg_rxbuf=0" : "",
+			conf->devargs != NULL ? "," : "",
 			conf->devargs != NULL ? conf->devargs : "");
 	assert_int_equal(conf->no_aio ? unit_without_aio(plug_port, args) : plug_port(args), 0);
 	assert_int_equal(rte_eth_dev_get_port_by_name(DUT_NAME, &dut.port), 0);

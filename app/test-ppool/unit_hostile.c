@@ -51,7 +51,8 @@ struct path {
 			RTE_ETH_RX_OFFLOAD_VLAN_STRIP
 
 /* A back end that is bound to work in order. */
-#define IN_ORDER .devargs = "in_order=1,event_idx=1", .features = VHOST_F_IN_ORDER | VHOST_F_EVENT_IDX
+#define IN_ORDER \
+	.devargs = "in_order=1,event_idx=1", .features = VHOST_F_IN_ORDER | VHOST_F_EVENT_IDX
 
 /* One that says where it is to be woken. */
 #define EVENT_IDX .devargs = "event_idx=1", .features = VHOST_F_EVENT_IDX

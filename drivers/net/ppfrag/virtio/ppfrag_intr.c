@@ -52,8 +52,7 @@ ppfrag_intr_fini(struct ppfrag_local *local)
 static bool
 wants_kick(const struct ppfrag_rxq *q)
 {
-	return virtq_is_packed(&q->packed) ? packed_wants_kick(&q->packed) :
-					     rx_wants_kick(q);
+	return virtq_is_packed(&q->packed) ? packed_wants_kick(&q->packed) : rx_wants_kick(q);
 }
 
 /* Whether the device has used buffers that were not received yet. */
