@@ -650,8 +650,8 @@ slots_burst(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint16_t nb_pkts, cons
 	if (unlikely(++q->slots->bursts >= LOOK_BURSTS))
 		density_look(q);
 	while (at < ready && nb_rx < nb_pkts) {
-		n = part_run(q, at, &pkts[nb_rx], RTE_MIN(ready - at, nb_pkts - nb_rx),
-				&bytes, header);
+		n = part_run(q, at, &pkts[nb_rx], RTE_MIN(ready - at, nb_pkts - nb_rx), &bytes,
+				header);
 		at += n;
 		nb_rx += n;
 		if (likely(n != 0))

@@ -110,8 +110,8 @@ tx_skip(const struct ppfrag_tx_head *head, uint32_t data_len)
 }
 
 /*
- * Where an mbuf was sent before, these bytes are zero already, and the line that the device has read
- * stays shared with it.
+ * Where an mbuf was sent before, these bytes are zero already, and the line that the device has
+ * read stays shared with it.
  */
 static inline void
 tx_zero_head(char *to)
