@@ -267,14 +267,18 @@ test_no_protocol(void **arg)
 	assert_true(peer_sends(0, 1));
 	rx_stop(0);
 	assert_int_equal(vhost_peer_taken(dut.peer), 1);
+	/* Nor is it acknowledged when it has the next ring. */
+	assert_true(vhost_peer_wait(dut.peer));
 	assert_int_equal(vhost_ring_pending(ring_of(VHOST_RX)), 0);
 	assert_false(receive(0, 1));
 	transmit(0);
 	tx_stop(0);
 	rx_start(0);
+	assert_true(vhost_peer_wait(dut.peer));
 	exchange(0);
 	assert_false(send_packet(0));
 	tx_start(0);
+	assert_true(vhost_peer_wait(dut.peer));
 	transmit(0);
 	dut_stop();
 }
