@@ -6,10 +6,12 @@
 # .driver-sdk/VERSION. There
 #
 #   include/  the headers
+#   examples/ programs of DPDK that the tests build and run; empty where they were not there
 #   VERSION   of the DPDK they are from
 #   PACKAGE   the DPDK they were taken for; another package of it makes setup.sh look again
 
 sdk_root=${root:?}/.driver-sdk
+sdk_examples=(common ip_reassembly l3fwd)
 sdk_headers=(dev_driver.h bus_driver.h bus_vdev_driver.h ethdev_driver.h ethdev_vdev.h)
 releases=https://fast.dpdk.org/rel
 
@@ -71,6 +73,15 @@ copy_headers() {
 	done
 }
 
+# Copy the examples that tests run, if they are there.
+copy_examples() {
+	local src=$1/examples dest=$2 name
+	mkdir "$dest"
+	for name in "${sdk_examples[@]}"; do
+		[ ! -d "$src/$name" ] || cp -r "$src/$name" "$dest/"
+	done
+}
+
 sdk_flags=(-DALLOW_INTERNAL_API -DALLOW_EXPERIMENTAL_API -D_GNU_SOURCE)
 
 headers_compile() {
@@ -110,6 +121,7 @@ headers_from() { # directory, whose they are
 	tmp=$(mktemp -d "$sdk_root/tmp.XXXXXX")
 	mkdir "$tmp/include"
 	copy_headers "$dir" "$tmp/include" "${sdk_headers[@]}"
+	copy_examples "$dir" "$tmp/examples"
 	if ! headers_compile "$tmp/include"; then
 		say "$whose: the driver headers are not complete or do not compile, see above"
 	elif [ "$version" != "$dpdk_version" ] && ! headers_probe "$tmp/include" "$tmp/log"; then
@@ -224,6 +236,13 @@ headers_find() {
 	[ -z "$source" ] || headers_from_release "$tmp"
 }
 
+# Whether those of the installed package are there, and for tests the examples.
+headers_taken_before() {
+	local dir=$sdk_root/$dpdk_version
+	[ "$(cat "$dir/PACKAGE" 2> /dev/null)" = "$dpdk_identity" ] || return 1
+	[ "${tests:?}" = no ] || [ -d "$dir/examples" ]
+}
+
 headers_die() {
 	die "no driver headers for DPDK $dpdk_version, see above. Unpack the sources of DPDK" \
 		"$dpdk_version, or of another $(branch_of "$dpdk_version") release, and run" \
@@ -244,10 +263,7 @@ driver_headers_take() {
 	fi
 	source=$(dpdk_source)
 	dpdk_identity=${source:-DPDK $dpdk_version}
-	if [ -z "$given" ] &&
-		[ "$(cat "$sdk_root/$dpdk_version/PACKAGE" 2> /dev/null)" = "$dpdk_identity" ]; then
-		return 0
-	fi
+	if [ -z "$given" ] && headers_taken_before; then return 0; fi
 	if [ "${check:?}" = yes ]; then
 		lack "driver headers of DPDK $dpdk_version (source package ${source:-unknown})"
 		return 0

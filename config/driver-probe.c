@@ -30,6 +30,7 @@
 
 #define PORT_NAME "net_layout0"
 #define PORT_ARGS "key=1"
+#define MACS 2
 #define RX_QUEUES 3
 #define TX_QUEUES 2
 #define NUMA_NODE 5
@@ -104,6 +105,9 @@ OP(vlan_offload_set)
 OP(dev_ptypes_set)
 OP(mtu_set)
 OP(mac_addr_set)
+OP(mac_addr_add)
+OP(mac_addr_remove)
+OP(set_mc_addr_list)
 OP(stats_get)
 OP(stats_reset)
 OP(xstats_get)
@@ -126,7 +130,7 @@ op_dev_infos_get(struct rte_eth_dev *dev, struct rte_eth_dev_info *info)
 	info->max_tx_queues = TX_QUEUES;
 	info->max_rx_pktlen = 9018;
 	info->max_mtu = 9000;
-	info->max_mac_addrs = 1;
+	info->max_mac_addrs = MACS;
 	info->rx_offload_capa = RTE_ETH_RX_OFFLOAD_VLAN_STRIP;
 	return 0;
 }
@@ -174,6 +178,7 @@ ops_init(void)
 	OP_SET(allmulticast_enable), OP_SET(allmulticast_disable);
 	OP_SET(vlan_offload_set), OP_SET(dev_ptypes_set), OP_SET(dev_supported_ptypes_get);
 	OP_SET(mtu_set), OP_SET(mac_addr_set);
+	OP_SET(mac_addr_add), OP_SET(mac_addr_remove), OP_SET(set_mc_addr_list);
 	OP_SET(stats_get), OP_SET(stats_reset);
 	OP_SET(xstats_get), OP_SET(xstats_get_names), OP_SET(xstats_reset);
 	OP_SET(rxq_info_get), OP_SET(txq_info_get);
@@ -226,7 +231,7 @@ count_rx(void *queue)
 }
 
 static struct rte_eth_dev *port;
-static struct rte_ether_addr mac = { .addr_bytes = { 2, 1, 2, 3, 4, 5 } };
+static struct rte_ether_addr mac[MACS] = { { .addr_bytes = { 2, 1, 2, 3, 4, 5 } } };
 static char private_data;
 
 static void
@@ -234,7 +239,7 @@ port_fill(struct rte_eth_dev *dev, struct rte_vdev_device *vdev)
 {
 	dev->device = &vdev->device;
 	dev->data->numa_node = NUMA_NODE;
-	dev->data->mac_addrs = &mac;
+	dev->data->mac_addrs = mac;
 	dev->data->mtu = 1234;
 	dev->data->rx_mbuf_alloc_failed = 55;
 	dev->process_private = &private_data;
@@ -328,7 +333,7 @@ check_names(uint16_t id)
 	CHECK(strcmp(port->data->name, PORT_NAME) == 0);
 	CHECK(rte_eth_dev_socket_id(id) == NUMA_NODE);
 	CHECK(rte_eth_dev_get_mtu(id, &mtu) == 0 && mtu == 1234);
-	CHECK(rte_eth_macaddr_get(id, &addr) == 0 && rte_is_same_ether_addr(&addr, &mac));
+	CHECK(rte_eth_macaddr_get(id, &addr) == 0 && rte_is_same_ether_addr(&addr, &mac[0]));
 }
 
 static void
@@ -410,6 +415,7 @@ check_modes(uint16_t id)
 {
 	struct rte_eth_link link = { .link_speed = 4711, .link_status = 1 }, seen;
 	struct rte_ether_addr other = { .addr_bytes = { 2, 5, 4, 3, 2, 1 } };
+	struct rte_ether_addr third = { .addr_bytes = { 2, 6, 5, 4, 3, 2 } };
 
 	rte_eth_linkstatus_set(port, &link);
 	EXPECT(link_update, rte_eth_link_get_nowait(id, &seen));
@@ -424,6 +430,10 @@ check_modes(uint16_t id)
 	EXPECT(allmulticast_disable, rte_eth_allmulticast_disable(id));
 	EXPECT(mac_addr_set, rte_eth_dev_default_mac_addr_set(id, &other));
 	CHECK(rte_is_same_ether_addr(&port->data->mac_addrs[0], &other));
+	EXPECT(mac_addr_add, rte_eth_dev_mac_addr_add(id, &third, 0));
+	CHECK(rte_is_same_ether_addr(&port->data->mac_addrs[1], &third));
+	EXPECT(mac_addr_remove, rte_eth_dev_mac_addr_remove(id, &third));
+	EXPECT(set_mc_addr_list, rte_eth_dev_set_mc_addr_list(id, &third, 1));
 	EXPECT(vlan_offload_set, rte_eth_dev_set_vlan_offload(id, RTE_ETH_VLAN_STRIP_OFFLOAD));
 	EXPECT(dev_ptypes_set, rte_eth_dev_set_ptypes(id, RTE_PTYPE_UNKNOWN, NULL, 0));
 	EXPECT(dev_supported_ptypes_get, rte_eth_dev_get_supported_ptypes(id, ~0u, NULL, 0));

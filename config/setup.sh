@@ -14,7 +14,8 @@ usage: config/setup.sh [options]
 Installs packages, takes the DPDK driver headers, reserves hugepages, builds into build/.
 Steps that change the host need root.
 
-  --tests           packages for devtools/test.sh, too: compilers, checkers, Sphinx
+  --tests           what devtools/test.sh needs, too: compilers, checkers, Sphinx, and of the
+                    sources of DPDK the examples that tests run
   --check           change nothing, report what is missing; status 1 if anything is
   --hugepages MB    megabytes of hugepages to have (default $huge_mb); 0: use none, but --no-huge
   --driver-sdk DIR  a source tree of the installed DPDK, or of another patch release of it, or a

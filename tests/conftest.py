@@ -93,12 +93,12 @@ class Lab:
             program.wait_prompt()
         return program
 
-    def peer(self, sock, vdevs=(), options=(), wrapper=(), queues=1):
+    def peer(self, sock, vdevs=(), options=(), wrapper=(), queues=1, wait=True):
         """Start a stock testpmd whose port 0 is the device at the other end of a socket."""
         eal = [*self.memory(), harness.lcores(0),
                f"--vdev=net_vhost0,iface={sock},queues={queues}", *map("--vdev={}".format, vdevs)]
         return self.testpmd("peer", eal, ["--total-num-mbufs=8192", "--no-flush-rx",
-                                          "--disable-link-check", *options], wrapper)
+                                          "--disable-link-check", *options], wrapper, wait)
 
     def dut(self, sock, vdevs=(), options=(), *, devargs="", memory=None, mbufs=8192,
             mbuf_size=None, wrapper=(), wait=True):

@@ -125,6 +125,9 @@ BAD_DEVARGS = {
     f"path={SOCK},queues=0": "net_ppfrag0: option 'queues=0' is invalid; it takes a "
                              "number of queue pairs from 1 to 128",
     f"path={SOCK},queues=129": "option 'queues=129' is invalid",
+    f"path={SOCK},mtu=67": "net_ppfrag0: option 'mtu=67' is invalid; it takes a "
+                           "largest MTU from 68 to 65385",
+    f"path={SOCK},mtu=65386": "option 'mtu=65386' is invalid",
     f"path={SOCK},mrg_rxbuf=2": "net_ppfrag0: option 'mrg_rxbuf=2' is invalid; it takes a "
                                 "number, 0 or 1",
     f"path={SOCK},rx=frags": "net_ppfrag0: option 'rx=frags' is invalid; it takes a "
@@ -133,10 +136,17 @@ BAD_DEVARGS = {
                                     "length in bytes from 0 to 65407",
     f"path={SOCK},preset=fast": "net_ppfrag0: option 'preset=fast' is invalid; it takes a "
                                 "preset, auto, speed or density",
+    f"path={SOCK},share=": "net_ppfrag0: option 'share=' is invalid; it takes a name of a "
+                           "mempool, of 25 characters at most, or all; up to 8 times",
+    f"path={SOCK},share={'x' * 26}": f"option 'share={'x' * 26}' is invalid",
+    f"path={SOCK}{''.join(f',share=pool{n}' for n in range(9))}":
+        "option 'share=pool8' is invalid",
     f"path={SOCK},server=2": "option 'server=2' is invalid; it takes a number, 0 or 1",
     f"path={SOCK},speed=11": "option 'speed=11' is invalid; it takes a speed in Mbps",
-    f"path={SOCK},packed_vq=1": "option 'packed_vq=1' of net_virtio_user is not supported",
-    f"path={SOCK},in_order=1": "option 'in_order=1' of net_virtio_user is not supported",
+    f"path={SOCK},event_idx=-1": "option 'event_idx=-1' is invalid; it takes a number, 0 or 1",
+    f"path={SOCK},indirect=yes": "option 'indirect=yes' is invalid; it takes a number, 0 or 1",
+    f"path={SOCK},packed_vq=2": "option 'packed_vq=2' is invalid; it takes a number, 0 or 1",
+    f"path={SOCK},in_order=2": "option 'in_order=2' is invalid; it takes a number, 0 or 1",
     f"path={SOCK},vectorized=1": "option 'vectorized=1' of net_virtio_user is not supported",
     f"path={SOCK},cq=1": "option 'cq=1' of net_virtio_user is not supported",
     f"path={SOCK},iface=tap0": "options 'path' and 'iface' exclude each other",
@@ -152,9 +162,10 @@ BAD_DEVARGS = {
     "iface=lo": "interface 'lo' is none of Ethernet",
     "iface=nothing": "there is no interface 'nothing' in this network namespace: see 'ip link'",
     f"path={SOCK},frobnicate=1": "net_ppfrag0: unknown option 'frobnicate'; known are: "
-                                 "path, mac, queue_size, queues, server, speed, mrg_rxbuf, "
-                                 "rx, copybreak, preset, iface, start_queue, queue_count, "
-                                 "xdp_mode, force_copy, shared_umem, busy_budget",
+                                 "path, mac, queue_size, queues, server, speed, mtu, mrg_rxbuf, "
+                                 "packed_vq, in_order, indirect, event_idx, size_stats, rx, "
+                                 "copybreak, preset, share, iface, start_queue, "
+                                 "queue_count, xdp_mode, force_copy, shared_umem, busy_budget",
     f"path={SOCK}": f"net_ppfrag0: cannot connect to path={SOCK}: No such file or directory; "
                     "start the vhost-user back end (the server) first",
 }

@@ -39,7 +39,8 @@ def mixed_lengths():
 
 
 @pytest.mark.parametrize("memory", MEMORY_MODES)
-@pytest.mark.parametrize("devargs", ["", ",rx=lanes"], ids=["slots", "lanes"])
+@pytest.mark.parametrize("devargs", ["", ",rx=lanes", ",rx=lanes,in_order=1"],
+                         ids=["slots", "lanes", "lanes_in_order"])
 @pytest.mark.parametrize("mbuf_size,mbufs", [(PAGE_DEFAULT, 8192), (16384, 4096), (65535, 1536)])
 def test_byte_for_byte(lab, all_lengths, tcp_frames, memory, devargs, mbuf_size, mbufs):
     """Every length and real TCP traffic, in every memory mode and page size."""
@@ -47,7 +48,7 @@ def test_byte_for_byte(lab, all_lengths, tcp_frames, memory, devargs, mbuf_size,
     dut, peer = lab.exchange(frames, tcp_frames + all_lengths, memory=memory, devargs=devargs,
                              mbuf_size=mbuf_size, mbufs=mbufs)
     ways = {"Burst mode: Scalar, copy", "Burst mode: Scalar, zero-copy"}
-    if not devargs:
+    if "lanes" not in devargs:
         ways = {f"{way} into slots" for way in ways}
     assert re.search("Burst mode: [^(]*[^( ]", dut.command("show rxq info 0 0"))[0] in ways
     stats = dut.stats()
@@ -56,9 +57,30 @@ def test_byte_for_byte(lab, all_lengths, tcp_frames, memory, devargs, mbuf_size,
     finish(dut, peer)
 
 
+PACKED = {",packed_vq=1": "packed ring", ",packed_vq=1,in_order=1": "packed ring in order"}
+
+
+@pytest.mark.parametrize("memory", ["single-file", "default"])
+@pytest.mark.parametrize("devargs", PACKED)
+@pytest.mark.parametrize("more", ["", ",rx=lanes", ",preset=density", ",mrg_rxbuf=0"])
+@pytest.mark.parametrize("mbuf_size,mbufs", [(PAGE_DEFAULT, 8192), (16384, 4096)])
+def test_packed(lab, all_lengths, tcp_frames, memory, devargs, more, mbuf_size, mbufs):
+    """The same with packed rings, in zero-copy and in bounce buffers."""
+    frames = all_lengths + tcp_frames
+    dut, peer = lab.exchange(frames, tcp_frames + all_lengths, memory=memory,
+                             devargs=devargs + more, mbuf_size=mbuf_size, mbufs=mbufs)
+    for queue in ("rxq", "txq"):
+        assert re.search(rf"Burst mode: .*, {PACKED[devargs]}(\n| \()",
+                         dut.command(f"show {queue} info 0 0"))
+    assert dut.stats()["ipackets"] == len(frames)
+    finish(dut, peer)
+
+
 @pytest.mark.parametrize("memory", MEMORY_MODES)
 @pytest.mark.parametrize("devargs", ["preset=speed", "preset=density", "copybreak=0",
-                                     "rx=slots,mrg_rxbuf=0"])
+                                     "rx=slots,mrg_rxbuf=0", "in_order=1",
+                                     "in_order=1,mrg_rxbuf=0", "event_idx=1",
+                                     "in_order=1,event_idx=1"])
 @pytest.mark.parametrize("mbuf_size,mbufs", [(PAGE_DEFAULT, 8192), (16384, 4096)])
 def test_slots(lab, all_lengths, tcp_frames, memory, devargs, mbuf_size, mbufs):
     """The same with other presets than the default."""
@@ -70,11 +92,12 @@ def test_slots(lab, all_lengths, tcp_frames, memory, devargs, mbuf_size, mbufs):
 
 
 @pytest.mark.parametrize("devargs", ["queue_size=4", "queue_size=64", "queue_size=4096",
-                                     "mrg_rxbuf=0", "mac=02:00:00:00:00:09"])
+                                     "queue_size=4,in_order=1", "mrg_rxbuf=0",
+                                     "mac=02:00:00:00:00:09"])
 def test_device_options(lab, all_lengths, tcp_frames, devargs, rx):
     """Every device option works."""
     dut, peer = lab.exchange(all_lengths, tcp_frames, devargs=f",{devargs},rx={rx}",
-                             burst=4 if devargs == "queue_size=4" else 32)
+                             burst=4 if "queue_size=4," in f"{devargs}," else 32)
     if devargs.startswith("mac="):
         assert devargs[4:].upper() in dut.command("show port info 0")
     finish(dut, peer)
@@ -104,7 +127,12 @@ def test_jumbo(lab, how, devargs, mbuf_size, mbufs):
 
 @pytest.mark.parametrize("memory", MEMORY_MODES)
 @pytest.mark.parametrize("direction,devargs", [("receive", ""), ("send", ""),
-                                               ("receive", ",rx=lanes")])
+                                               ("receive", ",rx=lanes"),
+                                               ("receive", ",in_order=1"),
+                                               ("send", ",in_order=1"),
+                                               ("send", ",in_order=1,indirect=0"),
+                                               ("send", ",indirect=0"),
+                                               ("receive", ",rx=lanes,in_order=1")])
 def test_chains(lab, memory, direction, devargs):
     """MTU 9000 in small pages, in chains, where the application asks for it."""
     frames = list(mixed_lengths())
@@ -136,7 +164,8 @@ def test_frames_too_large(lab, rx, mtu, frame, part, room, size, more):
     dut.command("port stop 0")
     assert (f"net_ppfrag0: MTU {mtu} makes frames of up to {frame} bytes, a {part} of pool "
             f"mb_pool_0 holds {room}: use larger mbufs (testpmd --mbuf-size={size}), a smaller "
-            f"MTU{more} or RTE_ETH_RX_OFFLOAD_SCATTER") in dut.command(f"port config mtu 0 {mtu}")
+            f"MTU (mtu={room - 22} where the application takes the largest){more} or "
+            "RTE_ETH_RX_OFFLOAD_SCATTER") in dut.command(f"port config mtu 0 {mtu}")
     dut.command("port start 0")
     dut.wait_link()
     dut.quit()

@@ -49,13 +49,14 @@ def test_one_by_one(lab, aio_wrapper, rx):
     assert measured["polls"] <= FRAMES + measured["sleeps"]
 
 
+@pytest.mark.parametrize("event_idx", [0, 1])
 @pytest.mark.parametrize("burst", [1, 32])
-def test_stock_peer(lab, tcp_frames, burst, aio_wrapper, rx):
+def test_stock_peer(lab, tcp_frames, burst, event_idx, aio_wrapper, rx):
     """All frames of a stock back end arrive at an application that sleeps in between."""
     sock = lab.socket()
     source = write_frames(lab.dir / "in.pcap", tcp_frames)
     peer = lab.peer(sock, [f"net_pcap0,rx_pcap={source}"])
-    program = start(lab, sock, aio_wrapper, rx)
+    program = start(lab, sock, aio_wrapper, f"{rx},event_idx={event_idx}")
     peer.wait_link()
     peer.patient()
     peer.command(f"set burst {burst}")

@@ -10,11 +10,14 @@ import time
 import pytest
 
 import vhost_peer as vp
-from harness import lcores, make_frame, wait_until, write_frames
+from harness import POLL_SECONDS, lcores, make_frame, wait_until, write_frames
 
 LONG = os.environ.get("PPFRAG_LONG") == "1"
-KILLS = 1000 if LONG else 20
+KILLS = 20
+MANY_KILLS = int(os.environ.get("PPFRAG_KILLS", 1000 if LONG else 20))
 SECONDS = 2  # until packets flow again
+LATE_SECONDS = 10  # where CPUs are busy with starting programs, and then for few of many kills
+LATE_SHARE = 0.05
 START = (vp.SET_OWNER, vp.GET_FEATURES, vp.SET_PROTOCOL_FEATURES, vp.SET_FEATURES, vp.SET_MEM_TABLE,
          vp.SET_VRING_BASE, vp.SET_VRING_KICK, vp.SET_VRING_ENABLE)  # requests to hang at
 PCAP_HEADER = 24
@@ -74,10 +77,14 @@ class Roles:
         self.source = write_frames(lab.dir / "endless.pcap", frames)
         self.vdev = f"net_pcap0,rx_pcap={self.source},infinite_rx=1"
 
+    def make_peer(self, wait=True):
+        """Start the program of a back end."""
+        iface = f"{self.sock},client=1" if self.server else self.sock
+        return self.lab.peer(iface, [self.vdev], wait=wait)
+
     def start_peer(self):
         """Start a back end that sends without end."""
-        iface = f"{self.sock},client=1" if self.server else self.sock
-        peer = self.lab.peer(iface, [self.vdev])
+        peer = self.make_peer()
         peer.start()
         return peer
 
@@ -97,7 +104,9 @@ class Roles:
 
 
 @pytest.mark.parametrize("server", [False, True], ids=["client", "server"])
-@pytest.mark.parametrize("devargs", ["", ",rx=slots", ",mrg_rxbuf=0"], ids=str)
+@pytest.mark.parametrize("devargs", ["", ",rx=slots", ",mrg_rxbuf=0", ",in_order=1",
+                                     ",in_order=1,rx=lanes", ",packed_vq=1",
+                                     ",packed_vq=1,in_order=1,rx=lanes"], ids=str)
 def test_killed(lab, tcp_frames, devargs, server):
     """A stock back end is killed and restarted in mid-traffic, both directions."""
     roles = Roles(lab, server, tcp_frames)
@@ -129,6 +138,105 @@ def test_killed(lab, tcp_frames, devargs, server):
     assert verifier.bad == []
     dut.quit()
     assert not server or not roles.sock.exists()
+
+
+class Relay:
+    """A port of the dut, its back end, and the next one, which is there before that is killed."""
+
+    def __init__(self, lab, number, server, frames):
+        self.roles = Roles(lab, server, frames)
+        self.verifier = Verifier(lab.dir / f"out{number}.pcap", frames)
+        self.port = number
+        self.active = self.roles.start_peer()
+        self.standby = None
+        self.good = 0
+        self.killed_at = 0
+        self.reconnections = 0
+
+    def vdevs(self):
+        """The port, and the one that it exchanges frames with."""
+        sock, server = self.roles.sock, int(self.roles.server)
+        return (f"net_ppfrag{self.port},path={sock},server={server}",
+                f"net_pcap{self.port},rx_pcap={self.roles.source},infinite_rx=1,"
+                f"tx_pcap={self.verifier.path}")
+
+    def prepare(self):
+        """Start the next back end: at the same path, or it waits for the port to accept it."""
+        if not self.roles.server:
+            self.roles.sock.unlink()
+        self.standby = self.roles.make_peer(wait=False)
+
+    def flows(self, dut):
+        """Whether the port has a new connection, and frames arrive both ways."""
+        return (dut.xstats(self.port)["reconnections"] == self.reconnections
+                and self.verifier.good > self.good + 1000
+                and self.active.stats()["ipackets"] > 1000)
+
+    def state(self, dut):
+        """For the message when they do not."""
+        return (f"port {self.port}: connection {dut.xstats(self.port)['reconnections']} instead of "
+                f"{self.reconnections}, {self.verifier.good - self.good} frames received, "
+                f"{self.active.stats()['ipackets']} by the back end")
+
+    def wait_flows(self, dut):
+        """Wait for that; the seconds since the back end before was killed."""
+        limit = self.killed_at + LATE_SECONDS
+        while not self.flows(dut):
+            assert time.monotonic() < limit, self.state(dut)
+            time.sleep(POLL_SECONDS)
+        return time.monotonic() - self.killed_at
+
+    def kill(self):
+        """The next back end takes the place of the one there is."""
+        self.standby.wait_prompt()
+        self.active.cleanup()
+        self.killed_at = time.monotonic()
+        self.roles.lab.programs.remove(self.active)
+        self.standby.start()
+        self.active = self.standby
+        self.good = self.verifier.good
+        self.reconnections += 1
+
+
+def test_many_kills(lab, tcp_frames):
+    """1,000 kills with PPFRAG_LONG=1: of two ports in turn, one of them a server.
+
+    The next back end is there when one is killed, so that nobody waits for programs to start.
+    """
+    relays = [Relay(lab, number, server, tcp_frames)
+              for number, server in enumerate((False, True))]
+    (first, source0), (second, source1) = (relay.vdevs() for relay in relays)
+    sock = relays[0].roles.sock
+    dut = lab.dut(sock, [second, source0, source1],
+                  devargs=first.removeprefix(f"net_ppfrag0,path={sock}"))
+    dut.command("set portlist 0,2,1,3")
+    dut.start()
+    for relay in relays:
+        dut.wait_link(port=relay.port)
+        relay.reconnections = dut.xstats(relay.port)["reconnections"]
+        relay.killed_at = time.monotonic()
+    began = time.monotonic()
+    waits = []
+    for number in range(-1, MANY_KILLS):
+        if number >= 0:
+            relays[number % 2].kill()
+        other = relays[(number + 1) % 2]
+        waits.append(other.wait_flows(dut))
+        other.prepare()
+    relays[(MANY_KILLS - 1) % 2].wait_flows(dut)
+    late = sum(wait > SECONDS for wait in waits)
+    print(f"{MANY_KILLS} kills in {time.monotonic() - began:.0f} s; frames again after "
+          f"{sum(waits) / len(waits):.2f} s, {max(waits):.2f} s at most, "
+          f"{late} later than {SECONDS} s")
+    assert late <= 1 + LATE_SHARE * MANY_KILLS
+    dut.stop()
+    dut.check_ledgers()
+    for port in range(4):
+        dut.command(f"port stop {port}")
+    ledger, = dut.check_ledgers().values()
+    assert ledger["charged"] == 0
+    assert all(relay.verifier.bad == [] for relay in relays)
+    dut.quit()
 
 
 def test_dut_killed(lab, tcp_frames):

@@ -1,12 +1,12 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright(c) 2026 The ppfrag authors
-"""Busy cycles per packet of net_ppfrag and of stock net_virtio_user: receive, forward, send, return.
+"""Busy cycles per packet of net_ppfrag and stock net_virtio_user: receive, forward, send, return.
 
 All work with the same stock dpdk-testpmd with net_vhost, in turn, round by round; who is first
 changes from round to round. Prints medians, and ratios to two stock modes: median and quartiles of
 the ratios within each round, which a machine that changes its pace disturbs less.
-Needs hugepages and a built tree.
+Needs hugepages, a built tree, and both CPUs for itself: what else runs there counts as busy cycles.
 """
 
 import argparse
@@ -32,15 +32,24 @@ LOG_LINES = 12       # of a program that failed
 RECEIVERS = [
     ("virtio_user in_order mergeable", "net_virtio_user0,in_order=1,mrg_rxbuf=1", None),
     ("virtio_user vectorized", "net_virtio_user0,in_order=0,mrg_rxbuf=0,vectorized=1", None),
+    ("virtio_user packed", "net_virtio_user0,packed_vq=1,mrg_rxbuf=1", None),
+    ("virtio_user packed in_order", "net_virtio_user0,packed_vq=1,in_order=1,mrg_rxbuf=1", None),
     ("ppfrag lanes, 2 KB pages", "net_ppfrag0,rx=lanes", None),
     ("ppfrag lanes, 16 KB pages", "net_ppfrag0,rx=lanes", 16384),
     ("ppfrag lanes, 64 KB pages", "net_ppfrag0,rx=lanes", 65535),
     ("ppfrag slots, auto", "net_ppfrag0,rx=slots,preset=auto", 16384),
     ("ppfrag slots, speed", "net_ppfrag0,rx=slots,preset=speed", 16384),
     ("ppfrag slots, density", "net_ppfrag0,rx=slots,preset=density", 16384),
+    ("ppfrag lanes, in_order", "net_ppfrag0,rx=lanes,in_order=1", 16384),
+    ("ppfrag slots, in_order", "net_ppfrag0,rx=slots,in_order=1", 16384),
+    ("ppfrag packed slots", "net_ppfrag0,packed_vq=1", 16384),
+    ("ppfrag packed in_order slots", "net_ppfrag0,packed_vq=1,in_order=1", 16384),
+    ("ppfrag packed lanes", "net_ppfrag0,packed_vq=1,rx=lanes", 16384),
 ]
-# What the others are compared with: the most capable and the fastest of the stock ones.
-REFERENCES = {"in_order": RECEIVERS[0][0], "vectorized": RECEIVERS[1][0]}
+# What the others are compared with: the most capable and the fastest of the stock ones, and the
+# most capable one with packed rings.
+REFERENCES = {"in_order": RECEIVERS[0][0], "vectorized": RECEIVERS[1][0],
+              "packed": RECEIVERS[2][0]}
 
 # Lengths that testpmd sends; imix is a capture that it replays.
 LOADS = ("64", "570", "1518", "imix")
@@ -50,7 +59,8 @@ FORWARD_MODES = ("rxonly", "txonly", "io", "macswap")
 
 def parse_args():
     """The command line."""
-    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    p = argparse.ArgumentParser(description=__doc__.splitlines()[0],
+                                epilog=__doc__.splitlines()[-1])
     p.add_argument("--build", type=Path, default=ROOT / "build", help="build directory")
     p.add_argument("--rounds", type=int, default=5, help="measurements of each receiver [5]")
     p.add_argument("--seconds", type=int, default=1, help="of every measurement [1]")
@@ -64,7 +74,8 @@ def parse_args():
                    help="with --program testpmd: of the testpmd that is measured [rxonly]")
     p.add_argument("--only", default="", metavar="TEXT,...",
                    help="only receivers whose names contain one of these, e.g. vector,slots")
-    p.add_argument("--rx", default="", help="options for dpdk-test-ppool rx, e.g. ' --touch'")
+    p.add_argument("--rx", default="",
+                   help="options for dpdk-test-ppool rx, with a space in front: ' --touch'")
     p.add_argument("--mem", type=int, default=1024, help="megabytes of the receiver [1024]")
     p.add_argument("--cpus", default="0,1", help="of the receiver and of the generator [0,1]")
     p.add_argument("--json", help="write the figures there")
@@ -75,7 +86,7 @@ def parse_args():
     args.receivers = [r for r in RECEIVERS if any(t in r[0] for t in args.only.split(","))]
     if not args.receivers:
         p.error(f"--only {args.only}: no receiver's name contains that; names: "
-                + ", ".join(name for name, _, _ in RECEIVERS))
+                + "; ".join(name for name, _, _ in RECEIVERS))
     if not (args.build / "app/test-ppool/dpdk-test-ppool").exists():
         p.error(f"--build {args.build}: no built tree; run config/setup.sh")
     if not shutil.which("dpdk-testpmd"):
@@ -281,6 +292,8 @@ def say(text, end="\n"):
 
 
 MEASURES = {"rx": measure_rx, "testpmd": measure_testpmd, "rtt": measure_rtt}
+TITLES = {"rx": "busy cycles per packet", "testpmd": "busy cycles per packet",
+          "rtt": "cycles until a packet is back"}
 
 
 def measure_all(args, tmp):
@@ -337,9 +350,9 @@ def ratio_text(ratio):
     return f"{ratio['median']:.2f} ({ratio['low']:.2f}-{ratio['high']:.2f})" if ratio else "-"
 
 
-def print_table(table):
+def print_table(title, table):
     """For people."""
-    print(f"{'busy cycles per packet':32}{'median':>8}{'min':>8}{'max':>8}"
+    print(f"{title:32}{'median':>8}{'min':>8}{'max':>8}"
           + "".join(f"{'to ' + key:>18}" for key in REFERENCES) + f"{'burst':>8}")
     for row in table:
         burst = row["average_burst"]
@@ -368,7 +381,7 @@ def main():
     finally:
         remove_runtime_dirs()
     shutil.rmtree(tmp)
-    print_table(table)
+    print_table(TITLES[args.program], table)
     if args.json:
         with open(args.json, "w") as f:
             json.dump({"load": args.pcap or args.load, "program": args.program,

@@ -52,6 +52,7 @@ extern const struct command cmd_unit_company;
 extern const struct command cmd_unit_steps;
 extern const struct command cmd_unit_limbo;
 extern const struct command cmd_unit_slots;
+extern const struct command cmd_unit_slots_fuzz;
 extern const struct command cmd_unit_secondary_port;
 extern const struct command cmd_unit_secondary_rx;
 extern const struct command cmd_frag_perf;

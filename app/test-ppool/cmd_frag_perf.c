@@ -352,6 +352,17 @@ is_wanted(const struct subject *s)
 	return only == NULL || strcmp(only, s->name) == 0;
 }
 
+/* Rows that differ in page or length have one name. */
+static bool
+is_first_of_name(const struct bench *b, const struct subject *s)
+{
+	const struct subject *o = b->subject;
+
+	while (strcmp(o->name, s->name) != 0)
+		o++;
+	return o == s;
+}
+
 static int
 check_only(const struct bench *b)
 {
@@ -360,7 +371,11 @@ check_only(const struct bench *b)
 	for (s = b->subject; s < b->subject + b->nb_subjects; s++)
 		if (is_wanted(s))
 			return 0;
-	fprintf(stderr, "frag-perf: --only '%s' is no row of the table\n", only);
+	fprintf(stderr, "frag-perf: --only '%s' is no row of the table; rows are", only);
+	for (s = b->subject; s < b->subject + b->nb_subjects; s++)
+		if (is_first_of_name(b, s))
+			fprintf(stderr, "%s '%s'", s == b->subject ? "" : ",", s->name);
+	fprintf(stderr, "\n");
 	return -1;
 }
 

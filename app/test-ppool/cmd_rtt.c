@@ -90,7 +90,7 @@ send_burst(const struct port *p)
 	rte_pktmbuf_free_bulk(m + sent, n - sent);
 	fprintf(stderr, "rtt: %s\n",
 			n < burst ? "no mbuf is left: more --mbufs, or a larger --mbuf-size" :
-				    "the port does not send: is its back end there?");
+				    "the port does not send: the peer has gone, or does not send back what it gets, as testpmd does with --forward-mode=io");
 	return -1;
 }
 
@@ -160,11 +160,16 @@ report(struct json *j, const struct port *p, uint64_t *cycles)
 }
 
 static int
-rtt(const struct port *p, struct json *j)
+rtt(struct port *p, struct json *j)
 {
-	uint64_t *cycles = calloc(rounds, sizeof(*cycles));
+	uint64_t *cycles;
 	int ret;
 
+	if (p->nb_txq == 0) {
+		fprintf(stderr, "rtt: %s does not send\n", p->driver);
+		return -1;
+	}
+	cycles = calloc(rounds, sizeof(*cycles));
 	if (cycles == NULL) {
 		fprintf(stderr, "rtt: no memory for --rounds %" PRIu64 "\n", rounds);
 		return -1;
@@ -186,26 +191,8 @@ rtt(const struct port *p, struct json *j)
 static int
 rtt_run(char **args)
 {
-	struct json *j;
-	struct port p;
-	int ret;
-
 	(void)args;
-	if (json_open(&j, json_path) != 0)
-		return EXIT_FAILURE;
-	port_catch_signals();
-	ret = port_open(&p, &port_conf);
-	if (ret == 0) {
-		ret = p.nb_txq != 0 ? rtt(&p, j) : -1;
-		if (p.nb_txq == 0)
-			fprintf(stderr, "rtt: %s does not send\n", p.driver);
-		if (port_close(&p) != 0)
-			ret = -1;
-		json_bool(j, "ok", ret == 0);
-	}
-	if (json_close(j) != 0)
-		ret = -1;
-	return ret == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return port_run(&port_conf, json_path, rtt);
 }
 
 const struct command cmd_rtt = {

@@ -427,28 +427,12 @@ rx(struct port *p, struct json *j)
 static int
 rx_run(char **args)
 {
-	struct json *j;
-	struct port p;
-	int ret;
-
 	(void)args;
 	if (aged && port_conf.hold == 0) {
 		fprintf(stderr, "rx: --aged needs --hold N: packets to free in random order\n");
 		return EXIT_FAILURE;
 	}
-	if (json_open(&j, json_path) != 0)
-		return EXIT_FAILURE;
-	port_catch_signals();
-	ret = port_open(&p, &port_conf);
-	if (ret == 0) {
-		ret = rx(&p, j);
-		if (port_close(&p) != 0)
-			ret = -1;
-		json_bool(j, "ok", ret == 0);
-	}
-	if (json_close(j) != 0)
-		ret = -1;
-	return ret == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return port_run(&port_conf, json_path, rx);
 }
 
 const struct command cmd_rx = {

@@ -50,6 +50,22 @@ make_pool(const struct dut_conf *conf)
 }
 
 static int
+setup_queues(const struct dut_conf *conf, uint16_t i)
+{
+	const uint16_t ring = conf->ring != 0 ? conf->ring : RING;
+	const struct rte_eth_rxconf rx = { .rx_deferred_start = (conf->rx_deferred >> i) & 1 };
+	const struct rte_eth_txconf tx = {
+		.tx_free_thresh = conf->free_thresh,
+		.tx_deferred_start = (conf->tx_deferred >> i) & 1,
+	};
+	int ret;
+
+	ret = rte_eth_rx_queue_setup(dut.port, i, conf->rxd != 0 ? conf->rxd : ring, SOCKET_ID_ANY,
+			&rx, dut.mp);
+	return ret == 0 ? rte_eth_tx_queue_setup(dut.port, i, ring, SOCKET_ID_ANY, &tx) : ret;
+}
+
+static int
 start_port(const struct dut_conf *conf)
 {
 	const struct rte_eth_conf eth = {
@@ -62,33 +78,34 @@ start_port(const struct dut_conf *conf)
 		.intr_conf = { .lsc = conf->lsc },
 		.txmode.offloads = conf->tx_offloads,
 	};
-	const struct rte_eth_txconf tx = { .tx_free_thresh = conf->free_thresh };
-	uint16_t ring = conf->ring != 0 ? conf->ring : RING;
+	const uint16_t pairs = RTE_MAX(conf->pairs, 1);
+	uint16_t i;
 	int ret;
 
-	ret = rte_eth_dev_configure(dut.port, 1, 1, &eth);
-	if (ret == 0)
-		ret = rte_eth_rx_queue_setup(dut.port, 0, conf->rxd != 0 ? conf->rxd : ring,
-				SOCKET_ID_ANY, NULL, dut.mp);
-	if (ret == 0)
-		ret = rte_eth_tx_queue_setup(dut.port, 0, ring, SOCKET_ID_ANY, &tx);
+	dut.first_deferred = ((conf->rx_deferred | conf->tx_deferred) & 1) != 0;
+	ret = rte_eth_dev_configure(dut.port, pairs, pairs, &eth);
+	for (i = 0; i < pairs && ret == 0; i++)
+		ret = setup_queues(conf, i);
 	return ret == 0 ? rte_eth_dev_start(dut.port) : ret;
 }
 
 void
 dut_look_at_rings(void)
 {
-	assert_true(vhost_peer_wait(dut.peer));
+	assert_true(dut.first_deferred || vhost_peer_wait(dut.peer));
 	dut.rx = vhost_peer_ring(dut.peer, VHOST_RX);
 	dut.tx = vhost_peer_ring(dut.peer, VHOST_TX);
-	dut.buf_len = dut.rx->desc[0].len;
+	/* Of a packed ring, nothing is known before it is looked at. */
+	if (!dut.first_deferred)
+		vhost_ring_pending(dut.rx);
+	dut.buf_len = dut.first_deferred ? 0 : dut.rx->desc[0].len;
 }
 
 static void
 peer_start(bool no_mrg, uint64_t features)
 {
 	dut.peer = vhost_peer_start(dut.path,
-			VHOST_F_VERSION_1 | VHOST_F_PROTOCOL | features |
+			VHOST_F_VERSION_1 | dut.packed | features |
 					(no_mrg ? 0 : VHOST_F_MRG_RXBUF));
 	assert_non_null(dut.peer);
 }
@@ -104,7 +121,13 @@ dut_stop_peer(void)
 void
 dut_start_peer(bool no_mrg)
 {
-	peer_start(no_mrg, 0);
+	peer_start(no_mrg, dut.features);
+}
+
+void
+dut_start_peer_with(uint64_t features)
+{
+	peer_start(false, features | dut.features);
 }
 
 void
@@ -132,17 +155,23 @@ dut_start_pool(const struct dut_conf *conf, struct rte_mempool *mp)
 {
 	struct rte_devargs devargs = { .type = RTE_DEVTYPE_VIRTUAL };
 	bool loaded = rte_devargs_parse(&devargs, DUT_NAME) == 0;
-	char args[128];
+	char args[512];
 
 	free(devargs.data);
 	unit_require(loaded, "the driver net_ppfrag: -d librte_net_ppfrag.so");
 	unit_require(!conf->no_aio || unit_can_refuse_aio(), UNIT_REFUSE_AIO);
 	dut.mp = mp;
-	peer_start(conf->no_mrg, conf->features);
-	snprintf(args, sizeof(args), "path=%s,queue_size=%u%s%s%s", dut.path,
-			conf->ring != 0 ? conf->ring : RING, conf->lanes ? ",rx=lanes" : "",
-			conf->density ? ",preset=density" : "",
-			conf->declined ? ",mrg_rxbuf=0" : "");
+	dut.packed = !conf->packed || conf->no_packed ? 0 : VHOST_F_PACKED | VHOST_F_IN_ORDER;
+	dut.features = (conf->pairs > 1 ? VHOST_F_MQ : 0) |
+			(conf->no_protocol ? 0 : VHOST_F_PROTOCOL);
+	peer_start(conf->no_mrg, conf->features | dut.features);
+	snprintf(args, sizeof(args), "path=%s,queues=%u,queue_size=%u%s%s%s%s%s%s%s%s", dut.path,
+			RTE_MAX(conf->pairs, 1), conf->ring != 0 ? conf->ring : RING,
+			conf->lanes ? ",rx=lanes" : "", conf->density ? ",preset=density" : "",
+			conf->size_stats ? ",size_stats=1" : "", conf->packed ? ",packed_vq=1" : "",
+			conf->in_order ? ",in_order=1" : "", conf->declined ? ",mrg_rxbuf=0" : "",
+			conf->devargs != NULL ? "," : "",
+			conf->devargs != NULL ? conf->devargs : "");
 	assert_int_equal(conf->no_aio ? unit_without_aio(plug_port, args) : plug_port(args), 0);
 	assert_int_equal(rte_eth_dev_get_port_by_name(DUT_NAME, &dut.port), 0);
 	dut_start_port(conf);
@@ -242,12 +271,7 @@ dut_copies(void)
 unsigned int
 dut_tx_consume(void)
 {
-	uint16_t n, done = vhost_ring_pending(dut.tx);
-
-	for (n = 0; n < done; n++)
-		vhost_ring_put(dut.tx, n, vhost_ring_take(dut.tx), 0);
-	vhost_ring_publish(dut.tx, done);
-	return done;
+	return vhost_ring_consume(dut.tx);
 }
 
 static struct rte_mbuf *

@@ -18,14 +18,22 @@
 #define DUT_NAME "net_ppfrag_dut"
 
 struct dut_conf {
-	bool copy;     /* the pool is where the back end cannot reach it: packets are copied */
-	bool no_mrg;   /* without mergeable buffers: the back end has none */
-	bool declined; /* the same: the port does not want them */
-	bool lanes;    /* receive into frags, not into slots */
-	bool density;  /* into slots, with that preset */
-	bool scatter;  /* deliver frames longer than a page as chains */
-	bool no_aio;   /* io_setup() is refused to the driver */
-	bool lsc;      /* have changes of the link reported */
+	bool copy;        /* the pool is where the back end cannot reach it: packets are copied */
+	bool no_protocol; /* the back end has no protocol features: it cannot disable rings */
+	bool no_mrg;      /* without mergeable buffers: the back end has none */
+	bool declined;    /* the same: the port does not want them */
+	bool lanes;       /* receive into frags, not into slots */
+	bool density;     /* into slots, with that preset */
+	bool scatter;     /* deliver frames longer than a page as chains */
+	bool packed;      /* packed rings, if the back end has them */
+	bool in_order;    /* which uses them in order */
+	bool no_packed;   /* it has none */
+	bool no_aio;      /* io_setup() is refused to the driver */
+	bool size_stats;  /* count packets by size */
+	bool lsc;         /* have changes of the link reported */
+	uint16_t pairs;   /* queue pairs; 0: 1 */
+	uint32_t rx_deferred; /* queues that are not started with the port, as bits */
+	uint32_t tx_deferred;
 	uint16_t ring; /* descriptors of either ring; 0: 64 */
 	uint16_t rxd;  /* descriptors that are asked for to receive; 0: as ring */
 	uint16_t mtu;  /* 0: 1500 */
@@ -33,16 +41,20 @@ struct dut_conf {
 	uint64_t features;    /* that the back end offers besides what the others take */
 	uint64_t rx_offloads; /* besides scatter */
 	uint64_t tx_offloads;
-	uint32_t pages;     /* 0: 512 */
-	uint32_t page_size; /* 0: 2176 */
+	const char *devargs; /* more of them; NULL: none */
+	uint32_t pages;      /* 0: 512 */
+	uint32_t page_size;  /* 0: 2176 */
 };
 
 struct dut {
 	uint16_t port;
+	bool first_deferred; /* a queue of the first pair */
+	uint64_t features;   /* that every back end of this port needs */
 	struct rte_mempool *mp;
 	struct vhost_peer *peer;
 	struct vhost_ring *rx, *tx; /* as the driver sees them */
 	uint32_t buf_len;           /* of the buffers it posts */
+	uint64_t packed;            /* of the layout of rings, that back ends offer */
 	char dir[32], path[48];
 };
 
@@ -71,6 +83,9 @@ void dut_start_port(const struct dut_conf *conf);
 /** End the back end, or start another one. */
 void dut_stop_peer(void);
 void dut_start_peer(bool no_mrg);
+
+/** The same, one that offers these features. */
+void dut_start_peer_with(uint64_t features);
 
 /** Another back end takes the place of the one there is, for a port that starts then. */
 void dut_replace_peer(void);

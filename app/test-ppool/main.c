@@ -24,6 +24,7 @@ static const struct command * const commands[] = {
 	&cmd_unit_company,
 	&cmd_unit_limbo,
 	&cmd_unit_slots,
+	&cmd_unit_slots_fuzz,
 	&cmd_unit_steps,
 	&cmd_unit_secondary_port,
 	&cmd_unit_secondary_rx,

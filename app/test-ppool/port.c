@@ -3,6 +3,7 @@
  */
 
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <rte_errno.h>
@@ -220,6 +221,29 @@ port_close(struct port *p)
 		ret = -1;
 	rte_mempool_free(p->mp);
 	return ret == 0 ? 0 : -1;
+}
+
+int
+port_run(const struct port_conf *conf, const char *json_path,
+		int (*run)(struct port *p, struct json *j))
+{
+	struct json *j;
+	struct port p;
+	int ret;
+
+	if (json_open(&j, json_path) != 0)
+		return EXIT_FAILURE;
+	port_catch_signals();
+	ret = port_open(&p, conf);
+	if (ret == 0) {
+		ret = run(&p, j);
+		if (port_close(&p) != 0)
+			ret = -1;
+		json_bool(j, "ok", ret == 0);
+	}
+	if (json_close(j) != 0)
+		ret = -1;
+	return ret == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 void

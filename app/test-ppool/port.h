@@ -82,6 +82,19 @@ size_t port_memory_bytes(const struct port *p);
  */
 int port_close(struct port *p);
 
+/**
+ * Run a command with a port: open it, call run, close it, and tell the result in a JSON document.
+ *
+ * @param json_path
+ *   NULL where no document is wanted.
+ * @param run
+ *   Returns 0, or -1 with a message printed.
+ * @return
+ *   EXIT_SUCCESS or EXIT_FAILURE.
+ */
+int port_run(const struct port_conf *conf, const char *json_path,
+		int (*run)(struct port *p, struct json *j));
+
 /** Driver, pool and options, as fields of the open JSON object. */
 void port_json(const struct port *p, const struct port_conf *conf, struct json *j);
 

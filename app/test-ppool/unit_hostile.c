@@ -50,8 +50,24 @@ struct path {
 	.rx_offloads = RTE_ETH_RX_OFFLOAD_CHECKSUM | RTE_ETH_RX_OFFLOAD_TCP_LRO | \
 			RTE_ETH_RX_OFFLOAD_VLAN_STRIP
 
+/* A back end that is bound to work in order. */
+#define IN_ORDER \
+	.devargs = "in_order=1,event_idx=1", .features = VHOST_F_IN_ORDER | VHOST_F_EVENT_IDX
+
+/* One that says where it is to be woken. */
+#define EVENT_IDX .devargs = "event_idx=1", .features = VHOST_F_EVENT_IDX
+
 /* X(name, configuration): every way to receive. */
 #define PATHS(X) \
+	X(shared_in_order, { .ring = 64, .lanes = true, IN_ORDER }) \
+	X(shared_scatter_in_order, \
+			{ .ring = 64, .lanes = true, .scatter = true, .mtu = 9000, IN_ORDER }) \
+	X(slots_in_order, { .ring = 64, .page_size = 16384, .pages = 96, IN_ORDER }) \
+	X(slots_small_ring_in_order, { .ring = 4, .pages = 16, IN_ORDER }) \
+	X(slots_scatter_in_order, { .ring = 64, .scatter = true, .mtu = 9000, IN_ORDER }) \
+	X(copied_in_order, { .ring = 64, .lanes = true, .copy = true, IN_ORDER }) \
+	X(copied_slots_scatter_in_order, \
+			{ .ring = 64, .copy = true, .scatter = true, .mtu = 9000, IN_ORDER }) \
 	X(shared, { .ring = 64, .lanes = true }) \
 	X(shared_small_ring, { .ring = 4, .lanes = true, .pages = 16 }) \
 	X(shared_no_mrg, { .ring = 64, .lanes = true, .no_mrg = true }) \
@@ -70,6 +86,8 @@ struct path {
 					.mtu = 65000, \
 					.page_size = 300000, \
 					.pages = 128 }) \
+	X(shared_event_idx, { .ring = 64, .lanes = true, EVENT_IDX }) \
+	X(slots_event_idx, { .ring = 64, .page_size = 16384, .pages = 96, EVENT_IDX }) \
 	X(slots, { .ring = 64, .page_size = 16384, .pages = 96 }) \
 	X(slots_default_pages, { .ring = 64 }) \
 	X(slots_small_ring, { .ring = 4, .pages = 16 }) \
@@ -107,7 +125,15 @@ struct path {
 	X(shared_offloads, { .ring = 64, .lanes = true, .scatter = true, OFFLOADS }) \
 	X(slots_offloads, { .ring = 64, .scatter = true, OFFLOADS }) \
 	X(copied_offloads, { .ring = 64, .lanes = true, .copy = true, .scatter = true, OFFLOADS }) \
-	X(copied_slots_offloads, { .ring = 64, .copy = true, .scatter = true, OFFLOADS })
+	X(copied_slots_offloads, { .ring = 64, .copy = true, .scatter = true, OFFLOADS }) \
+	X(packed_shared, { .ring = 64, .packed = true, .lanes = true }) \
+	X(packed_slots, { .ring = 64, .packed = true, .page_size = 16384, .pages = 96 }) \
+	X(packed_small_ring, { .ring = 4, .packed = true, .pages = 16 }) \
+	X(packed_no_mrg, { .ring = 64, .packed = true, .no_mrg = true }) \
+	X(packed_copied, { .ring = 64, .packed = true, .copy = true }) \
+	X(packed_shared_offloads, \
+			{ .ring = 64, .packed = true, .lanes = true, .scatter = true, OFFLOADS }) \
+	X(packed_slots_offloads, { .ring = 64, .packed = true, .scatter = true, OFFLOADS })
 
 /* A packet that the application holds. */
 struct held {
@@ -142,6 +168,7 @@ struct app {
 static struct foe {
 	uint64_t rng;
 	uint16_t next_id;
+	bool in_order;
 	bool knows; /* what the descriptors say is true, and is its own to write */
 	uint64_t entries;
 	uint64_t jumped; /* entries that it announced without writing them */
@@ -189,16 +216,18 @@ foe_fill_first(struct foe *f, uint32_t id, uint16_t buffers)
 }
 
 static uint32_t
-foe_next_id(struct foe *f)
+foe_next_id(struct foe *f, uint16_t at)
 {
-	return f->next_id++ & (dut.rx->num - 1);
+	uint16_t id = f->in_order ? dut.rx->next_used + at : f->next_id++;
+
+	return id & (dut.rx->num - 1);
 }
 
 /* An entry as it should be. */
 static uint16_t
 foe_put_good(struct foe *f, uint16_t at)
 {
-	uint32_t id = foe_next_id(f);
+	uint32_t id = foe_next_id(f, at);
 	uint32_t len = unit_range(&f->rng, VHOST_HDR_LEN + 14, RTE_MIN(dut.buf_len - 1, 1600u));
 
 	foe_fill(f, id, len);
@@ -211,7 +240,7 @@ static uint16_t
 foe_put_full(struct foe *f, uint16_t at)
 {
 	static const uint16_t counts[] = { 0, 1, 1, 1, 2, 3, 64, 65, UINT16_MAX };
-	uint32_t id = foe_next_id(f);
+	uint32_t id = foe_next_id(f, at);
 	uint32_t k = unit_range(&f->rng, 0, RTE_DIM(counts));
 
 	foe_fill_first(f, id, k < RTE_DIM(counts) ? counts[k] : (uint16_t)unit_random(&f->rng));
@@ -224,14 +253,14 @@ static uint16_t
 foe_put_merged(struct foe *f, uint16_t at)
 {
 	uint16_t i, n = (uint16_t)unit_range(&f->rng, 2, unit_range(&f->rng, 0, 7) == 0 ? 70 : 8);
-	uint32_t id = foe_next_id(f);
+	uint32_t id = foe_next_id(f, at);
 
 	n = RTE_MIN(n, (uint16_t)(ENTRIES_MAX - at));
 	foe_fill_first(f, id, n);
 	vhost_ring_put(dut.rx, at, id, dut.buf_len);
 	for (i = 1; i < n; i++) {
 		if (unit_range(&f->rng, 0, 99) != 0)
-			id = foe_next_id(f);
+			id = foe_next_id(f, at + i);
 		foe_fill(f, id, dut.buf_len);
 		vhost_ring_put(dut.rx, at + i, id,
 				i < n - 1 ? dut.buf_len : unit_range(&f->rng, 0, dut.buf_len));
@@ -251,9 +280,23 @@ foe_put_bad(struct foe *f, uint16_t at)
 	uint32_t k = unit_range(&f->rng, 0, 1);
 
 	vhost_ring_put(dut.rx, at,
-			k == 0 ? ids[unit_range(&f->rng, 0, RTE_DIM(ids) - 1)] : foe_next_id(f),
+			k == 0 ? ids[unit_range(&f->rng, 0, RTE_DIM(ids) - 1)] : foe_next_id(f, at),
 			k == 1 ? lens[unit_range(&f->rng, 0, RTE_DIM(lens) - 1)] : 100);
 	return 1;
+}
+
+/* One entry for several descriptors, all full but the last; or for some that there are not. */
+static uint16_t
+foe_put_batch(struct foe *f, uint16_t at)
+{
+	uint16_t i, n = (uint16_t)unit_range(&f->rng, 1, 12);
+
+	n = RTE_MIN(n, (uint16_t)(ENTRIES_MAX - at));
+	for (i = 0; i < n; i++)
+		foe_fill_first(f, foe_next_id(f, at + i), (uint16_t)unit_range(&f->rng, 0, 3));
+	vhost_ring_put(dut.rx, at, foe_next_id(f, at + n - 1),
+			unit_range(&f->rng, 0, dut.buf_len + 1));
+	return unit_range(&f->rng, 0, 31) == 0 ? (uint16_t)(n / 2 + 1) : n;
 }
 
 static uint16_t
@@ -261,6 +304,8 @@ foe_put(struct foe *f, uint16_t at)
 {
 	uint32_t k = unit_range(&f->rng, 0, 99);
 
+	if (f->in_order && k % 10 == 0)
+		return foe_put_batch(f, at);
 	if (k < 60)
 		return foe_put_good(f, at);
 	if (k < 70)
@@ -272,16 +317,8 @@ foe_put(struct foe *f, uint16_t at)
 static void
 foe_scribble(struct foe *f)
 {
-	int byte = (int)unit_random(&f->rng);
-
-	if (byte & 1)
-		memset(dut.rx->desc, byte, dut.rx->num * sizeof(*dut.rx->desc));
-	if (byte & 2)
-		memset(dut.rx->avail, byte, sizeof(*dut.rx->avail) + 2 * dut.rx->num);
-	if (byte & 4)
-		memset(dut.tx->desc, byte, dut.tx->num * sizeof(*dut.tx->desc));
-	if (byte & 8)
-		memset(dut.tx->avail, byte, sizeof(*dut.tx->avail) + 2 * dut.tx->num);
+	vhost_ring_scribble(dut.rx, (int)unit_random(&f->rng));
+	vhost_ring_scribble(dut.tx, (int)unit_random(&f->rng));
 }
 
 /* Some used entries of the transmit ring. */
@@ -290,6 +327,7 @@ foe_transmit(struct foe *f)
 {
 	uint16_t i, n = (uint16_t)unit_range(&f->rng, 0, dut.tx->num);
 
+	n = RTE_MIN(n, vhost_ring_room(dut.tx));
 	for (i = 0; i < n; i++)
 		vhost_ring_put(dut.tx, i,
 				unit_range(&f->rng, 0, 9) != 0 ?
@@ -301,6 +339,22 @@ foe_transmit(struct foe *f)
 		vhost_ring_publish(dut.tx, (uint16_t)unit_random(&f->rng));
 }
 
+/* Say when to be woken. */
+static void
+foe_ask(struct foe *f)
+{
+	if (dut.rx->packed != NULL) {
+		dut.rx->device->flags = (uint16_t)unit_random(&f->rng);
+		return;
+	}
+	if (unit_range(&f->rng, 0, 31) == 0)
+		dut.rx->used->flags = (uint16_t)unit_random(&f->rng);
+	if (unit_range(&f->rng, 0, 31) == 0)
+		vhost_ring_set_avail_event(dut.rx, (uint16_t)unit_random(&f->rng));
+	if (unit_range(&f->rng, 0, 31) == 0)
+		vhost_ring_set_avail_event(dut.tx, (uint16_t)unit_random(&f->rng));
+}
+
 /* One batch of used entries of the receive ring, and other mischief now and then. */
 static void
 foe_round(struct foe *f)
@@ -308,6 +362,7 @@ foe_round(struct foe *f)
 	uint16_t n = 0,
 		 end = (uint16_t)unit_range(&f->rng, 1, RTE_MIN(ENTRIES_MAX, 2 * dut.rx->num));
 
+	end = RTE_MIN(end, vhost_ring_room(dut.rx));
 	while (n < end)
 		n += foe_put(f, n);
 	vhost_ring_publish(dut.rx, n);
@@ -317,8 +372,7 @@ foe_round(struct foe *f)
 		vhost_ring_publish(dut.rx, n);
 		f->jumped += n;
 	}
-	if (unit_range(&f->rng, 0, 31) == 0)
-		dut.rx->used->flags = (uint16_t)unit_random(&f->rng);
+	foe_ask(f);
 	if (unit_range(&f->rng, 0, 63) == 0)
 		foe_scribble(f);
 	foe_transmit(f);
@@ -329,16 +383,15 @@ static void
 foe_flip(struct foe *f)
 {
 	uint32_t at = unit_range(&f->rng, 0, dut.rx->num - 1u);
-	struct vhost_entry *e = &dut.rx->used->ring[at];
-	uint32_t k = unit_range(&f->rng, 0, 9);
+	uint32_t k = unit_range(&f->rng, 0, 9), *len = vhost_ring_len_at(dut.rx, (uint16_t)at);
 
 	if (k < 3)
-		__atomic_store_n(&e->len, unit_range(&f->rng, 0, k == 0 ? 30 : dut.buf_len + 1),
+		__atomic_store_n(len, unit_range(&f->rng, 0, k == 0 ? 30 : dut.buf_len + 1),
 				__ATOMIC_RELAXED);
 	else if (k < 5)
-		__atomic_store_n(&e->len, dut.buf_len, __ATOMIC_RELAXED);
+		__atomic_store_n(len, dut.buf_len, __ATOMIC_RELAXED);
 	else if (k < 8)
-		__atomic_store_n(&e->id, unit_range(&f->rng, 0, dut.rx->num), __ATOMIC_RELAXED);
+		vhost_ring_set_id_at(dut.rx, (uint16_t)at, unit_range(&f->rng, 0, dut.rx->num));
 	else
 		foe_fill_first(f, at, (uint16_t)unit_range(&f->rng, 0, 70));
 }
@@ -601,6 +654,8 @@ test_steps(void **state)
 
 	dut_start(&path->conf);
 	a = app_create(path);
+	foe.in_order = (path->conf.features & VHOST_F_IN_ORDER) != 0;
+	assert_true(!foe.in_order || (vhost_peer_acked(dut.peer) & VHOST_F_IN_ORDER) != 0);
 	a->quiet = true;
 	for (round = 0; foe.entries < foe.goal; round++) {
 		foe_round(&foe);
@@ -623,6 +678,7 @@ test_race(void **state)
 	lcore = rte_get_next_lcore(-1, 1, 0);
 	dut_start(&path->conf);
 	a = app_create(path);
+	foe.in_order = (path->conf.features & VHOST_F_IN_ORDER) != 0;
 	foe.polls = &a->polls;
 	foe.goal /= RACE_SHARE;
 	/* It writes to what it had, too; debug builds would see that in freed pages. */

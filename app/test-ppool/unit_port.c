@@ -448,9 +448,11 @@ test_settings(void **state)
 	assert_int_equal(rte_eth_macaddr_get(wire.dut, &got), 0);
 	assert_memory_equal(&got, &mac, sizeof(mac));
 	assert_int_equal(rte_eth_promiscuous_enable(wire.dut), 0);
-	assert_int_equal(rte_eth_promiscuous_disable(wire.dut), 0);
+	assert_int_equal(rte_eth_promiscuous_disable(wire.dut), -ENOTSUP);
+	assert_int_equal(rte_eth_promiscuous_get(wire.dut), 1);
 	assert_int_equal(rte_eth_allmulticast_enable(wire.dut), 0);
-	assert_int_equal(rte_eth_allmulticast_disable(wire.dut), 0);
+	assert_int_equal(rte_eth_allmulticast_disable(wire.dut), -ENOTSUP);
+	assert_int_equal(rte_eth_allmulticast_get(wire.dut), 1);
 	assert_int_equal(rte_eth_dev_set_mtu(wire.dut, 9000), -EBUSY);
 	assert_int_equal(rte_eth_dev_stop(wire.dut), 0);
 	assert_int_equal(rte_eth_dev_set_mtu(wire.dut, 9000), 0);
@@ -458,6 +460,46 @@ test_settings(void **state)
 	assert_int_equal(mtu, 9000);
 	assert_int_equal(rte_eth_dev_start(wire.dut), 0);
 	unit_wait_link(wire.peer, RTE_ETH_LINK_UP);
+	exchange(RING);
+}
+
+static int
+add_address(uint8_t last)
+{
+	struct rte_ether_addr mac = { .addr_bytes = { 2, 0, 0, 0, 1, last } };
+
+	return rte_eth_dev_mac_addr_add(wire.dut, &mac, 0);
+}
+
+/* 64 addresses, and what is sent to none of them: all of it is received. */
+static void
+test_addresses(void **state)
+{
+	struct rte_ether_addr mac = { .addr_bytes = { 2, 0, 0, 0, 1, 7 } };
+	struct rte_ether_addr multicast[2] = { { .addr_bytes = { 1, 0, 0x5e, 0, 0, 1 } },
+		{ .addr_bytes = { 1, 0, 0x5e, 0, 0, 2 } } };
+	struct rte_eth_dev_info info;
+	uint8_t i;
+
+	(void)state;
+	start_dut(EAL, 256, 16384);
+	assert_int_equal(rte_eth_dev_info_get(wire.dut, &info), 0);
+	assert_int_equal(info.max_mac_addrs, 64);
+	for (i = 1; i < 64; i++)
+		assert_int_equal(add_address(i), 0);
+	assert_int_equal(add_address(7), 0);
+	assert_int_equal(add_address(64), -ENOSPC);
+	assert_int_equal(rte_eth_dev_mac_addr_remove(wire.dut, &mac), 0);
+	assert_int_equal(add_address(64), 0);
+	assert_int_equal(add_address(65), -ENOSPC);
+	assert_int_equal(rte_eth_dev_set_mc_addr_list(wire.dut, multicast, 2), 0);
+	assert_int_equal(rte_eth_dev_set_mc_addr_list(wire.dut, NULL, 0), 0);
+	exchange(RING);
+	assert_int_equal(rte_eth_dev_stop(wire.dut), 0);
+	assert_int_equal(rte_eth_dev_start(wire.dut), 0);
+	unit_wait_link(wire.peer, RTE_ETH_LINK_UP);
+	assert_int_equal(add_address(64), 0);
+	assert_int_equal(add_address(7), -ENOSPC);
 	exchange(RING);
 }
 
@@ -829,6 +871,7 @@ static const struct CMUnitTest tests[] = {
 	PORT_TEST(test_rx_state),
 	PORT_TEST(test_tx_state),
 	PORT_TEST(test_settings),
+	PORT_TEST(test_addresses),
 	PORT_TEST(test_link),
 	PORT_TEST(test_interrupts),
 	PORT_TEST_NO_AIO(test_interrupts),

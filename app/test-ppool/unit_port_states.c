@@ -145,6 +145,22 @@ op_mac_addr_add(uint16_t port)
 }
 
 static int
+op_mac_addr_remove(uint16_t port)
+{
+	struct rte_ether_addr mac = { .addr_bytes = { 2, 0, 0, 0, 0, 8 } };
+
+	return rte_eth_dev_mac_addr_remove(port, &mac);
+}
+
+static int
+op_set_mc_addr_list(uint16_t port)
+{
+	struct rte_ether_addr mac = { .addr_bytes = { 1, 0, 0x5e, 0, 0, 1 } };
+
+	return rte_eth_dev_set_mc_addr_list(port, &mac, 1);
+}
+
+static int
 op_stats_get(uint16_t port)
 {
 	struct rte_eth_stats stats;
@@ -341,14 +357,16 @@ static const struct operation operations[] = {
 	{ "infos_get", op_infos_get, false, false, ALWAYS(OK), OK },
 	{ "link_update", op_link_get, false, false, ALWAYS(OK), OK },
 	{ "promiscuous_enable", rte_eth_promiscuous_enable, false, false, ALWAYS(OK), OK | NOTSUP },
-	{ "promiscuous_disable", rte_eth_promiscuous_disable, false, false, ALWAYS(OK),
-			OK | NOTSUP },
+	{ "promiscuous_disable", rte_eth_promiscuous_disable, false, false, ALWAYS(NOTSUP),
+			NOTSUP },
 	{ "allmulticast_enable", rte_eth_allmulticast_enable, false, false, ALWAYS(OK),
 			OK | NOTSUP },
-	{ "allmulticast_disable", rte_eth_allmulticast_disable, false, false, ALWAYS(OK),
-			OK | NOTSUP },
+	{ "allmulticast_disable", rte_eth_allmulticast_disable, false, false, ALWAYS(NOTSUP),
+			NOTSUP },
 	{ "mac_addr_set", op_mac_addr_set, false, false, ALWAYS(OK), OK | NOTSUP },
-	{ "mac_addr_add", op_mac_addr_add, false, false, ALWAYS(NOTSUP), NOTSUP },
+	{ "mac_addr_add", op_mac_addr_add, false, false, ALWAYS(OK), NOTSUP },
+	{ "mac_addr_remove", op_mac_addr_remove, false, false, ALWAYS(OK), NOTSUP },
+	{ "set_mc_addr_list", op_set_mc_addr_list, false, false, ALWAYS(OK), NOTSUP },
 	{ "stats_get", op_stats_get, false, false, ALWAYS(OK), OK },
 	{ "stats_reset", rte_eth_stats_reset, false, false, ALWAYS(OK), OK },
 	{ "xstats_get", op_xstats_get, false, false, ALWAYS(OK), OK },
@@ -361,23 +379,19 @@ static const struct operation operations[] = {
 	{ "tx_burst_mode_get", op_tx_burst_mode_get, false, false, QUEUES(OK, OK, OK, OK),
 			OK | INVAL },
 	{ "rx_queue_intr_enable", op_rx_intr_enable, false, false, QUEUES(INVAL, OK, INVAL, OK),
-			INVAL | NOTSUP },
+			OK | INVAL | NOTSUP },
 	{ "rx_queue_intr_disable", op_rx_intr_disable, false, false, QUEUES(OK, OK, OK, OK),
 			INVAL | NOTSUP },
 	{ "rx_intr_ctl_q", op_rx_intr_ctl_q, false, false,
 			{ INVAL, OK, OK, OK, OK, OK, NODEV, OK, OK }, INVAL | NOTSUP },
 	{ "tx_done_cleanup", op_tx_done_cleanup, false, true, QUEUES(OK, OK, OK, OK), OK | INVAL },
-	{ "rx_queue_start", op_rx_queue_start, false, false,
-			QUEUES(INVAL | NOTSUP, OK | NOTSUP, INVAL | NOTSUP, OK | NOTSUP),
-			INVAL | NOTSUP },
-	{ "tx_queue_start", op_tx_queue_start, false, false,
-			QUEUES(INVAL | NOTSUP, OK | NOTSUP, INVAL | NOTSUP, OK | NOTSUP),
-			INVAL | NOTSUP },
-	{ "rx_queue_stop", op_rx_queue_stop, true, false,
-			QUEUES(OK | NOTSUP, OK | NOTSUP, OK | NOTSUP, OK | NOTSUP),
+	{ "rx_queue_start", op_rx_queue_start, false, false, QUEUES(INVAL, OK, INVAL, OK),
 			OK | INVAL | NOTSUP },
-	{ "tx_queue_stop", op_tx_queue_stop, true, false,
-			QUEUES(OK | NOTSUP, OK | NOTSUP, OK | NOTSUP, OK | NOTSUP),
+	{ "tx_queue_start", op_tx_queue_start, false, false, QUEUES(INVAL, OK, INVAL, OK),
+			OK | INVAL | NOTSUP },
+	{ "rx_queue_stop", op_rx_queue_stop, true, false, QUEUES(OK, OK, OK, OK),
+			OK | INVAL | NOTSUP },
+	{ "tx_queue_stop", op_tx_queue_stop, true, false, QUEUES(OK, OK, OK, OK),
 			OK | INVAL | NOTSUP },
 	{ "rx_queue_count", op_rx_queue_count, false, false, FAST, OK | INVAL },
 	{ "rx_descriptor_status", op_rx_descriptor_status, false, false, FAST, OK | INVAL },

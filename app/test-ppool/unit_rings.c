@@ -823,6 +823,39 @@ test_beyond_descriptors(void **state)
 	}
 }
 
+/*
+ * So many wrong entries that places of both rings seem to be equal where no descriptor is: numbers
+ * of places come round after 65,536.
+ */
+static void
+test_places_come_round(void **state)
+{
+	const uint16_t ring = 64, rxd = 50, first = rxd + 1, step = 23;
+	const unsigned int wrong = 65536 - (ring - rxd);
+	struct rte_mbuf *m[64];
+	unsigned int i, n;
+
+	(void)state;
+	dut_start(&(struct dut_conf){ .ring = ring, .rxd = rxd });
+	dut_exchange(1, 100);
+	for (i = 0; i < wrong; i += n) {
+		for (n = 0; n < RTE_MIN(step, wrong - i); n++)
+			use_buffer((uint16_t)n, UINT32_MAX, 100);
+		vhost_ring_publish(dut.rx, (uint16_t)n);
+		assert_int_equal(rte_eth_rx_burst(dut.port, 0, m, RTE_DIM(m)), 0);
+	}
+	for (i = first; i < ring; i++) {
+		dut.rx->avail->ring[i] = (uint16_t)i;
+		use_buffer((uint16_t)(i - first), i, 100);
+	}
+	vhost_ring_publish(dut.rx, ring - first);
+	assert_int_equal(rte_eth_rx_burst(dut.port, 0, m, RTE_DIM(m)), 0);
+	assert_int_equal(dut_xstat("rx_q0_bad_used"), wrong + ring - first);
+	dut_restart();
+	exchange_bursts(rxd / 2, 10);
+	dut_stop();
+}
+
 /* Memory */
 
 #define RANGES 20
@@ -883,6 +916,114 @@ test_ranges(void **state)
 	rte_memzone_free(mz);
 }
 
+/* Sizes and kinds of addresses */
+
+/* Counters, and how many of the lengths below each of them counts. */
+static const struct {
+	const char *name;
+	unsigned int n;
+} size_counters[] = {
+	{ "undersize_packets", 2 },
+	{ "size_64_packets", 1 },
+	{ "size_65_127_packets", 2 },
+	{ "size_128_255_packets", 2 },
+	{ "size_256_511_packets", 2 },
+	{ "size_512_1023_packets", 2 },
+	{ "size_1024_1518_packets", 2 },
+	{ "size_1519_max_packets", 2 },
+	{ "multicast_packets", 1 },
+	{ "broadcast_packets", 2 },
+	{ "good_packets", 15 },
+};
+
+static const uint32_t sized_lens[] = { 14, 63, 64, 65, 127, 128, 255, 256, 511, 512, 1023, 1024,
+	1518, 1519, 1522 };
+
+/* The second one is sent to many, the third one and the fourth one to all. */
+static void
+sized_frame(char *frame, unsigned int i)
+{
+	memset(frame, 0, sized_lens[i]);
+	memset(frame, i == 2 || i == 3 ? 0xff : i == 1 ? 0x01 : 0x02, RTE_ETHER_ADDR_LEN);
+}
+
+static void
+check_sizes(const char *queue)
+{
+	char name[RTE_ETH_XSTATS_NAME_SIZE];
+	uint64_t bytes = 0;
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(size_counters); i++) {
+		snprintf(name, sizeof(name), "%s_%s", queue, size_counters[i].name);
+		assert_int_equal(dut_xstat(name), size_counters[i].n);
+	}
+	for (i = 0; i < RTE_DIM(sized_lens); i++)
+		bytes += sized_lens[i];
+	snprintf(name, sizeof(name), "%s_good_bytes", queue);
+	assert_int_equal(dut_xstat(name), bytes);
+}
+
+static void
+send_sized(unsigned int i)
+{
+	struct rte_mbuf *m = rte_pktmbuf_alloc(dut.mp);
+	char *frame;
+
+	assert_non_null(m);
+	frame = rte_pktmbuf_append(m, (uint16_t)sized_lens[i]);
+	assert_non_null(frame);
+	sized_frame(frame, i);
+	assert_int_equal(rte_eth_tx_burst(dut.port, 0, &m, 1), 1);
+}
+
+static void
+count_sizes(const struct dut_conf *conf)
+{
+	char frame[2048];
+	struct rte_mbuf *m;
+	unsigned int i;
+
+	dut_start(conf);
+	for (i = 0; i < RTE_DIM(sized_lens); i++) {
+		sized_frame(frame, i);
+		assert_true(vhost_peer_send(dut.peer, frame, sized_lens[i]));
+		assert_int_equal(poll_frames(&m, 1), 1);
+		rte_pktmbuf_free(m);
+		send_sized(i);
+	}
+	check_sizes("rx_q0");
+	check_sizes("tx_q0");
+	/* What is not taken is not counted. */
+	dut_tx_consume();
+	assert_int_equal(rte_eth_dev_set_link_down(dut.port), 0);
+	m = make_chain(dut.mp, 4);
+	assert_int_equal(rte_eth_tx_burst(dut.port, 0, &m, 1), 0);
+	rte_pktmbuf_free(m);
+	check_sizes("tx_q0");
+	assert_int_equal(rte_eth_xstats_reset(dut.port), 0);
+	assert_int_equal(dut_xstat("rx_q0_size_64_packets"), 0);
+	assert_int_equal(dut_xstat("tx_q0_broadcast_packets"), 0);
+	dut_stop();
+}
+
+static void
+test_sizes(void **state)
+{
+	uint64_t id;
+
+	RTE_SET_USED(state);
+	count_sizes(&(struct dut_conf){ .size_stats = true });
+	count_sizes(&(struct dut_conf){ .size_stats = true, .lanes = true });
+	count_sizes(&(struct dut_conf){ .size_stats = true, .copy = true });
+	dut_start(&(struct dut_conf){ .ring = 64 });
+	assert_int_equal(rte_eth_xstats_get_id_by_name(dut.port, "rx_q0_size_64_packets", &id),
+			-EINVAL);
+	dut_exchange(10, 64);
+	assert_int_equal(dut_xstat("rx_q0_good_packets"), 10);
+	dut_stop();
+}
+
 static const struct CMUnitTest tests[] = {
 	DUT_TEST(test_tx_header),
 	DUT_TEST(test_tx_short_ring),
@@ -903,7 +1044,9 @@ static const struct CMUnitTest tests[] = {
 	DUT_TEST(test_twice),
 	DUT_TEST(test_part_of_ring),
 	DUT_TEST(test_beyond_descriptors),
+	DUT_TEST(test_places_come_round),
 	DUT_TEST(test_ranges),
+	DUT_TEST(test_sizes),
 };
 
 UNIT_SUITE(rings, "entries of net_ppfrag's rings, with a back end that does what a test wants",

@@ -507,6 +507,29 @@ test_hands(void **state)
 
 /* Several processes */
 
+#define CLONES 40u
+
+/*
+ * Clone a packet of a pool without a private area into all that there is, and keep pages that are
+ * cloned, too: then this process ends.
+ */
+static int
+clones_hold(struct rte_mempool *mp, struct rte_mempool *other)
+{
+	struct rte_mempool *view = ppool_slot_pool(mp, 500);
+	struct rte_mbuf *m = rte_pktmbuf_alloc(other), *page = rte_pktmbuf_alloc(mp);
+	unsigned int i;
+
+	if (m == NULL || page == NULL)
+		return EXIT_FAILURE;
+	for (i = 0; i < CLONES; i++)
+		if (rte_pktmbuf_clone(m, view) == NULL)
+			return EXIT_FAILURE;
+	if (rte_pktmbuf_clone(page, view) == NULL || rte_pktmbuf_clone(m, mp) == NULL)
+		return EXIT_FAILURE;
+	_exit(EXIT_SUCCESS);
+}
+
 static int
 slots_run(char **args)
 {
@@ -516,6 +539,8 @@ slots_run(char **args)
 
 	if (mp == NULL || ppool_attach(mp) != 0)
 		return EXIT_FAILURE;
+	if (args[0][0] == 'c')
+		return clones_hold(mp, rte_mempool_lookup(args[2]));
 	for (i = 0; i < 200; i++) {
 		m = rte_pktmbuf_alloc(ppool_slot_pool(mp, (uint16_t)(i * 10)));
 		if (m == NULL)
@@ -530,10 +555,10 @@ static const struct opt slots_opts[] = { { .name = NULL } };
 
 const struct command cmd_unit_slots = {
 	.name = "unit-slots",
-	.synopsis = "free|hold POOL",
+	.synopsis = "free|hold|clones POOL [POOL]",
 	.help = "the secondary process of the unit suite 'slots'",
 	.opts = slots_opts,
-	.max_args = 2,
+	.max_args = 3,
 	.hidden = true,
 	.run = slots_run,
 };
@@ -573,6 +598,55 @@ test_child_holds(void **state)
 	(void)state;
 	unit_require_secondary();
 	child_ends("hold", 200);
+}
+
+/* All mbufs of a pool are as they were made. */
+static void
+assert_as_made(struct rte_mempool *pool, struct rte_mempool *mp, unsigned int n)
+{
+	struct rte_mbuf *m[PAGES * 64];
+	unsigned int i;
+
+	assert_true(n <= RTE_DIM(m));
+	assert_int_equal(rte_pktmbuf_alloc_bulk(pool, m, n), 0);
+	for (i = 0; i < n; i++) {
+		assert_int_equal(rte_mbuf_refcnt_read(m[i]), 1);
+		assert_int_equal(m[i]->priv_size, rte_pktmbuf_priv_size(mp));
+		assert_ptr_equal(m[i]->buf_addr,
+				RTE_PTR_ADD(m[i], sizeof(*m[0]) + m[i]->priv_size));
+		assert_true(m[i]->buf_len >= rte_pktmbuf_data_room_size(pool));
+		assert_true(RTE_MBUF_DIRECT(m[i]));
+	}
+	rte_pktmbuf_free_bulk(m, n);
+}
+
+/*
+ * What held clones when its process ended is a direct mbuf again, with its own private area: else
+ * a clone of it would take another place for the mbuf that it is a clone of.
+ */
+static void
+test_child_clones(void **state)
+{
+	struct rte_mempool *mp = unit_pool(PAGES, ROOM, 0, 64);
+	struct rte_mempool *other = unit_pool(8, 2176, 0, 0);
+	struct ppool_recovered r = { .frags = 0 };
+
+	(void)state;
+	unit_require_secondary();
+	unit_forgive_heap();
+	assert_non_null(unit_slot_pool(other, 100));
+	assert_int_equal(unit_child_wait(unit_child_start(UNIT_SELF, unit_free_lcore(),
+					 (const char * const[]){ "unit-slots", "clones", mp->name,
+							 other->name, NULL })),
+			0);
+	assert_int_equal(unit_recover_dead(mp, &r), 1);
+	unit_recover_dead(other, &r);
+	assert_int_equal(r.slots, CLONES + 1);
+	assert_int_equal(r.pages, 3);
+	unit_ledger(mp);
+	assert_as_made(unit_slot_pool(mp, 500), mp, CLONES + 1);
+	assert_as_made(mp, mp, PAGES);
+	assert_as_made(other, other, 8);
 }
 
 /* Records lie in memory that a back end may share */
@@ -700,6 +774,7 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(test_scribbled_idle),
 	UNIT_TEST(test_child_frees),
 	UNIT_TEST(test_child_holds),
+	UNIT_TEST(test_child_clones),
 };
 
 UNIT_SUITE(slots, "slots of all size classes", tests);

@@ -9,3 +9,4 @@ html_theme_options = {"description": "Page frags for DPDK", "page_width": "70em"
 html_show_sourcelink = False
 html_copy_source = False
 highlight_language = "none"
+exclude_patterns = ["figures"]  # parts of pages, written by devtools/figures.py

@@ -185,12 +185,12 @@ ppfrag_enqueue(struct rte_mempool *mp, void * const *obj, unsigned int n)
 	struct ppool_lcore *lc;
 	bool done;
 
+	if (n == 1 && p->slot_mp == mp)
+		return ppool_slots_free_one(p, (struct rte_mbuf * const *)obj);
 	if (ppool_is_frag_role(mp)) {
 		ppool_frag_free_bulk(p, (struct rte_mbuf * const *)obj, n);
 		return 0;
 	}
-	if (p->slot_mp == mp && n == 1)
-		return ppool_slots_free_one(p, (struct rte_mbuf * const *)obj);
 	if (unlikely(ppool_is_internal_role(mp)))
 		return enqueue_internal(mp, obj, n);
 	lc = ppool_lcore_existing(p);

@@ -202,8 +202,8 @@ int ppool_check(struct rte_mempool *mp, FILE *f);
 	X(page_open, "data pages opened by carvers") \
 	X(page_recycle, "data pages whose last frag was freed") \
 	X(page_empty, "allocations that failed because no page was free") \
-	X(header_page_get, "pages taken for header slots") \
-	X(header_page_put, "header pages given back") \
+	X(header_page_get, "pages taken for slots, of headers or of a size class") \
+	X(header_page_put, "slot pages given back") \
 	X(refill_shared, "refills of an lcore's free list from the shared one") \
 	X(refill_neighbour, "refills of an lcore's free list from another lcore's") \
 	X(flush_shared, "batches of free pages an lcore moved to the shared list") \

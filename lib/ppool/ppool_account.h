@@ -22,9 +22,9 @@
  *   charging it to another one is refused: move it.
  * - A clone or an indirect mbuf is charged with its own object. The data stays charged with the
  *   mbuf it was cloned from until the last reference is gone.
- * - Mbufs of other pools, *foreign* ones, can be charged too, with the footprint of their mempool
- *   object. Nothing in them says so: each must be charged once, and uncharged by a call of
- *   ppool_account_uncharge() before it is freed.
+ * - Mbufs of other pools, *foreign* ones, and ordinary mbufs of a page pool itself, can be charged
+ *   too, with the footprint of their mempool object. Nothing in them says so: each must be charged
+ *   once, and uncharged by a call of ppool_account_uncharge() before it is freed.
  *
  * Accounts are shared by all processes and are known by a number that is the same in all of them.
  * All functions can be called from any thread of any process at any time, but whoever passes mbufs

@@ -53,7 +53,8 @@ extern "C" {
  * Accounts are taken along (see ppool_account.h): the copy is charged to the account of the
  * original, in place of what the original gives back. Where that is less it is never refused.
  * Where it is more, as with a clone whose data somebody else pays for, it never exceeds the limit:
- * the packet stays. Charged mbufs of other pools do not know it: uncharge them before.
+ * the packet stays. Charged mbufs of other pools, and whole pages of this one, do not know it:
+ * uncharge them before.
  *
  * What cannot be moved stays untouched, and is still the caller's.
  *

@@ -416,6 +416,8 @@ pages_take_back(struct ppool *p, uint32_t process, struct ppool_recovered *r)
 		if (pg->kind != PPOOL_KIND_WHOLE || ppool_owner_process(pg->holder) != process)
 			continue;
 		obj = pg->obj;
+		/* It may have been a clone, or have had some. */
+		ppool_mono_reset(p, pg);
 		rte_mempool_ops_enqueue_bulk(p->mp, &obj, 1);
 		r->pages++;
 	}
@@ -733,6 +735,7 @@ pages_count(struct ppool *p, struct recount *rc)
 			ppool_page_retire(pg, me);
 		else if (!whole_page_is_lost(p, pg, &rc->page[i]))
 			continue;
+		ppool_mono_reset(p, pg);
 		ppool_freelist_put(p, &obj, 1);
 		rc->r->pages++;
 	}

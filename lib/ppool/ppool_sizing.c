@@ -571,7 +571,7 @@ check_conf(const struct ppool_size_conf *conf)
 {
 	if (conf->ports == 0 || conf->queues == 0 || (conf->rx_desc == 0 && !conf->slots) ||
 			conf->lcores == 0 || conf->one_in == 0 || conf->mtu == 0) {
-		PPOOL_LOG(ERR, "ports, queues, rx_desc, lcores, one_in and mtu are at least 1");
+		PPOOL_LOG(ERR, "ports, queues, rx_desc, lcores, one_in and mtu are at least 1; rx_desc may be 0 with slots");
 		return -EINVAL;
 	}
 	if (conf->mtu > UINT16_MAX || (uint64_t)conf->headroom + max_len(conf) > UINT16_MAX) {

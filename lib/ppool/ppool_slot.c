@@ -66,6 +66,8 @@ mbuf_init(const struct ppool *p, const struct ppool_class *c, struct rte_mbuf *m
 	m->buf_addr = RTE_PTR_ADD(m, p->mbuf_bytes);
 	rte_mbuf_iova_set(m, hdr->iova == RTE_BAD_IOVA ? RTE_BAD_IOVA : hdr->iova + p->mbuf_bytes);
 	m->buf_len = c->buf_len;
+	/* A clone has that of the mbuf it was attached to. */
+	m->priv_size = (uint16_t)(p->mbuf_bytes - sizeof(*m));
 	m->data_off = RTE_PKTMBUF_HEADROOM;
 	m->ol_flags = 0;
 	m->next = NULL;

@@ -17,8 +17,9 @@
  *
  * Words used here:
  *
- * - size class: a number of slots a page, and the data room that gives. A pool has as many as keep
- *   the next larger one within about a fifth.
+ * - size class: a number of slots a page, and the data room that gives. Each class is longer than
+ *   the one before by a cache line or a ninth, or by what dividing the page into fewer slots gives:
+ *   the largest are 3, 2 and 1 a page.
  * - slot pool: the mempool that `m->pool` of every slot points to, of whatever class.
  * - class view: a mempool that hands out slots of one class. Applications allocate from it, and
  *   give it to receive queues of any driver.

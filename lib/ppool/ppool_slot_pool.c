@@ -160,25 +160,26 @@ free_one_slow(struct ppool *p, struct rte_mbuf * const *m)
 }
 
 int
-ppool_slots_free_one(struct ppool *p, struct rte_mbuf * const *m)
+ppool_slots_free_one(struct ppool *p, struct rte_mbuf * const *mbuf)
 {
 	struct ppool_lcore *lc = ppool_lcore_existing(p);
-	uint16_t account = ppool_frag_of(m[0])->account;
-	unsigned int size_class = ppool_record_class(ppool_frag_of(m[0]));
+	struct rte_mbuf *m = mbuf[0];
+	uint16_t account = ppool_frag_of(m)->account;
+	unsigned int size_class = ppool_record_class(ppool_frag_of(m));
 	bool done;
 
 	/* An lcore keeps none of a class that there is not. */
 	if (unlikely(PPOOL_DEBUG_CHECKS || lc == NULL || p->tracked ||
-			    account != ppool_record_slot(size_class) ||
+			    (account & ~PPOOL_RECORD_CLASS) != PPOOL_RECORD_SLOT ||
 			    size_class == PPOOL_HEADERS ||
-			    m[0]->buf_len != p->depot.size_class[size_class].buf_len ||
+			    m->buf_len != p->depot.size_class[size_class].buf_len ||
 			    !ppool_trylock_owner(&lc->lock)))
-		return free_one_slow(p, m);
-	done = ppool_lcore_push_slots(p, lc, size_class, m, 1);
+		return free_one_slow(p, mbuf);
+	done = ppool_lcore_push_slots(p, lc, size_class, &m, 1);
 	if (likely(done))
 		PPOOL_COUNT(lc->stats.slot_free, 1);
 	ppool_tryunlock_owner(&lc->lock);
-	return likely(done) ? 0 : free_one_slow(p, m);
+	return likely(done) ? 0 : free_one_slow(p, mbuf);
 }
 
 /* Handing out */

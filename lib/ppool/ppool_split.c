@@ -276,8 +276,8 @@ ppool_slot_pool(struct rte_mempool *mp, uint16_t room)
 	p = ppool_from_mempool(mp);
 	size_class = ppool_class_for(p, room);
 	if (size_class == PPOOL_HEADERS) {
-		PPOOL_LOG(ERR, "no slot of mempool %s holds %u bytes: its pages have %u, a mono-frag or a chain of slots holds more",
-				p->mp->name, room, p->layout.page_bytes);
+		PPOOL_LOG(ERR, "no slot of mempool %s holds %u bytes, the largest holds %u: create the pool with larger pages",
+				p->mp->name, room, p->depot.room_max);
 		rte_errno = E2BIG;
 		return NULL;
 	}

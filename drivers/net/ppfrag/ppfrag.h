@@ -42,6 +42,8 @@
 #define PPFRAG_L2_LEN (RTE_ETHER_HDR_LEN + 2 * RTE_VLAN_HLEN)
 /** The longest frame: mbufs count in 16 bits, headroom included. */
 #define PPFRAG_MAX_FRAME (UINT16_MAX - RTE_PKTMBUF_HEADROOM)
+/** The largest MTU that there can be. */
+#define PPFRAG_MAX_MTU (PPFRAG_MAX_FRAME - PPFRAG_L2_LEN)
 /** The longest packet that the back end has not cut into segments. */
 #define PPFRAG_MAX_LRO (UINT16_MAX + PPFRAG_L2_LEN)
 /** Most segments of one packet, either direction. */
@@ -50,6 +52,8 @@
 #define PPFRAG_MAX_PAIRS 128
 /** Most descriptors of a ring. */
 #define PPFRAG_MAX_DESC 32768
+/** Most addresses of a port, its own included: as many as with net_virtio_user. */
+#define PPFRAG_MAX_MACS 64
 /** Most pieces of memory that a back end gets. */
 #define PPFRAG_MAX_REGIONS 8
 
@@ -79,6 +83,7 @@ extern int ppfrag_logtype;
 /** Counters of a transmit queue: X(name, unit, what it counts). */
 #define PPFRAG_TXQ_XSTATS(X) \
 	X(chained_packets, "packets", "sent from more than one segment without a copy") \
+	X(indirect_packets, "packets", "sent by one descriptor that refers to a table of others") \
 	X(header_packets, "packets", \
 			"sent with a header outside the mbuf, which is shared or full") \
 	X(copied_packets, "packets", "copied: outside of what the back end can read") \
@@ -90,7 +95,29 @@ extern int ppfrag_logtype;
 	X(bad_used, "used entries", "ignored: the back end gave a wrong id or count") \
 	X(kicks, "notifications", "sent to the back end")
 
+/** What every queue counts, by the names that net_virtio_user has: X(name, member, unit, what). */
+#define PPFRAG_TOTAL_XSTATS(X) \
+	X(good_packets, packets, "packets", "received or sent") \
+	X(good_bytes, bytes, "bytes", "of these, without the virtio header and without a CRC")
+
+/** Counters that either kind of queue has with size_stats=1 only. A size has no CRC. */
+#define PPFRAG_SIZE_XSTATS(X) \
+	X(multicast_packets, "packets", "to a multicast address, broadcast not included") \
+	X(broadcast_packets, "packets", "to the broadcast address") \
+	X(undersize_packets, "packets", "shorter than 64 bytes") \
+	X(size_64_packets, "packets", "of 64 bytes") \
+	X(size_65_127_packets, "packets", "of 65 to 127 bytes") \
+	X(size_128_255_packets, "packets", "of 128 to 255 bytes") \
+	X(size_256_511_packets, "packets", "of 256 to 511 bytes") \
+	X(size_512_1023_packets, "packets", "of 512 to 1023 bytes") \
+	X(size_1024_1518_packets, "packets", "of 1024 to 1518 bytes") \
+	X(size_1519_max_packets, "packets", "longer than 1518 bytes")
+
 #define PPFRAG_COUNTER(name, unit, desc) uint64_t name;
+
+struct ppfrag_size_stats {
+	PPFRAG_SIZE_XSTATS(PPFRAG_COUNTER)
+} __rte_aligned(8);
 
 /*
  * Counters never decrease and are written by nobody but the thread that drives the queue: a reset
@@ -100,12 +127,14 @@ struct ppfrag_rxq_stats {
 	uint64_t packets;
 	uint64_t bytes;
 	PPFRAG_RXQ_XSTATS(PPFRAG_COUNTER)
+	struct ppfrag_size_stats sizes;
 } __rte_aligned(8);
 
 struct ppfrag_txq_stats {
 	uint64_t packets;
 	uint64_t bytes;
 	PPFRAG_TXQ_XSTATS(PPFRAG_COUNTER)
+	struct ppfrag_size_stats sizes;
 } __rte_aligned(8);
 
 #undef PPFRAG_COUNTER
@@ -145,10 +174,18 @@ struct ppfrag_xsk_conf {
 	bool force_copy;
 };
 
+/** Pools of other ports that the back end gets, too, see virtio/ppfrag_share.c. */
+struct ppfrag_share {
+	bool all; /**< that can hold packets */
+	uint8_t nb;
+	char name[PPFRAG_MAX_REGIONS][RTE_MEMPOOL_NAMESIZE];
+};
+
 /** A port. */
 struct ppfrag_dev {
-	uint32_t link_up; /**< the back end processes our rings; atomic */
-	uint32_t epoch; /**< the one that rings are to be reset for, see ppfrag_control.c; atomic */
+	uint32_t link_up;    /**< the back end processes our rings; atomic */
+	uint32_t epoch;      /**< changes when queues have to look at what follows; atomic */
+	uint32_t ring_epoch; /**< that rings are to be reset for, see ppfrag_control.c; atomic */
 	uint16_t port_id;
 	uint8_t kind;       /**< enum ppfrag_kind */
 	uint8_t backend;    /**< enum virtio_backend_kind */
@@ -170,13 +207,21 @@ struct ppfrag_dev {
 	uint16_t nb_pairs;         /**< queue pairs in use */
 	uint16_t max_pairs;
 	uint16_t queue_size;
-	bool server;    /**< back ends connect to us */
-	bool mrg_rxbuf; /**< wanted */
+	bool server;     /**< back ends connect to us */
+	bool mrg_rxbuf;  /**< wanted */
+	bool packed_vq;  /**< packed rings, wanted */
+	bool in_order;   /**< the back end may use buffers in order, wanted */
+	bool indirect;   /**< wanted */
+	bool event_idx;  /**< wanted */
+	bool is_square;  /**< each receive ring has as many descriptors as places */
+	bool size_stats; /**< count packets by size and kind of address */
 	bool want_slots;
 	bool insist_slots;  /**< said to, not by default */
 	uint8_t preset;     /**< enum ppfrag_preset */
 	uint16_t copybreak; /**< longest packet that is copied in every preset */
-	struct rte_ether_addr mac;
+	uint16_t max_mtu;   /**< that applications are told */
+	struct rte_ether_addr mac[PPFRAG_MAX_MACS]; /**< the first is the one of the port */
+	struct ppfrag_share share;
 	uint16_t nb_zones;            /**< memzones that were reserved; part of their names */
 	uint64_t quarantined_buffers; /**< that a back end may still use though the port stopped */
 	uint64_t quarantines;         /**< stops that a back end did not confirm */
@@ -189,7 +234,7 @@ struct ppfrag_dev {
 	struct ppfrag_kept_stats kept[]; /**< by queue, max_pairs of them */
 };
 
-/** Whether a ring has to be reset before it is used again. By the thread that drives the queue. */
+/** Whether a queue has to look what has changed. By the thread that drives it. */
 static inline bool
 ppfrag_is_stale(const struct ppfrag_dev *pd, uint32_t epoch)
 {
@@ -205,7 +250,8 @@ ppfrag_port_name(const struct ppfrag_dev *pd)
 /* ppfrag_args.c */
 
 /**
- * Fill path, mac, queue_size, max_pairs, server, speed, mrg_rxbuf, want_slots, copybreak, preset.
+ * Fill path, mac, queue_size, max_pairs, server, speed, mrg_rxbuf, packed_vq, in_order, indirect,
+ * event_idx, size_stats, want_slots, copybreak, preset, max_mtu, share.
  *
  * @return 0 or a negative errno, logged.
  */

@@ -44,9 +44,9 @@ parse_path(const char *value, struct ppfrag_dev *pd)
 static int
 parse_mac(const char *value, struct ppfrag_dev *pd)
 {
-	if (rte_ether_unformat_addr(value, &pd->mac) != 0)
+	if (rte_ether_unformat_addr(value, &pd->mac[0]) != 0)
 		return -EINVAL;
-	return rte_is_valid_assigned_ether_addr(&pd->mac) ? 0 : -EINVAL;
+	return rte_is_valid_assigned_ether_addr(&pd->mac[0]) ? 0 : -EINVAL;
 }
 
 static int
@@ -72,24 +72,13 @@ parse_queues(const char *value, struct ppfrag_dev *pd)
 }
 
 static int
-parse_mrg_rxbuf(const char *value, struct ppfrag_dev *pd)
+parse_flag(const char *value, bool *flag)
 {
 	unsigned long n;
 
 	if (parse_uint(value, 0, 1, &n) != 0)
 		return -EINVAL;
-	pd->mrg_rxbuf = n != 0;
-	return 0;
-}
-
-static int
-parse_server(const char *value, struct ppfrag_dev *pd)
-{
-	unsigned long n;
-
-	if (parse_uint(value, 0, 1, &n) != 0)
-		return -EINVAL;
-	pd->server = n != 0;
+	*flag = n != 0;
 	return 0;
 }
 
@@ -133,17 +122,6 @@ parse_xdp_mode(const char *value, struct ppfrag_dev *pd)
 
 	pd->xsk.mode = native ? PPFRAG_XDP_NATIVE : PPFRAG_XDP_SKB;
 	return native || strcmp(value, "skb") == 0 ? 0 : -EINVAL;
-}
-
-static int
-parse_force_copy(const char *value, struct ppfrag_dev *pd)
-{
-	unsigned long n;
-
-	if (parse_uint(value, 0, 1, &n) != 0)
-		return -EINVAL;
-	pd->xsk.force_copy = n != 0;
-	return 0;
 }
 
 /* All ports of a pool share its memory anyway. */
@@ -210,46 +188,85 @@ parse_preset(const char *value, struct ppfrag_dev *pd)
 	return i < RTE_DIM(names) ? 0 : -EINVAL;
 }
 
+static int
+parse_mtu(const char *value, struct ppfrag_dev *pd)
+{
+	unsigned long n;
+
+	if (parse_uint(value, RTE_ETHER_MIN_MTU, PPFRAG_MAX_MTU, &n) != 0)
+		return -EINVAL;
+	pd->max_mtu = (uint16_t)n;
+	return 0;
+}
+
+static int
+parse_share(const char *value, struct ppfrag_dev *pd)
+{
+	struct ppfrag_share *share = &pd->share;
+
+	if (strcmp(value, "all") == 0) {
+		share->all = true;
+		return 0;
+	}
+	if (value[0] == '\0' || strlen(value) >= sizeof(share->name[0]) ||
+			share->nb == RTE_DIM(share->name))
+		return -EINVAL;
+	rte_strscpy(share->name[share->nb++], value, sizeof(share->name[0]));
+	return 0;
+}
+
+#define FLAG(member) "number, 0 or 1", NULL, offsetof(struct ppfrag_dev, member)
+
 static const struct arg {
 	const char *key;
 	const char *accepts;
-	int (*parse)(const char *value, struct ppfrag_dev *pd);
+	int (*parse)(const char *value, struct ppfrag_dev *pd); /* NULL: a flag */
+	size_t flag;                                            /* where it is in pd */
 } known_args[] = {
-	{ "path", "path of the back end's socket, shorter than 108 characters", parse_path },
-	{ "mac", "unicast MAC address, as 02:00:00:00:00:01", parse_mac },
-	{ "queue_size", "power of 2 from 4 to 32768", parse_queue_size },
-	{ "queues", "number of queue pairs from 1 to 128", parse_queues },
-	{ "mrg_rxbuf", "number, 0 or 1", parse_mrg_rxbuf },
-	{ "server", "number, 0 or 1", parse_server },
-	{ "speed", "speed in Mbps that Ethernet has, as 10000", parse_speed },
-	{ "packed_vq", "0", parse_unsupported },
-	{ "in_order", "0", parse_unsupported },
-	{ "vectorized", "0", parse_unsupported },
-	{ "cq", "0", parse_unsupported },
-	{ "iface", "name of an interface, shorter than 16 characters", parse_iface },
-	{ "start_queue", "number from 0 to 895", parse_start_queue },
-	{ "queue_count", "number of queues from 1 to 128", parse_queues },
-	{ "xdp_mode", "mode, native or skb", parse_xdp_mode },
-	{ "force_copy", "number, 0 or 1", parse_force_copy },
-	{ "shared_umem", "number, 0 or 1", parse_shared_umem },
-	{ "busy_budget", "number from 0 to 65535", parse_busy_budget },
-	{ "xdp_prog", "0", parse_unsupported },
-	{ "use_cni", "0", parse_unsupported },
-	{ "use_pinned_map", "0", parse_unsupported },
-	{ "dp_path", "0", parse_unsupported },
-	{ "rx", "way to receive, slots or lanes", parse_rx },
-	{ "copybreak", "length in bytes from 0 to 65407", parse_copybreak },
-	{ "preset", "preset, auto, speed or density", parse_preset },
+	{ "path", "path of the back end's socket, shorter than 108 characters", parse_path, 0 },
+	{ "mac", "unicast MAC address, as 02:00:00:00:00:01", parse_mac, 0 },
+	{ "queue_size", "power of 2 from 4 to 32768", parse_queue_size, 0 },
+	{ "queues", "number of queue pairs from 1 to 128", parse_queues, 0 },
+	{ "mrg_rxbuf", FLAG(mrg_rxbuf) },
+	{ "packed_vq", FLAG(packed_vq) },
+	{ "in_order", FLAG(in_order) },
+	{ "indirect", FLAG(indirect) },
+	{ "event_idx", FLAG(event_idx) },
+	{ "server", FLAG(server) },
+	{ "size_stats", FLAG(size_stats) },
+	{ "speed", "speed in Mbps that Ethernet has, as 10000", parse_speed, 0 },
+	{ "vectorized", "0", parse_unsupported, 0 },
+	{ "cq", "0", parse_unsupported, 0 },
+	{ "iface", "name of an interface, shorter than 16 characters", parse_iface, 0 },
+	{ "start_queue", "number from 0 to 895", parse_start_queue, 0 },
+	{ "queue_count", "number of queues from 1 to 128", parse_queues, 0 },
+	{ "xdp_mode", "mode, native or skb", parse_xdp_mode, 0 },
+	{ "force_copy", FLAG(xsk.force_copy) },
+	{ "shared_umem", "number, 0 or 1", parse_shared_umem, 0 },
+	{ "busy_budget", "number from 0 to 65535", parse_busy_budget, 0 },
+	{ "xdp_prog", "0", parse_unsupported, 0 },
+	{ "use_cni", "0", parse_unsupported, 0 },
+	{ "use_pinned_map", "0", parse_unsupported, 0 },
+	{ "dp_path", "0", parse_unsupported, 0 },
+	{ "rx", "way to receive, slots or lanes", parse_rx, 0 },
+	{ "copybreak", "length in bytes from 0 to 65407", parse_copybreak, 0 },
+	{ "mtu", "largest MTU from 68 to 65385", parse_mtu, 0 },
+	{ "preset", "preset, auto, speed or density", parse_preset, 0 },
+	{ "share", "name of a mempool, of 25 characters at most, or all; up to 8 times",
+			parse_share, 0 },
 };
 
 #define KNOWN_KEYS \
-	"path, mac, queue_size, queues, server, speed, mrg_rxbuf, rx, copybreak, preset, iface, start_queue, queue_count, xdp_mode, force_copy, shared_umem, busy_budget"
+	"path, mac, queue_size, queues, server, speed, mtu, mrg_rxbuf, packed_vq, in_order, indirect, " \
+	"event_idx, size_stats, rx, copybreak, preset, share, iface, start_queue, queue_count, " \
+	"xdp_mode, force_copy, shared_umem, busy_budget"
 
 /* Options of ports with iface=, and those of all ports; the others are of ports with path=. */
 static const char * const xsk_keys[] = { "iface", "start_queue", "queue_count", "xdp_mode",
 	"force_copy", "shared_umem", "busy_budget", "xdp_prog", "use_cni", "use_pinned_map",
 	"dp_path" };
-static const char * const common_keys[] = { "queue_size", "rx", "copybreak", "preset" };
+static const char * const common_keys[] = { "queue_size", "size_stats", "mtu", "rx", "copybreak",
+	"preset" };
 
 static bool
 is_in(const char *key, const char * const *keys, unsigned int n)
@@ -270,8 +287,9 @@ is_of_kind(const char *key, uint8_t kind)
 }
 
 RTE_PMD_REGISTER_PARAM_STRING(net_ppfrag,
-		"path=<string> mac=<mac> queue_size=<int> queues=<int> server=<0|1> speed=<int> mrg_rxbuf=<0|1> "
-		"rx=<slots|lanes> copybreak=<int> preset=<auto|speed|density> "
+		"path=<string> mac=<mac> queue_size=<int> queues=<int> server=<0|1> speed=<int> mtu=<int> mrg_rxbuf=<0|1> "
+		"packed_vq=<0|1> in_order=<0|1> indirect=<0|1> event_idx=<0|1> "
+		"size_stats=<0|1> rx=<slots|lanes> copybreak=<int> preset=<auto|speed|density> share=<string|all> "
 		"iface=<string> start_queue=<int> queue_count=<int> xdp_mode=<native|skb> "
 		"force_copy=<0|1> shared_umem=<0|1> busy_budget=<int>");
 
@@ -291,27 +309,29 @@ parse_pair(const char *name, const struct rte_kvargs *kvlist, const struct rte_k
 		struct ppfrag_dev *pd)
 {
 	const struct arg *arg = find_arg(pair->key);
+	const char *value = pair->value == NULL ? "" : pair->value;
 	int ret;
 
 	if (arg == NULL) {
 		PPFRAG_LOG(ERR, "%s: unknown option '%s'; known are: " KNOWN_KEYS, name, pair->key);
 		return -EINVAL;
 	}
-	if (rte_kvargs_count(kvlist, pair->key) > 1) {
+	if (arg->parse != parse_share && rte_kvargs_count(kvlist, pair->key) > 1) {
 		PPFRAG_LOG(ERR, "%s: option '%s' is given more than once", name, pair->key);
 		return -EINVAL;
 	}
-	ret = arg->parse(pair->value == NULL ? "" : pair->value, pd);
+	ret = arg->parse != NULL ? arg->parse(value, pd) :
+				   parse_flag(value, RTE_PTR_ADD(pd, arg->flag));
 	if (ret == -ENOTSUP) {
 		PPFRAG_LOG(ERR, "%s: option '%s=%s' of %s is not supported: leave it out", name,
-				pair->key, pair->value,
+				pair->key, value,
 				is_of_kind(pair->key, PPFRAG_KIND_XSK) ? "net_af_xdp" :
 									 "net_virtio_user");
 		return ret;
 	}
 	if (ret != 0) {
 		PPFRAG_LOG(ERR, "%s: option '%s=%s' is invalid; it takes a %s", name, pair->key,
-				pair->value == NULL ? "" : pair->value, arg->accepts);
+				value, arg->accepts);
 		return -EINVAL;
 	}
 	return 0;
@@ -359,9 +379,11 @@ ppfrag_args_parse(const char *name, const char *args, struct ppfrag_dev *pd)
 	pd->max_pairs = 1;
 	pd->speed = RTE_ETH_SPEED_NUM_UNKNOWN;
 	pd->mrg_rxbuf = true;
+	pd->indirect = true;
 	pd->want_slots = true;
 	pd->copybreak = DEFAULT_COPYBREAK;
-	rte_eth_random_addr(pd->mac.addr_bytes);
+	pd->max_mtu = PPFRAG_MAX_MTU;
+	rte_eth_random_addr(pd->mac[0].addr_bytes);
 
 	kvlist = rte_kvargs_parse(args == NULL ? "" : args, NULL);
 	if (kvlist == NULL) {

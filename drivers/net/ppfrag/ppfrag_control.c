@@ -21,9 +21,12 @@
  *
  * A back end that comes after another one finds rings that it knows nothing about. So the thread
  * begins a new epoch: a number next to link_up. Each queue's own thread sees it at its next burst,
- * resets the ring, posts buffers again and stores the number in the queue; the ring is handed over
- * then. No lcore is stopped and no queue waits for another one: in place of the ring of a queue
- * that is not polled the back end gets an idle one, until the queue is polled again.
+ * resets the ring, posts buffers again and stores the number of the rings in the queue; the ring is
+ * handed over then. No lcore is stopped and no queue waits for another one: in place of the ring of
+ * a queue that is not polled the back end gets an idle one, until the queue is polled again.
+ *
+ * A queue that is stopped or started is a new epoch, too, but not one of the rings. While it is
+ * stopped, this thread is the one that drives it.
  *
  * Memory that a back end has is not given to another one before it has closed the connection and
  * PPFRAG_QUARANTINE_MS have passed.
@@ -282,7 +285,9 @@ epoch_begin(struct rte_eth_dev *dev)
 	local->control.used = false;
 	local->control.ready_by = vu_now() + READY_MS;
 	local->control.state = PPFRAG_CONN_RENEWS;
+	__atomic_add_fetch(&pd->ring_epoch, 1, __ATOMIC_SEQ_CST);
 	__atomic_add_fetch(&pd->epoch, 1, __ATOMIC_SEQ_CST);
+	virtio_stopped_drain(dev);
 	for (i = 0; i < dev->data->nb_rx_queues; i++)
 		ppfrag_notify(&local->notifier, &local->call[ppfrag_rx_vring(i)]);
 }
@@ -402,10 +407,10 @@ do_start(struct rte_eth_dev *dev)
 {
 	struct ppfrag_local *local = local_of(dev);
 	struct ppfrag_control *c = &local->control;
-	struct ppfrag_mem mem;
 	int ret;
 
-	ret = ppfrag_mem_collect_all(&mem, dev);
+	/* While the port is started, none of its memory becomes other memory. */
+	ret = ppfrag_mem_collect_all(&local->mem, dev);
 	if (ret != 0)
 		return ret;
 	/*
@@ -414,7 +419,8 @@ do_start(struct rte_eth_dev *dev)
 	 * forget it.
 	 */
 	if (c->state != PPFRAG_CONN_NONE &&
-			(vu_is_gone(&local->vu) || ppfrag_mem_is_disguised(&mem, &local->told)))
+			(vu_is_gone(&local->vu) ||
+					ppfrag_mem_is_disguised(&local->mem, &local->told)))
 		conn_close(dev);
 	local->vu.quiet = false;
 	c->want_run = true;
@@ -487,6 +493,31 @@ do_link(struct rte_eth_dev *dev, bool up)
 	return ret;
 }
 
+/*
+ * The memory of a back end that is lost is not touched. Before another one comes, the ring is reset
+ * by whoever drives the queue then.
+ */
+static int
+do_queue(struct rte_eth_dev *dev, bool run)
+{
+	struct ppfrag_local *local = local_of(dev);
+	struct ppfrag_control *c = &local->control;
+	const bool connected = c->state == PPFRAG_CONN_RUNS;
+	const bool ours = connected || !local->lent;
+	int ret;
+
+	handshake_begin(local, true);
+	ret = run ? virtio_queue_start(dev, c->vring, connected, ours, c->admin_up) :
+		    virtio_queue_stop(dev, c->vring, connected, ours);
+	if (ret == 0)
+		return 0;
+	PPFRAG_LOG(WARNING,
+			"%s: back end at %s did not confirm that a queue is %s: the connection is given up, and buffers of the queue stay with the port",
+			local->vu.name, local->vu.path, run ? "started" : "stopped");
+	conn_lost(dev);
+	return 0;
+}
+
 static int
 do_reset(struct rte_eth_dev *dev)
 {
@@ -529,6 +560,9 @@ command_run(struct rte_eth_dev *dev, enum ppfrag_command command)
 	case PPFRAG_COMMAND_LINK_UP:
 	case PPFRAG_COMMAND_LINK_DOWN:
 		return do_link(dev, command == PPFRAG_COMMAND_LINK_UP);
+	case PPFRAG_COMMAND_QUEUE_START:
+	case PPFRAG_COMMAND_QUEUE_STOP:
+		return do_queue(dev, command == PPFRAG_COMMAND_QUEUE_START);
 	case PPFRAG_COMMAND_RESET:
 		return do_reset(dev);
 	default:
@@ -608,7 +642,7 @@ control_run(void *arg)
 /* Other threads */
 
 static int
-control_ask(struct rte_eth_dev *dev, enum ppfrag_command command)
+control_ask_of(struct rte_eth_dev *dev, enum ppfrag_command command, uint16_t vring)
 {
 	struct ppfrag_control *c = control_of(dev);
 	int result;
@@ -616,6 +650,7 @@ control_ask(struct rte_eth_dev *dev, enum ppfrag_command command)
 	pthread_mutex_lock(&c->call);
 	pthread_mutex_lock(&c->lock);
 	c->command = command;
+	c->vring = vring;
 	eventfd_write(c->call_fd, 1);
 	while (c->command != PPFRAG_COMMAND_NONE)
 		pthread_cond_wait(&c->done, &c->lock);
@@ -623,6 +658,12 @@ control_ask(struct rte_eth_dev *dev, enum ppfrag_command command)
 	pthread_mutex_unlock(&c->lock);
 	pthread_mutex_unlock(&c->call);
 	return result;
+}
+
+static int
+control_ask(struct rte_eth_dev *dev, enum ppfrag_command command)
+{
+	return control_ask_of(dev, command, 0);
 }
 
 static int
@@ -707,6 +748,13 @@ ppfrag_control_set_link(struct rte_eth_dev *dev, bool up)
 	if (!virtio_can_enable(dev))
 		return -ENOTSUP;
 	return control_ask(dev, up ? PPFRAG_COMMAND_LINK_UP : PPFRAG_COMMAND_LINK_DOWN);
+}
+
+int
+ppfrag_control_run_queue(struct rte_eth_dev *dev, uint16_t vring, bool run)
+{
+	return control_ask_of(dev, run ? PPFRAG_COMMAND_QUEUE_START : PPFRAG_COMMAND_QUEUE_STOP,
+			vring);
 }
 
 int

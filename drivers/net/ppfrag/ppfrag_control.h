@@ -31,6 +31,8 @@ enum ppfrag_command {
 	PPFRAG_COMMAND_STOP,
 	PPFRAG_COMMAND_LINK_UP,
 	PPFRAG_COMMAND_LINK_DOWN,
+	PPFRAG_COMMAND_QUEUE_START,
+	PPFRAG_COMMAND_QUEUE_STOP,
 	PPFRAG_COMMAND_RESET,
 	PPFRAG_COMMAND_CLOSE,
 };
@@ -42,6 +44,7 @@ struct ppfrag_control {
 	pthread_mutex_t lock;        /**< of command and result */
 	pthread_cond_t done;         /**< there is a result */
 	enum ppfrag_command command; /**< until it is done */
+	uint16_t vring;              /**< that the command is about */
 	int result;
 	int call_fd;     /**< eventfd: there is a command */
 	int ready_fd;    /**< eventfd: a queue has reset its ring */
@@ -92,6 +95,9 @@ void ppfrag_control_stop(struct rte_eth_dev *dev);
 
 /** Have the back end process the rings of a started port, or not. */
 int ppfrag_control_set_link(struct rte_eth_dev *dev, bool up);
+
+/** Have a started port use a ring, or not. Nobody else uses the queue while this is called. */
+int ppfrag_control_run_queue(struct rte_eth_dev *dev, uint16_t vring, bool run);
 
 /** Forget the features that were agreed on. The port is stopped. */
 int ppfrag_control_reset(struct rte_eth_dev *dev);

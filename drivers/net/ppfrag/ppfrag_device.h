@@ -39,6 +39,8 @@ struct ppfrag_device_ops {
 	void (*settle)(struct rte_eth_dev *dev);
 	/** Have a started device leave its rings alone, or go on. */
 	int (*set_link)(struct rte_eth_dev *dev, bool up);
+	/** Start or stop a queue of a started port. */
+	int (*queue_run)(struct rte_eth_dev *dev, bool rx, uint16_t queue_id, bool run);
 	/** Agree anew on what the port can do: it is to be configured again. */
 	int (*reset)(struct rte_eth_dev *dev);
 	eth_rx_queue_setup_t rxq_setup;

@@ -25,10 +25,29 @@ dev_configure(struct rte_eth_dev *dev)
 
 /* Programs skip queues that are not marked as started. */
 static void
-mark_queues(struct rte_eth_dev *dev, uint8_t state)
+mark_stopped(struct rte_eth_dev *dev)
 {
-	memset(dev->data->rx_queue_state, state, dev->data->nb_rx_queues);
-	memset(dev->data->tx_queue_state, state, dev->data->nb_tx_queues);
+	memset(dev->data->rx_queue_state, RTE_ETH_QUEUE_STATE_STOPPED, dev->data->nb_rx_queues);
+	memset(dev->data->tx_queue_state, RTE_ETH_QUEUE_STATE_STOPPED, dev->data->nb_tx_queues);
+}
+
+static void
+mark_started(struct rte_eth_dev *dev)
+{
+	const struct ppfrag_rxq *rxq;
+	const struct ppfrag_txq *txq;
+	uint16_t i;
+
+	for (i = 0; i < dev->data->nb_rx_queues; i++) {
+		rxq = dev->data->rx_queues[i];
+		dev->data->rx_queue_state[i] = rxq->deferred ? RTE_ETH_QUEUE_STATE_STOPPED :
+							       RTE_ETH_QUEUE_STATE_STARTED;
+	}
+	for (i = 0; i < dev->data->nb_tx_queues; i++) {
+		txq = dev->data->tx_queues[i];
+		dev->data->tx_queue_state[i] = txq->deferred ? RTE_ETH_QUEUE_STATE_STOPPED :
+							       RTE_ETH_QUEUE_STATE_STARTED;
+	}
 }
 
 /*
@@ -60,7 +79,7 @@ dev_start(struct rte_eth_dev *dev)
 
 	if (ret != 0)
 		return ret;
-	mark_queues(dev, RTE_ETH_QUEUE_STATE_STARTED);
+	mark_started(dev);
 	warn_fast_free(dev);
 	return 0;
 }
@@ -68,7 +87,7 @@ dev_start(struct rte_eth_dev *dev)
 static int
 dev_stop(struct rte_eth_dev *dev)
 {
-	mark_queues(dev, RTE_ETH_QUEUE_STATE_STOPPED);
+	mark_stopped(dev);
 	ppfrag_device(dev)->stop(dev);
 	return 0;
 }
@@ -106,6 +125,61 @@ tx_queue_release(struct rte_eth_dev *dev, uint16_t queue_id)
 }
 
 static int
+rx_queue_run(struct rte_eth_dev *dev, uint16_t queue_id, bool run)
+{
+	int ret = ppfrag_device(dev)->queue_run(dev, true, queue_id, run);
+
+	if (ret == 0)
+		dev->data->rx_queue_state[queue_id] =
+				run ? RTE_ETH_QUEUE_STATE_STARTED : RTE_ETH_QUEUE_STATE_STOPPED;
+	return ret;
+}
+
+static int
+tx_queue_run(struct rte_eth_dev *dev, uint16_t queue_id, bool run)
+{
+	int ret = ppfrag_device(dev)->queue_run(dev, false, queue_id, run);
+
+	if (ret == 0)
+		dev->data->tx_queue_state[queue_id] =
+				run ? RTE_ETH_QUEUE_STATE_STARTED : RTE_ETH_QUEUE_STATE_STOPPED;
+	return ret;
+}
+
+static int
+rx_queue_start(struct rte_eth_dev *dev, uint16_t queue_id)
+{
+	return rx_queue_run(dev, queue_id, true);
+}
+
+static int
+rx_queue_stop(struct rte_eth_dev *dev, uint16_t queue_id)
+{
+	return rx_queue_run(dev, queue_id, false);
+}
+
+static int
+tx_queue_start(struct rte_eth_dev *dev, uint16_t queue_id)
+{
+	return tx_queue_run(dev, queue_id, true);
+}
+
+static int
+tx_queue_stop(struct rte_eth_dev *dev, uint16_t queue_id)
+{
+	return tx_queue_run(dev, queue_id, false);
+}
+
+/* Only the primary can talk to the back end. */
+static int
+secondary_queue_run(struct rte_eth_dev *dev, uint16_t queue_id)
+{
+	PPFRAG_LOG(ERR, "%s: queue %u: queues are started and stopped by the primary process",
+			dev->data->name, queue_id);
+	return -ENOTSUP;
+}
+
+static int
 dev_close(struct rte_eth_dev *dev)
 {
 	struct ppfrag_dev *pd = dev->data->dev_private;
@@ -134,10 +208,10 @@ dev_infos_get(struct rte_eth_dev *dev, struct rte_eth_dev_info *info)
 
 	info->max_rx_queues = pd->max_pairs;
 	info->max_tx_queues = pd->max_pairs;
-	info->max_mac_addrs = 1;
+	info->max_mac_addrs = PPFRAG_MAX_MACS;
 	info->min_mtu = RTE_ETHER_MIN_MTU;
-	info->max_mtu = PPFRAG_MAX_FRAME - PPFRAG_L2_LEN;
-	info->max_rx_pktlen = PPFRAG_MAX_FRAME;
+	info->max_mtu = pd->max_mtu;
+	info->max_rx_pktlen = pd->max_mtu + PPFRAG_L2_LEN;
 	info->min_rx_bufsize = RTE_ETHER_MIN_LEN;
 	ppfrag_offload_info(pd, info);
 	/* A ring has no more than queue_size descriptors, whatever is asked for. */
@@ -186,14 +260,30 @@ set_link_down(struct rte_eth_dev *dev)
 	return ppfrag_device(dev)->set_link(dev, false);
 }
 
-/* Where the device has no say, every frame is received. */
+/*
+ * A back end has no way to be told of modes and addresses, and decides by itself what it sends:
+ * there, promiscuous and allmulticast are always on. ethdev keeps the addresses.
+ */
+
+static int
+mode_always_on(const struct rte_eth_dev *dev, bool on)
+{
+	if (on)
+		return 0;
+	PPFRAG_LOG(INFO,
+			"%s: promiscuous and allmulticast mode are always on: all that the back end sends is received",
+			dev->data->name);
+	return -ENOTSUP;
+}
 
 static int
 promiscuous_set(struct rte_eth_dev *dev, bool on)
 {
 	const struct ppfrag_device_ops *device = ppfrag_device(dev);
 
-	return device->promiscuous == NULL ? 0 : device->promiscuous(dev, on);
+	if (device->promiscuous == NULL)
+		return mode_always_on(dev, on);
+	return device->promiscuous(dev, on);
 }
 
 static int
@@ -213,7 +303,9 @@ allmulticast_set(struct rte_eth_dev *dev, bool on)
 {
 	const struct ppfrag_device_ops *device = ppfrag_device(dev);
 
-	return device->allmulticast == NULL ? 0 : device->allmulticast(dev, on);
+	if (device->allmulticast == NULL)
+		return mode_always_on(dev, on);
+	return device->allmulticast(dev, on);
 }
 
 static int
@@ -228,13 +320,38 @@ allmulticast_disable(struct rte_eth_dev *dev)
 	return allmulticast_set(dev, false);
 }
 
-/* A back end does not know the address: frames carry it. */
 static int
 mac_addr_set(struct rte_eth_dev *dev, struct rte_ether_addr *addr)
 {
 	const struct ppfrag_device_ops *device = ppfrag_device(dev);
 
 	return device->set_mac == NULL ? 0 : device->set_mac(dev, addr);
+}
+
+static int
+mac_addr_add(struct rte_eth_dev *dev, struct rte_ether_addr *addr, uint32_t index, uint32_t pool)
+{
+	RTE_SET_USED(dev);
+	RTE_SET_USED(addr);
+	RTE_SET_USED(index);
+	RTE_SET_USED(pool);
+	return 0;
+}
+
+static void
+mac_addr_remove(struct rte_eth_dev *dev, uint32_t index)
+{
+	RTE_SET_USED(dev);
+	RTE_SET_USED(index);
+}
+
+static int
+set_mc_addr_list(struct rte_eth_dev *dev, struct rte_ether_addr *addrs, uint32_t nb)
+{
+	RTE_SET_USED(dev);
+	RTE_SET_USED(addrs);
+	RTE_SET_USED(nb);
+	return 0;
 }
 
 static int
@@ -321,6 +438,10 @@ static const struct eth_dev_ops primary_ops = {
 	.rx_queue_release = rx_queue_release,
 	.tx_queue_setup = tx_queue_setup,
 	.tx_queue_release = tx_queue_release,
+	.rx_queue_start = rx_queue_start,
+	.rx_queue_stop = rx_queue_stop,
+	.tx_queue_start = tx_queue_start,
+	.tx_queue_stop = tx_queue_stop,
 	.tx_done_cleanup = tx_done_cleanup,
 	.link_update = link_update,
 	.dev_set_link_up = set_link_up,
@@ -334,6 +455,9 @@ static const struct eth_dev_ops primary_ops = {
 	.vlan_offload_set = ppfrag_vlan_offload_set,
 	.mtu_set = mtu_set,
 	.mac_addr_set = mac_addr_set,
+	.mac_addr_add = mac_addr_add,
+	.mac_addr_remove = mac_addr_remove,
+	.set_mc_addr_list = set_mc_addr_list,
 	.stats_get = ppfrag_stats_get,
 	.stats_reset = ppfrag_stats_reset,
 	.xstats_get = ppfrag_xstats_get,
@@ -353,6 +477,10 @@ static const struct eth_dev_ops secondary_ops = {
 	.dev_close = dev_close,
 	.dev_infos_get = dev_infos_get,
 	.dev_supported_ptypes_get = supported_ptypes_get,
+	.rx_queue_start = secondary_queue_run,
+	.rx_queue_stop = secondary_queue_run,
+	.tx_queue_start = secondary_queue_run,
+	.tx_queue_stop = secondary_queue_run,
 	.tx_done_cleanup = tx_done_cleanup,
 	.link_update = link_update,
 	.stats_get = ppfrag_stats_get,
@@ -386,7 +514,9 @@ dev_init(struct rte_eth_dev *dev)
 
 	pd->port_id = dev->data->port_id;
 	pd->ops_number = ops_number();
-	dev->data->mac_addrs = &pd->mac;
+	dev->data->mac_addrs = pd->mac;
+	dev->data->promiscuous = 1;
+	dev->data->all_multicast = 1;
 	dev->data->dev_flags = RTE_ETH_DEV_INTR_LSC | RTE_ETH_DEV_AUTOFILL_QUEUE_XSTATS;
 	dev->dev_ops = &primary_ops;
 	return ppfrag_device(dev)->init(dev);

@@ -94,10 +94,11 @@ check_frame(const struct ppfrag_rxq *q, uint32_t frame)
 		PPFRAG_LOG(ERR,
 				"%s: MTU %u makes frames of up to %u bytes, a %s of pool %s "
 				"holds %u: use larger mbufs (testpmd --mbuf-size=%u), a smaller "
-				"MTU%s or RTE_ETH_RX_OFFLOAD_SCATTER",
+				"MTU (mtu=%u where the application takes the largest)%s or "
+				"RTE_ETH_RX_OFFLOAD_SCATTER",
 				ppfrag_port_name(q->dev), frame - PPFRAG_L2_LEN, frame,
 				q->slots != NULL ? "slot" : "page", q->mp->name, capacity,
-				sufficient_room(q, &layout, frame),
+				sufficient_room(q, &layout, frame), capacity - PPFRAG_L2_LEN,
 				frame <= page_capacity(q->mp, &layout) && q->post_len == 0 ?
 						", rx=lanes" :
 						"");
@@ -320,7 +321,8 @@ struct ppfrag_rxq *
 ppfrag_rxq_alloc(uint16_t nb, unsigned int socket_id)
 {
 	struct ppfrag_rxq *q;
-	size_t per_desc = sizeof(*q->done) + sizeof(*q->starved) + sizeof(*q->posted);
+	size_t per_desc = sizeof(*q->done) + sizeof(*q->starved) + sizeof(*q->posted) +
+			sizeof(*q->len);
 
 	q = rte_zmalloc_socket("ppfrag_rxq", sizeof(*q) + nb * per_desc, RTE_CACHE_LINE_SIZE,
 			socket_id);
@@ -330,6 +332,7 @@ ppfrag_rxq_alloc(uint16_t nb, unsigned int socket_id)
 	q->done = RTE_PTR_ADD(q, sizeof(*q));
 	q->starved = q->done + nb;
 	q->posted = (uint32_t *)(q->starved + nb);
+	q->len = q->posted + nb;
 	return q;
 }
 
@@ -339,6 +342,7 @@ ppfrag_rxq_free(struct ppfrag_rxq *q)
 	ppool_carver_free(q->carver);
 	ppfrag_slots_release(q, NULL);
 	rte_free(q->slots);
+	rte_free(q->packed.image);
 	rte_free(q);
 }
 
@@ -410,6 +414,7 @@ ppfrag_txq_release(struct rte_eth_dev *dev, uint16_t queue_id)
 		return;
 	q->dev->kept[queue_id].tx = q->stats;
 	q->dev->kept[queue_id].tx_base = q->base;
+	rte_free(q->packed.image);
 	rte_free(q);
 	dev->data->tx_queues[queue_id] = NULL;
 }
@@ -444,6 +449,7 @@ ppfrag_rxq_info_get(struct rte_eth_dev *dev, uint16_t queue_id, struct rte_eth_r
 	info->scattered_rx = q->scatter;
 	info->rx_buf_size = (uint16_t)q->max_len;
 	info->conf.offloads = q->offloads;
+	info->conf.rx_deferred_start = q->deferred;
 }
 
 void
@@ -453,5 +459,6 @@ ppfrag_txq_info_get(struct rte_eth_dev *dev, uint16_t queue_id, struct rte_eth_t
 
 	info->nb_desc = q->vq.size;
 	info->conf.tx_free_thresh = q->free_thresh;
+	info->conf.tx_deferred_start = q->deferred;
 	info->conf.offloads = q->offloads;
 }

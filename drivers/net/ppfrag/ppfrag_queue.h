@@ -18,7 +18,7 @@
 #include <ppool_slot.h>
 
 #include "ppfrag.h"
-#include "virtio/virtio_ring.h"
+#include "virtio/virtio_packed.h"
 
 /** One piece of a packet that is copied: a frame of MTU 1500 with tags and virtio header. */
 #define PPFRAG_BOUNCE_LEN 1536u
@@ -36,7 +36,7 @@ enum ppfrag_rx_how {
 
 /** A receive queue. Its first lines are what the receive path uses. */
 struct ppfrag_rxq {
-	struct virtq vq;
+	struct virtq vq;             /**< the image of the ring where that is packed */
 	struct ppool_carver *carver; /**< lane i is descriptor i; NULL with slots, copied or not */
 	char *bounce;                /**< where the back end writes if not into the pool; NULL */
 	uint16_t used_idx;           /**< next used entry to read */
@@ -49,15 +49,21 @@ struct ppfrag_rxq {
 	uint16_t nb_waiting;         /**< used entries that wait for an mbuf, as counted */
 	uint8_t retry;               /**< polls since they were tried */
 	uint8_t how;                 /**< enum ppfrag_rx_how */
+	bool plain;                  /**< the ring is used without any ring_features */
+	bool in_order;               /**< the device uses descriptors in the order of the ring */
+	bool event_idx;              /**< either side says where it is to be notified */
+	uint16_t kicked_idx;         /**< the device needs no notification up to there */
 	bool unnotified;             /**< the back end may sleep over what was posted */
 	bool mrg;                    /**< a packet may fill several buffers */
 	bool scatter;                /**< deliver these as chains */
 	bool interrupts;             /**< the application wants them */
 	uint32_t *posted; /**< by descriptor: the burst it was last used in, 0: not posted */
 	uint32_t burst;   /**< number of this burst, for posted */
-	uint32_t epoch;   /**< that the ring was reset for; atomic */
+	uint32_t epoch;   /**< when it last looked what has changed */
 	uint16_t *done;   /**< descriptors of this burst */
 	uint16_t *starved;
+	uint32_t *len;  /**< in order: by descriptor, of used entries that were read */
+	uint16_t known; /**< in order: the first used entry that was not read */
 	struct ppfrag_dev *dev;
 	struct ppfrag_rxq_stats stats;
 
@@ -69,9 +75,14 @@ struct ppfrag_rxq {
 	uint32_t post_len;            /**< data of posted slots; 0: as much as max_len */
 	struct ppfrag_rxq_stats base; /**< stats at the latest reset */
 	uint64_t offloads;            /**< configured */
+	uint64_t ring_features;       /**< that the ring was reset for */
 	uint32_t work;                /**< to be done with packets, PPFRAG_RX_WORK_...; atomic */
+	uint32_t ring_epoch;          /**< that the ring was reset for; atomic */
 	uint16_t queue_id;
-	bool copy; /**< the pool is not shared with the back end */
+	bool copy;     /**< the pool is not shared with the back end */
+	bool deferred; /**< not started with the port */
+	bool stopped;  /**< its ring belongs to the control thread; atomic */
+	struct virtq_packed packed;
 } __rte_cache_aligned;
 
 /** What one transmit descriptor is used for. */
@@ -83,7 +94,7 @@ struct ppfrag_tx_slot {
 
 /** A transmit queue. */
 struct ppfrag_txq {
-	struct virtq vq;
+	struct virtq vq; /**< the image of the ring where that is packed */
 	struct ppfrag_dev *dev;
 	struct ppfrag_tx_slot *slot; /**< by descriptor */
 	uint16_t *free;              /**< ring of free descriptors, first in first out */
@@ -92,16 +103,26 @@ struct ppfrag_txq {
 	uint16_t nb_inflight; /**< packets */
 	uint16_t used_idx;
 	uint16_t avail_idx;
+	uint16_t batch;         /**< in order: packets known to be used, behind used_idx */
+	bool plain;             /**< the ring is used without any ring_features */
+	bool in_order;          /**< the device uses descriptors in the order of the ring */
+	bool event_idx;         /**< either side says where it is to be notified */
+	bool indirect;          /**< a descriptor can have a table of others */
 	uint16_t free_thresh;   /**< fewer free descriptors than this: look for used ones */
-	uint32_t epoch;         /**< that the ring was reset for; atomic */
+	uint32_t epoch;         /**< when it last looked what has changed */
 	struct virtio_hdr *hdr; /**< all zero, for packets that have no place for one */
-	char *bounce;           /**< PPFRAG_BOUNCE_LEN by descriptor */
+	char *bounce;           /**< PPFRAG_BOUNCE_LEN by descriptor: copies, or a table */
 	struct ppfrag_txq_stats stats;
 
 	struct ppfrag_txq_stats base; /**< stats at the latest reset */
 	uint64_t offloads;            /**< configured */
+	uint64_t ring_features;       /**< that the ring was reset for */
 	uint64_t allowed;             /**< flags of mbufs that ask for them */
+	uint32_t ring_epoch;          /**< that the ring was reset for; atomic */
 	uint16_t queue_id;
+	bool deferred; /**< not started with the port */
+	bool stopped;  /**< its ring belongs to the control thread; atomic */
+	struct virtq_packed packed;
 } __rte_cache_aligned;
 
 /* ppfrag_queue.c */

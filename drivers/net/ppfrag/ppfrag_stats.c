@@ -15,9 +15,18 @@ struct counter {
 
 #define RXQ_COUNTER(name, unit, desc) { #name, offsetof(struct ppfrag_rxq_stats, name) },
 #define TXQ_COUNTER(name, unit, desc) { #name, offsetof(struct ppfrag_txq_stats, name) },
+#define RXQ_TOTAL(name, member, unit, desc) { #name, offsetof(struct ppfrag_rxq_stats, member) },
+#define TXQ_TOTAL(name, member, unit, desc) { #name, offsetof(struct ppfrag_txq_stats, member) },
+#define RXQ_SIZE(name, unit, desc) { #name, offsetof(struct ppfrag_rxq_stats, sizes.name) },
+#define TXQ_SIZE(name, unit, desc) { #name, offsetof(struct ppfrag_txq_stats, sizes.name) },
 
-static const struct counter rxq_counters[] = { PPFRAG_RXQ_XSTATS(RXQ_COUNTER) };
-static const struct counter txq_counters[] = { PPFRAG_TXQ_XSTATS(TXQ_COUNTER) };
+/* Those of sizes come last: most ports do not count them, and do not have them. */
+#define NB_SIZES (sizeof(struct ppfrag_size_stats) / sizeof(uint64_t))
+
+static const struct counter rxq_counters[] = { PPFRAG_RXQ_XSTATS(RXQ_COUNTER)
+			PPFRAG_TOTAL_XSTATS(RXQ_TOTAL) PPFRAG_SIZE_XSTATS(RXQ_SIZE) };
+static const struct counter txq_counters[] = { PPFRAG_TXQ_XSTATS(TXQ_COUNTER)
+			PPFRAG_TOTAL_XSTATS(TXQ_TOTAL) PPFRAG_SIZE_XSTATS(TXQ_SIZE) };
 static const struct counter port_counters[] = {
 	{ "quarantines", offsetof(struct ppfrag_dev, quarantines) },
 	{ "reconnections", offsetof(struct ppfrag_dev, reconnections) },
@@ -166,11 +175,29 @@ ppfrag_stats_reset(struct rte_eth_dev *dev)
 	return 0;
 }
 
+/* Counters of a queue that a port has. */
+
+static unsigned int
+nb_rxq_counters(const struct rte_eth_dev *dev)
+{
+	const struct ppfrag_dev *pd = dev->data->dev_private;
+
+	return RTE_DIM(rxq_counters) - (pd->size_stats ? 0 : NB_SIZES);
+}
+
+static unsigned int
+nb_txq_counters(const struct rte_eth_dev *dev)
+{
+	const struct ppfrag_dev *pd = dev->data->dev_private;
+
+	return RTE_DIM(txq_counters) - (pd->size_stats ? 0 : NB_SIZES);
+}
+
 static unsigned int
 nb_xstats(const struct rte_eth_dev *dev)
 {
-	return RTE_DIM(port_counters) + dev->data->nb_rx_queues * RTE_DIM(rxq_counters) +
-			dev->data->nb_tx_queues * RTE_DIM(txq_counters);
+	return RTE_DIM(port_counters) + dev->data->nb_rx_queues * nb_rxq_counters(dev) +
+			dev->data->nb_tx_queues * nb_txq_counters(dev);
 }
 
 static uint64_t
@@ -188,11 +215,11 @@ ppfrag_xstats_get(struct rte_eth_dev *dev, struct rte_eth_xstat *xstats, unsigne
 		return nb_xstats(dev);
 	update(dev);
 	for (i = 0; i < dev->data->nb_rx_queues; i++)
-		for (j = 0; j < RTE_DIM(rxq_counters); j++, k++)
+		for (j = 0; j < nb_rxq_counters(dev); j++, k++)
 			xstats[k].value = counter_read(rxq_counters_of(dev, i),
 					rxq_counters[j].offset);
 	for (i = 0; i < dev->data->nb_tx_queues; i++)
-		for (j = 0; j < RTE_DIM(txq_counters); j++, k++)
+		for (j = 0; j < nb_txq_counters(dev); j++, k++)
 			xstats[k].value = counter_read(txq_counters_of(dev, i),
 					txq_counters[j].offset);
 	for (j = 0; j < RTE_DIM(port_counters); j++, k++)
@@ -210,11 +237,11 @@ ppfrag_xstats_get_names(struct rte_eth_dev *dev, struct rte_eth_xstat_name *name
 	if (names == NULL || n < nb_xstats(dev))
 		return nb_xstats(dev);
 	for (i = 0; i < dev->data->nb_rx_queues; i++)
-		for (j = 0; j < RTE_DIM(rxq_counters); j++)
+		for (j = 0; j < nb_rxq_counters(dev); j++)
 			snprintf(names[k++].name, sizeof(names[0].name), "rx_q%u_%s", i,
 					rxq_counters[j].name);
 	for (i = 0; i < dev->data->nb_tx_queues; i++)
-		for (j = 0; j < RTE_DIM(txq_counters); j++)
+		for (j = 0; j < nb_txq_counters(dev); j++)
 			snprintf(names[k++].name, sizeof(names[0].name), "tx_q%u_%s", i,
 					txq_counters[j].name);
 	for (j = 0; j < RTE_DIM(port_counters); j++)

@@ -37,6 +37,8 @@ struct virtio_backend_ops {
 	int (*ring_start)(struct rte_eth_dev *dev, uint16_t vring, const struct virtq *vq);
 	/** Have it process a ring that it has, or leave that alone. */
 	int (*ring_enable)(struct rte_eth_dev *dev, uint16_t vring, bool enable);
+	/** Wait until all that was said before is done. */
+	int (*settle)(struct rte_eth_dev *dev);
 	/** Take a ring back. */
 	int (*ring_stop)(struct rte_eth_dev *dev, uint16_t vring);
 	/** All rings are started: the device is to work; or it is to be idle. */

@@ -75,7 +75,8 @@ set_features(const struct ppfrag_dev *pd, struct ppfrag_local *local)
 
 	ret = set_status(local, VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER);
 	if (ret == 0)
-		ret = vu_set(&local->vu, VU_SET_FEATURES, pd->features | pd->offload_features);
+		ret = vu_set(&local->vu, VU_SET_FEATURES,
+				pd->features | pd->offload_features | virtio_ring_features(pd));
 	if (ret == 0)
 		ret = set_status(local, VIRTIO_STATUS_RUNNING & ~VIRTIO_STATUS_DRIVER_OK);
 	return ret;
@@ -98,24 +99,26 @@ share_memory(struct rte_eth_dev *dev)
 {
 	struct ppfrag_dev *pd = dev->data->dev_private;
 	struct ppfrag_local *local = local_of(dev);
-	struct ppfrag_mem mem;
+	const struct ppfrag_mem *mem = &local->mem;
 	unsigned int i;
-	int ret;
 
-	ret = ppfrag_mem_collect_all(&mem, dev);
-	if (ret != 0)
-		return ret;
-	for (i = 0; i < mem.nb; i++) {
-		pd->shared[i].addr = mem.region[i].addr;
-		pd->shared[i].len = mem.region[i].len;
-		PPFRAG_LOG(DEBUG, "%s: region %u: 0x%" PRIxPTR ", %zu bytes, offset 0x%" PRIx64,
-				local->vu.name, i, mem.region[i].addr, mem.region[i].len,
-				mem.region[i].offset);
+	if (!ppfrag_mem_is_intact(mem)) {
+		PPFRAG_LOG_LEVEL(local->vu.quiet ? RTE_LOG_DEBUG : RTE_LOG_ERR,
+				"%s: a pool of receive queues or of the option share was freed while the port was started: stop and start the port",
+				local->vu.name);
+		return -ESTALE;
 	}
-	pd->nb_shared = mem.nb;
-	local->told = mem;
+	for (i = 0; i < mem->nb; i++) {
+		pd->shared[i].addr = mem->region[i].addr;
+		pd->shared[i].len = mem->region[i].len;
+		PPFRAG_LOG(DEBUG, "%s: region %u: 0x%" PRIxPTR ", %zu bytes, offset 0x%" PRIx64,
+				local->vu.name, i, mem->region[i].addr, mem->region[i].len,
+				mem->region[i].offset);
+	}
+	pd->nb_shared = mem->nb;
+	local->told = *mem;
 	local->lent = true;
-	return vu_set_mem_table(&local->vu, mem.region, mem.nb);
+	return vu_set_mem_table(&local->vu, mem->region, mem->nb);
 }
 
 static int
@@ -134,6 +137,8 @@ prepare(struct rte_eth_dev *dev)
 static int
 ring_start(struct rte_eth_dev *dev, uint16_t vring, const struct virtq *vq)
 {
+	const struct ppfrag_dev *pd = dev->data->dev_private;
+	const uint32_t base = virtio_layout(pd) == VIRTIO_SPLIT ? 0 : PACKED_BASE;
 	struct ppfrag_local *local = local_of(dev);
 	struct vu *vu = &local->vu;
 	int ret;
@@ -143,7 +148,7 @@ ring_start(struct rte_eth_dev *dev, uint16_t vring, const struct virtq *vq)
 	if (ret == 0)
 		ret = vu_set_vring(vu, VU_SET_VRING_NUM, vring, vq->size);
 	if (ret == 0)
-		ret = vu_set_vring(vu, VU_SET_VRING_BASE, vring, 0);
+		ret = vu_set_vring(vu, VU_SET_VRING_BASE, vring, base);
 	if (ret == 0)
 		ret = vu_set_vring_addr(vu, vring, vq->desc, vq->avail, vq->used);
 	if (ret == 0)
@@ -166,6 +171,15 @@ ring_enable(struct rte_eth_dev *dev, uint16_t vring, bool enable)
 	return vu_set_vring(&local_of(dev)->vu, VU_SET_VRING_ENABLE, vring, enable);
 }
 
+/* Requests are dealt with one after the other, and acknowledged before that ends. */
+static int
+settle(struct rte_eth_dev *dev)
+{
+	uint64_t features;
+
+	return vu_get(&local_of(dev)->vu, VU_GET_FEATURES, &features);
+}
+
 static int
 ring_stop(struct rte_eth_dev *dev, uint16_t vring)
 {
@@ -184,6 +198,7 @@ const struct virtio_backend_ops virtio_backend_vhost_user = {
 	.prepare = prepare,
 	.ring_start = ring_start,
 	.ring_enable = ring_enable,
+	.settle = settle,
 	.ring_stop = ring_stop,
 	.run = run,
 	.can_enable = can_enable,

@@ -6,7 +6,7 @@
 
 #include <rte_atomic.h>
 
-#include "virtio.h"
+#include "ppfrag_rx.h"
 
 /*
  * Receive interrupts: the eventfd that the back end writes to when it has used buffers is what an
@@ -49,16 +49,67 @@ ppfrag_intr_fini(struct ppfrag_local *local)
 	rte_intr_vec_list_free(local->intr);
 }
 
+static bool
+wants_kick(const struct ppfrag_rxq *q)
+{
+	return virtq_is_packed(&q->packed) ? packed_wants_kick(&q->packed) : rx_wants_kick(q);
+}
+
+/* Whether the device has used buffers that were not received yet. */
+static bool
+has_used(const struct ppfrag_rxq *q)
+{
+	return virtq_used_idx(&q->vq) != q->used_idx ||
+			(virtq_is_packed(&q->packed) && packed_has_used(&q->packed));
+}
+
 /* Whether nothing would wake an application that sleeps now, though there is something to do. */
 static bool
 must_poll(const struct ppfrag_rxq *q)
 {
 	/*
 	 * Without buffers the device is silent; only polling finds new pages. A ring that waits to
-	 * be reset is reset by polling.
+	 * be reset is reset by polling. A queue that is stopped gives nothing.
 	 */
-	return virtq_used_idx(&q->vq) != q->used_idx || q->nb_posted == 0 ||
-			ppfrag_is_stale(q->dev, q->epoch);
+	if (__atomic_load_n(&q->stopped, __ATOMIC_RELAXED))
+		return false;
+	return has_used(q) || q->nb_posted == 0 || ppfrag_is_stale(q->dev, q->epoch);
+}
+
+/*
+ * Where indexes tell of events, flags are not used. No interrupt is the one for an entry that was
+ * used already: it comes after 65,536 others.
+ */
+void
+ppfrag_rx_intr_ask(struct ppfrag_rxq *q)
+{
+	const uint16_t flags = q->interrupts || q->event_idx ? 0 : VIRTQ_AVAIL_F_NO_INTERRUPT;
+	const uint16_t event = q->interrupts ? q->used_idx : q->used_idx - 1;
+
+	if (virtq_is_packed(&q->packed)) {
+		packed_set_interrupts(&q->packed, q->interrupts);
+		return;
+	}
+	if (q->event_idx)
+		__atomic_store_n(virtq_used_event(&q->vq), rte_cpu_to_le_16(event),
+				__ATOMIC_RELAXED);
+	__atomic_store_n(&q->vq.avail->flags, rte_cpu_to_le_16(flags), __ATOMIC_RELAXED);
+}
+
+/* Who is not told of an entry, since the device has used it just before, is told here. */
+void
+ppfrag_rx_intr_again(struct ppfrag_rxq *q)
+{
+	struct ppfrag_local *local = rte_eth_devices[q->dev->port_id].process_private;
+	const uint16_t seen = virtq_used_idx(&q->vq);
+
+	if (*virtq_used_event(&q->vq) == rte_cpu_to_le_16(seen))
+		return;
+	__atomic_store_n(virtq_used_event(&q->vq), rte_cpu_to_le_16(seen), __ATOMIC_RELAXED);
+	/* The device writes its index, then looks at ours; we do the reverse. */
+	rte_atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (virtq_used_idx(&q->vq) != seen && local != NULL)
+		ppfrag_notify(&local->notifier, &local->call[ppfrag_rx_vring(q->queue_id)]);
 }
 
 int
@@ -70,12 +121,12 @@ ppfrag_rx_intr_enable(struct rte_eth_dev *dev, uint16_t queue_id)
 	if (q == NULL || !dev->data->dev_started)
 		return -EINVAL;
 	q->interrupts = true;
-	__atomic_store_n(&q->vq.avail->flags, 0, __ATOMIC_RELAXED);
-	/* The device writes its index, then looks at our flags; we do the reverse. */
+	ppfrag_rx_intr_ask(q);
+	/* The device writes what it has used, then looks at our flags; we do the reverse. */
 	rte_atomic_thread_fence(__ATOMIC_SEQ_CST);
 	/* What the next poll would do, as there may be none. */
-	if (q->unnotified && virtq_wants_kick(&q->vq))
-		ppfrag_rx_kick(q);
+	if (q->unnotified && wants_kick(q))
+		rx_wake(q);
 	if (must_poll(q))
 		ppfrag_notify(&local->notifier, &local->call[ppfrag_rx_vring(queue_id)]);
 	return 0;
@@ -89,7 +140,6 @@ ppfrag_rx_intr_disable(struct rte_eth_dev *dev, uint16_t queue_id)
 	if (q == NULL)
 		return -EINVAL;
 	q->interrupts = false;
-	__atomic_store_n(&q->vq.avail->flags, rte_cpu_to_le_16(VIRTQ_AVAIL_F_NO_INTERRUPT),
-			__ATOMIC_RELAXED);
+	ppfrag_rx_intr_ask(q);
 	return 0;
 }

@@ -92,23 +92,22 @@ bridge_gap(struct vu_region *r, unsigned int *nb)
 static bool
 is_page_file(const struct vu_region *r)
 {
-	const struct rte_memseg *ms = rte_mem_virt2memseg((const void *)r->addr, NULL);
+	const struct rte_memseg_list *msl = rte_mem_virt2memseg_list((const void *)r->addr);
 	struct stat st;
 
-	return ms != NULL && ms->len == r->len && fstat(r->fd, &st) == 0 &&
+	return msl != NULL && !msl->external && msl->page_sz == r->len && fstat(r->fd, &st) == 0 &&
 			(size_t)st.st_size == r->len;
 }
 
-/* More regions than vhost-user can pass: whether that is as each page of EAL is a file. */
+/* More regions than vhost-user can pass: whether it is enough to have EAL's pages in one file. */
 static int
 explain_files(const struct vu_region *r, unsigned int nb)
 {
-	unsigned int i;
+	unsigned int i, pages = 0;
 
 	for (i = 0; i < nb; i++)
-		if (is_page_file(&r[i]))
-			return -E2BIG;
-	return -EMFILE;
+		pages += is_page_file(&r[i]);
+	return pages > 1 && nb - pages + 1 <= VU_MAX_REGIONS ? -E2BIG : -EMFILE;
 }
 
 /* Add a piece to a full table. */
@@ -268,6 +267,21 @@ ppfrag_mem_is_disguised(const struct ppfrag_mem *mem, const struct ppfrag_mem *t
 	return !same;
 }
 
+bool
+ppfrag_mem_is_intact(const struct ppfrag_mem *mem)
+{
+	struct ppfrag_mem now = *mem;
+	unsigned int i;
+
+	if (identify_files(&now) != 0)
+		return false;
+	for (i = 0; i < mem->nb; i++)
+		if (now.region[i].dev != mem->region[i].dev ||
+				now.region[i].ino != mem->region[i].ino)
+			return false;
+	return true;
+}
+
 const char *
 ppfrag_mem_reason(int err)
 {
@@ -286,8 +300,11 @@ ppfrag_mem_collect_all(struct ppfrag_mem *mem, const struct rte_eth_dev *dev)
 {
 	int ret = ppfrag_mem_collect(mem, dev);
 
-	if (ret != 0)
+	if (ret != 0) {
 		PPFRAG_LOG(ERR, "%s: memory cannot be shared: %s", dev->data->name,
 				ppfrag_mem_reason(ret));
-	return ret;
+		return ret;
+	}
+	ret = ppfrag_share_add(mem, dev);
+	return ret == 0 ? identify_files(mem) : ret;
 }

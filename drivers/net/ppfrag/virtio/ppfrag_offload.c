@@ -96,7 +96,7 @@ tx_offloads_used(const struct rte_eth_dev *dev)
 static uint32_t
 rx_work(const struct ppfrag_dev *pd, uint64_t offloads)
 {
-	uint32_t work = 0;
+	uint32_t work = pd->size_stats ? PPFRAG_RX_WORK_SIZES : 0;
 
 	if ((offloads & RX_FROM_HEADER) != 0)
 		work |= PPFRAG_RX_WORK_HEADER;
@@ -137,7 +137,7 @@ rx_work_change(struct rte_eth_dev *dev, const char *what)
 	const uint64_t offloads = dev->data->dev_conf.rxmode.offloads;
 
 	if (pd->kind == PPFRAG_KIND_VIRTIO && dev->data->dev_started &&
-			dev->rx_pkt_burst != ppfrag_rx_burst_offload &&
+			dev->rx_pkt_burst == ppfrag_rx_burst &&
 			rx_work(pd, offloads) != 0) {
 		PPFRAG_LOG(ERR, "%s: stop the port to turn on %s", dev->data->name, what);
 		return -EBUSY;
@@ -207,4 +207,11 @@ ppfrag_offload_start(struct rte_eth_dev *dev)
 	dev->rx_pkt_burst = work != 0 ? ppfrag_rx_burst_offload : ppfrag_rx_burst;
 	dev->tx_pkt_burst = tx != 0 ? ppfrag_tx_burst_offload : ppfrag_tx_burst;
 	dev->tx_pkt_prepare = tx != 0 ? ppfrag_tx_prepare : NULL;
+	/* These look whether there is any work. */
+	if (pd->packed_vq) {
+		dev->rx_pkt_burst = ppfrag_rx_burst_packed;
+		dev->tx_pkt_burst = ppfrag_tx_burst_packed;
+	}
+	if (pd->size_stats)
+		dev->tx_pkt_burst = ppfrag_tx_burst_sizes;
 }

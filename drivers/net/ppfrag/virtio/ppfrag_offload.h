@@ -55,6 +55,8 @@ int ppfrag_vlan_offload_set(struct rte_eth_dev *dev, int mask);
 #define PPFRAG_RX_WORK_IP 0x4u     /**< check the checksum of an IPv4 header */
 #define PPFRAG_RX_WORK_PTYPE 0x8u  /**< tell the type */
 
+#define PPFRAG_RX_WORK_SIZES 0x10u /**< count sizes and kinds of addresses */
+
 /** Do this with packets, with virtio headers in front if these are to be looked at. */
 void ppfrag_rx_offload(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint16_t n, uint32_t work);
 
@@ -73,5 +75,14 @@ bool ppfrag_tx_head(const struct ppfrag_txq *q, const struct rte_mbuf *m,
 
 /** What rte_eth_tx_prepare() does. */
 uint16_t ppfrag_tx_prepare(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts);
+
+/* ppfrag_sizes.c */
+
+/** Count packets by size, and those to many. */
+void ppfrag_sizes_count(struct ppfrag_size_stats *s, struct rte_mbuf * const *pkts, uint16_t n);
+
+/** Send by a burst function, and count what was sent. */
+uint16_t ppfrag_sizes_send(struct ppfrag_txq *q, struct rte_mbuf **pkts, uint16_t nb_pkts,
+		eth_tx_burst_t burst);
 
 #endif /* _PPFRAG_OFFLOAD_H_ */

@@ -2,6 +2,8 @@
  * Copyright(c) 2026 The ppfrag authors
  */
 
+#include <rte_atomic.h>
+
 #include "ppfrag_offload.h"
 #include "ppfrag_rx.h"
 
@@ -22,7 +24,6 @@
 /* Polls between attempts to find pages for starved descriptors. */
 #define RX_RETRY_POLLS 16
 
-/* Where the device shall write a packet and its header. NULL where there is no page. */
 static inline char *
 rx_buffer(struct ppfrag_rxq *q, uint16_t id)
 {
@@ -49,6 +50,12 @@ rx_post_one(struct ppfrag_rxq *q, uint16_t id)
 	q->posted[id] = RX_POSTED;
 	q->nb_posted++;
 	return true;
+}
+
+char *
+ppfrag_rx_buffer(struct ppfrag_rxq *q, uint16_t id)
+{
+	return rx_buffer(q, id);
 }
 
 /*
@@ -103,6 +110,10 @@ rx_retry(struct ppfrag_rxq *q)
 	if (++q->retry < RX_RETRY_POLLS)
 		return;
 	q->retry = 0;
+	if (q->in_order) {
+		ppfrag_in_order_post(q);
+		return;
+	}
 	for (; q->nb_starved != 0; q->nb_starved--) {
 		id = q->starved[q->nb_starved - 1];
 		if (!rx_post_one(q, id))
@@ -175,8 +186,9 @@ rx_more_headers(struct ppfrag_rxq *q, const struct rx_place *b, struct rte_mbuf 
 }
 
 /* Mergeable packet whose buffers have all arrived. */
-static struct rx_step
-rx_merge(struct ppfrag_rxq *q, const struct rx_place *b, struct rx_entry first, uint16_t nb)
+static __rte_always_inline struct rx_step
+rx_merge(struct ppfrag_rxq *q, const struct rx_place *b, struct rx_entry first, uint16_t nb,
+		const bool plain)
 {
 	struct rte_mbuf *more[PPFRAG_MAX_SEGS];
 	struct rx_merged p = { .nb = nb };
@@ -184,7 +196,7 @@ rx_merge(struct ppfrag_rxq *q, const struct rx_place *b, struct rx_entry first, 
 	int spare;
 
 	if (!q->scatter || nb > PPFRAG_MAX_SEGS) {
-		rx_collect(q, b->at, b->nb_done, first, &p);
+		rx_collect(q, b->at, b->nb_done, first, &p, plain);
 		return rx_drop_merged(q, &p, true);
 	}
 	spare = rx_more_headers(q, b, more, nb - 1, &got);
@@ -192,7 +204,7 @@ rx_merge(struct ppfrag_rxq *q, const struct rx_place *b, struct rx_entry first, 
 		ppool_headers_put(q->carver, more, got);
 		return (struct rx_step){ .no_page = 1 };
 	}
-	if (!rx_collect(q, b->at, b->nb_done, first, &p)) {
+	if (!rx_collect(q, b->at, b->nb_done, first, &p, plain)) {
 		ppool_headers_put(q->carver, more, got);
 		return rx_drop_merged(q, &p, false);
 	}
@@ -206,34 +218,58 @@ rx_merge(struct ppfrag_rxq *q, const struct rx_place *b, struct rx_entry first, 
 	};
 }
 
-/* A used entry whose descriptor is full, or which makes no sense. */
-static __rte_noinline struct rx_step
-rx_unusual(struct ppfrag_rxq *q, const struct rx_place *b, struct rx_entry e)
+/* A packet of one descriptor. */
+static inline struct rx_step
+rx_deliver_one(struct ppfrag_rxq *q, const struct rx_place *b, uint16_t id, uint32_t len)
 {
+	rx_done(q, b->nb_done, id);
+	ppool_commit(q->carver, id, b->m[0], len);
+	return (struct rx_step){ .used = 1, .done = 1, .rx = 1, .bytes = len };
+}
+
+/*
+ * A used entry whose descriptor is full, or which makes no sense. In order, also one that was told
+ * of together with others.
+ */
+static __rte_always_inline struct rx_step
+rx_next(struct ppfrag_rxq *q, const struct rx_place *b, const bool plain)
+{
+	const struct rx_entry e = rx_read(q, b->at, plain);
 	const uint16_t id = (uint16_t)e.id;
 	struct ppool_buf buf;
 	uint16_t nb;
 
-	if (!rx_is_posted(q, e.id)) {
+	if (!rx_is_posted(q, e.id, plain)) {
 		ppfrag_count(&q->stats.bad_used, 1);
 		return (struct rx_step){ .used = 1 };
 	}
 	if (e.len < RX_MIN_LEN)
 		return rx_short(q, b->nb_done, e);
+	if (!plain && e.len < q->buf_len)
+		return rx_deliver_one(q, b, id, e.len - VIRTIO_HDR_LEN);
 	/* The lane is reserved: this tells where the device wrote. */
 	if (e.len != q->buf_len || ppool_reserve(q->carver, id, &buf) != 0)
 		return rx_bad(q, b->nb_done, id);
 	nb = rx_num_buffers(q, buf.addr + q->hdr_offset);
-	if (nb == 1) {
-		rx_done(q, b->nb_done, id);
-		ppool_commit(q->carver, id, b->m[0], q->max_len);
-		return (struct rx_step){ .used = 1, .done = 1, .rx = 1, .bytes = q->max_len };
-	}
+	if (nb == 1)
+		return rx_deliver_one(q, b, id, q->max_len);
 	if (nb == 0 || nb > q->nb_posted - b->nb_done)
 		return rx_bad(q, b->nb_done, id);
 	if (nb > b->ready - b->at)
 		return (struct rx_step){ .used = 0 }; /* the rest is still to come */
-	return rx_merge(q, b, e, nb);
+	return rx_merge(q, b, e, nb, plain);
+}
+
+static __rte_noinline struct rx_step
+rx_unusual_plain(struct ppfrag_rxq *q, const struct rx_place *b)
+{
+	return rx_next(q, b, true);
+}
+
+static __rte_noinline struct rx_step
+rx_unusual(struct ppfrag_rxq *q, const struct rx_place *b)
+{
+	return rx_next(q, b, false);
 }
 
 void
@@ -242,6 +278,16 @@ ppfrag_rx_kick(struct ppfrag_rxq *q)
 	q->unnotified = false;
 	ppfrag_count(&q->stats.kicks, 1);
 	ppfrag_kick(q->dev, ppfrag_rx_vring(q->queue_id));
+}
+
+void
+ppfrag_rx_settle(struct ppfrag_rxq *q)
+{
+	/* The device says where it is to be woken, then looks at our index; we do the reverse. */
+	rte_atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (q->unnotified && rx_wants_kick(q))
+		ppfrag_rx_kick(q);
+	q->kicked_idx = q->avail_idx;
 }
 
 /* The used entries of a burst, which the device has just written: all lines at once. */
@@ -299,6 +345,38 @@ rx_run(const struct ppfrag_rxq *q, uint16_t at, struct rte_mbuf **pkts, uint16_t
 }
 
 /*
+ * As rx_run() of a device that works in order, in parts. All descriptors of the burst are offered
+ * again at its end.
+ */
+static inline uint16_t
+rx_run_in_order(struct ppfrag_rxq *q, uint16_t at, struct rte_mbuf **pkts, uint16_t n,
+		uint64_t *bytes)
+{
+	const uint16_t pos = (q->used_idx + at) & q->vq.mask;
+	const uint32_t headroom = q->hdr_offset + VIRTIO_HDR_LEN;
+	struct ppool_carver *c = q->carver;
+	struct rx_entry e[RX_PART];
+	uint16_t i;
+
+	n = RTE_MIN(RTE_MIN(n, (uint16_t)RX_PART), q->nb - pos);
+	if (unlikely(n == 0 || !rx_is_unread(q, at)))
+		return 0;
+	rx_copy_used(&q->vq, pos, e, n);
+	for (i = 0; i < n; i++) {
+		rx_prefetch_header(pkts[i]);
+		rte_prefetch0(ppool_lane_addr(c, pos + i) + headroom); /* for the application */
+	}
+	if (unlikely(!rx_are_in_place(q, pos, e, n)))
+		return 0;
+	for (i = 0; i < n; i++) {
+		ppool_commit(c, pos + i, pkts[i], e[i].len - VIRTIO_HDR_LEN);
+		*bytes += e[i].len - VIRTIO_HDR_LEN;
+	}
+	rx_consumed(q, at + n);
+	return n;
+}
+
+/*
  * Offer the descriptors of a run again; rx_run() has marked them so that the device cannot use them
  * a second time before it is told.
  *
@@ -323,25 +401,54 @@ rx_repost(struct ppfrag_rxq *q, const uint16_t *ids, uint16_t n)
 	q->avail_idx = avail;
 }
 
-uint16_t
-ppfrag_rx_burst(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts)
+/*
+ * The same, of all descriptors of a burst in the order of the ring, which has each at its own place
+ * since the first lap.
+ */
+static inline void
+rx_repost_in_order(struct ppfrag_rxq *q, uint16_t n)
 {
-	struct ppfrag_rxq *q = rxq;
+	const uint16_t avail = q->avail_idx, mask = q->vq.mask, hdr_offset = q->hdr_offset;
+	struct ppool_carver *c = q->carver;
+	struct virtq vq = q->vq;
+	struct ppool_buf buf;
+	uint16_t i;
+
+	if (unlikely(q->nb_starved != 0))
+		n = 0;
+	for (i = 0; i < n; i++) {
+		if (unlikely(ppool_reserve(c, (avail + i) & mask, &buf) != 0))
+			break;
+		rx_point(q, &vq, (avail + i) & mask, buf.addr + hdr_offset);
+	}
+	q->avail_idx += i;
+	q->nb_posted += i;
+	rx_publish(q, avail);
+	if (unlikely(q->nb_posted != q->nb))
+		ppfrag_in_order_post(q);
+}
+
+/* Packets of one descriptor each; the descriptors are offered again. Returns how many. */
+static __rte_always_inline uint16_t
+rx_deliver(struct ppfrag_rxq *q, uint16_t at, struct rte_mbuf **pkts, uint16_t n, uint16_t nb_done,
+		uint64_t *bytes, const bool plain)
+{
+	if (!plain && q->in_order)
+		return rx_run_in_order(q, at, pkts, n, bytes);
+	n = rx_run(q, at, pkts, n, &q->done[nb_done], bytes);
+	rx_repost(q, &q->done[nb_done], n);
+	return n;
+}
+
+static __rte_always_inline uint16_t
+rx_burst(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint16_t nb_pkts, const bool plain)
+{
 	uint16_t ready, got, no_page, avail, at = 0, nb_rx = 0, nb_done = 0, n;
 	struct rx_place place;
 	struct rx_step step;
 	uint64_t bytes = 0;
 
-	if (unlikely(ppfrag_is_stale(q->dev, q->epoch)))
-		ppfrag_rxq_renew(q);
-	if (unlikely(q->how == PPFRAG_RX_COPY))
-		return ppfrag_rx_burst_copy(q, pkts, nb_pkts);
-	if (unlikely(q->nb_starved != 0))
-		rx_retry(q);
-	if (unlikely(q->how == PPFRAG_RX_SLOTS))
-		return ppfrag_rx_burst_slots(q, pkts, nb_pkts);
-
-	ready = rx_ready(q);
+	ready = rx_ready(q, plain);
 	if (ready == 0)
 		return 0;
 	nb_pkts = RTE_MIN(ready, nb_pkts);
@@ -352,15 +459,16 @@ ppfrag_rx_burst(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 	no_page = got < nb_pkts;
 
 	while (true) {
-		n = rx_run(q, at, &pkts[nb_rx], RTE_MIN(ready - at, got - nb_rx), &q->done[nb_done],
-				&bytes);
-		rx_repost(q, &q->done[nb_done], n);
+		n = rx_deliver(q, at, &pkts[nb_rx], RTE_MIN(ready - at, got - nb_rx), nb_done,
+				&bytes, plain);
 		at += n;
 		nb_rx += n;
 		if (likely(nb_rx == got || at == ready))
 			break;
+		if (!plain && q->in_order && n != 0)
+			continue; /* there may be more such parts */
 		place = (struct rx_place){ at, ready, nb_done, got - nb_rx, &pkts[nb_rx] };
-		step = rx_unusual(q, &place, rx_read(q, at));
+		step = plain ? rx_unusual_plain(q, &place) : rx_unusual(q, &place);
 		if (step.used == 0) {
 			no_page |= step.no_page;
 			break;
@@ -376,12 +484,41 @@ ppfrag_rx_burst(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 		ppool_headers_put(q->carver, &pkts[nb_rx], got - nb_rx);
 	if (unlikely((no_page | q->nb_waiting) != 0))
 		rx_waiting(q, at, no_page != 0 ? ready - at : 0);
-	rx_advance(q, at, nb_done);
-	rx_post(q, q->done, nb_done);
-	rx_publish(q, avail);
+	if (!plain && q->in_order) {
+		rx_advance(q, at, at);
+		rx_repost_in_order(q, at);
+	} else {
+		rx_advance(q, at, nb_done);
+		rx_post(q, q->done, nb_done);
+		rx_publish(q, avail);
+	}
 	ppfrag_count(&q->stats.packets, nb_rx);
 	ppfrag_count(&q->stats.bytes, bytes);
 	return nb_rx;
+}
+
+static __rte_noinline uint16_t
+rx_burst_lanes(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint16_t nb_pkts)
+{
+	return rx_burst(q, pkts, nb_pkts, false);
+}
+
+uint16_t
+ppfrag_rx_burst(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts)
+{
+	struct ppfrag_rxq *q = rxq;
+
+	if (unlikely(ppfrag_is_stale(q->dev, q->epoch)) && !ppfrag_rxq_renew(q))
+		return 0;
+	if (unlikely(q->how == PPFRAG_RX_COPY))
+		return ppfrag_rx_burst_copy(q, pkts, nb_pkts);
+	if (unlikely(q->nb_starved != 0))
+		rx_retry(q);
+	if (unlikely(q->how == PPFRAG_RX_SLOTS))
+		return ppfrag_rx_burst_slots(q, pkts, nb_pkts);
+	if (unlikely(!q->plain))
+		return rx_burst_lanes(q, pkts, nb_pkts);
+	return rx_burst(q, pkts, nb_pkts, true);
 }
 
 /* Where packets are copied, so must their headers be. */
@@ -390,8 +527,8 @@ rx_burst_header(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint16_t nb_pkts)
 {
 	if (q->how == PPFRAG_RX_LANES)
 		return ppfrag_rx_burst(q, pkts, nb_pkts);
-	if (unlikely(ppfrag_is_stale(q->dev, q->epoch)))
-		ppfrag_rxq_renew(q);
+	if (unlikely(ppfrag_is_stale(q->dev, q->epoch)) && !ppfrag_rxq_renew(q))
+		return 0;
 	if (q->how == PPFRAG_RX_COPY)
 		return ppfrag_rx_burst_copy_header(q, pkts, nb_pkts);
 	if (unlikely(q->nb_starved != 0))

@@ -8,7 +8,12 @@
 /**
  * @file
  * What both ways to receive share: reading and checking what the device says it has used.
+ *
+ * Functions with a parameter `plain` are compiled twice: for rings without any ring_features, and
+ * for those with some, which look in the queue for which.
  */
+
+#include <string.h>
 
 #include "../ppfrag_slots.h"
 #include "virtio.h"
@@ -27,13 +32,49 @@ struct rx_step {
 };
 
 /** A used entry, read once: the device can change what is in the ring at any time. */
-static inline struct rx_entry
-rx_read(const struct ppfrag_rxq *q, uint16_t at)
+static __rte_always_inline struct rx_entry
+rx_read(struct ppfrag_rxq *q, uint16_t at, const bool plain)
 {
 	struct rx_entry e;
 
+	if (!plain && q->in_order)
+		return (struct rx_entry){ (q->used_idx + at) & q->vq.mask,
+			ppfrag_in_order_len(q, at) };
 	virtq_used_read(&q->vq, q->used_idx + at, &e.id, &e.len);
 	return e;
+}
+
+/** Whether the device wants to know what was posted. For sure only behind a memory barrier. */
+static inline bool
+rx_wants_kick(const struct ppfrag_rxq *q)
+{
+	if (!q->event_idx)
+		return virtq_wants_kick(&q->vq);
+	return virtq_event_passed(virtq_avail_event(&q->vq), q->avail_idx, q->kicked_idx);
+}
+
+/** Wake the device for all that was posted. */
+static inline void
+rx_wake(struct ppfrag_rxq *q)
+{
+	ppfrag_rx_kick(q);
+	q->kicked_idx = q->avail_idx;
+}
+
+/**
+ * What rx_ready() does where either side says at which index it is to be notified: the device may
+ * have said so for any entry since kicked_idx, also a moment ago. Before this index is too far
+ * behind to be told from one ahead, it is moved on behind a barrier.
+ */
+static inline void
+rx_events(struct ppfrag_rxq *q)
+{
+	if (unlikely(q->interrupts))
+		ppfrag_rx_intr_again(q);
+	if (unlikely((uint16_t)(q->avail_idx - q->kicked_idx) > INT16_MAX))
+		ppfrag_rx_settle(q);
+	else if (q->unnotified && unlikely(rx_wants_kick(q)))
+		rx_wake(q);
 }
 
 /**
@@ -43,14 +84,88 @@ rx_read(const struct ppfrag_rxq *q, uint16_t at)
  * Whether it wants to know what was posted last time is in the same cache line. Looking only now
  * spares a memory barrier: if this is too early to see it, the next poll is not.
  */
-static inline uint16_t
-rx_ready(struct ppfrag_rxq *q)
+static __rte_always_inline uint16_t
+rx_ready(struct ppfrag_rxq *q, const bool plain)
 {
-	uint16_t ready = virtq_used_idx(&q->vq) - q->used_idx;
+	uint16_t ready;
 
-	if (unlikely(virtq_wants_kick(&q->vq)) && q->unnotified)
+	if (!plain && q->event_idx)
+		rx_events(q);
+	ready = virtq_used_idx(&q->vq) - q->used_idx;
+	if ((plain || !q->event_idx) && unlikely(virtq_wants_kick(&q->vq)) && q->unnotified)
 		ppfrag_rx_kick(q);
 	return RTE_MIN(ready, q->nb_posted);
+}
+
+/*
+ * Vectors of this compiler, for any processor: so many of their elements make 16 bytes. Comparisons
+ * give elements of ones where they hold.
+ */
+typedef uint32_t u32x4 __attribute__((vector_size(16)));
+typedef uint16_t u16x8 __attribute__((vector_size(16)));
+
+static inline bool
+u32x4_is_zero(u32x4 v)
+{
+	uint64_t half[2];
+
+	memcpy(half, &v, sizeof(half));
+	return (half[0] | half[1]) == 0;
+}
+
+/**
+ * Copy the n used entries at a position of the ring, RX_PART at most. Read once, as the device can
+ * change them; the ring ends with a cache line that it fills in part, so that there is a second one
+ * of each pair.
+ */
+static inline void
+rx_copy_used(const struct virtq *vq, uint16_t pos, struct rx_entry *e, unsigned int n)
+{
+	unsigned int i;
+	u32x4 pair;
+
+	for (i = 0; i < n; i += 2) {
+		memcpy(&pair, &vq->used->ring[pos + i], sizeof(pair));
+		memcpy(&e[i], &pair, sizeof(pair));
+	}
+	rte_compiler_barrier();
+}
+
+/**
+ * Whether copies of used entries at a position are packets of one descriptor each, in the order of
+ * the ring. The second one of the last pair is overwritten where it is none.
+ */
+static inline bool
+rx_are_in_place(const struct ppfrag_rxq *q, uint16_t pos, struct rx_entry *e, unsigned int n)
+{
+	const u32x4 range = { 0, q->buf_len - RX_MIN_LEN - 1, 0, q->buf_len - RX_MIN_LEN - 1 };
+	u32x4 least = { pos, RX_MIN_LEN, pos + 1u, RX_MIN_LEN }, wrong = { 0 }, pair;
+	const u32x4 step = { 2, 0, 2, 0 };
+	unsigned int i;
+
+	if (n % 2 != 0)
+		e[n] = (struct rx_entry){ pos + n, RX_MIN_LEN };
+	for (i = 0; i < n; i += 2) {
+		memcpy(&pair, &e[i], sizeof(pair));
+		wrong |= (u32x4)(pair - least > range);
+		least += step;
+	}
+	return u32x4_is_zero(wrong);
+}
+
+/** In order: the position behind used_idx is that of an entry that was not read ahead. */
+static inline bool
+rx_is_unread(const struct ppfrag_rxq *q, uint16_t at)
+{
+	return (uint16_t)(q->known - q->used_idx) <= at;
+}
+
+/** In order: all entries up to that one behind used_idx are dealt with. */
+static inline void
+rx_consumed(struct ppfrag_rxq *q, uint16_t at)
+{
+	if (rx_is_unread(q, at))
+		q->known = q->used_idx + at;
 }
 
 /** posted[id]: 0 = ours, 1 = at the device, n > 1 = at the device, used in burst n. */
@@ -64,10 +179,12 @@ rx_next_burst(struct ppfrag_rxq *q)
 		q->burst = RX_POSTED + 1;
 }
 
-/** Whether the device may use this id now. */
-static inline bool
-rx_is_posted(const struct ppfrag_rxq *q, uint32_t id)
+/** Whether the device may use this id now. In order, all that rx_read() gives are such. */
+static __rte_always_inline bool
+rx_is_posted(const struct ppfrag_rxq *q, uint32_t id, const bool plain)
 {
+	if (!plain && q->in_order)
+		return true;
 	return id < q->nb && q->posted[id] != 0 && q->posted[id] != q->burst;
 }
 
@@ -107,14 +224,21 @@ rx_short(struct ppfrag_rxq *q, uint16_t nb_done, struct rx_entry e)
 	return (struct rx_step){ .used = 1, .done = 1 };
 }
 
-/** Offer a descriptor with its memory at a position of the ring. The device is not told yet. */
+/** Point a descriptor at its memory. */
 static inline void
-rx_offer(const struct ppfrag_rxq *q, struct virtq *vq, uint16_t at, uint16_t id, char *addr)
+rx_point(const struct ppfrag_rxq *q, struct virtq *vq, uint16_t id, char *addr)
 {
 	/* Without mergeable buffers devices need not set this, but some do. */
 	if (unlikely(!q->mrg))
 		((struct virtio_hdr *)addr)->num_buffers = 0;
 	virtq_desc_point(&vq->desc[id], addr);
+}
+
+/** Offer a descriptor with its memory at a position of the ring. The device is not told yet. */
+static inline void
+rx_offer(const struct ppfrag_rxq *q, struct virtq *vq, uint16_t at, uint16_t id, char *addr)
+{
+	rx_point(q, vq, id, addr);
 	virtq_offer(vq, at, id);
 }
 
@@ -167,9 +291,9 @@ struct rx_merged {
  *
  * @return whether they make sense.
  */
-static inline bool
+static __rte_always_inline bool
 rx_collect(struct ppfrag_rxq *q, uint16_t at, uint16_t nb_done, struct rx_entry e,
-		struct rx_merged *p)
+		struct rx_merged *p, const bool plain)
 {
 	bool sane = true;
 	uint16_t i;
@@ -177,8 +301,8 @@ rx_collect(struct ppfrag_rxq *q, uint16_t at, uint16_t nb_done, struct rx_entry 
 	p->done = 0;
 	for (i = 0; i < p->nb; i++) {
 		if (i > 0)
-			e = rx_read(q, at + i);
-		if (!rx_is_posted(q, e.id)) {
+			e = rx_read(q, at + i, plain);
+		if (!rx_is_posted(q, e.id, plain)) {
 			sane = false;
 			continue;
 		}

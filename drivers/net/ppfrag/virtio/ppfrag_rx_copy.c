@@ -119,13 +119,13 @@ copy_buffers(const struct ppfrag_rxq *q, const uint16_t *ids, const struct rx_me
 /* A packet whose buffers are all used, the first of them by an entry that was checked. */
 static __rte_always_inline struct rx_step
 copy_packet(struct ppfrag_rxq *q, uint16_t at, uint16_t nb_done, uint16_t nb, struct rx_entry first,
-		struct rte_mbuf **m, const bool header)
+		struct rte_mbuf **m, const bool header, const bool plain)
 {
 	struct rx_merged p = { .nb = nb };
 	struct copy_dst dst;
 	uint32_t len;
 
-	if (!rx_collect(q, at, nb_done, first, &p)) {
+	if (!rx_collect(q, at, nb_done, first, &p, plain)) {
 		ppfrag_count(&q->stats.bad_used, nb);
 		return (struct rx_step){ .used = nb, .done = p.done };
 	}
@@ -149,12 +149,12 @@ copy_packet(struct ppfrag_rxq *q, uint16_t at, uint16_t nb_done, uint16_t nb, st
 
 static __rte_always_inline struct rx_step
 copy_next(struct ppfrag_rxq *q, uint16_t at, uint16_t ready, uint16_t nb_done, struct rte_mbuf **m,
-		const bool header)
+		const bool header, const bool plain)
 {
-	struct rx_entry e = rx_read(q, at);
+	struct rx_entry e = rx_read(q, at, plain);
 	uint16_t nb = 1;
 
-	if (!rx_is_posted(q, e.id)) {
+	if (!rx_is_posted(q, e.id, plain)) {
 		ppfrag_count(&q->stats.bad_used, 1);
 		return (struct rx_step){ .used = 1 };
 	}
@@ -168,19 +168,20 @@ copy_next(struct ppfrag_rxq *q, uint16_t at, uint16_t ready, uint16_t nb_done, s
 		return rx_bad(q, nb_done, (uint16_t)e.id);
 	if (nb > ready - at)
 		return (struct rx_step){ .used = 0 }; /* the rest is still to come */
-	return copy_packet(q, at, nb_done, nb, e, m, header);
+	return copy_packet(q, at, nb_done, nb, e, m, header, plain);
 }
 
 static __rte_always_inline uint16_t
-copy_burst(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint16_t nb_pkts, const bool header)
+copy_burst(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint16_t nb_pkts, const bool header,
+		const bool plain)
 {
 	uint16_t at = 0, nb_rx = 0, nb_done = 0, no_page = 0;
-	uint16_t ready = rx_ready(q);
+	uint16_t ready = rx_ready(q, plain);
 	struct rx_step step;
 	uint64_t bytes = 0;
 
 	while (at < ready && nb_rx < nb_pkts) {
-		step = copy_next(q, at, ready, nb_done, &pkts[nb_rx], header);
+		step = copy_next(q, at, ready, nb_done, &pkts[nb_rx], header, plain);
 		if (step.used == 0) {
 			no_page = step.no_page;
 			break;
@@ -193,7 +194,10 @@ copy_burst(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint16_t nb_pkts, const
 	if (unlikely((no_page | q->nb_waiting) != 0))
 		rx_waiting(q, at, no_page != 0 ? ready - at : 0);
 	rx_advance(q, at, nb_done);
-	ppfrag_rx_post(q, q->done, nb_done);
+	if (!plain && q->in_order)
+		ppfrag_in_order_post(q);
+	else
+		ppfrag_rx_post(q, q->done, nb_done);
 	ppfrag_count(&q->stats.packets, nb_rx);
 	ppfrag_count(&q->stats.bytes, bytes);
 	return nb_rx;
@@ -202,11 +206,15 @@ copy_burst(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint16_t nb_pkts, const
 uint16_t
 ppfrag_rx_burst_copy(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint16_t nb_pkts)
 {
-	return copy_burst(q, pkts, nb_pkts, false);
+	if (likely(q->plain))
+		return copy_burst(q, pkts, nb_pkts, false, true);
+	return copy_burst(q, pkts, nb_pkts, false, false);
 }
 
 uint16_t
 ppfrag_rx_burst_copy_header(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint16_t nb_pkts)
 {
-	return copy_burst(q, pkts, nb_pkts, true);
+	if (likely(q->plain))
+		return copy_burst(q, pkts, nb_pkts, true, true);
+	return copy_burst(q, pkts, nb_pkts, true, false);
 }

@@ -179,6 +179,10 @@ ppfrag_rx_offload(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint16_t n, uint
 {
 	uint16_t i;
 
+	if ((work & PPFRAG_RX_WORK_SIZES) != 0)
+		ppfrag_sizes_count(&q->stats.sizes, pkts, n);
+	if ((work & ~PPFRAG_RX_WORK_SIZES) == 0)
+		return;
 	for (i = 0; i < n; i++)
 		packet_offload(q, pkts[i], work);
 }

@@ -70,16 +70,16 @@ ppfrag_slots_buffer(struct ppfrag_rxq *q, uint16_t id)
 /* Packets */
 
 /* Packets of one descriptor each, up to the first used entry that is none. */
-static inline void
-part_read(struct ppfrag_rxq *q, uint16_t at, struct part *p, unsigned int n)
+static __rte_always_inline void
+part_read(struct ppfrag_rxq *q, uint16_t at, struct part *p, unsigned int n, const bool plain)
 {
 	const struct ppfrag_rx_slots *s = q->slots;
 	struct rx_entry e;
 
 	p->in_place = false;
 	for (p->n = 0; p->n < n; p->n++) {
-		e = rx_read(q, at + p->n);
-		if (unlikely(!rx_is_posted(q, e.id)))
+		e = rx_read(q, at + p->n, plain);
+		if (unlikely(!rx_is_posted(q, e.id, plain)))
 			break;
 		if (unlikely(e.len < RX_MIN_LEN || e.len >= q->buf_len))
 			break;
@@ -101,50 +101,16 @@ part_forget(struct ppfrag_rxq *q, const struct part *p)
 		q->posted[p->e[i].id] = RX_POSTED;
 }
 
-/*
- * Vectors of this compiler, for any processor: so many of their elements make 16 bytes. Comparisons
- * give elements of ones where they hold.
- */
-typedef uint32_t u32x4 __attribute__((vector_size(16)));
-typedef uint16_t u16x8 __attribute__((vector_size(16)));
-
-static inline bool
-u32x4_is_zero(u32x4 v)
-{
-	uint64_t half[2];
-
-	memcpy(half, &v, sizeof(half));
-	return (half[0] | half[1]) == 0;
-}
-
-/*
- * Whether the used entries at a position are packets of one descriptor each, in the order of the
- * ring. Read once, as the device can change them; the ring ends with a cache line that it fills in
- * part, so that there is a second one of each pair.
- */
+/* Whether used entries at a position are packets of one descriptor each, in the ring's order. */
 static inline bool
 part_used_in_place(const struct ppfrag_rxq *q, uint16_t pos, struct part *p, unsigned int n)
 {
-	const u32x4 range = { 0, q->buf_len - RX_MIN_LEN - 1, 0, q->buf_len - RX_MIN_LEN - 1 };
-	u32x4 least = { pos, RX_MIN_LEN, pos + 1u, RX_MIN_LEN }, wrong = { 0 }, e;
-	const u32x4 step = { 2, 0, 2, 0 };
 	unsigned int i;
 
-	for (i = 0; i < n; i += 2) {
-		memcpy(&e, &q->vq.used->ring[pos + i], sizeof(e));
-		memcpy(&p->e[i], &e, sizeof(e));
-	}
-	rte_compiler_barrier();
+	rx_copy_used(&q->vq, pos, p->e, n);
 	for (i = 0; i < n; i++)
 		rte_prefetch0(slot_data(q, q->slots->posted[pos + i]));
-	if (n % 2 != 0)
-		p->e[n] = (struct rx_entry){ pos + n, RX_MIN_LEN };
-	for (i = 0; i < n; i += 2) {
-		memcpy(&e, &p->e[i], sizeof(e));
-		wrong |= (u32x4)(e - least > range);
-		least += step;
-	}
-	return u32x4_is_zero(wrong);
+	return rx_are_in_place(q, pos, p->e, n);
 }
 
 /* Whether the available ring offers each descriptor of these positions at its own place. */
@@ -167,11 +133,16 @@ part_avail_in_place(const struct ppfrag_rxq *q, uint16_t pos, unsigned int n)
 	return u32x4_is_zero((u32x4)wrong);
 }
 
-/* Whether what is used at a position is offered again at the same one. */
+/*
+ * Whether the device has a descriptor for each place of the ring, and what is used at a position is
+ * offered again at the same one. Positions alone do not tell: they come round after 65,536 entries
+ * for no descriptor.
+ */
 static inline bool
 part_is_aligned(const struct ppfrag_rxq *q, uint16_t at)
 {
-	return (uint16_t)(q->avail_idx - q->used_idx - at) == q->vq.size;
+	return q->nb_posted == q->vq.size &&
+			(uint16_t)(q->avail_idx - q->used_idx - at) == q->vq.size;
 }
 
 /* In this burst, nothing is dealt with in place any more: what was is not to be used twice. */
@@ -182,6 +153,20 @@ in_place_end(struct ppfrag_rxq *q)
 
 	for (; s->in_place > 0; s->in_place--)
 		q->posted[(q->used_idx + s->in_place - 1) & q->vq.mask] = q->burst;
+}
+
+/* Packets that were read in place. */
+static inline void
+part_classify(const struct ppfrag_rx_slots *s, struct part *p, unsigned int n)
+{
+	unsigned int i;
+
+	p->n = n;
+	p->in_place = true;
+	for (i = 0; i < n; i++) {
+		p->e[i].len -= VIRTIO_HDR_LEN;
+		p->size_class[i] = class_to(s, p->e[i].len);
+	}
 }
 
 /*
@@ -195,20 +180,36 @@ part_read_in_place(const struct ppfrag_rxq *q, uint16_t at, struct part *p, unsi
 {
 	const struct ppfrag_rx_slots *s = q->slots;
 	const uint16_t pos = (q->used_idx + at) & q->vq.mask;
-	unsigned int i;
 
 	if (unlikely(s->in_place != at || !part_is_aligned(q, at)))
 		return false;
-	n = RTE_MIN(n, (unsigned int)q->nb - pos);
+	n = RTE_MIN(n, (unsigned int)q->vq.size - pos);
 	if (unlikely(!part_used_in_place(q, pos, p, n) || !part_avail_in_place(q, pos, n)))
 		return false;
-	p->n = n;
-	p->in_place = true;
-	for (i = 0; i < n; i++) {
-		p->e[i].len -= VIRTIO_HDR_LEN;
-		p->size_class[i] = class_to(s, p->e[i].len);
-	}
+	part_classify(s, p, n);
 	return true;
+}
+
+/* The same of a device that is bound to that order: places cannot differ. */
+static inline bool
+part_read_in_order(struct ppfrag_rxq *q, uint16_t at, struct part *p, unsigned int n)
+{
+	const uint16_t pos = (q->used_idx + at) & q->vq.mask;
+
+	n = RTE_MIN(n, (unsigned int)q->nb - pos);
+	if (unlikely(!rx_is_unread(q, at) || !part_used_in_place(q, pos, p, n)))
+		return false;
+	part_classify(q->slots, p, n);
+	return true;
+}
+
+/* Returns whether packets were read in place. */
+static __rte_always_inline bool
+part_read_wide(struct ppfrag_rxq *q, uint16_t at, struct part *p, unsigned int n, const bool plain)
+{
+	if (!plain && q->in_order)
+		return part_read_in_order(q, at, p, n);
+	return part_read_in_place(q, at, p, n);
 }
 
 /* Hand over what is posted, and post another slot. */
@@ -249,8 +250,8 @@ group_take(struct ppfrag_rxq *q, const struct part *p, const struct group *g,
 }
 
 /* The descriptors of a part have their buffers. */
-static inline void
-part_offer(struct ppfrag_rxq *q, const struct part *p)
+static __rte_always_inline void
+part_offer(struct ppfrag_rxq *q, const struct part *p, const bool plain)
 {
 	struct virtq vq = q->vq;
 	unsigned int i;
@@ -259,15 +260,18 @@ part_offer(struct ppfrag_rxq *q, const struct part *p)
 	for (i = 0; i < p->n && unlikely(!q->mrg); i++)
 		((struct virtio_hdr *)slot_buffer(q, q->slots->posted[p->e[i].id]))->num_buffers =
 				0;
+	/* In order, all of the burst are offered at its end. */
+	if (!plain && q->in_order)
+		return;
 	for (i = 0; i < p->n && !p->in_place; i++)
 		virtq_offer(&vq, q->avail_idx + i, (uint16_t)p->e[i].id);
 	q->avail_idx += p->n;
 }
 
 /* Deliver packets for which there are slots, and offer their descriptors again. */
-static inline void
+static __rte_always_inline void
 part_deliver(struct ppfrag_rxq *q, const struct part *p, const struct group *g, unsigned int nb,
-		struct rte_mbuf **pkts)
+		struct rte_mbuf **pkts, const bool plain)
 {
 	const uint8_t post = q->slots->post;
 
@@ -279,7 +283,7 @@ part_deliver(struct ppfrag_rxq *q, const struct part *p, const struct group *g, 
 			ppfrag_count(&q->stats.copybreak_packets, __builtin_popcount(g->bits));
 		}
 	}
-	part_offer(q, p);
+	part_offer(q, p, plain);
 }
 
 /* Put the virtio header of a packet that was copied in front of the copy. */
@@ -302,8 +306,8 @@ part_copy_headers(const struct ppfrag_rxq *q, const struct part *p, struct rte_m
 
 /* Returns how many packets are delivered, from the first used entry on. */
 static __rte_always_inline unsigned int
-part_run(struct ppfrag_rxq *q, uint16_t at, struct rte_mbuf **pkts, unsigned int n, bool all_posted,
-		uint64_t *bytes, const bool header)
+part_run(struct ppfrag_rxq *q, uint16_t at, struct rte_mbuf **pkts, unsigned int n, uint64_t *bytes,
+		const bool header, const bool plain)
 {
 	struct group g[RX_PART];
 	struct part p;
@@ -311,10 +315,10 @@ part_run(struct ppfrag_rxq *q, uint16_t at, struct rte_mbuf **pkts, unsigned int
 
 	memset(p.size_class, 0, sizeof(p.size_class));
 	n = RTE_MIN(n, RX_PART);
-	if (!all_posted || !part_read_in_place(q, at, &p, n)) {
+	if (!part_read_wide(q, at, &p, n, plain)) {
 		if (unlikely(q->slots->in_place != 0))
 			in_place_end(q);
-		part_read(q, at, &p, n);
+		part_read(q, at, &p, n, plain);
 	}
 	if (unlikely(p.n == 0))
 		return 0;
@@ -323,12 +327,14 @@ part_run(struct ppfrag_rxq *q, uint16_t at, struct rte_mbuf **pkts, unsigned int
 		part_forget(q, &p);
 		return 0;
 	}
-	part_deliver(q, &p, g, nb, pkts);
+	part_deliver(q, &p, g, nb, pkts, plain);
 	if (header)
 		part_copy_headers(q, &p, pkts);
 	for (i = 0; i < p.n; i++)
 		*bytes += p.e[i].len;
-	if (likely(p.in_place))
+	if (!plain && q->in_order)
+		rx_consumed(q, at + (uint16_t)p.n);
+	else if (likely(p.in_place))
 		q->slots->in_place = (uint16_t)(at + p.n);
 	return p.n;
 }
@@ -392,27 +398,27 @@ chain_deliver(struct ppfrag_rxq *q, const uint16_t *ids, const struct rx_merged 
 }
 
 /* Mergeable packet whose buffers have all arrived. */
-static struct rx_step
+static __rte_always_inline struct rx_step
 merged_deliver(struct ppfrag_rxq *q, const struct slots_place *b, struct rx_entry first,
-		uint16_t nb)
+		uint16_t nb, const bool plain)
 {
 	struct rx_merged p = { .nb = nb };
 	bool chain = q->scatter && nb <= PPFRAG_MAX_SEGS;
 
-	if (!rx_collect(q, b->at, b->nb_done, first, &p) || !chain)
+	if (!rx_collect(q, b->at, b->nb_done, first, &p, plain) || !chain)
 		return rx_drop_merged(q, &p, !chain);
 	chain_deliver(q, &q->done[b->nb_done], &p, b->pkt);
 	return (struct rx_step){ .used = nb, .done = nb, .rx = 1, .bytes = p.len - VIRTIO_HDR_LEN };
 }
 
 /* A used entry whose descriptor is full, which makes no sense, or for which there was no slot. */
-static __rte_noinline struct rx_step
-slots_unusual(struct ppfrag_rxq *q, const struct slots_place *b)
+static __rte_always_inline struct rx_step
+slots_next(struct ppfrag_rxq *q, const struct slots_place *b, const bool plain)
 {
-	struct rx_entry e = rx_read(q, b->at);
+	struct rx_entry e = rx_read(q, b->at, plain);
 	uint16_t nb = 1;
 
-	if (!rx_is_posted(q, e.id)) {
+	if (!rx_is_posted(q, e.id, plain)) {
 		ppfrag_count(&q->stats.bad_used, 1);
 		return (struct rx_step){ .used = 1 };
 	}
@@ -428,18 +434,50 @@ slots_unusual(struct ppfrag_rxq *q, const struct slots_place *b)
 		return rx_bad(q, b->nb_done, (uint16_t)e.id);
 	if (nb > b->ready - b->at)
 		return (struct rx_step){ .used = 0 }; /* the rest is still to come */
-	return merged_deliver(q, b, e, nb);
+	return merged_deliver(q, b, e, nb, plain);
+}
+
+static __rte_noinline struct rx_step
+slots_unusual_plain(struct ppfrag_rxq *q, const struct slots_place *b)
+{
+	return slots_next(q, b, true);
+}
+
+static __rte_noinline struct rx_step
+slots_unusual(struct ppfrag_rxq *q, const struct slots_place *b)
+{
+	return slots_next(q, b, false);
+}
+
+/*
+ * In order: go on behind entries that are dealt with, and offer their descriptors again. All of
+ * them have their buffers, but for those that were dealt with one at a time.
+ */
+static inline void
+slots_end_in_order(struct ppfrag_rxq *q, uint16_t used, uint16_t nb_done)
+{
+	const uint16_t avail = q->avail_idx;
+
+	if (unlikely(nb_done != 0 || q->nb_starved != 0)) {
+		rx_advance(q, used, used);
+		ppfrag_in_order_post(q);
+		return;
+	}
+	q->used_idx += used;
+	q->avail_idx += used;
+	rx_publish(q, avail);
 }
 
 static __rte_always_inline uint16_t
-slots_burst(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint16_t nb_pkts, const bool header)
+slots_burst(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint16_t nb_pkts, const bool header,
+		const bool plain)
 {
 	uint16_t ready, avail, at = 0, nb_rx = 0, nb_done = 0, no_page = 0, n;
 	struct slots_place place;
 	struct rx_step step;
 	uint64_t bytes = 0;
 
-	ready = rx_ready(q);
+	ready = rx_ready(q, plain);
 	if (ready == 0)
 		return 0;
 	rx_next_burst(q);
@@ -451,14 +489,14 @@ slots_burst(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint16_t nb_pkts, cons
 	if (unlikely(++q->slots->bursts >= LOOK_BURSTS))
 		ppfrag_slots_look(q);
 	while (at < ready && nb_rx < nb_pkts) {
-		n = part_run(q, at, &pkts[nb_rx], RTE_MIN(ready - at, nb_pkts - nb_rx),
-				q->nb_posted == q->nb && nb_done == 0, &bytes, header);
+		n = part_run(q, at, &pkts[nb_rx], RTE_MIN(ready - at, nb_pkts - nb_rx), &bytes,
+				header, plain);
 		at += n;
 		nb_rx += n;
 		if (likely(n != 0))
 			continue;
 		place = (struct slots_place){ at, ready, nb_done, &pkts[nb_rx] };
-		step = slots_unusual(q, &place);
+		step = plain ? slots_unusual_plain(q, &place) : slots_unusual(q, &place);
 		if (step.used == 0) {
 			no_page = step.no_page;
 			break;
@@ -470,10 +508,14 @@ slots_burst(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint16_t nb_pkts, cons
 	}
 	if (unlikely((no_page | q->nb_waiting) != 0))
 		rx_waiting(q, at, no_page != 0 ? ready - at : 0);
-	rx_advance(q, at, nb_done);
-	rx_publish(q, avail);
-	if (unlikely(nb_done != 0))
-		ppfrag_rx_post(q, q->done, nb_done);
+	if (!plain && q->in_order) {
+		slots_end_in_order(q, at, nb_done);
+	} else {
+		rx_advance(q, at, nb_done);
+		rx_publish(q, avail);
+		if (unlikely(nb_done != 0))
+			ppfrag_rx_post(q, q->done, nb_done);
+	}
 	ppfrag_count(&q->stats.packets, nb_rx);
 	ppfrag_count(&q->stats.bytes, bytes);
 	return nb_rx;
@@ -482,11 +524,15 @@ slots_burst(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint16_t nb_pkts, cons
 uint16_t
 ppfrag_rx_burst_slots(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint16_t nb_pkts)
 {
-	return slots_burst(q, pkts, nb_pkts, false);
+	if (likely(q->plain))
+		return slots_burst(q, pkts, nb_pkts, false, true);
+	return slots_burst(q, pkts, nb_pkts, false, false);
 }
 
 uint16_t
 ppfrag_rx_burst_slots_header(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint16_t nb_pkts)
 {
-	return slots_burst(q, pkts, nb_pkts, true);
+	if (likely(q->plain))
+		return slots_burst(q, pkts, nb_pkts, true, true);
+	return slots_burst(q, pkts, nb_pkts, true, false);
 }

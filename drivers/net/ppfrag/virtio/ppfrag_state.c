@@ -3,14 +3,14 @@
  */
 
 #include <errno.h>
-
-#include <rte_string_fns.h>
+#include <stdio.h>
 
 #include "virtio.h"
 
 /*
  * What applications ask about a queue besides its packets. Called like the burst functions: by
- * whoever drives the queue. Nothing here changes it.
+ * whoever drives the queue. Nothing here changes what comes next; of a packed ring, what the device
+ * has used is brought into the image.
  */
 
 /*
@@ -20,10 +20,13 @@
 
 /* Used entries that wait to be received. */
 static uint16_t
-rx_waiting_entries(const struct ppfrag_rxq *q)
+rx_waiting_entries(struct ppfrag_rxq *q)
 {
-	uint16_t n = virtq_used_idx(&q->vq) - q->used_idx;
+	uint16_t n;
 
+	if (virtq_is_packed(&q->packed))
+		ppfrag_rx_packed_take(q);
+	n = virtq_used_idx(&q->vq) - q->used_idx;
 	return RTE_MIN(n, q->nb_posted);
 }
 
@@ -36,7 +39,7 @@ ppfrag_rx_queue_count(void *rxq)
 int
 ppfrag_rx_descriptor_status(void *rxq, uint16_t offset)
 {
-	const struct ppfrag_rxq *q = rxq;
+	struct ppfrag_rxq *q = rxq;
 
 	if (q == NULL || offset >= q->nb)
 		return -EINVAL;
@@ -45,15 +48,31 @@ ppfrag_rx_descriptor_status(void *rxq, uint16_t offset)
 	return offset < q->nb_posted ? RTE_ETH_RX_DESC_AVAIL : RTE_ETH_RX_DESC_UNAVAIL;
 }
 
+/* Descriptors of the n oldest packets, no more than enough, where they are used in order. */
+static uint32_t
+tx_done_in_order(const struct ppfrag_txq *q, uint16_t n, uint32_t enough)
+{
+	const uint16_t oldest = q->free_head + q->nb_free;
+	uint32_t nb = 0;
+
+	for (; n != 0 && nb < enough; n--)
+		nb += q->slot[(oldest + nb) & q->vq.mask].nb;
+	return nb;
+}
+
 /* Descriptors, no more than enough, that the device is done with and that wait to be reclaimed. */
 static uint32_t
-tx_done_descriptors(const struct ppfrag_txq *q, uint32_t enough)
+tx_done_descriptors(struct ppfrag_txq *q, uint32_t enough)
 {
-	uint16_t n = virtq_used_idx(&q->vq) - q->used_idx;
 	uint32_t id, len, nb = 0;
-	uint16_t i;
+	uint16_t i, n;
 
+	if (virtq_is_packed(&q->packed))
+		ppfrag_tx_packed_take(q);
+	n = virtq_used_idx(&q->vq) - q->used_idx;
 	n = RTE_MIN(n, q->nb_inflight);
+	if (q->in_order)
+		return tx_done_in_order(q, n, enough);
 	for (i = 0; i < n && nb < enough; i++) {
 		virtq_used_read(&q->vq, q->used_idx + i, &id, &len);
 		if (id < q->vq.size)
@@ -66,7 +85,7 @@ tx_done_descriptors(const struct ppfrag_txq *q, uint32_t enough)
 int
 ppfrag_tx_descriptor_status(void *txq, uint16_t offset)
 {
-	const struct ppfrag_txq *q = txq;
+	struct ppfrag_txq *q = txq;
 	uint32_t behind;
 
 	if (q == NULL || offset >= q->vq.size)
@@ -76,6 +95,19 @@ ppfrag_tx_descriptor_status(void *txq, uint16_t offset)
 	behind = offset - q->nb_free;
 	return behind < tx_done_descriptors(q, behind + 1) ? RTE_ETH_TX_DESC_DONE :
 							     RTE_ETH_TX_DESC_FULL;
+}
+
+/* Say how the queue works, and of what layout its ring is now. */
+static void
+mode_describe(struct rte_eth_burst_mode *mode, const char *way, const struct virtq_packed *p)
+{
+	static const char * const layouts[] = {
+		[VIRTIO_SPLIT] = "",
+		[VIRTIO_PACKED] = ", packed ring",
+		[VIRTIO_PACKED_IN_ORDER] = ", packed ring in order",
+	};
+
+	snprintf(mode->info, sizeof(mode->info), "%s%s", way, layouts[p->layout]);
 }
 
 int
@@ -92,9 +124,8 @@ ppfrag_rx_burst_mode_get(struct rte_eth_dev *dev, uint16_t queue_id,
 	if (q == NULL)
 		return -EINVAL;
 	mode->flags = RTE_ETH_BURST_FLAG_PER_QUEUE;
-	rte_strscpy(mode->info, names[q->how], sizeof(mode->info));
-	if (q->copy && q->slots != NULL)
-		rte_strscpy(mode->info, "Scalar, copy into slots", sizeof(mode->info));
+	mode_describe(mode, q->copy && q->slots != NULL ? "Scalar, copy into slots" : names[q->how],
+			&q->packed);
 	return 0;
 }
 
@@ -102,9 +133,11 @@ int
 ppfrag_tx_burst_mode_get(struct rte_eth_dev *dev, uint16_t queue_id,
 		struct rte_eth_burst_mode *mode)
 {
-	if (dev->data->tx_queues[queue_id] == NULL)
+	const struct ppfrag_txq *q = dev->data->tx_queues[queue_id];
+
+	if (q == NULL)
 		return -EINVAL;
 	mode->flags = 0;
-	rte_strscpy(mode->info, "Scalar, zero-copy from shared memory", sizeof(mode->info));
+	mode_describe(mode, "Scalar, zero-copy from shared memory", &q->packed);
 	return 0;
 }

@@ -17,6 +17,14 @@
  * memory of our own.
  */
 
+/* Where the table of a descriptor is in its bounce buffer: behind what a packet has in front. */
+#define TX_TABLE_OFFSET 256u
+#define TX_TABLE_BYTES ((PPFRAG_MAX_SEGS + 1) * sizeof(struct virtq_desc))
+
+_Static_assert(TX_TABLE_OFFSET >= sizeof(((struct ppfrag_tx_head *)0)->bytes) &&
+				TX_TABLE_OFFSET + TX_TABLE_BYTES <= PPFRAG_BOUNCE_LEN,
+		"header and table in a bounce buffer");
+
 /* Packets freed in one go. */
 #define TX_FREE_BURST 64
 
@@ -110,8 +118,8 @@ tx_skip(const struct ppfrag_tx_head *head, uint32_t data_len)
 }
 
 /*
- * Where an mbuf was sent before, these bytes are zero already, and the line that the device has read
- * stays shared with it.
+ * Where an mbuf was sent before, these bytes are zero already, and the line that the device has
+ * read stays shared with it.
  */
 static inline void
 tx_zero_head(char *to)
@@ -246,6 +254,86 @@ tx_short(struct ppfrag_txq *q, struct rte_mbuf *m, uint32_t push, uint16_t nb,
 	return TX_FULL;
 }
 
+/* Not before all segments are known to be sent: a packet that is not taken stays as it was. */
+static __rte_always_inline void
+tx_write_head(struct ppfrag_txq *q, char *inside, char *outside, const struct ppfrag_tx_head *head)
+{
+	if (likely(inside != NULL)) {
+		tx_put_head(inside, head);
+		return;
+	}
+	ppfrag_count(&q->stats.header_packets, 1);
+	if (head != NULL)
+		tx_put_head(outside, head);
+}
+
+/* Offer a table of descriptors as one. */
+static void
+tx_offer_table(struct ppfrag_txq *q, struct virtq_desc *table, uint16_t nb, struct rte_mbuf *m)
+{
+	struct tx_chain c = { .nb = 0 };
+
+	table[nb - 1].flags = 0;
+	tx_append(q, &c, table, nb * (uint32_t)sizeof(*table));
+	q->vq.desc[c.head].flags = rte_cpu_to_le_16(VIRTQ_DESC_F_INDIRECT);
+	ppfrag_count(&q->stats.indirect_packets, 1);
+	tx_offer(q, &c, m);
+}
+
+static inline void
+tx_table_append(struct virtq_desc *table, uint16_t at, const void *addr, uint32_t len)
+{
+	virtq_desc_point(&table[at], addr);
+	table[at].len = rte_cpu_to_le_32(len);
+	table[at].flags = rte_cpu_to_le_16(VIRTQ_DESC_F_NEXT);
+	table[at].next = rte_cpu_to_le_16(at + 1);
+}
+
+/*
+ * As tx_send(), of a packet that takes several descriptors: these are in a table, and one of the
+ * ring refers to it. A table is no longer than the ring, as virtio demands.
+ */
+static __rte_noinline enum tx_result
+tx_send_indirect(struct ppfrag_txq *q, struct rte_mbuf *m, const struct ppfrag_tx_head *head,
+		uint32_t push)
+{
+	const uint16_t max = RTE_MIN(PPFRAG_MAX_SEGS + 1, q->vq.size);
+	uint32_t len, skip, nb_segs = 0;
+	struct virtq_desc *table;
+	char *bounce, *hdr = NULL;
+	struct rte_mbuf *seg;
+	uintptr_t data;
+	uint16_t nb = 0;
+
+	if (q->nb_free == 0)
+		return TX_FULL;
+	bounce = tx_next_bounce(q);
+	table = (struct virtq_desc *)(bounce + TX_TABLE_OFFSET);
+	if (push == 0)
+		tx_table_append(table, nb++, head == NULL ? (void *)q->hdr : bounce,
+				tx_head_len(head));
+	for (seg = m; seg != NULL; seg = seg->next, push = 0) {
+		len = seg->data_len + push;
+		skip = seg == m ? tx_skip(head, len) : 0;
+		data = rte_pktmbuf_mtod(seg, uintptr_t) - push + skip;
+		len -= skip;
+		if (unlikely(nb_segs++ == PPFRAG_MAX_SEGS))
+			return tx_unshared(q, m, 0, head);
+		if (unlikely(len == 0))
+			continue;
+		if (unlikely(nb == max || !tx_is_shared(q->dev, data, len)))
+			return tx_unshared(q, m, 0, head);
+		if (push != 0)
+			hdr = (char *)data;
+		tx_table_append(table, nb++, (const void *)data, len);
+	}
+	tx_write_head(q, hdr, bounce, head);
+	if (nb_segs > 1)
+		ppfrag_count(&q->stats.chained_packets, 1);
+	tx_offer_table(q, table, nb, m);
+	return TX_SENT;
+}
+
 /*
  * Hand the segments themselves to the device, the header in front of the first one. What is checked
  * is what is offered: each field of an mbuf is read once, as the device may be able to write it.
@@ -253,7 +341,8 @@ tx_short(struct ppfrag_txq *q, struct rte_mbuf *m, uint32_t push, uint16_t nb,
  * head: NULL for a packet without offloads. One that replaces bytes of the packet lies outside.
  */
 static __rte_always_inline enum tx_result
-tx_send(struct ppfrag_txq *q, struct rte_mbuf *m, const struct ppfrag_tx_head *head)
+tx_send(struct ppfrag_txq *q, struct rte_mbuf *m, const struct ppfrag_tx_head *head,
+		const bool plain)
 {
 	const bool inside = (head == NULL || head->skip == 0) && tx_owns_headroom(m);
 	const uint32_t hdr_len = inside ? VIRTIO_HDR_LEN : 0;
@@ -264,6 +353,8 @@ tx_send(struct ppfrag_txq *q, struct rte_mbuf *m, const struct ppfrag_tx_head *h
 	uint16_t nb_segs = 0;
 	uintptr_t data;
 
+	if (!plain && q->indirect && unlikely(hdr_len == 0 || m->next != NULL))
+		return tx_send_indirect(q, m, head, hdr_len);
 	if (unlikely(hdr_len == 0)) {
 		if (q->nb_free == 0)
 			return TX_FULL;
@@ -287,14 +378,7 @@ tx_send(struct ppfrag_txq *q, struct rte_mbuf *m, const struct ppfrag_tx_head *h
 			hdr = (char *)data;
 		tx_append(q, &c, (const void *)data, len);
 	}
-	/* Not before: a packet that is not taken stays as it was. */
-	if (likely(hdr != NULL)) {
-		tx_put_head(hdr, head);
-	} else {
-		ppfrag_count(&q->stats.header_packets, 1);
-		if (head != NULL)
-			tx_put_head(bounce, head);
-	}
+	tx_write_head(q, hdr, bounce, head);
 	if (unlikely(nb_segs > 1))
 		ppfrag_count(&q->stats.chained_packets, 1);
 	tx_offer(q, &c, m);
@@ -314,12 +398,71 @@ tx_put_descs(struct ppfrag_txq *q, uint16_t id)
 	}
 }
 
+/* The oldest packet that the device has, which was used in order. */
+static inline uint16_t
+tx_oldest(const struct ppfrag_txq *q)
+{
+	return (q->free_head + q->nb_free) & q->vq.mask;
+}
+
+/*
+ * The packets that a used entry tells of, up to n of them, where the device works in order: all up
+ * to the one that it names. One, counted, where it names none of these.
+ */
+static inline uint16_t
+tx_batch_read(struct ppfrag_txq *q, uint16_t n)
+{
+	uint16_t i, head = tx_oldest(q);
+	uint32_t id, len;
+
+	virtq_used_read(&q->vq, q->used_idx, &id, &len);
+	for (i = 1; i <= n; i++) {
+		if (likely(id == head))
+			return i;
+		head = (head + q->slot[head].nb) & q->vq.mask;
+	}
+	ppfrag_count(&q->stats.bad_used, 1);
+	return 1;
+}
+
+/*
+ * As tx_reclaim() of a device that works in order: its index alone tells how many packets it has
+ * sent. Descriptors become free in the order in which they were taken.
+ */
+static __rte_noinline uint16_t
+tx_reclaim_in_order(struct ppfrag_txq *q, uint16_t max)
+{
+	uint16_t n = virtq_used_idx(&q->vq) - q->used_idx, freed, id;
+	struct rte_mbuf *m[TX_FREE_BURST];
+	unsigned int nb_m = 0;
+
+	n = RTE_MIN(n, q->nb_inflight);
+	for (freed = 0; freed < n && freed < max; freed++) {
+		if (q->batch == 0)
+			q->batch = tx_batch_read(q, n - freed);
+		q->batch--;
+		q->used_idx++;
+		id = tx_oldest(q);
+		if (q->slot[id].m != NULL)
+			m[nb_m++] = q->slot[id].m;
+		q->nb_free += q->slot[id].nb;
+		q->slot[id].nb = 0;
+		if (nb_m == TX_FREE_BURST) {
+			rte_pktmbuf_free_bulk(m, nb_m);
+			nb_m = 0;
+		}
+	}
+	rte_pktmbuf_free_bulk(m, nb_m);
+	q->nb_inflight -= freed;
+	return freed;
+}
+
 /*
  * Free up to max packets that the device has sent. Returns how many. A device cannot have sent more
  * than it had: what its index announces beyond that is looked at when it has more.
  */
 static uint16_t
-tx_reclaim(struct ppfrag_txq *q, uint16_t max)
+tx_reclaim_any_order(struct ppfrag_txq *q, uint16_t max)
 {
 	struct rte_mbuf *m[TX_FREE_BURST];
 	unsigned int nb_m = 0;
@@ -349,30 +492,62 @@ tx_reclaim(struct ppfrag_txq *q, uint16_t max)
 	return freed;
 }
 
-static inline void
-tx_publish(struct ppfrag_txq *q)
+static __rte_always_inline uint16_t
+tx_reclaim(struct ppfrag_txq *q, uint16_t max, const bool plain)
+{
+	return plain || !q->in_order ? tx_reclaim_any_order(q, max) : tx_reclaim_in_order(q, max);
+}
+
+/* Whether the device wants to know what was offered since the ring was at a position. */
+static __rte_always_inline bool
+tx_wants_kick(const struct ppfrag_txq *q, uint16_t since, const bool plain)
+{
+	if (plain || !q->event_idx)
+		return virtq_wants_kick(&q->vq);
+	return virtq_event_passed(virtq_avail_event(&q->vq), q->avail_idx, since);
+}
+
+static __rte_always_inline void
+tx_publish(struct ppfrag_txq *q, uint16_t since, const bool plain)
 {
 	virtq_publish(&q->vq, q->avail_idx);
 	/* The device first asks for a notification, then looks at idx; we do the reverse. */
 	rte_atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (unlikely(virtq_wants_kick(&q->vq))) {
+	if (unlikely(tx_wants_kick(q, since, plain))) {
 		ppfrag_count(&q->stats.kicks, 1);
 		ppfrag_kick(q->dev, ppfrag_tx_vring(q->queue_id));
 	}
 }
 
-/* As tx_send(), where the ring was short: after a look for packets that the device has sent. */
+/* The ring was short: look for packets that the device has sent. Packed rings are plain. */
+static __rte_always_inline uint16_t
+tx_reclaim_late(struct ppfrag_txq *q, const bool plain)
+{
+	if (plain && virtq_is_packed(&q->packed))
+		ppfrag_tx_packed_take(q);
+	return tx_reclaim(q, q->vq.size, plain);
+}
+
+/* As tx_send(), after that. */
+static __rte_noinline enum tx_result
+tx_retry_plain(struct ppfrag_txq *q, struct rte_mbuf *m)
+{
+	if (tx_reclaim_late(q, true) == 0)
+		return TX_FULL;
+	return tx_send(q, m, NULL, true);
+}
+
 static __rte_noinline enum tx_result
 tx_retry(struct ppfrag_txq *q, struct rte_mbuf *m)
 {
-	if (tx_reclaim(q, q->vq.size) == 0)
+	if (tx_reclaim_late(q, false) == 0)
 		return TX_FULL;
-	return tx_send(q, m, NULL);
+	return tx_send(q, m, NULL, false);
 }
 
 /* A packet that asks for something. */
-static __rte_noinline enum tx_result
-tx_send_offload(struct ppfrag_txq *q, struct rte_mbuf *m)
+static __rte_always_inline enum tx_result
+tx_send_asking(struct ppfrag_txq *q, struct rte_mbuf *m, const bool plain)
 {
 	struct ppfrag_tx_head head;
 	enum tx_result result;
@@ -382,43 +557,60 @@ tx_send_offload(struct ppfrag_txq *q, struct rte_mbuf *m)
 		rte_pktmbuf_free(m);
 		return TX_DROPPED;
 	}
-	result = tx_send(q, m, &head);
-	if (result == TX_FULL && tx_reclaim(q, q->vq.size) != 0)
-		result = tx_send(q, m, &head);
+	result = tx_send(q, m, &head, plain);
+	if (result == TX_FULL && tx_reclaim_late(q, plain) != 0)
+		result = tx_send(q, m, &head, plain);
 	if (result == TX_SENT)
 		ppfrag_count(&q->stats.offload_packets, 1);
 	return result;
 }
 
+static __rte_noinline enum tx_result
+tx_send_offload_plain(struct ppfrag_txq *q, struct rte_mbuf *m)
+{
+	return tx_send_asking(q, m, true);
+}
+
+static __rte_noinline enum tx_result
+tx_send_offload(struct ppfrag_txq *q, struct rte_mbuf *m)
+{
+	return tx_send_asking(q, m, false);
+}
+
 static __rte_always_inline enum tx_result
-tx_one(struct ppfrag_txq *q, struct rte_mbuf *m, const bool offload)
+tx_one(struct ppfrag_txq *q, struct rte_mbuf *m, const bool offload, const bool plain)
 {
 	enum tx_result result;
 
 	if (offload && (m->ol_flags & RTE_MBUF_F_TX_OFFLOAD_MASK) != 0)
-		return tx_send_offload(q, m);
-	result = tx_send(q, m, NULL);
-	return unlikely(result == TX_FULL) ? tx_retry(q, m) : result;
+		return plain ? tx_send_offload_plain(q, m) : tx_send_offload(q, m);
+	result = tx_send(q, m, NULL, plain);
+	if (likely(result != TX_FULL))
+		return result;
+	return plain ? tx_retry_plain(q, m) : tx_retry(q, m);
 }
 
+/* Of a ring that is up to date. */
 static __rte_always_inline uint16_t
-tx_burst(struct ppfrag_txq *q, struct rte_mbuf **pkts, uint16_t nb_pkts, const bool offload)
+tx_burst(struct ppfrag_txq *q, struct rte_mbuf **pkts, uint16_t nb_pkts, const bool offload,
+		const bool plain, const bool packed)
 {
 	uint16_t i, dropped = 0, first = q->avail_idx;
 	enum tx_result result;
 	uint64_t bytes = 0;
 	uint32_t len;
 
-	if (unlikely(ppfrag_is_stale(q->dev, q->epoch)))
-		ppfrag_txq_renew(q);
 	if (unlikely(__atomic_load_n(&q->dev->link_up, __ATOMIC_RELAXED) == 0))
 		return 0;
-	if (q->nb_free < q->free_thresh)
-		tx_reclaim(q, q->vq.size);
+	if (q->nb_free < q->free_thresh) {
+		if (packed)
+			ppfrag_tx_packed_take(q);
+		tx_reclaim(q, q->vq.size, plain);
+	}
 
 	for (i = 0; i < nb_pkts; i++) {
 		len = pkts[i]->pkt_len;
-		result = tx_one(q, pkts[i], offload);
+		result = tx_one(q, pkts[i], offload, plain);
 		if (likely(result == TX_SENT)) {
 			bytes += len;
 		} else if (result == TX_DROPPED) {
@@ -429,17 +621,32 @@ tx_burst(struct ppfrag_txq *q, struct rte_mbuf **pkts, uint16_t nb_pkts, const b
 		}
 	}
 
-	if (q->avail_idx != first)
-		tx_publish(q);
+	if (packed)
+		ppfrag_tx_packed_give(q);
+	else if (q->avail_idx != first)
+		tx_publish(q, first, plain);
 	ppfrag_count(&q->stats.packets, i - dropped);
 	ppfrag_count(&q->stats.bytes, bytes);
 	return i;
 }
 
+/* Returns false where the queue is stopped. */
+static inline bool
+tx_renew(struct ppfrag_txq *q)
+{
+	return likely(!ppfrag_is_stale(q->dev, q->epoch)) || ppfrag_txq_renew(q);
+}
+
 uint16_t
 ppfrag_tx_burst(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 {
-	return tx_burst(txq, pkts, nb_pkts, false);
+	struct ppfrag_txq *q = txq;
+
+	if (unlikely(!tx_renew(q)))
+		return 0;
+	if (likely(q->plain))
+		return tx_burst(q, pkts, nb_pkts, false, true, false);
+	return tx_burst(q, pkts, nb_pkts, false, false, false);
 }
 
 uint16_t
@@ -448,8 +655,37 @@ ppfrag_tx_burst_offload(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 	struct ppfrag_txq *q = txq;
 
 	if (q->allowed == 0)
-		return tx_burst(q, pkts, nb_pkts, false);
-	return tx_burst(q, pkts, nb_pkts, true);
+		return ppfrag_tx_burst(q, pkts, nb_pkts);
+	if (unlikely(!tx_renew(q)))
+		return 0;
+	if (likely(q->plain))
+		return tx_burst(q, pkts, nb_pkts, true, true, false);
+	return tx_burst(q, pkts, nb_pkts, true, false, false);
+}
+
+/* Of a ring that is split, and may be packed afterwards, as another back end has come. */
+static __rte_noinline uint16_t
+tx_burst_split(struct ppfrag_txq *q, struct rte_mbuf **pkts, uint16_t nb_pkts)
+{
+	uint16_t n = ppfrag_tx_burst_offload(q, pkts, nb_pkts);
+
+	if (unlikely(virtq_is_packed(&q->packed)))
+		ppfrag_tx_packed_give(q);
+	return n;
+}
+
+uint16_t
+ppfrag_tx_burst_packed(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
+{
+	struct ppfrag_txq *q = txq;
+
+	if (unlikely(!tx_renew(q)))
+		return 0;
+	if (unlikely(!virtq_is_packed(&q->packed)))
+		return tx_burst_split(q, pkts, nb_pkts);
+	if (q->allowed == 0)
+		return tx_burst(q, pkts, nb_pkts, false, true, true);
+	return tx_burst(q, pkts, nb_pkts, true, true, true);
 }
 
 int
@@ -457,7 +693,10 @@ ppfrag_tx_done_cleanup(void *txq, uint32_t n)
 {
 	struct ppfrag_txq *q = txq;
 
-	return tx_reclaim(q, n == 0 ? q->vq.size : (uint16_t)RTE_MIN(n, (uint32_t)q->vq.size));
+	if (virtq_is_packed(&q->packed))
+		ppfrag_tx_packed_take(q);
+	return tx_reclaim(q, n == 0 ? q->vq.size : (uint16_t)RTE_MIN(n, (uint32_t)q->vq.size),
+			false);
 }
 
 void

@@ -11,15 +11,22 @@
  *
  *   virtio_device.c        its operations
  *   virtio_queue.c         rings: set up, start, stop
+ *   virtio_queue_run.c     the same of one queue while the port runs
  *   virtio_ring.h          a ring and its entries
+ *   virtio_packed.h        the same of the other layout, and what all others see of it
  *   ppfrag_rx.c            receive path
  *   ppfrag_rx_slots.c      the same into slots
  *   ppfrag_rx_copy.c       the same where the back end cannot reach the pool
+ *   ppfrag_rx_in_order.c   used entries of a back end that works in order
+ *   ppfrag_rx_packed.c     in front of all these where the ring is packed
  *   ppfrag_tx.c            transmit path
+ *   ppfrag_tx_packed.c     in front of it where the ring is packed
+ *   ppfrag_sizes.c         counting packets by size, where it is wanted
  *   ppfrag_state.c         what is in the rings, how packets are moved
  *   ppfrag_intr.c          receive interrupts
  *   ppfrag_notify.c        raising eventfds that the back end has, too
  *   ppfrag_mem.c           which memory the back end gets
+ *   ppfrag_share.c         of pools that others receive into
  *   ppfrag_quarantine.c    what a back end may use that did not confirm its stop
  *   backend.h              who is on the other side
  *   backend_vhost_user.c   a process at the other end of a socket
@@ -35,7 +42,7 @@
 #include "../ppfrag_control.h"
 #include "../ppfrag_queue.h"
 #include "vhost_user.h"
-#include "virtio_ring.h"
+#include "virtio_packed.h"
 
 /** Regions for the back end. */
 struct ppfrag_mem {
@@ -63,7 +70,8 @@ struct ppfrag_local {
 	struct ppfrag_control control;
 	struct vu vu; /**< the control thread uses it */
 	struct vu_server server;
-	pthread_mutex_t lock;   /**< of the quarantine */
+	pthread_mutex_t lock;   /**< of the quarantine, and of pd->arena */
+	struct ppfrag_mem mem;  /**< what back ends get, as collected when the port was started */
 	struct ppfrag_mem told; /**< what the back end at the other end has mapped */
 	struct ppfrag_quarantine *quarantine;
 	bool lent; /**< the back end has memory and has not confirmed that it is done with it */
@@ -99,7 +107,42 @@ virtio_has_mrg(const struct ppfrag_dev *pd)
 	return (pd->features & RTE_BIT64(VIRTIO_NET_F_MRG_RXBUF)) != 0;
 }
 
-/** Whether a queue was set up so that it cannot do without that. */
+/** The layout of rings; before that is agreed on, what it shall be. */
+static inline uint8_t
+virtio_layout(const struct ppfrag_dev *pd)
+{
+	const bool agreed = pd->features != 0;
+
+	if (agreed ? (pd->features & RTE_BIT64(VIRTIO_F_RING_PACKED)) == 0 : !pd->packed_vq)
+		return VIRTIO_SPLIT;
+	if (agreed ? (pd->features & RTE_BIT64(VIRTIO_F_IN_ORDER)) == 0 : !pd->in_order)
+		return VIRTIO_PACKED;
+	return VIRTIO_PACKED_IN_ORDER;
+}
+
+/**
+ * Features that only say how rings are used, those that are agreed on with the latest back end;
+ * before there is one, those that are wanted. Each back end may have others than the one before. A
+ * queue uses its ring by them from its next reset on. Packed rings have an order of their own, and
+ * none of the others.
+ */
+static inline uint64_t
+virtio_ring_features(const struct ppfrag_dev *pd)
+{
+	uint64_t offered = __atomic_load_n(&pd->offered, __ATOMIC_RELAXED), wanted = 0;
+
+	if (virtio_layout(pd) != VIRTIO_SPLIT)
+		return 0;
+	if (pd->in_order && pd->is_square)
+		wanted |= RTE_BIT64(VIRTIO_F_IN_ORDER);
+	if (pd->event_idx)
+		wanted |= RTE_BIT64(VIRTIO_F_EVENT_IDX);
+	if (pd->indirect)
+		wanted |= RTE_BIT64(VIRTIO_F_INDIRECT_DESC);
+	return offered == 0 ? wanted : offered & wanted;
+}
+
+/** Whether a queue was set up so that it cannot do without mergeable buffers. */
 static inline bool
 ppfrag_rxq_needs_mrg(const struct ppfrag_rxq *q)
 {
@@ -132,8 +175,16 @@ int ppfrag_mem_collect_all(struct ppfrag_mem *mem, const struct rte_eth_dev *dev
  */
 bool ppfrag_mem_is_disguised(const struct ppfrag_mem *mem, const struct ppfrag_mem *told);
 
+/** Whether the files of regions are still those that were collected. */
+bool ppfrag_mem_is_intact(const struct ppfrag_mem *mem);
+
 /** Why ppfrag_mem_add() failed, and what helps. */
 const char *ppfrag_mem_reason(int err);
+
+/* ppfrag_share.c */
+
+/** Add the pools that the option share names. @return 0 or a negative errno, logged. */
+int ppfrag_share_add(struct ppfrag_mem *mem, const struct rte_eth_dev *dev);
 
 /* virtio_queue.c */
 
@@ -151,19 +202,53 @@ int ppfrag_queues_start(struct rte_eth_dev *dev);
 /** Free what is in the transmit rings, and empty all rings. The back end must be stopped. */
 void ppfrag_queues_stop(struct rte_eth_dev *dev);
 
-/**
- * The rings of a queue are to be reset for the epoch that has begun: packets in them are given
- * back, buffers are posted again. By the thread that drives the queue, in any process.
- */
-void ppfrag_rxq_renew(struct ppfrag_rxq *q);
-void ppfrag_txq_renew(struct ppfrag_txq *q);
+/** Reset the ring of a queue, and post receive buffers. */
+void ppfrag_rxq_start(struct ppfrag_rxq *q);
+void ppfrag_txq_start(struct ppfrag_txq *q);
 
 /**
- * The ring of a vring number, whether a queue uses it or not.
+ * An epoch has begun. Where it is one of the rings, that of the queue is reset: packets in it are
+ * given back, buffers are posted again. By the thread that drives the queue, in any process.
+ *
+ * @return false where the queue is stopped.
+ */
+bool ppfrag_rxq_renew(struct ppfrag_rxq *q);
+bool ppfrag_txq_renew(struct ppfrag_txq *q);
+
+/**
+ * The ring of a vring number, whether a queue uses it or not: where the parts of it are, whatever
+ * their layout.
  *
  * @return false where it is an idle ring, as the queue has not yet reset its own.
  */
 bool ppfrag_vring_get(const struct rte_eth_dev *dev, uint16_t vring, struct virtq *vq);
+
+/* virtio_queue_run.c */
+
+/** Start or stop a queue of a started port. @return 0 or a negative errno, logged. */
+int ppfrag_queue_run(struct rte_eth_dev *dev, bool rx, uint16_t queue_id, bool run);
+
+/* The others are for the control thread, which drives queues that are stopped. */
+
+/** Whether a queue uses a ring, and is not stopped. */
+bool ppfrag_vring_runs(const struct rte_eth_dev *dev, uint16_t vring);
+
+/**
+ * The device leaves the ring of a stopped queue alone: forget what was received, and free what was
+ * sent.
+ *
+ * @return whether the ring can stay with the device: it has no more to send, and is plain.
+ */
+bool ppfrag_vring_drop(const struct rte_eth_dev *dev, uint16_t vring);
+
+/** The ring of a stopped queue is to be reset before anybody uses it. */
+void ppfrag_vring_forget(const struct rte_eth_dev *dev, uint16_t vring);
+
+/** Free what is in the ring of a stopped queue that no device has. */
+void ppfrag_vring_drain(const struct rte_eth_dev *dev, uint16_t vring);
+
+/** Have a stopped queue run again. @param ours whether its ring is no back end's */
+void ppfrag_vring_start(const struct rte_eth_dev *dev, uint16_t vring, bool ours);
 
 /* ppfrag_quarantine.c */
 
@@ -189,11 +274,32 @@ uint16_t ppfrag_rx_burst(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts);
 /** The same where a queue of the port has offloads. */
 uint16_t ppfrag_rx_burst_offload(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts);
 
+/** Where the device shall write a packet and its header. @return NULL where there is no page */
+char *ppfrag_rx_buffer(struct ppfrag_rxq *q, uint16_t id);
+
 /** Post descriptors; those without memory wait in the starved list. */
 void ppfrag_rx_post(struct ppfrag_rxq *q, const uint16_t *ids, uint16_t n);
 
 /** Wake the back end for what was posted. */
 void ppfrag_rx_kick(struct ppfrag_rxq *q);
+
+/** The same if the back end sleeps since before that; it is known for sure afterwards. */
+void ppfrag_rx_settle(struct ppfrag_rxq *q);
+
+/* ppfrag_rx_in_order.c */
+
+/**
+ * The used entry at a distance from used_idx, where the device works in order: the descriptor is
+ * that of its place, the length is 0 where the device says nonsense. Entries are read once each, in
+ * turn, and are what they were when they are looked at again.
+ */
+uint32_t ppfrag_in_order_len(struct ppfrag_rxq *q, uint16_t at);
+
+/**
+ * Post the descriptors that the device does not have, in the order of the ring, up to one for which
+ * there is no page: that and those behind it wait.
+ */
+void ppfrag_in_order_post(struct ppfrag_rxq *q);
 
 /* ppfrag_rx_slots.c */
 
@@ -216,6 +322,17 @@ uint16_t ppfrag_rx_burst_copy(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint
 uint16_t ppfrag_rx_burst_copy_header(struct ppfrag_rxq *q, struct rte_mbuf **pkts,
 		uint16_t nb_pkts);
 
+/* ppfrag_rx_packed.c */
+
+/** As ppfrag_rx_burst_offload(), of a port that has packed rings where the back end has them. */
+uint16_t ppfrag_rx_burst_packed(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts);
+
+/** Read what the device has used into the image of a packed ring. */
+void ppfrag_rx_packed_take(struct ppfrag_rxq *q);
+
+/** Write what was offered in the image into the ring. */
+void ppfrag_rx_packed_give(struct ppfrag_rxq *q);
+
 /* ppfrag_tx.c */
 
 uint16_t ppfrag_tx_burst(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts);
@@ -223,10 +340,26 @@ uint16_t ppfrag_tx_burst(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts);
 /** The same where a queue of the port has offloads. */
 uint16_t ppfrag_tx_burst_offload(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts);
 
+/** The same of a port that has packed rings where the back end has them. */
+uint16_t ppfrag_tx_burst_packed(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts);
+
 int ppfrag_tx_done_cleanup(void *txq, uint32_t n);
 
 /** Free all packets in the ring, whether sent or not. The back end must be stopped. */
 void ppfrag_tx_drain(struct ppfrag_txq *q);
+
+/* ppfrag_sizes.c; what all devices use stands in ppfrag_offload.h */
+
+/** As ppfrag_tx_burst_offload(), with that. */
+uint16_t ppfrag_tx_burst_sizes(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts);
+
+/* ppfrag_tx_packed.c */
+
+/** Read which packets the device has given back into the image of a packed ring. */
+void ppfrag_tx_packed_take(struct ppfrag_txq *q);
+
+/** Write what was offered in the image into the ring, and wake the device if it sleeps. */
+void ppfrag_tx_packed_give(struct ppfrag_txq *q);
 
 /* ppfrag_state.c */
 
@@ -261,6 +394,12 @@ void ppfrag_notify(struct ppfrag_notifier *n, struct ppfrag_event *event);
 
 /** Make local->call what receive interrupts of the queues come by. @return 0 or negative. */
 int ppfrag_intr_init(struct ppfrag_local *local, uint16_t nb_queues);
+
+/** Have the device raise interrupts of a queue, or not, as the application wants. */
+void ppfrag_rx_intr_ask(struct ppfrag_rxq *q);
+
+/** Ask for the next interrupt where the device has been told of one only. By whoever polls. */
+void ppfrag_rx_intr_again(struct ppfrag_rxq *q);
 
 /** Nobody can wait for interrupts any more. */
 void ppfrag_intr_fini(struct ppfrag_local *local);

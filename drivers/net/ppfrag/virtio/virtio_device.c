@@ -30,6 +30,19 @@ check_queues(const struct ppfrag_dev *pd, const struct ppfrag_local *local, uint
 	return -ENOTSUP;
 }
 
+/* Packed rings, where there are any. */
+static uint64_t
+layout_wanted(const struct ppfrag_dev *pd, uint64_t offered)
+{
+	uint64_t wanted = RTE_BIT64(VIRTIO_F_RING_PACKED);
+
+	if (!pd->packed_vq || (offered & wanted) == 0)
+		return 0;
+	if (pd->in_order)
+		wanted |= offered & RTE_BIT64(VIRTIO_F_IN_ORDER);
+	return wanted;
+}
+
 /* What to agree on with a device that offers these features. */
 static uint64_t
 features_wanted(const struct ppfrag_dev *pd, uint64_t offered)
@@ -41,7 +54,16 @@ features_wanted(const struct ppfrag_dev *pd, uint64_t offered)
 		wanted |= offered & RTE_BIT64(VIRTIO_NET_F_MRG_RXBUF);
 	if (pd->max_pairs > 1)
 		wanted |= RTE_BIT64(VIRTIO_NET_F_MQ);
-	return wanted;
+	return wanted | layout_wanted(pd, offered);
+}
+
+static void
+layout_log(const struct ppfrag_dev *pd, const struct ppfrag_local *local, uint64_t features)
+{
+	if (pd->packed_vq && (features & RTE_BIT64(VIRTIO_F_RING_PACKED)) == 0)
+		PPFRAG_LOG_LEVEL(local->vu.quiet ? RTE_LOG_DEBUG : RTE_LOG_NOTICE,
+				"%s: packed_vq=1, but the back end at %s has no packed rings: split ones are used",
+				local->vu.name, local->vu.path);
 }
 
 /* Choose features at the first connection; insist on them at later ones. */
@@ -51,7 +73,7 @@ choose_features(struct ppfrag_dev *pd, const struct ppfrag_local *local, uint64_
 	uint64_t first = pd->features != 0 ? pd->features : features_wanted(pd, offered);
 	uint64_t wanted = first | pd->offload_features;
 
-	pd->offered = offered;
+	__atomic_store_n(&pd->offered, offered, __ATOMIC_RELAXED);
 	if ((offered & wanted) != wanted) {
 		PPFRAG_LOG_LEVEL(local->vu.quiet ? RTE_LOG_DEBUG : RTE_LOG_ERR,
 				"%s: back end at %s lacks features 0x%" PRIx64 " of 0x%" PRIx64
@@ -60,6 +82,8 @@ choose_features(struct ppfrag_dev *pd, const struct ppfrag_local *local, uint64_
 				VIRTIO_F_VERSION_1, VIRTIO_NET_F_MQ);
 		return -ENOTSUP;
 	}
+	if (pd->features == 0)
+		layout_log(pd, local, first);
 	pd->features = first;
 	return 0;
 }
@@ -90,13 +114,46 @@ virtio_forget(struct rte_eth_dev *dev, uint64_t offered)
 	pd->offload_features = 0;
 }
 
+/*
+ * Whether rings are used as this back end has it. A queue that has not yet come to the latest reset
+ * may have seen what another back end had.
+ */
+static bool
+rings_fit(const struct rte_eth_dev *dev)
+{
+	const struct ppfrag_dev *pd = dev->data->dev_private;
+	const uint64_t features = virtio_ring_features(pd);
+	const uint8_t layout = virtio_layout(pd);
+	const uint32_t epoch = pd->ring_epoch;
+	const struct ppfrag_rxq *rxq;
+	const struct ppfrag_txq *txq;
+	bool fit = true;
+	uint16_t i;
+
+	for (i = 0; i < dev->data->nb_rx_queues; i++) {
+		rxq = dev->data->rx_queues[i];
+		if (ppfrag_vring_runs(dev, ppfrag_rx_vring(i)))
+			fit = fit && __atomic_load_n(&rxq->ring_epoch, __ATOMIC_ACQUIRE) == epoch &&
+					rxq->ring_features == features &&
+					rxq->packed.layout == layout;
+	}
+	for (i = 0; i < dev->data->nb_tx_queues; i++) {
+		txq = dev->data->tx_queues[i];
+		if (ppfrag_vring_runs(dev, ppfrag_tx_vring(i)))
+			fit = fit && __atomic_load_n(&txq->ring_epoch, __ATOMIC_ACQUIRE) == epoch &&
+					txq->ring_features == features &&
+					txq->packed.layout == layout;
+	}
+	return fit;
+}
+
 /* Queues may have been set up before anybody knew what the back end does. */
 enum virtio_fit
 virtio_fit(const struct rte_eth_dev *dev)
 {
 	const struct ppfrag_dev *pd = dev->data->dev_private;
 	const struct ppfrag_local *local = dev->process_private;
-	enum virtio_fit fit = VIRTIO_FIT;
+	enum virtio_fit fit = rings_fit(dev) ? VIRTIO_FIT : VIRTIO_FIT_RENEWED;
 	const struct ppfrag_rxq *q;
 	uint16_t i;
 
@@ -123,10 +180,12 @@ virtio_is_ready(const struct rte_eth_dev *dev)
 	uint16_t i;
 
 	for (i = 0; i < 2 * pd->nb_pairs; i++)
-		if (!ppfrag_vring_get(dev, i, &vq))
+		if (ppfrag_vring_runs(dev, i) && !ppfrag_vring_get(dev, i, &vq))
 			return false;
 	return true;
 }
+
+/* Rings. Those that no queue uses, or one that is stopped, are with the device and disabled. */
 
 static int
 ring_run(struct rte_eth_dev *dev, uint16_t vring, bool enable)
@@ -141,6 +200,63 @@ ring_run(struct rte_eth_dev *dev, uint16_t vring, bool enable)
 	return ret == 0 && enable ? backend->ring_enable(dev, vring, true) : ret;
 }
 
+/* Hand over another ring in place of the one that the device has. */
+static int
+ring_move(struct rte_eth_dev *dev, uint16_t vring, bool enable)
+{
+	const struct virtio_backend_ops *backend = virtio_backend(dev);
+	int ret;
+
+	ret = backend->ring_enable(dev, vring, false);
+	if (ret == 0)
+		ret = backend->ring_stop(dev, vring);
+	return ret == 0 ? ring_run(dev, vring, enable) : ret;
+}
+
+/*
+ * DPDK's vhost library works when the rings of the first pair are enabled, and again when any ring
+ * was taken back; it goes on when they are disabled. So they are enabled for a moment where they
+ * are not used. There is nothing in them but receive buffers of a stopped queue.
+ */
+static int
+rings_rest(struct rte_eth_dev *dev)
+{
+	const struct virtio_backend_ops *backend = virtio_backend(dev);
+	uint16_t i;
+	int ret = 0;
+
+	for (i = 0; i < 2 && ret == 0; i++)
+		if (!ppfrag_vring_runs(dev, i))
+			ret = backend->ring_enable(dev, i, true);
+	for (i = 0; i < 2 && ret == 0; i++)
+		if (!ppfrag_vring_runs(dev, i))
+			ret = backend->ring_enable(dev, i, false);
+	return ret;
+}
+
+/* Have the device process all rings that are used, or none. */
+static int
+rings_enable(struct rte_eth_dev *dev, bool enable)
+{
+	const struct virtio_backend_ops *backend = virtio_backend(dev);
+	const struct ppfrag_dev *pd = dev->data->dev_private;
+	uint16_t i;
+	int ret = 0;
+
+	for (i = 0; i < 2 * pd->nb_pairs && ret == 0; i++)
+		if (!enable || ppfrag_vring_runs(dev, i))
+			ret = backend->ring_enable(dev, i, enable);
+	return ret;
+}
+
+int
+virtio_enable(struct rte_eth_dev *dev, bool enable)
+{
+	int ret = rings_enable(dev, enable);
+
+	return ret == 0 && enable ? rings_rest(dev) : ret;
+}
+
 int
 virtio_run(struct rte_eth_dev *dev, bool enable)
 {
@@ -153,37 +269,119 @@ virtio_run(struct rte_eth_dev *dev, bool enable)
 	for (i = 0; i < 2 * pd->nb_pairs && ret == 0; i++)
 		ret = ring_run(dev, i, false);
 	if (ret == 0 && enable)
-		ret = virtio_enable(dev, true);
-	return ret == 0 ? backend->run(dev, true) : ret;
+		ret = rings_enable(dev, true);
+	if (ret == 0)
+		ret = backend->run(dev, true);
+	return ret == 0 && enable ? rings_rest(dev) : ret;
 }
 
 int
 virtio_rings_move(struct rte_eth_dev *dev, bool enable)
 {
-	const struct virtio_backend_ops *backend = virtio_backend(dev);
 	const struct ppfrag_dev *pd = dev->data->dev_private;
 	struct ppfrag_local *local = dev->process_private;
 	int ret = 0, left = 0;
+	bool moved = false;
 	struct virtq vq;
 	uint16_t i;
 
 	for (i = 0; i < 2 * pd->nb_pairs && ret == 0; i++) {
-		if (!local->idle[i])
+		if (!local->idle[i] || !ppfrag_vring_runs(dev, i))
 			continue;
 		if (!ppfrag_vring_get(dev, i, &vq)) {
 			left++;
 			continue;
 		}
-		ret = backend->ring_enable(dev, i, false);
-		if (ret == 0)
-			ret = backend->ring_stop(dev, i);
-		if (ret == 0)
-			ret = ring_run(dev, i, enable);
+		ret = ring_move(dev, i, enable);
+		moved = true;
 		/* A back end that sleeps was told about these buffers when it had the idle ring. */
 		if (ret == 0)
 			ppfrag_kick(pd, i);
 	}
+	if (ret == 0 && moved && enable)
+		ret = rings_rest(dev);
 	return ret == 0 ? left : ret;
+}
+
+/*
+ * Whether the ring of a queue can stay with the device while the queue is stopped: the device has
+ * confirmed that it leaves it alone, and has nothing to send.
+ */
+static bool
+ring_can_stay(const struct rte_eth_dev *dev, uint16_t vring)
+{
+	return virtio_backend(dev)->can_enable(dev->data->dev_private) &&
+			ppfrag_vring_drop(dev, vring);
+}
+
+/*
+ * A ring that cannot stay is taken back, and the device gets an idle one; DPDK's vhost library is
+ * down for a moment then, with all its rings.
+ */
+static int
+ring_disconnect(struct rte_eth_dev *dev, uint16_t vring)
+{
+	const struct virtio_backend_ops *backend = virtio_backend(dev);
+	struct ppfrag_local *local = dev->process_private;
+	int ret;
+
+	ret = backend->ring_enable(dev, vring, false);
+	if (ret == 0)
+		ret = backend->settle(dev);
+	if (ret != 0 || ring_can_stay(dev, vring))
+		return ret;
+	ppfrag_vring_forget(dev, vring);
+	if (local->idle[vring])
+		return 0;
+	ret = ring_move(dev, vring, false);
+	return ret == 0 ? rings_rest(dev) : ret;
+}
+
+int
+virtio_queue_stop(struct rte_eth_dev *dev, uint16_t vring, bool connected, bool ours)
+{
+	int ret = 0;
+
+	if (connected)
+		ret = ring_disconnect(dev, vring);
+	else if (ours)
+		ppfrag_vring_forget(dev, vring);
+	if (ret == 0 && ours)
+		ppfrag_vring_drain(dev, vring);
+	return ret;
+}
+
+int
+virtio_queue_start(struct rte_eth_dev *dev, uint16_t vring, bool connected, bool ours, bool enable)
+{
+	const struct virtio_backend_ops *backend = virtio_backend(dev);
+	struct ppfrag_local *local = dev->process_private;
+	int ret = 0;
+
+	ppfrag_vring_start(dev, vring, ours);
+	if (!connected)
+		return 0;
+	if (local->idle[vring]) {
+		ret = ring_move(dev, vring, enable);
+		if (ret == 0 && enable)
+			ret = rings_rest(dev);
+	} else if (enable) {
+		ret = backend->ring_enable(dev, vring, true);
+	}
+	if (ret == 0)
+		ppfrag_kick(dev->data->dev_private, vring);
+	return ret;
+}
+
+void
+virtio_stopped_drain(struct rte_eth_dev *dev)
+{
+	const struct ppfrag_dev *pd = dev->data->dev_private;
+	uint16_t i;
+
+	for (i = 0; i < 2 * pd->nb_pairs; i++)
+		if (!ppfrag_vring_runs(dev, i))
+			ppfrag_vring_drain(dev, i);
 }
 
 int
@@ -198,19 +396,6 @@ virtio_idle(struct rte_eth_dev *dev)
 	for (i = 0; i < 2 * pd->nb_pairs && ret == 0; i++)
 		ret = backend->ring_stop(dev, i);
 	return ret == 0 ? backend->run(dev, false) : ret;
-}
-
-int
-virtio_enable(struct rte_eth_dev *dev, bool enable)
-{
-	const struct virtio_backend_ops *backend = virtio_backend(dev);
-	const struct ppfrag_dev *pd = dev->data->dev_private;
-	uint16_t i;
-	int ret = 0;
-
-	for (i = 0; i < 2 * pd->nb_pairs && ret == 0; i++)
-		ret = backend->ring_enable(dev, i, enable);
-	return ret;
 }
 
 bool
@@ -392,6 +577,8 @@ secondary_rx_burst(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 
 	if (unlikely(q == NULL || !is_started(q->dev)))
 		return 0;
+	if (q->dev->packed_vq)
+		return ppfrag_rx_burst_packed(rxq, pkts, nb_pkts);
 	return ppfrag_rx_burst_offload(rxq, pkts, nb_pkts);
 }
 
@@ -402,6 +589,10 @@ secondary_tx_burst(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 
 	if (unlikely(q == NULL || !is_started(q->dev)))
 		return 0;
+	if (q->dev->size_stats)
+		return ppfrag_tx_burst_sizes(txq, pkts, nb_pkts);
+	if (q->dev->packed_vq)
+		return ppfrag_tx_burst_packed(txq, pkts, nb_pkts);
 	return ppfrag_tx_burst_offload(txq, pkts, nb_pkts);
 }
 
@@ -434,6 +625,7 @@ const struct ppfrag_device_ops virtio_device_ops = {
 	.stop = device_stop,
 	.settle = ppfrag_quarantine_flush,
 	.set_link = ppfrag_control_set_link,
+	.queue_run = ppfrag_queue_run,
 	.reset = ppfrag_control_reset,
 	.rxq_setup = virtio_rxq_setup,
 	.txq_setup = virtio_txq_setup,

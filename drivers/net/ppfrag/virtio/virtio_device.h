@@ -37,6 +37,22 @@ int virtio_run(struct rte_eth_dev *dev, bool enable);
 /** Hand over rings that have become ready. @return how many are not, or a negative errno. */
 int virtio_rings_move(struct rte_eth_dev *dev, bool enable);
 
+/**
+ * A queue was stopped, and its thread has been told: take from the device what it has of it, and
+ * give back packets.
+ *
+ * @param ours
+ *   Whether the device, or one before it, has nothing that it was not asked about here.
+ */
+int virtio_queue_stop(struct rte_eth_dev *dev, uint16_t vring, bool connected, bool ours);
+
+/** Start a queue that is stopped, and hand over its ring. */
+int virtio_queue_start(struct rte_eth_dev *dev, uint16_t vring, bool connected, bool ours,
+		bool enable);
+
+/** No device has the rings: free what stopped queues were to send. */
+void virtio_stopped_drain(struct rte_eth_dev *dev);
+
 /** Take the rings back. */
 int virtio_idle(struct rte_eth_dev *dev);
 

@@ -81,18 +81,53 @@ arena_check(const struct rte_eth_dev *dev, const struct rte_memzone *arena)
 	return ret;
 }
 
-/* Point a queue at its ring, which is emptied. From here on it can be looked at. */
+/*
+ * Memory for the image of a packed ring. It is there before anybody knows whether the back end has
+ * such rings.
+ */
+static int
+image_init(struct virtq_packed *p, const struct ppfrag_dev *pd, uint16_t size, int socket_id)
+{
+	if (!pd->packed_vq)
+		return 0;
+	p->image = rte_zmalloc_socket("ppfrag_image", virtq_bytes(size), RTE_CACHE_LINE_SIZE,
+			socket_id);
+	return p->image == NULL ? -ENOMEM : 0;
+}
+
+/* Empty a ring, and point a queue at it, or at its image. */
+static void
+ring_reset(struct virtq *vq, struct virtq_packed *p, const struct ppfrag_dev *pd, uint16_t vring,
+		bool interrupts)
+{
+	void *mem = vring_mem(pd, vring);
+
+	p->layout = virtio_layout(pd);
+	memset(mem, 0, virtq_bytes(pd->queue_size));
+	virtq_init(vq, virtq_is_packed(p) ? p->image : mem, vq->size);
+	if (!virtq_is_packed(p)) {
+		vq->avail->flags = rte_cpu_to_le_16(interrupts ? 0 : VIRTQ_AVAIL_F_NO_INTERRUPT);
+		return;
+	}
+	memset(p->image, 0, virtq_bytes(vq->size));
+	/* Who brings this into the ring wakes the device. */
+	vq->used->flags = rte_cpu_to_le_16(VIRTQ_USED_F_NO_NOTIFY);
+	virtq_packed_init(p, mem, vq->size);
+	packed_set_interrupts(p, interrupts);
+}
+
+/* From here on it can be looked at. */
 static void
 rxq_reset(struct ppfrag_rxq *q)
 {
-	virtq_init(&q->vq, vring_mem(q->dev, ppfrag_rx_vring(q->queue_id)), q->vq.size);
-	memset(q->vq.desc, 0, virtq_bytes(q->dev->queue_size));
-	q->vq.avail->flags = rte_cpu_to_le_16(q->interrupts ? 0 : VIRTQ_AVAIL_F_NO_INTERRUPT);
+	ring_reset(&q->vq, &q->packed, q->dev, ppfrag_rx_vring(q->queue_id), q->interrupts);
 	q->used_idx = 0;
 	q->avail_idx = 0;
 	q->nb_posted = 0;
 	q->nb_starved = 0;
 	q->nb_waiting = 0;
+	q->known = 0;
+	q->kicked_idx = 0;
 	memset(q->posted, 0, q->nb * sizeof(*q->posted));
 }
 
@@ -101,9 +136,7 @@ txq_reset(struct ppfrag_txq *q)
 {
 	uint16_t i;
 
-	virtq_init(&q->vq, vring_mem(q->dev, ppfrag_tx_vring(q->queue_id)), q->vq.size);
-	memset(q->vq.desc, 0, virtq_bytes(q->dev->queue_size));
-	q->vq.avail->flags = rte_cpu_to_le_16(VIRTQ_AVAIL_F_NO_INTERRUPT);
+	ring_reset(&q->vq, &q->packed, q->dev, ppfrag_tx_vring(q->queue_id), false);
 	q->hdr = tx_hdr_mem(q->dev, q->queue_id);
 	q->bounce = tx_bounce_mem(q->dev, q->queue_id);
 	q->used_idx = 0;
@@ -111,6 +144,7 @@ txq_reset(struct ppfrag_txq *q)
 	q->free_head = 0;
 	q->nb_free = q->vq.size;
 	q->nb_inflight = 0;
+	q->batch = 0;
 	for (i = 0; i < q->vq.size; i++) {
 		q->slot[i] = (struct ppfrag_tx_slot){ .m = NULL };
 		q->free[i] = i;
@@ -130,15 +164,15 @@ queues_reset(struct rte_eth_dev *dev)
 			txq_reset(dev->data->tx_queues[i]);
 }
 
-int
-ppfrag_arena_init(struct rte_eth_dev *dev)
+/* Called with the lock of the quarantine, which may give an arena back. */
+static int
+arena_make(struct rte_eth_dev *dev)
 {
 	struct ppfrag_dev *pd = dev->data->dev_private;
 	const struct rte_memzone *arena;
 	size_t len;
 	int ret;
 
-	pd->nb_pairs = RTE_MAX(dev->data->nb_rx_queues, dev->data->nb_tx_queues);
 	len = pd->nb_pairs * pair_bytes(pd->queue_size) + virtq_bytes(pd->queue_size);
 	if (pd->arena != NULL && pd->arena->len >= len)
 		return 0;
@@ -159,25 +193,48 @@ ppfrag_arena_init(struct rte_eth_dev *dev)
 	return 0;
 }
 
+/*
+ * The control thread ends a quarantine by itself, at any time: where the port has no arena then, it
+ * gets its old one back, and must not lose the one that is being made here.
+ */
+int
+ppfrag_arena_init(struct rte_eth_dev *dev)
+{
+	struct ppfrag_dev *pd = dev->data->dev_private;
+	struct ppfrag_local *local = dev->process_private;
+	int ret;
+
+	pthread_mutex_lock(&local->lock);
+	pd->nb_pairs = RTE_MAX(dev->data->nb_rx_queues, dev->data->nb_tx_queues);
+	ret = arena_make(dev);
+	pthread_mutex_unlock(&local->lock);
+	return ret;
+}
+
 bool
 ppfrag_vring_get(const struct rte_eth_dev *dev, uint16_t vring, struct virtq *vq)
 {
 	const struct ppfrag_dev *pd = dev->data->dev_private;
-	uint32_t now = __atomic_load_n(&pd->epoch, __ATOMIC_RELAXED), epoch = now;
+	uint32_t now = __atomic_load_n(&pd->ring_epoch, __ATOMIC_RELAXED), epoch = now;
 	const struct ppfrag_rxq *rxq;
 	const struct ppfrag_txq *txq;
 	uint16_t size = pd->queue_size;
+	void *mem;
 
 	if (vring % 2 == 0 && vring / 2 < dev->data->nb_rx_queues) {
 		rxq = dev->data->rx_queues[vring / 2];
-		epoch = __atomic_load_n(&rxq->epoch, __ATOMIC_ACQUIRE);
+		epoch = __atomic_load_n(&rxq->ring_epoch, __ATOMIC_ACQUIRE);
 		size = rxq->vq.size;
 	} else if (vring % 2 == 1 && vring / 2 < dev->data->nb_tx_queues) {
 		txq = dev->data->tx_queues[vring / 2];
-		epoch = __atomic_load_n(&txq->epoch, __ATOMIC_ACQUIRE);
+		epoch = __atomic_load_n(&txq->ring_epoch, __ATOMIC_ACQUIRE);
 		size = txq->vq.size;
 	}
-	virtq_init(vq, epoch == now ? vring_mem(pd, vring) : idle_ring_mem(pd), size);
+	mem = epoch == now ? vring_mem(pd, vring) : idle_ring_mem(pd);
+	if (virtio_layout(pd) == VIRTIO_SPLIT)
+		virtq_init(vq, mem, size);
+	else
+		virtq_packed_place(vq, mem, size);
 	return epoch == now;
 }
 
@@ -251,9 +308,12 @@ virtio_rxq_setup(struct rte_eth_dev *dev, uint16_t queue_id, uint16_t nb_desc,
 	q->hdr_offset = RTE_PKTMBUF_HEADROOM - VIRTIO_HDR_LEN;
 	q->mrg = virtio_has_mrg(pd);
 	q->offloads = offloads;
+	q->deferred = conf->rx_deferred_start != 0;
 	q->scatter = q->mrg &&
 			(offloads & (RTE_ETH_RX_OFFLOAD_SCATTER | RTE_ETH_RX_OFFLOAD_TCP_LRO)) != 0;
-	ret = rxq_init(dev, q);
+	ret = image_init(&q->packed, pd, q->vq.size, q->socket_id);
+	if (ret == 0)
+		ret = rxq_init(dev, q);
 	if (ret != 0) {
 		ppfrag_rxq_free(q);
 		return ret;
@@ -263,53 +323,101 @@ virtio_rxq_setup(struct rte_eth_dev *dev, uint16_t queue_id, uint16_t nb_desc,
 	return 0;
 }
 
+/* Use the ring as is agreed on now. Before the epoch is stored in the queue, see rings_fit(). */
 static void
-rxq_start(struct ppfrag_rxq *q)
+rxq_set_features(struct ppfrag_rxq *q)
 {
-	uint32_t epoch = __atomic_load_n(&q->dev->epoch, __ATOMIC_ACQUIRE);
+	q->mrg = virtio_has_mrg(q->dev);
+	q->ring_features = virtio_ring_features(q->dev);
+	q->in_order = (q->ring_features & RTE_BIT64(VIRTIO_F_IN_ORDER)) != 0;
+	q->event_idx = (q->ring_features & RTE_BIT64(VIRTIO_F_EVENT_IDX)) != 0;
+	q->plain = !q->in_order && !q->event_idx;
+	ppfrag_rx_intr_ask(q);
+}
+
+static void
+txq_set_features(struct ppfrag_txq *q)
+{
+	q->ring_features = virtio_ring_features(q->dev);
+	q->in_order = (q->ring_features & RTE_BIT64(VIRTIO_F_IN_ORDER)) != 0;
+	q->indirect = (q->ring_features & RTE_BIT64(VIRTIO_F_INDIRECT_DESC)) != 0;
+	q->event_idx = (q->ring_features & RTE_BIT64(VIRTIO_F_EVENT_IDX)) != 0;
+	q->plain = !q->in_order && !q->indirect && !q->event_idx;
+	if (q->event_idx) {
+		q->vq.avail->flags = 0;
+		*virtq_used_event(&q->vq) = rte_cpu_to_le_16((uint16_t)(q->used_idx - 1));
+	}
+}
+
+void
+ppfrag_rxq_start(struct ppfrag_rxq *q)
+{
+	uint32_t epoch = __atomic_load_n(&q->dev->ring_epoch, __ATOMIC_ACQUIRE);
 	uint16_t i;
 
 	rxq_reset(q);
-	q->mrg = virtio_has_mrg(q->dev);
+	rxq_set_features(q);
 	for (i = 0; i < q->nb; i++) {
 		q->vq.desc[i].len = rte_cpu_to_le_32(q->buf_len);
 		q->vq.desc[i].flags = rte_cpu_to_le_16(VIRTQ_DESC_F_WRITE);
 		q->done[i] = i;
 	}
-	ppfrag_rx_post(q, q->done, q->nb);
+	if (q->in_order)
+		ppfrag_in_order_post(q);
+	else
+		ppfrag_rx_post(q, q->done, q->nb);
+	if (virtq_is_packed(&q->packed))
+		ppfrag_rx_packed_give(q);
 	if (q->nb_starved != 0)
 		PPFRAG_LOG(WARNING,
 				"%s: receive queue %u starts with %u of %u buffers: pool %s has "
 				"no more free pages",
 				ppfrag_port_name(q->dev), q->queue_id, q->nb_posted, q->nb,
 				q->mp->name);
-	__atomic_store_n(&q->epoch, epoch, __ATOMIC_RELEASE);
+	__atomic_store_n(&q->ring_epoch, epoch, __ATOMIC_RELEASE);
 }
 
-static void
-txq_start(struct ppfrag_txq *q)
+void
+ppfrag_txq_start(struct ppfrag_txq *q)
 {
-	uint32_t epoch = __atomic_load_n(&q->dev->epoch, __ATOMIC_ACQUIRE);
+	uint32_t epoch = __atomic_load_n(&q->dev->ring_epoch, __ATOMIC_ACQUIRE);
 
+	ppfrag_tx_drain(q);
 	txq_reset(q);
-	__atomic_store_n(&q->epoch, epoch, __ATOMIC_RELEASE);
+	txq_set_features(q);
+	__atomic_store_n(&q->ring_epoch, epoch, __ATOMIC_RELEASE);
 }
 
 /* What was received and not polled, and what was not sent, is lost: nobody knows how far it got. */
 
-void
+bool
 ppfrag_rxq_renew(struct ppfrag_rxq *q)
 {
-	rxq_start(q);
-	ppfrag_control_ready(q->dev);
+	uint32_t epoch = __atomic_load_n(&q->dev->epoch, __ATOMIC_ACQUIRE);
+
+	if (__atomic_load_n(&q->stopped, __ATOMIC_ACQUIRE))
+		return false;
+	if (__atomic_load_n(&q->dev->ring_epoch, __ATOMIC_ACQUIRE) != q->ring_epoch) {
+		ppfrag_rxq_start(q);
+		ppfrag_control_ready(q->dev);
+	}
+	q->epoch = epoch;
+	return true;
 }
 
-void
+bool
 ppfrag_txq_renew(struct ppfrag_txq *q)
 {
-	ppfrag_tx_drain(q);
-	txq_start(q);
-	ppfrag_control_ready(q->dev);
+	uint32_t epoch = __atomic_load_n(&q->dev->epoch, __ATOMIC_ACQUIRE);
+
+	if (__atomic_load_n(&q->stopped, __ATOMIC_ACQUIRE))
+		return false;
+	if (__atomic_load_n(&q->dev->ring_epoch, __ATOMIC_ACQUIRE) != q->ring_epoch) {
+		ppfrag_txq_start(q);
+		ppfrag_control_ready(q->dev);
+	}
+	q->epoch = epoch;
+	return true;
 }
 
 int
@@ -337,22 +445,67 @@ virtio_txq_setup(struct rte_eth_dev *dev, uint16_t queue_id, uint16_t nb_desc,
 			RTE_CACHE_LINE_SIZE, socket_id);
 	if (q == NULL)
 		return -ENOMEM;
+	if (image_init(&q->packed, pd, size, (int)socket_id) != 0) {
+		rte_free(q);
+		return -ENOMEM;
+	}
 	q->slot = RTE_PTR_ADD(q, sizeof(*q));
 	q->free = (uint16_t *)(q->slot + size);
 	q->vq.size = size;
 	q->dev = pd;
 	q->queue_id = queue_id;
 	q->free_thresh = thresh;
+	q->deferred = conf->tx_deferred_start != 0;
 	ppfrag_tx_offload_init(q, conf->offloads | dev->data->dev_conf.txmode.offloads);
 	txq_reset(q);
 	ppfrag_txq_attach(dev, q);
 	return 0;
 }
 
+/* In order, the descriptor of a place is always the same: there must be one for each place. */
+static bool
+rings_are_square(const struct rte_eth_dev *dev)
+{
+	const struct ppfrag_rxq *q;
+	uint16_t i;
+
+	for (i = 0; i < dev->data->nb_rx_queues; i++) {
+		q = dev->data->rx_queues[i];
+		if (q->nb != q->vq.size)
+			return false;
+	}
+	return true;
+}
+
+/* A queue that is not started with the port has an empty ring, and looks what has changed. */
+
+static void
+rxq_begin(struct ppfrag_rxq *q)
+{
+	q->interrupts = false;
+	q->stopped = q->deferred;
+	q->epoch = q->dev->epoch - (q->deferred ? 1 : 0);
+	if (!q->deferred) {
+		ppfrag_rxq_start(q);
+		return;
+	}
+	rxq_reset(q);
+	rxq_set_features(q);
+	q->ring_epoch = q->dev->ring_epoch;
+}
+
+static void
+txq_begin(struct ppfrag_txq *q)
+{
+	q->stopped = q->deferred;
+	q->epoch = q->dev->epoch - (q->deferred ? 1 : 0);
+	ppfrag_txq_start(q);
+}
+
 int
 ppfrag_queues_start(struct rte_eth_dev *dev)
 {
-	const struct ppfrag_dev *pd = dev->data->dev_private;
+	struct ppfrag_dev *pd = dev->data->dev_private;
 	uint16_t i;
 	int ret;
 
@@ -368,24 +521,22 @@ ppfrag_queues_start(struct rte_eth_dev *dev)
 	memset(idle_ring_mem(pd), 0, virtq_bytes(pd->queue_size));
 	for (i = 0; i < pd->nb_pairs; i++)
 		*tx_hdr_mem(pd, i) = (struct virtio_hdr){ .flags = 0 };
-	for (i = 0; i < dev->data->nb_rx_queues; i++) {
-		((struct ppfrag_rxq *)dev->data->rx_queues[i])->interrupts = false;
-		rxq_start(dev->data->rx_queues[i]);
-	}
+	pd->is_square = rings_are_square(dev);
+	for (i = 0; i < dev->data->nb_rx_queues; i++)
+		rxq_begin(dev->data->rx_queues[i]);
 	for (i = 0; i < dev->data->nb_tx_queues; i++)
-		txq_start(dev->data->tx_queues[i]);
+		txq_begin(dev->data->tx_queues[i]);
 	return 0;
 }
 
 void
 ppfrag_queues_stop(struct rte_eth_dev *dev)
 {
-	const struct ppfrag_dev *pd = dev->data->dev_private;
 	uint16_t i;
 
 	for (i = 0; i < dev->data->nb_tx_queues; i++)
 		ppfrag_tx_drain(dev->data->tx_queues[i]);
 	/* Rings in quarantine are replaced; they are still there where that fails. */
-	if (pd->arena != NULL || ppfrag_arena_init(dev) == 0)
+	if (ppfrag_arena_init(dev) == 0)
 		queues_reset(dev);
 }

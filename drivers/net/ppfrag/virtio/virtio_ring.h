@@ -19,8 +19,9 @@
 #include <rte_byteorder.h>
 #include <rte_common.h>
 
-#define VIRTQ_DESC_F_NEXT 1  /**< the chain goes on at next */
-#define VIRTQ_DESC_F_WRITE 2 /**< the device writes */
+#define VIRTQ_DESC_F_NEXT 1     /**< the chain goes on at next */
+#define VIRTQ_DESC_F_WRITE 2    /**< the device writes */
+#define VIRTQ_DESC_F_INDIRECT 4 /**< it has a table of descriptors in place of a buffer */
 
 #define VIRTQ_AVAIL_F_NO_INTERRUPT 1
 #define VIRTQ_USED_F_NO_NOTIFY 1
@@ -28,7 +29,10 @@
 /** Feature bits. */
 #define VIRTIO_NET_F_MRG_RXBUF 15
 #define VIRTIO_NET_F_MQ 22
+#define VIRTIO_F_INDIRECT_DESC 28
+#define VIRTIO_F_EVENT_IDX 29
 #define VIRTIO_F_VERSION_1 32
+#define VIRTIO_F_IN_ORDER 35
 
 /** Device status. */
 #define VIRTIO_STATUS_ACKNOWLEDGE 0x01
@@ -93,15 +97,16 @@ struct virtq {
 	uint16_t mask;
 };
 
-/** Bytes of a virtqueue, each part on cache lines of its own. */
+/** Bytes of a virtqueue, each part on cache lines of its own, an event index behind two of them. */
 static inline size_t
 virtq_bytes(uint16_t size)
 {
 	return RTE_ALIGN_CEIL(size * sizeof(struct virtq_desc), RTE_CACHE_LINE_SIZE) +
-			RTE_ALIGN_CEIL(sizeof(struct virtq_avail) + size * sizeof(rte_le16_t),
+			RTE_ALIGN_CEIL(sizeof(struct virtq_avail) + (size + 1) * sizeof(rte_le16_t),
 					RTE_CACHE_LINE_SIZE) +
 			RTE_ALIGN_CEIL(sizeof(struct virtq_used) +
-							size * sizeof(struct virtq_used_elem),
+							size * sizeof(struct virtq_used_elem) +
+							sizeof(rte_le16_t),
 					RTE_CACHE_LINE_SIZE);
 }
 
@@ -115,7 +120,7 @@ virtq_init(struct virtq *vq, void *mem, uint16_t size)
 	vq->desc = (struct virtq_desc *)p;
 	p += RTE_ALIGN_CEIL(size * sizeof(struct virtq_desc), RTE_CACHE_LINE_SIZE);
 	vq->avail = (struct virtq_avail *)p;
-	p += RTE_ALIGN_CEIL(sizeof(struct virtq_avail) + size * sizeof(rte_le16_t),
+	p += RTE_ALIGN_CEIL(sizeof(struct virtq_avail) + (size + 1) * sizeof(rte_le16_t),
 			RTE_CACHE_LINE_SIZE);
 	vq->used = (struct virtq_used *)p;
 }
@@ -171,6 +176,29 @@ virtq_wants_kick(const struct virtq *vq)
 {
 	return (__atomic_load_n(&vq->used->flags, __ATOMIC_RELAXED) &
 			       rte_cpu_to_le_16(VIRTQ_USED_F_NO_NOTIFY)) == 0;
+}
+
+/** Where we ask for an interrupt: when the device gets beyond this used entry. */
+static inline rte_le16_t *
+virtq_used_event(const struct virtq *vq)
+{
+	return &vq->avail->ring[vq->size];
+}
+
+/** Where the device asks to be woken: when we get beyond this available entry. */
+static inline uint16_t
+virtq_avail_event(const struct virtq *vq)
+{
+	const rte_le16_t *event = (const rte_le16_t *)&vq->used->ring[vq->size];
+
+	return rte_le_to_cpu_16(__atomic_load_n(event, __ATOMIC_RELAXED));
+}
+
+/** Whether an index has gone beyond an event since it was at another value. */
+static inline bool
+virtq_event_passed(uint16_t event, uint16_t idx, uint16_t since)
+{
+	return (uint16_t)(idx - event - 1) < (uint16_t)(idx - since);
 }
 
 #endif /* _VIRTIO_RING_H_ */

@@ -303,6 +303,10 @@ void xsk_rx_discard(struct xsk_rxq *x);
 /* xsk_tx.c */
 
 uint16_t xsk_tx_burst(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts);
+
+/** The same that counts packets by size, for size_stats=1. */
+uint16_t xsk_tx_burst_sizes(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts);
+
 int xsk_tx_done_cleanup(void *txq, uint32_t n);
 
 /** Give the kernel some time to send what it has. */

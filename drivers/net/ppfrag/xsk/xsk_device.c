@@ -31,6 +31,8 @@ device_init(struct rte_eth_dev *dev)
 	dev->process_private = local;
 	/* Applications ask for the state of the link: nobody tells them. */
 	dev->data->dev_flags &= ~(uint32_t)RTE_ETH_DEV_INTR_LSC;
+	dev->data->promiscuous = 0;
+	dev->data->all_multicast = 0;
 	ret = xsk_netdev_open(dev);
 	if (ret != 0) {
 		pthread_mutex_destroy(&local->lock);
@@ -86,6 +88,18 @@ device_configure(struct rte_eth_dev *dev)
 
 /* Start and stop */
 
+/* From here on packets of its queue go to the kernel. */
+static void
+socket_unmap(struct rte_eth_dev *dev, uint16_t i)
+{
+	struct xsk_local *local = xsk_local(dev);
+
+	if (local->sock[i] == NULL || !local->sock[i]->in_map)
+		return;
+	xsk_prog_set(local->prog, local->sock[i]->queue, -1);
+	local->sock[i]->in_map = false;
+}
+
 static void
 device_stop(struct rte_eth_dev *dev)
 {
@@ -93,12 +107,8 @@ device_stop(struct rte_eth_dev *dev)
 	struct xsk_local *local = xsk_local(dev);
 	uint16_t i;
 
-	for (i = 0; i < pd->max_pairs; i++) {
-		if (local->sock[i] == NULL || !local->sock[i]->in_map)
-			continue;
-		xsk_prog_set(local->prog, local->sock[i]->queue, -1);
-		local->sock[i]->in_map = false;
-	}
+	for (i = 0; i < pd->max_pairs; i++)
+		socket_unmap(dev, i);
 	for (i = 0; i < dev->data->nb_tx_queues; i++)
 		if (local->sock[i] != NULL)
 			xsk_tx_wait(dev->data->tx_queues[i]);
@@ -145,7 +155,7 @@ prog_init(struct rte_eth_dev *dev)
 
 /* From here on packets arrive. What did before the port was stopped is none of this time. */
 static int
-queue_run(struct rte_eth_dev *dev, uint16_t i)
+rxq_run(struct rte_eth_dev *dev, uint16_t i)
 {
 	const struct ppfrag_dev *pd = dev->data->dev_private;
 	struct xsk_local *local = xsk_local(dev);
@@ -161,6 +171,14 @@ queue_run(struct rte_eth_dev *dev, uint16_t i)
 	return ret;
 }
 
+static bool
+rxq_is_deferred(const struct rte_eth_dev *dev, uint16_t i)
+{
+	const struct ppfrag_rxq *q = dev->data->rx_queues[i];
+
+	return q->deferred;
+}
+
 static int
 queues_run(struct rte_eth_dev *dev)
 {
@@ -171,8 +189,23 @@ queues_run(struct rte_eth_dev *dev)
 	if (ret == 0)
 		ret = prog_init(dev);
 	for (i = 0; i < dev->data->nb_rx_queues && ret == 0; i++)
-		ret = queue_run(dev, i);
+		if (!rxq_is_deferred(dev, i))
+			ret = rxq_run(dev, i);
 	return ret;
+}
+
+/* Packets of a stopped queue go to the kernel. What is sent is up to the application alone. */
+static int
+queue_run(struct rte_eth_dev *dev, bool rx, uint16_t queue_id, bool run)
+{
+	if (!rx && !run)
+		xsk_tx_wait(dev->data->tx_queues[queue_id]);
+	if (!rx)
+		return 0;
+	if (run)
+		return rxq_run(dev, queue_id);
+	socket_unmap(dev, queue_id);
+	return 0;
 }
 
 /* What was opened on an interface that is gone is of no use on its successor. */
@@ -235,8 +268,8 @@ device_infos(const struct rte_eth_dev *dev, struct rte_eth_dev_info *info)
 {
 	if (xsk_local(dev) != NULL) /* in the primary process */
 		info->if_index = xsk_local(dev)->ifindex;
-	info->max_rx_pktlen = XSK_MAX_FRAME_LEN;
-	info->max_mtu = XSK_MAX_FRAME_LEN - PPFRAG_L2_LEN;
+	info->max_mtu = RTE_MIN(info->max_mtu, XSK_MAX_FRAME_LEN - PPFRAG_L2_LEN);
+	info->max_rx_pktlen = info->max_mtu + PPFRAG_L2_LEN;
 	info->max_lro_pkt_size = 0;
 	info->tx_offload_capa = RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
 	info->tx_queue_offload_capa = RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
@@ -387,7 +420,9 @@ set_burst(struct rte_eth_dev *dev)
 	dev->rx_pkt_burst = secondary_burst;
 	if (primary)
 		dev->rx_pkt_burst = pd->want_slots ? xsk_rx_burst : xsk_rx_burst_lanes;
-	dev->tx_pkt_burst = primary ? xsk_tx_burst : secondary_burst;
+	dev->tx_pkt_burst = secondary_burst;
+	if (primary)
+		dev->tx_pkt_burst = pd->size_stats ? xsk_tx_burst_sizes : xsk_tx_burst;
 	dev->tx_pkt_prepare = NULL;
 	dev->rx_queue_count = primary ? rx_queue_count : NULL;
 }
@@ -402,6 +437,7 @@ const struct ppfrag_device_ops xsk_device_ops = {
 	.stop = device_stop,
 	.settle = xsk_queues_close,
 	.set_link = set_link,
+	.queue_run = queue_run,
 	.reset = device_reset,
 	.rxq_setup = xsk_rxq_setup,
 	.txq_setup = xsk_txq_setup,

@@ -50,7 +50,7 @@ xsk_netdev_find(struct rte_eth_dev *dev, uint32_t *ifindex)
 				pd->iface);
 		return -ENOTSUP;
 	}
-	memcpy(&pd->mac, ifr.ifr_hwaddr.sa_data, sizeof(pd->mac));
+	memcpy(&pd->mac[0], ifr.ifr_hwaddr.sa_data, sizeof(pd->mac[0]));
 	if (ret == 0)
 		ret = netdev_ioctl(dev, SIOCGIFINDEX, &ifr);
 	if (ret != 0)

@@ -8,6 +8,7 @@
 #include <rte_memcpy.h>
 
 #include "../ppfrag_slots.h"
+#include "../virtio/ppfrag_offload.h"
 #include "xsk.h"
 
 /*
@@ -255,6 +256,12 @@ xsk_tx_burst(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 	ppfrag_count(&x->q.stats.packets, i - dropped);
 	ppfrag_count(&x->q.stats.bytes, bytes);
 	return i;
+}
+
+uint16_t
+xsk_tx_burst_sizes(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
+{
+	return ppfrag_sizes_send(txq, pkts, nb_pkts, xsk_tx_burst);
 }
 
 int
