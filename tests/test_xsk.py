@@ -252,6 +252,37 @@ def test_tcp(lab, devargs):
         end(dut)
 
 
+class Sleeper(Program):
+    """dpdk-test-ppool rx on the port's end of a link, which sleeps until packets come."""
+
+    def __init__(self, lab, link, *options, devargs=""):
+        prefix = lab.prefix()
+        super().__init__("sleeper", [
+            *link.port, lab.builddir / "app/test-ppool/dpdk-test-ppool", "--no-pci",
+            f"--file-prefix={prefix}", *eal_options(lab, link, devargs), "--", "rx", "--sleep",
+            "--ops", "ppfrag", "--mbuf-size", 16384, "--mbufs", 2048, "--seconds", 3600, *options],
+            prefix)
+        lab.add(self)
+        self.wait_output("^ready|\nready")
+
+
+def test_sleep(lab, veth, rx):
+    """An application sleeps until packets come, and none is slept over."""
+    veth.create()
+    result = lab.dir / "rx.json"
+    sleeper = Sleeper(lab, veth, "--json", result, devargs=f",rx={rx}")
+    veth.send(300, "60", 1000)
+    veth.send(5000, "60-100", 2 * RATE)
+    wait_until(lambda: sleeper.telemetry("/ethdev/stats,0")["ipackets"] == 5300, "all frames")
+    sleeper.interrupt()
+    assert sleeper.wait_end() == 0
+    measured = json.loads(result.read_text())
+    assert measured["ok"]
+    # Of the first 300, each comes a millisecond after the one before.
+    assert 100 < measured["wakeups"] <= measured["sleeps"]
+    assert measured["polls"] < 2 * 5300 + measured["sleeps"]
+
+
 class Verify(Program):
     """dpdk-test-ppool verify on the port's end of a link."""
 

@@ -15,6 +15,7 @@
  *   xsk_umem.c     the memory of a pool, registered once
  *   xsk_socket.c   a socket and its four rings
  *   xsk_queue.c    queues: set up, open, close
+ *   xsk_intr.c     receive interrupts
  *   xsk_rx.c       receive path
  *   xsk_rx_lanes.c the same into lanes
  *   xsk_tx.c       transmit path
@@ -155,6 +156,9 @@ struct xsk_local {
 	uint16_t mtu; /**< that sockets were opened for */
 	struct xsk_prog *prog;
 	struct xsk_socket *sock[PPFRAG_MAX_PAIRS];
+	struct rte_intr_handle *intr;
+	int intr_fd[PPFRAG_MAX_PAIRS]; /**< what is waited for, by receive queue */
+	int ready_fd;                  /**< always readable */
 	uint64_t gone_missed; /**< by sockets that are closed */
 	uint64_t gone_no_chunk;
 	uint64_t base_missed; /**< at the latest reset */
@@ -286,6 +290,15 @@ int xsk_queues_open(struct rte_eth_dev *dev);
 
 /** Close all of them. What was posted, or not sent, is given back. */
 void xsk_queues_close(struct rte_eth_dev *dev);
+
+/* xsk_intr.c */
+
+/** Make what applications wait for. Logged. Also where it fails, xsk_intr_fini() is to be called. */
+int xsk_intr_init(struct rte_eth_dev *dev);
+void xsk_intr_fini(struct rte_eth_dev *dev);
+
+int xsk_intr_enable(struct rte_eth_dev *dev, uint16_t queue_id);
+int xsk_intr_disable(struct rte_eth_dev *dev, uint16_t queue_id);
 
 /* xsk_rx.c */
 

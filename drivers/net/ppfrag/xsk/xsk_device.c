@@ -17,27 +17,51 @@
 /* Life */
 
 static int
-device_init(struct rte_eth_dev *dev)
+local_alloc(struct rte_eth_dev *dev)
 {
 	struct xsk_local *local = calloc(1, sizeof(*local));
-	uint32_t mtu;
-	int ret;
+	unsigned int i;
 
 	if (local == NULL)
 		return -ENOMEM;
 	local->ctl_fd = -1;
 	local->packet_fd = -1;
+	local->ready_fd = -1;
+	for (i = 0; i < RTE_DIM(local->intr_fd); i++)
+		local->intr_fd[i] = -1;
 	pthread_mutex_init(&local->lock, NULL);
 	dev->process_private = local;
+	return 0;
+}
+
+static void
+device_fini(struct rte_eth_dev *dev)
+{
+	struct xsk_local *local = xsk_local(dev);
+
+	xsk_intr_fini(dev);
+	pthread_mutex_destroy(&local->lock);
+	free(local);
+	dev->process_private = NULL;
+}
+
+static int
+device_init(struct rte_eth_dev *dev)
+{
+	uint32_t mtu;
+	int ret = local_alloc(dev);
+
+	if (ret != 0)
+		return ret;
 	/* Applications ask for the state of the link: nobody tells them. */
 	dev->data->dev_flags &= ~(uint32_t)RTE_ETH_DEV_INTR_LSC;
 	dev->data->promiscuous = 0;
 	dev->data->all_multicast = 0;
-	ret = xsk_netdev_open(dev);
+	ret = xsk_intr_init(dev);
+	if (ret == 0)
+		ret = xsk_netdev_open(dev);
 	if (ret != 0) {
-		pthread_mutex_destroy(&local->lock);
-		free(local);
-		dev->process_private = NULL;
+		device_fini(dev);
 		return ret;
 	}
 	if (xsk_netdev_mtu_get(dev, &mtu) == 0)
@@ -61,16 +85,6 @@ device_close(struct rte_eth_dev *dev)
 {
 	device_detach(dev);
 	xsk_netdev_close(dev);
-}
-
-static void
-device_fini(struct rte_eth_dev *dev)
-{
-	struct xsk_local *local = xsk_local(dev);
-
-	pthread_mutex_destroy(&local->lock);
-	free(local);
-	dev->process_private = NULL;
 }
 
 static int
@@ -347,14 +361,6 @@ device_reset(struct rte_eth_dev *dev)
 	return 0; /* nothing was agreed on with anybody */
 }
 
-static int
-no_intr(struct rte_eth_dev *dev, uint16_t queue_id)
-{
-	RTE_SET_USED(dev);
-	RTE_SET_USED(queue_id);
-	return -ENOTSUP;
-}
-
 /* Bursts */
 
 static int
@@ -441,8 +447,8 @@ const struct ppfrag_device_ops xsk_device_ops = {
 	.reset = device_reset,
 	.rxq_setup = xsk_rxq_setup,
 	.txq_setup = xsk_txq_setup,
-	.rx_intr_enable = no_intr,
-	.rx_intr_disable = no_intr,
+	.rx_intr_enable = xsk_intr_enable,
+	.rx_intr_disable = xsk_intr_disable,
 	.set_burst = set_burst,
 	.rx_burst_mode_get = rx_burst_mode_get,
 	.tx_burst_mode_get = tx_burst_mode_get,
