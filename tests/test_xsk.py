@@ -461,6 +461,33 @@ def test_interface(lab, veth):
     end(dut)
 
 
+def comes_back(dut, veth):
+    """A port whose interface is there again works after a restart."""
+    dut.wait_output("there is an interface 'port0' again: stop and start the port to use it")
+    dut.stop()
+    dut.command("port stop 0")
+    dut.command("port start 0")
+    dut.wait_link()
+    dut.start()
+    veth.echo(ALL_LENGTHS)
+    end(dut)
+
+
+def test_link_events(lab, veth):
+    """The kernel's end goes down and up: the application is told of it."""
+    veth.create()
+    dut = start_pmd(lab, veth, "--print-event=intr_lsc")
+    dut.start()
+    dut.wait_link()
+    for state in ("down", "up", "down", "up"):
+        seen = dut.output.count("link state change event")
+        run(veth.kernel, "ip", "link", "set", veth.near, state)
+        wait_until(lambda seen=seen: dut.output.count("link state change event") > seen, "an event")
+        dut.wait_link(state == "up")
+    veth.echo("60-100")
+    end(dut)
+
+
 def test_deleted(lab, veth):
     """An interface that is deleted is a link that is down; its successor needs a restart."""
     veth.create()
@@ -468,6 +495,7 @@ def test_deleted(lab, veth):
     dut.start()
     veth.echo("60-100")
     run(veth.kernel, "ip", "link", "delete", veth.near)
+    dut.wait_output("interface 'port0' was deleted: the link is down")
     dut.wait_link(False)
     dut.stop()
     dut.command("port stop 0")
@@ -479,6 +507,33 @@ def test_deleted(lab, veth):
     dut.start()
     veth.echo(ALL_LENGTHS)
     end(dut)
+
+
+def test_deleted_while_running(lab, veth):
+    """The port is told when there is a successor, and its link stays down until it is restarted."""
+    veth.create()
+    dut = start_pmd(lab, veth)
+    dut.start()
+    run(veth.kernel, "ip", "link", "delete", veth.near)
+    dut.wait_link(False)
+    veth.create()
+    dut.wait_link(False)
+    comes_back(dut, veth)
+
+
+def test_moved(lab, veth):
+    """An interface in another namespace is a link that is down, also when it is back."""
+    veth.create()
+    dut = start_pmd(lab, veth)
+    dut.start()
+    there = Path(veth.kernel[1].split("=")[1]).name
+    here = Path(veth.port[1].split("=")[1]).name
+    run(veth.port, "ip", "link", "set", veth.iface, "netns", there)
+    dut.wait_output("interface 'port0' was moved to another network namespace")
+    dut.wait_link(False)
+    run(veth.kernel, "ip", "link", "set", veth.iface, "netns", here)
+    run(veth.port, "ip", "link", "set", veth.iface, "address", PORT_MAC, "up")
+    comes_back(dut, veth)
 
 
 def refused(lab, link, message, devargs="", *, wrapper=(), options=(), vdevs=()):
