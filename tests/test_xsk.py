@@ -5,6 +5,7 @@
 import contextlib
 import json
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -17,6 +18,7 @@ from harness import TIMEOUT, Program, lcores, wait_until
 from test_ping import network_namespace
 
 FRAMES = Path(__file__).with_name("xsk_frames.py")
+FILTER = Path(__file__).with_name("xdp_filter.c")
 TRANSFER = Path(__file__).with_name("tcp_transfer.py")
 NEAR, PORT = "near", "port"  # interfaces: of the kernel's side, and of the port
 NEAR_MAC, PORT_MAC = "02:00:00:00:00:0a", "02:00:00:00:00:0b"
@@ -459,6 +461,54 @@ def test_interface(lab, veth):
     run(veth.kernel, "ip", "link", "set", veth.near, "up")
     dut.wait_link()
     end(dut)
+
+
+def compile_filter(lab, name="xsks_map"):
+    """tests/xdp_filter.c, with a map of that name, as an object file."""
+    if shutil.which("clang") is None:
+        pytest.skip("no clang")
+    done = lab.dir / f"{name}.o"
+    triplet = subprocess.run(["gcc", "-print-multiarch"], capture_output=True, text=True,
+                             timeout=TIMEOUT, check=True).stdout.strip()
+    subprocess.run(["clang", "-target", "bpf", "-O2", "-g", f"-DMAP={name}",
+                    f"-I/usr/include/{triplet}", "-c", FILTER, "-o", done], timeout=TIMEOUT,
+                   check=True)
+    return done
+
+
+def has_libbpf(lab):
+    """Whether the driver was built with libbpf."""
+    driver = lab.builddir / "drivers/net/ppfrag/librte_net_ppfrag.so"
+    return "libbpf.so" in run((), "ldd", driver)
+
+
+def test_own_program(lab, veth):
+    """A program of the user's hands some packets to the port, and others to the kernel."""
+    if not has_libbpf(lab):
+        pytest.skip("built without libbpf")
+    veth.create()
+    dut = start_pmd(lab, veth, devargs=f",xdp_prog={compile_filter(lab)}")
+    assert veth.has_program()
+    dut.start()
+    veth.echo(ALL_LENGTHS)
+    for netns, name, number in ((veth.kernel, veth.near, 1), (veth.port, veth.iface, 2)):
+        run(netns, "ip", "address", "add", f"198.18.1.{number}/30", "dev", name)
+    run(veth.kernel, "ping", "-n", "-c", "3", "-i", "0.1", "-W", "5", "198.18.1.2")
+    assert dut.stats()["ipackets"] == 1455
+    end(dut)
+    assert not veth.has_program()
+
+
+def test_own_program_refused(lab, veth):
+    """What is wrong with a program is said."""
+    veth.create()
+    if not has_libbpf(lab):
+        refused(lab, veth, "takes libbpf, which this driver was built without", ",xdp_prog=/x.o")
+        return
+    refused(lab, veth, "xdp_prog=/x.o: it cannot be opened as an object file for BPF",
+            ",xdp_prog=/x.o")
+    refused(lab, veth, "has no map 'xsks_map' of the type BPF_MAP_TYPE_XSKMAP",
+            f",xdp_prog={compile_filter(lab, 'other')}")
 
 
 def comes_back(dut, veth):

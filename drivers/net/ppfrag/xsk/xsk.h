@@ -13,6 +13,7 @@
  *   xsk_netdev.c   the interface: addresses, MTU, flags, channels
  *   xsk_link.c     the link: its state, and what becomes of the interface
  *   xsk_prog.c     the program that hands packets to sockets
+ *   xsk_elf.c      the same of the user's own, from a file
  *   xsk_umem.c     the memory of a pool, registered once
  *   xsk_socket.c   a socket and its four rings
  *   xsk_queue.c    queues: set up, open, close
@@ -144,6 +145,7 @@ struct xsk_prog {
 	int map_fd;
 	int link_fd;
 	bool skb; /**< in generic mode */
+	char file[sizeof(((struct ppfrag_xsk_conf *)0)->prog)];
 	unsigned int nb_users;
 	struct xsk_prog *next;
 };
@@ -267,6 +269,17 @@ void xsk_prog_put(struct xsk_prog *p);
 
 /** Hand the packets of a queue to a socket, or again to the kernel (fd -1). */
 int xsk_prog_set(const struct xsk_prog *p, uint32_t queue, int fd);
+
+/* xsk_elf.c */
+
+/** What was loaded from a file. */
+struct xsk_elf {
+	int prog_fd;
+	int map_fd;
+};
+
+/** Load pd->xsk.prog. @param sg packets may take several chunks @return 0 or -errno, logged */
+int xsk_elf_load(const struct ppfrag_dev *pd, bool sg, struct xsk_elf *elf);
 
 /* xsk_umem.c */
 
