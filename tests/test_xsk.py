@@ -28,7 +28,7 @@ JUMBO_MTU = 9000
 RATE = 10000  # frames a second, so that nobody has to be fast
 TCP_SIZE = 20 << 20
 TCP_PORT = 5001
-RESTARTS = 20
+RESTARTS = {"slots": 100, "lanes": 20}
 
 
 def run(netns, *words, check=True):
@@ -161,6 +161,20 @@ def test_jumbo(lab, veth, devargs, mbuf_size, options):
     assert (stats["rx_q0_chained_packets"] == 0) == (mbuf_size == 16384)
     assert stats["rx_q0_copied_packets"] > 0
     assert stats["tx_q0_chained_packets"] > 0
+    end(dut)
+
+
+@pytest.mark.parametrize("devargs", ["", ",xdp_mode=skb", ",rx=lanes"])
+def test_tap(lab, veth, devargs):
+    """Frames of every length from behind a tap come and go unchanged."""
+    run(veth.port, "ip", "tuntap", "add", "dev", veth.iface, "mode", "tap")
+    run(veth.port, "ip", "link", "set", veth.iface, "up")
+    dut = start_pmd(lab, veth, devargs=devargs)
+    assert veth.has_program()
+    dut.start()
+    run(veth.port, sys.executable, FRAMES, "tap", veth.iface, ALL_LENGTHS)
+    stats = dut.xstats()
+    assert stats["rx_q0_packets"] == stats["tx_q0_packets"] == 1455
     end(dut)
 
 
@@ -358,7 +372,7 @@ def test_restarts(lab, veth, rx):
     """A port that is stopped gets nothing, and everything again when it is started."""
     veth.create()
     dut = start_pmd(lab, veth, devargs=f",rx={rx}")
-    for number in range(RESTARTS):
+    for number in range(RESTARTS[rx]):
         dut.start()
         veth.echo("60-100,1400-1514")
         dut.stop()
@@ -368,7 +382,7 @@ def test_restarts(lab, veth, rx):
             dut.command(f"port config 0 rxq 0 ring_size {256 << number % 3}")
         dut.command("port start 0")
         assert dut.stats()["imissed"] == 0
-    assert dut.stats()["ipackets"] == RESTARTS * 156
+    assert dut.stats()["ipackets"] == RESTARTS[rx] * 156
     end(dut)
 
 
@@ -559,12 +573,16 @@ def test_deleted(lab, veth):
     end(dut)
 
 
-def test_deleted_while_running(lab, veth):
+def test_deleted_under_traffic(lab, veth):
     """The port is told when there is a successor, and its link stays down until it is restarted."""
     veth.create()
     dut = start_pmd(lab, veth)
     dut.start()
-    run(veth.kernel, "ip", "link", "delete", veth.near)
+    with subprocess.Popen([*veth.kernel, sys.executable, FRAMES, "send", veth.near, "1000000",
+                           "60-1514", str(RATE)], stderr=subprocess.DEVNULL) as sender:
+        dut.wait_received(1000)
+        run(veth.kernel, "ip", "link", "delete", veth.near)
+        assert sender.wait(TIMEOUT) != 0  # its interface is gone
     dut.wait_link(False)
     veth.create()
     dut.wait_link(False)
