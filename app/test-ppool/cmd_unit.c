@@ -25,6 +25,7 @@ static const struct unit_suite * const suites[] = {
 	&suite_keep,
 	&suite_carver,
 	&suite_ledger,
+	&suite_mark,
 	&suite_threads,
 	&suite_secondary,
 	&suite_info,
