@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <rte_cycles.h>
 #include <rte_dev.h>
 
 #include <ppool_create.h>
@@ -13,6 +14,7 @@
 
 #define RING 64
 #define POLLS 1000
+#define UP_MS 10000
 
 struct dut dut;
 
@@ -116,6 +118,39 @@ dut_stop_peer(void)
 	vhost_peer_stop(dut.peer);
 	dut.peer = NULL;
 	unlink(dut.path);
+}
+
+void
+dut_lose_peer(void)
+{
+	dut_stop_peer();
+	unit_wait_link(dut.port, RTE_ETH_LINK_DOWN);
+}
+
+void
+dut_poll_queues(void)
+{
+	struct rte_eth_dev_info info;
+	struct rte_mbuf *m;
+	uint16_t i;
+
+	assert_int_equal(rte_eth_dev_info_get(dut.port, &info), 0);
+	for (i = 0; i < info.nb_rx_queues; i++)
+		rte_pktmbuf_free_bulk(&m, rte_eth_rx_burst(dut.port, i, &m, 1));
+	for (i = 0; i < info.nb_tx_queues; i++)
+		assert_int_equal(rte_eth_tx_burst(dut.port, i, NULL, 0), 0);
+}
+
+void
+dut_poll_until_up(void)
+{
+	unsigned int ms;
+
+	for (ms = 0; ms < UP_MS && !unit_link_is(dut.port, RTE_ETH_LINK_UP); ms++) {
+		dut_poll_queues();
+		rte_delay_us_sleep(1000);
+	}
+	unit_wait_link(dut.port, RTE_ETH_LINK_UP);
 }
 
 void

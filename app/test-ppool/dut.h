@@ -87,6 +87,15 @@ void dut_start_peer(bool no_mrg);
 /** The same, one that offers these features. */
 void dut_start_peer_with(uint64_t features);
 
+/** End the back end, and wait until the port has noticed. */
+void dut_lose_peer(void);
+
+/** Poll all queues once, as an application that frees what it receives. */
+void dut_poll_queues(void);
+
+/** Poll them until the link is up. */
+void dut_poll_until_up(void);
+
 /** Another back end takes the place of the one there is, for a port that starts then. */
 void dut_replace_peer(void);
 
