@@ -100,6 +100,7 @@ dut_look_at_rings(void)
 	/* Of a packed ring, nothing is known before it is looked at. */
 	if (!dut.first_deferred)
 		vhost_ring_pending(dut.rx);
+	dut.hdr_len = vhost_peer_hdr_len(dut.peer);
 	dut.buf_len = dut.first_deferred ? 0 : dut.rx->desc[0].len;
 }
 
@@ -107,8 +108,7 @@ static void
 peer_start(bool no_mrg, uint64_t features)
 {
 	dut.peer = vhost_peer_start(dut.path,
-			VHOST_F_VERSION_1 | dut.packed | features |
-					(no_mrg ? 0 : VHOST_F_MRG_RXBUF));
+			dut.version | dut.packed | features | (no_mrg ? 0 : VHOST_F_MRG_RXBUF));
 	assert_non_null(dut.peer);
 }
 
@@ -197,6 +197,7 @@ dut_start_pool(const struct dut_conf *conf, struct rte_mempool *mp)
 	unit_require(!conf->no_aio || unit_can_refuse_aio(), UNIT_REFUSE_AIO);
 	dut.mp = mp;
 	dut.packed = !conf->packed || conf->no_packed ? 0 : VHOST_F_PACKED | VHOST_F_IN_ORDER;
+	dut.version = conf->legacy ? VHOST_F_ANY_LAYOUT : VHOST_F_VERSION_1;
 	dut.features = (conf->pairs > 1 ? VHOST_F_MQ : 0) |
 			(conf->no_protocol ? 0 : VHOST_F_PROTOCOL);
 	peer_start(conf->no_mrg, conf->features | dut.features);
