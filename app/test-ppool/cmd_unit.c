@@ -43,6 +43,7 @@ static const struct unit_suite * const suites[] = {
 	&suite_queue_state,
 	&suite_in_order,
 	&suite_indirect,
+	&suite_legacy,
 	&suite_debug,
 	&suite_compact,
 	&suite_company,

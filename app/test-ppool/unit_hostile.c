@@ -57,6 +57,9 @@ struct path {
 /* One that says where it is to be woken. */
 #define EVENT_IDX .devargs = "event_idx=1", .features = VHOST_F_EVENT_IDX
 
+/* One from before virtio 1.0, with a short header. */
+#define LEGACY .legacy = true, .no_mrg = true
+
 /* X(name, configuration): every way to receive. */
 #define PATHS(X) \
 	X(shared_in_order, { .ring = 64, .lanes = true, IN_ORDER }) \
@@ -126,6 +129,15 @@ struct path {
 	X(slots_offloads, { .ring = 64, .scatter = true, OFFLOADS }) \
 	X(copied_offloads, { .ring = 64, .lanes = true, .copy = true, .scatter = true, OFFLOADS }) \
 	X(copied_slots_offloads, { .ring = 64, .copy = true, .scatter = true, OFFLOADS }) \
+	X(legacy_shared, { .ring = 64, .lanes = true, LEGACY }) \
+	X(legacy_slots, { .ring = 64, .page_size = 16384, .pages = 96, LEGACY }) \
+	X(legacy_copied, { .ring = 64, .copy = true, LEGACY }) \
+	X(legacy_slots_offloads, \
+			{ .ring = 64, \
+					LEGACY, \
+					.features = UINT64_C(2), \
+					.rx_offloads = RTE_ETH_RX_OFFLOAD_CHECKSUM | \
+							RTE_ETH_RX_OFFLOAD_VLAN_STRIP }) \
 	X(packed_shared, { .ring = 64, .packed = true, .lanes = true }) \
 	X(packed_slots, { .ring = 64, .packed = true, .page_size = 16384, .pages = 96 }) \
 	X(packed_small_ring, { .ring = 4, .packed = true, .pages = 16 }) \
@@ -202,7 +214,7 @@ foe_fill(struct foe *f, uint32_t id, uint32_t len)
 	if (buf != NULL)
 		memset(buf, (int)unit_random(&f->rng),
 				unit_range(&f->rng, 0, 15) == 0 ? n : RTE_MIN(n, MARK_LEN));
-	return n >= VHOST_HDR_LEN ? buf : NULL;
+	return n >= dut.hdr_len ? buf : NULL;
 }
 
 /* Fill a posted buffer whose header claims a number of buffers. */
@@ -211,8 +223,8 @@ foe_fill_first(struct foe *f, uint32_t id, uint16_t buffers)
 {
 	char *buf = foe_fill(f, id, dut.buf_len);
 
-	if (buf != NULL)
-		memcpy(buf + VHOST_HDR_LEN - sizeof(buffers), &buffers, sizeof(buffers));
+	if (buf != NULL && dut.hdr_len == VHOST_HDR_LEN)
+		memcpy(buf + dut.hdr_len - sizeof(buffers), &buffers, sizeof(buffers));
 }
 
 static uint32_t
@@ -228,7 +240,7 @@ static uint16_t
 foe_put_good(struct foe *f, uint16_t at)
 {
 	uint32_t id = foe_next_id(f, at);
-	uint32_t len = unit_range(&f->rng, VHOST_HDR_LEN + 14, RTE_MIN(dut.buf_len - 1, 1600u));
+	uint32_t len = unit_range(&f->rng, dut.hdr_len + 14, RTE_MIN(dut.buf_len - 1, 1600u));
 
 	foe_fill(f, id, len);
 	vhost_ring_put(dut.rx, at, id, len);
@@ -274,8 +286,8 @@ foe_put_bad(struct foe *f, uint16_t at)
 {
 	const uint32_t ids[] = { dut.rx->num, UINT16_MAX, UINT32_MAX, 0x10000,
 		(uint32_t)unit_random(&f->rng), f->next_id - 1u, f->next_id };
-	const uint32_t lens[] = { 0, VHOST_HDR_LEN - 1, VHOST_HDR_LEN, VHOST_HDR_LEN + 13,
-		dut.buf_len + 1, UINT32_MAX, UINT32_MAX - VHOST_HDR_LEN + 1,
+	const uint32_t lens[] = { 0, dut.hdr_len - 1, dut.hdr_len, dut.hdr_len + 13,
+		dut.buf_len + 1, UINT32_MAX, UINT32_MAX - dut.hdr_len + 1,
 		(uint32_t)unit_random(&f->rng) };
 	uint32_t k = unit_range(&f->rng, 0, 1);
 

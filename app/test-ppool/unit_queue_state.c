@@ -163,28 +163,11 @@ transmit(uint16_t queue)
 }
 
 static void
-poll_until_up(void)
-{
-	unsigned int ms;
-	uint16_t queue;
-
-	for (ms = 0; ms < TIMEOUT_MS && !unit_link_is(dut.port, RTE_ETH_LINK_UP); ms++) {
-		for (queue = 0; queue < PAIRS; queue++) {
-			assert_int_equal(rte_eth_rx_burst(dut.port, queue, NULL, 0), 0);
-			assert_int_equal(rte_eth_tx_burst(dut.port, queue, NULL, 0), 0);
-		}
-		rte_delay_us_sleep(1000);
-	}
-	unit_wait_link(dut.port, RTE_ETH_LINK_UP);
-}
-
-static void
 change_peer(void)
 {
-	dut_stop_peer();
-	unit_wait_link(dut.port, RTE_ETH_LINK_DOWN);
+	dut_lose_peer();
 	dut_start_peer(false);
-	poll_until_up();
+	dut_poll_until_up();
 }
 
 /* Reception */
@@ -414,7 +397,7 @@ test_unused_rings(void **arg)
 	assert_int_equal(rte_eth_rx_queue_setup(dut.port, 1, RING, SOCKET_ID_ANY, NULL, dut.mp), 0);
 	assert_int_equal(rte_eth_tx_queue_setup(dut.port, 0, RING, SOCKET_ID_ANY, NULL), 0);
 	assert_int_equal(rte_eth_dev_start(dut.port), 0);
-	poll_until_up();
+	dut_poll_until_up();
 	for (i = 0; i < 2 * VHOST_PAIRS; i++)
 		assert_int_equal(vhost_peer_had(dut.peer, i), i < 3);
 	exchange(1);
@@ -457,8 +440,7 @@ test_without_peer(void **arg)
 	dut_start(&pairs);
 	for (i = 0; i < 3; i++) {
 		assert_true(send_packet(1));
-		dut_stop_peer();
-		unit_wait_link(dut.port, RTE_ETH_LINK_DOWN);
+		dut_lose_peer();
 		rx_stop(0);
 		tx_stop(1);
 		rx_stop(2);
@@ -467,7 +449,7 @@ test_without_peer(void **arg)
 		rx_start(0);
 		tx_start(1);
 		dut_start_peer(false);
-		poll_until_up();
+		dut_poll_until_up();
 		assert_true(vhost_peer_wait_ring(dut.peer, rx_vring(2), false));
 		rx_start(2);
 		exchange(0);
@@ -495,7 +477,7 @@ test_unconfirmed(void **arg)
 	assert_int_equal(rte_mempool_avail_count(dut.mp), avail - FLYING);
 	unit_ledger(dut.mp);
 	dut_replace_peer();
-	poll_until_up();
+	dut_poll_until_up();
 	assert_int_equal(rte_mempool_avail_count(dut.mp), avail);
 	tx_start(1);
 	transmit(1);
@@ -700,8 +682,7 @@ test_arena(void **arg)
 
 	RTE_SET_USED(arg);
 	dut_start(&conf);
-	dut_stop_peer();
-	unit_wait_link(dut.port, RTE_ETH_LINK_DOWN);
+	dut_lose_peer();
 	assert_int_equal(rte_eth_dev_stop(dut.port), 0);
 	assert_true(dut_xstat("quarantined_buffers") > 0);
 	for (ms = 0; ms < TIMEOUT_MS && dut_xstat("quarantined_buffers") != 0; ms++) {

@@ -40,6 +40,7 @@ _Static_assert(PPFRAG_CLASSES_MAX <= 128, "classes in seven bits");
 struct slot_format {
 	uint64_t rearm[2];    /* data_off, refcnt, nb_segs, port; ol_flags */
 	uint32_t data_offset; /* of the data from the mbuf on */
+	uint32_t post_offset; /* of what is posted */
 };
 
 struct ppfrag_rx_slots {
@@ -70,6 +71,13 @@ static char *
 slot_buffer(const struct ppfrag_rxq *q, const struct rte_mbuf *m)
 {
 	return slot_data(q, m) - VIRTIO_HDR_LEN;
+}
+
+/* The same for the device. */
+static char *
+slot_to_device(const struct ppfrag_rxq *q, const struct rte_mbuf *m)
+{
+	return (char *)(uintptr_t)m + q->slots->format.post_offset;
 }
 
 /*
@@ -121,7 +129,7 @@ ppfrag_slots_buffer(struct ppfrag_rxq *q, uint16_t id)
 			return NULL;
 		slot_pin(s->posted[id], is_secondary());
 	}
-	return slot_buffer(q, s->posted[id]);
+	return slot_to_device(q, s->posted[id]);
 }
 
 /* An mbuf of one segment. Nothing is read of it, as the device may be able to write it, too. */
@@ -292,6 +300,8 @@ part_read_wide(struct ppfrag_rxq *q, uint16_t at, struct part *p, unsigned int n
 {
 	if (!plain && q->in_order)
 		return part_read_in_order(q, at, p, n);
+	if (!plain && ppfrag_rx_gap(q) != 0)
+		return false;
 	return part_read_in_place(q, at, p, n);
 }
 
@@ -358,7 +368,7 @@ packet_take(struct ppfrag_rxq *q, uint16_t id, struct rte_mbuf *other, uint32_t 
 
 	slot_pin(other, s->secondary);
 	s->posted[id] = other;
-	virtq_desc_point(&q->vq.desc[id], slot_buffer(q, other));
+	virtq_desc_point(&q->vq.desc[id], slot_to_device(q, other));
 	slot_fill(&s->format, m, len);
 	return m;
 }
@@ -433,8 +443,8 @@ part_offer(struct ppfrag_rxq *q, const struct part *p, const bool plain)
 
 	/* Devices need not set this then, but some do. */
 	for (i = 0; i < p->n && unlikely(!q->mrg); i++)
-		((struct virtio_hdr *)slot_buffer(q, q->slots->posted[p->e[i].id]))->num_buffers =
-				0;
+		((struct virtio_hdr *)slot_to_device(q, q->slots->posted[p->e[i].id]))
+				->num_buffers = 0;
 	/* In order, all of the burst are offered at its end. */
 	if (!plain && q->in_order)
 		return;
@@ -794,6 +804,14 @@ format_init(struct ppfrag_rxq *q)
 	rte_mbuf_refcnt_set(&m, 1);
 	memcpy(f->rearm, &m.data_off, sizeof(f->rearm));
 	f->data_offset = sizeof(m) + rte_pktmbuf_priv_size(q->mp) + RTE_PKTMBUF_HEADROOM;
+}
+
+void
+ppfrag_slots_set_post(struct ppfrag_rxq *q)
+{
+	if (q->slots != NULL)
+		q->slots->format.post_offset =
+				q->slots->format.data_offset - VIRTIO_HDR_LEN + ppfrag_rx_gap(q);
 }
 
 /* The class views up to the one for the longest frame. */
