@@ -158,10 +158,10 @@ struct ppool {
 	uint64_t magic; /* PPOOL_MAGIC from the pool's creation to its end */
 	struct rte_mempool *mp;
 	struct rte_mempool *frag_mp; /* NULL until the pool is first split */
-	struct rte_mempool *mono_mp; /* likewise: of whole pages that are frags */
+	struct rte_mempool *mono_mp; /* of whole pages that are frags; NULL until it is split */
 	struct rte_mempool *slot_mp; /* of slots of all classes; NULL until one is needed */
-	struct rte_mempool *view[PPOOL_CLASSES]; /* of one class, likewise */
-	struct ppool_page *page;                 /* page table, likewise */
+	struct rte_mempool *view[PPOOL_CLASSES]; /* of one class each; NULL until it is needed */
+	struct ppool_page *page; /* page table; NULL until the pool is first split */
 	struct ppool_layout layout;
 	uint32_t tail_bytes; /* of a page, behind the room */
 	uint32_t first_slot; /* from the element to the first mbuf of a header page */
@@ -188,7 +188,7 @@ struct ppool {
 	void **loose;      /* free pages in no magazine, room for all */
 	/* as in ppool_lcore, for threads that are no lcore; atomic */
 	int64_t whole __rte_aligned(8);
-	struct ppool_stats stats; /* likewise; atomic */
+	struct ppool_stats stats; /* of the same threads; atomic */
 	struct ppool_depot depot __rte_cache_aligned;
 	/* No allocation takes this lock: it is for set-up, and for those who only look. */
 	struct ppool_mutex carvers_lock __rte_cache_aligned;
@@ -402,7 +402,10 @@ ppool_is_mono_role(const struct rte_mempool *mp)
 	return ppool_of(mp)->mono_mp == mp;
 }
 
-/* A frag pool or a mono pool: it has no objects of its own. */
+/*
+ * Any mempool of a page pool but itself: frag, mono and slot pool, class views. It has no objects of
+ * its own.
+ */
 static inline bool
 ppool_is_internal_role(const struct rte_mempool *mp)
 {

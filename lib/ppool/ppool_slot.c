@@ -650,7 +650,11 @@ ppool_slots_flush_all(struct ppool *p)
 	}
 }
 
-/* Our lists are full: their coldest half goes to the depot. Our lock held. Returns how many. */
+/*
+ * Our lists are full: their coldest half goes to the depot. Our lock held. Returns how many. While
+ * they move, the count is 0: where this process ends here, slots are in no list, which
+ * ppool_recover_rest() finds, and none is in two.
+ */
 static unsigned int
 lcore_slots_cool(const struct ppool *p, struct ppool_lcore *lc, unsigned int size_class,
 		struct rte_mbuf **cold)
