@@ -157,7 +157,7 @@ static void
 reserve_return(struct ppool *p, struct ppool_carver *c)
 {
 	reserve_count(p, c->reserve, c->nb_reserve, -1);
-	ppool_slots_return(p, c->reserve, c->nb_reserve);
+	ppool_headers_return(p, c->reserve, c->nb_reserve);
 	c->nb_reserve = 0;
 }
 
@@ -169,7 +169,7 @@ reserves_recount(struct ppool *p)
 	uint32_t i;
 
 	for (i = 0; i < p->mp->size; i++)
-		if (p->page[i].kind == PPOOL_KIND_HEADER)
+		if (p->page[i].kind == PPOOL_KIND_SLOTS + PPOOL_HEADERS)
 			p->page[i].open = 0;
 	p->depot.nb_reserved = 0;
 	p->depot.nb_reserved_pages = 0;
@@ -552,7 +552,7 @@ ppool_headers_put(struct ppool_carver *c, struct rte_mbuf **m, unsigned int n)
 	if (c->pool == NULL)
 		return;
 	ppool_debug_enter(c);
-	ppool_slots_return(c->pool, m, n);
+	ppool_headers_return(c->pool, m, n);
 	ppool_reclaim_soon(c->pool);
 	ppool_debug_leave(c);
 }
@@ -611,7 +611,7 @@ ppool_carve_burst(struct ppool_carver *c, struct rte_mbuf **m, const uint32_t *l
 	got = ppool_headers_get(c, m, n);
 	done = carve(c, m, len, got);
 	if (unlikely(done < got))
-		ppool_slots_give_back(c->pool, m + done, got - done, grown);
+		ppool_headers_give_back(c->pool, m + done, got - done, grown);
 	ppool_debug_leave(c);
 	return done;
 }

@@ -351,7 +351,7 @@ slots_back(struct ppool *p, unsigned int size_class, struct rte_mbuf * const *m,
 	if (n == 0)
 		return;
 	if (size_class == PPOOL_HEADERS) {
-		ppool_slots_return(p, m, n);
+		ppool_headers_return(p, m, n);
 		return;
 	}
 	ppool_debug_slots_in(p, m, n);

@@ -804,7 +804,7 @@ ppool_freelist_track(struct ppool *p)
 	}
 	/* What was handed out so far was so by the process that made the pool. */
 	for (i = 0; i < p->mp->size && !p->tracked; i++)
-		if (p->page[i].kind == PPOOL_KIND_WHOLE)
+		if (p->page[i].kind == PPOOL_KIND_UNSPLIT)
 			p->page[i].holder = ppool_owner_unbound(p->creator);
 	ppool_freelist_each(p, page_note_free, NULL);
 	p->tracked = 1;

@@ -53,7 +53,7 @@ header_format(const struct ppool *p, struct rte_mbuf *m, uint32_t share)
 	frag->shinfo.free_cb = (rte_mbuf_extbuf_free_callback_t)(uintptr_t)p->free_cb;
 	frag->shinfo.fcb_opaque = m;
 	frag->slot_bytes = share;
-	ppool_slot_reset(p, m);
+	ppool_header_reset(p, m);
 }
 
 /* A direct mbuf, as rte_pktmbuf_init() makes them. */
@@ -451,7 +451,7 @@ ppool_slots_add_page(struct ppool *p, unsigned int size_class, void *obj)
 	struct ppool_page *pg = ppool_page_of(p, obj);
 	bool entered, taken = false;
 
-	ppool_debug_pages_out(p, &obj, 1, PPOOL_DEBUG_HEADER);
+	ppool_debug_pages_out(p, &obj, 1, PPOOL_DEBUG_SLOTS);
 	entered = ppool_depot_enter(p);
 	if (likely(entered)) {
 		taken = p->depot.size_class[size_class].nb_idle == 0;
@@ -466,7 +466,7 @@ ppool_slots_add_page(struct ppool *p, unsigned int size_class, void *obj)
 	if (likely(taken)) {
 		__atomic_fetch_add(&p->stats.header_page_get, 1, __ATOMIC_RELAXED);
 	} else {
-		ppool_debug_pages_in(p, &obj, 1, PPOOL_DEBUG_HEADER);
+		ppool_debug_pages_in(p, &obj, 1, PPOOL_DEBUG_SLOTS);
 		ppool_freelist_put(p, &obj, 1);
 	}
 	return entered;
@@ -483,7 +483,7 @@ depot_page_home(struct ppool *p, struct ppool_page *pg)
 	depot_set_idle(p, c, pg, 0);
 	PPOOL_COUNT(c->nb_pages, -1);
 	ppool_page_retire(pg, (ppool_owner_t)ppool_owner_id());
-	ppool_debug_pages_in(p, &obj, 1, PPOOL_DEBUG_HEADER);
+	ppool_debug_pages_in(p, &obj, 1, PPOOL_DEBUG_SLOTS);
 	ppool_freelist_put(p, &obj, 1);
 	__atomic_fetch_add(&p->stats.header_page_put, 1, __ATOMIC_RELAXED);
 }
@@ -552,7 +552,8 @@ depot_has_enough(const struct ppool *p, const struct ppool_page *pg)
 	bool headers = ppool_page_class(pg) == PPOOL_HEADERS;
 
 	return pg->idle == c->slots &&
-			c->nb_idle_pages > (headers ? PPOOL_IDLE_PAGES : PPOOL_IDLE_SLOT_PAGES);
+			c->nb_idle_pages >
+			(headers ? PPOOL_IDLE_HEADER_PAGES : PPOOL_IDLE_CLASS_PAGES);
 }
 
 void
@@ -878,13 +879,13 @@ ppool_slot_restore(struct ppool *p, struct rte_mbuf *m)
 	const struct ppool_frag *frag = ppool_frag_of(m);
 
 	if (frag->account < PPOOL_RECORD_SLOT)
-		ppool_slot_reset(p, m);
+		ppool_header_reset(p, m);
 	else
 		mbuf_init(p, &p->depot.size_class[ppool_record_class(frag)], m);
 }
 
 void
-ppool_slot_reset(const struct ppool *p, struct rte_mbuf *m)
+ppool_header_reset(const struct ppool *p, struct rte_mbuf *m)
 {
 	struct ppool_frag *frag = ppool_frag_of(m);
 
@@ -898,7 +899,7 @@ ppool_slot_reset(const struct ppool *p, struct rte_mbuf *m)
 }
 
 void
-ppool_slots_return(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
+ppool_headers_return(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
 {
 	ppool_debug_headers_in(p, m, n);
 	slots_mark(m, n);
