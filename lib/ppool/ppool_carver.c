@@ -143,16 +143,6 @@ reserve_take(struct ppool_carver *c, struct rte_mbuf **m, unsigned int n)
 	return n;
 }
 
-/* Who drives the carver has its headers. */
-static void
-reserve_claim(const struct ppool_carver *c)
-{
-	unsigned int i;
-
-	for (i = 0; i < c->nb_reserve; i++)
-		ppool_frag_of(c->reserve[i])->owner = c->driver;
-}
-
 static void
 reserve_return(struct ppool *p, struct ppool_carver *c)
 {
@@ -224,7 +214,7 @@ ppool_carver_create(struct rte_mempool *mp, const struct ppool_carver_conf *conf
 	rearm_init(c->rearm, conf);
 	c->nb_lanes = conf->nb_lanes;
 	c->owner = owner_of_carver(p);
-	c->driver = (uint16_t)ppool_owner_id();
+	c->driver = ppool_owner_me();
 	ppool_carver_set_max_len(c, conf->max_len);
 	carver_register(p, c);
 	if (!reserve_fill(c)) {
@@ -279,8 +269,9 @@ carver_pass(struct ppool_carver *c)
 		if (c->lane[i].left != 0)
 			ppool_page_pass(&p->page[c->lane[i].page], owner);
 	c->owner = owner;
-	c->driver = (uint16_t)ppool_owner_id();
-	reserve_claim(c);
+	c->driver = ppool_owner_me();
+	/* Who drives the carver has its headers. */
+	ppool_slots_own(c->reserve, c->nb_reserve, c->driver);
 	if (former != NULL)
 		ppool_unlock_visitor(&former->lock);
 	return true;
@@ -411,7 +402,7 @@ lane_close_unused(struct ppool *p, struct ppool_page *pg)
 {
 	void *obj = pg->obj;
 
-	ppool_page_close_unused(pg, (ppool_owner_t)ppool_owner_id());
+	ppool_page_close_unused(pg, ppool_owner_me());
 	ppool_debug_pages_in(p, &obj, 1, PPOOL_DEBUG_DATA);
 	ppool_freelist_put(p, &obj, 1);
 }

@@ -146,7 +146,7 @@ static inline void
 ppool_page_open(struct ppool_page *pg, uint32_t owner, uint32_t now, uint32_t page_bytes)
 {
 	pg->kind = PPOOL_KIND_DATA;
-	pg->holder = (ppool_owner_t)ppool_owner_id();
+	pg->holder = ppool_owner_me();
 	__atomic_store_n(&pg->opened, now, __ATOMIC_RELAXED);
 	__atomic_store_n(&pg->owner, owner, __ATOMIC_RELAXED);
 	__atomic_store_n(&pg->use, PPOOL_BIAS * PPOOL_USER + page_bytes, __ATOMIC_RELAXED);
@@ -158,7 +158,7 @@ static inline void
 ppool_page_mono(struct ppool_page *pg, uint32_t page_bytes)
 {
 	pg->owner = PPOOL_PAGE_MONO;
-	pg->holder = (ppool_owner_t)ppool_owner_id();
+	pg->holder = ppool_owner_me();
 	pg->opened = 0;
 	pg->kind = PPOOL_KIND_DATA;
 	__atomic_store_n(&pg->use, PPOOL_USER + page_bytes, __ATOMIC_RELAXED);

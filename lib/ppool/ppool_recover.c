@@ -209,7 +209,7 @@ ppool_claim(struct rte_mbuf * const *m, unsigned int n)
 	unsigned int i;
 
 	ppool_process_join();
-	me = (ppool_owner_t)ppool_owner_id();
+	me = ppool_owner_me();
 	for (i = 0; i < n; i++)
 		for (seg = m[i]; seg != NULL; seg = seg->next)
 			mbuf_claim(seg, me);
@@ -721,7 +721,7 @@ whole_page_is_lost(const struct ppool *p, const struct ppool_page *pg, const str
 static void
 pages_count(struct ppool *p, struct recount *rc)
 {
-	ppool_owner_t me = (ppool_owner_t)ppool_owner_id();
+	ppool_owner_t me = ppool_owner_me();
 	struct ppool_page *pg;
 	uint32_t i;
 	void *obj;

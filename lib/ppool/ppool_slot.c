@@ -233,7 +233,7 @@ depot_unlist(const struct ppool *p, const struct ppool_class *c, struct ppool_pa
 		if (unlikely(frag->owner != PPOOL_OWNER_NONE))
 			break;
 		pg->idle_first = frag->next_idle;
-		frag->owner = (ppool_owner_t)ppool_owner_id();
+		frag->owner = ppool_owner_me();
 	}
 	return i;
 }
@@ -281,7 +281,7 @@ depot_format(const struct ppool *p, const struct ppool_class *c, struct ppool_pa
 	for (i = 0; i < n; i++) {
 		slot_format(p, pg, c, first + i);
 		m[i] = ppool_slot_at(p, c, pg, first + i);
-		ppool_frag_of(m[i])->owner = (ppool_owner_t)ppool_owner_id();
+		ppool_frag_of(m[i])->owner = ppool_owner_me();
 	}
 	__atomic_store_n(&pg->formatted, first + n, __ATOMIC_RELEASE);
 }
@@ -352,7 +352,7 @@ limbo_drain(struct ppool *p)
 	struct rte_mbuf *m = __atomic_load_n(&p->depot.limbo, __ATOMIC_ACQUIRE);
 
 	while (m != NULL) {
-		ppool_frag_of(m)->owner = (ppool_owner_t)ppool_owner_id();
+		ppool_frag_of(m)->owner = ppool_owner_me();
 		if (!__atomic_compare_exchange_n(&p->depot.limbo, &m, m->next, false,
 				    __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE))
 			continue;
@@ -482,7 +482,7 @@ depot_page_home(struct ppool *p, struct ppool_page *pg)
 	ppool_debug_slots_home(p, pg);
 	depot_set_idle(p, c, pg, 0);
 	PPOOL_COUNT(c->nb_pages, -1);
-	ppool_page_retire(pg, (ppool_owner_t)ppool_owner_id());
+	ppool_page_retire(pg, ppool_owner_me());
 	ppool_debug_pages_in(p, &obj, 1, PPOOL_DEBUG_SLOTS);
 	ppool_freelist_put(p, &obj, 1);
 	__atomic_fetch_add(&p->stats.header_page_put, 1, __ATOMIC_RELAXED);
@@ -577,13 +577,6 @@ ppool_depot_push(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
 
 /* Idle slots of an lcore */
 
-/* They are in our hands now. */
-static void
-slots_mark(struct rte_mbuf * const *m, unsigned int n)
-{
-	ppool_slots_own(m, n, (ppool_owner_t)ppool_owner_id());
-}
-
 /* As many as an lcore can have. */
 #define LCORE_SLOTS_MAX RTE_DIM(((struct ppool_lcore *)NULL)->slots)
 
@@ -596,7 +589,7 @@ lcore_slots_pop_all(const struct ppool *p, struct ppool_lcore *lc, struct rte_mb
 	for (i = 0; i < p->depot.nb_classes; i++) {
 		k = lc->nb_slots[i];
 		memcpy(m + n, ppool_lcore_slots(lc, i), k * sizeof(m[0]));
-		slots_mark(m + n, k);
+		ppool_slots_own(m + n, k, ppool_owner_me());
 		__atomic_store_n(&lc->nb_slots[i], 0, __ATOMIC_RELEASE);
 		n += k;
 	}
@@ -902,6 +895,6 @@ void
 ppool_headers_return(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
 {
 	ppool_debug_headers_in(p, m, n);
-	slots_mark(m, n);
+	ppool_slots_own(m, n, ppool_owner_me());
 	ppool_slots_put(p, PPOOL_HEADERS, m, n);
 }

@@ -65,7 +65,7 @@ run_put_slow(struct ppool *p, unsigned int size_class, struct rte_mbuf * const *
 {
 	unsigned int k;
 
-	ppool_slots_own(m, n, (ppool_owner_t)ppool_owner_id());
+	ppool_slots_own(m, n, ppool_owner_me());
 	for (; n > 0; n -= k, m += k) {
 		k = RTE_MIN(n, PPOOL_BULK);
 		ppool_slots_put(p, size_class, m, k);
