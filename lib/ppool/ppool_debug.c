@@ -152,7 +152,7 @@ use_str(uint32_t use)
 		[PPOOL_DEBUG_FREE] = "free",
 		[PPOOL_DEBUG_WHOLE] = "an ordinary object",
 		[PPOOL_DEBUG_DATA] = "a data page",
-		[PPOOL_DEBUG_HEADER] = "a header page",
+		[PPOOL_DEBUG_SLOTS] = "a slot page",
 	};
 
 	return names[use];

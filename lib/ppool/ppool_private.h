@@ -91,9 +91,9 @@
 #define PPOOL_LCORE_SLOTS 64u
 #define PPOOL_LCORE_SLOT_BYTES 163840u
 /* Wholly idle header pages the depot keeps, so that a steady load does not format them again. */
-#define PPOOL_IDLE_PAGES 4u
-/* Wholly idle slot pages of any other class. */
-#define PPOOL_IDLE_SLOT_PAGES 1u
+#define PPOOL_IDLE_HEADER_PAGES 4u
+/* Wholly idle slot pages of any other class that it keeps. */
+#define PPOOL_IDLE_CLASS_PAGES 1u
 /* Slot pages in the depot are told apart by how full they are, in so many steps. */
 #define PPOOL_FILLS 8u
 /* How many objects a bulk operation handles at a time, for arrays on the stack. */
@@ -158,13 +158,13 @@ struct ppool {
 	uint64_t magic; /* PPOOL_MAGIC from the pool's creation to its end */
 	struct rte_mempool *mp;
 	struct rte_mempool *frag_mp; /* NULL until the pool is first split */
-	struct rte_mempool *mono_mp; /* likewise: of whole pages that are frags */
+	struct rte_mempool *mono_mp; /* of whole pages that are frags; NULL until it is split */
 	struct rte_mempool *slot_mp; /* of slots of all classes; NULL until one is needed */
-	struct rte_mempool *view[PPOOL_CLASSES]; /* of one class, likewise */
-	struct ppool_page *page;                 /* page table, likewise */
+	struct rte_mempool *view[PPOOL_CLASSES]; /* of one class each; NULL until it is needed */
+	struct ppool_page *page; /* page table; NULL until the pool is first split */
 	struct ppool_layout layout;
 	uint32_t tail_bytes; /* of a page, behind the room */
-	uint32_t first_slot; /* from the element to the first mbuf of a header page */
+	uint32_t first_slot; /* from the element to the first mbuf of a slot page */
 	uint32_t mbuf_bytes; /* an mbuf and the application's private area */
 	uint8_t biased;      /* constant */
 	uint8_t time_shift;  /* of ppool_coarse_time(), the same in all processes; constant */
@@ -188,7 +188,7 @@ struct ppool {
 	void **loose;      /* free pages in no magazine, room for all */
 	/* as in ppool_lcore, for threads that are no lcore; atomic */
 	int64_t whole __rte_aligned(8);
-	struct ppool_stats stats; /* likewise; atomic */
+	struct ppool_stats stats; /* of the same threads; atomic */
 	struct ppool_depot depot __rte_cache_aligned;
 	/* No allocation takes this lock: it is for set-up, and for those who only look. */
 	struct ppool_mutex carvers_lock __rte_cache_aligned;
@@ -292,9 +292,9 @@ ppool_class_look(const struct ppool *p, const struct ppool_page *pg)
 {
 	unsigned int kind = __atomic_load_n(&pg->kind, __ATOMIC_ACQUIRE);
 
-	if (kind < PPOOL_KIND_HEADER || kind - PPOOL_KIND_HEADER >= p->depot.nb_classes)
+	if (kind < PPOOL_KIND_SLOTS || kind - PPOOL_KIND_SLOTS >= p->depot.nb_classes)
 		return NULL;
-	return &p->depot.size_class[kind - PPOOL_KIND_HEADER];
+	return &p->depot.size_class[kind - PPOOL_KIND_SLOTS];
 }
 
 /* Slot i of a page of that class. */
@@ -402,7 +402,10 @@ ppool_is_mono_role(const struct rte_mempool *mp)
 	return ppool_of(mp)->mono_mp == mp;
 }
 
-/* A frag pool or a mono pool: it has no objects of its own. */
+/*
+ * Any mempool of a page pool but itself: frag, mono and slot pool, class views. It has no objects of
+ * its own.
+ */
 static inline bool
 ppool_is_internal_role(const struct rte_mempool *mp)
 {
@@ -564,9 +567,9 @@ bool ppool_slots_inherit(struct ppool *p, uint32_t process);
 /* Make an mbuf that of an idle slot, whatever was done to it. */
 void ppool_slot_restore(struct ppool *p, struct rte_mbuf *m);
 /* Make an mbuf what that of a header without a frag has to be. */
-void ppool_slot_reset(const struct ppool *p, struct rte_mbuf *m);
+void ppool_header_reset(const struct ppool *p, struct rte_mbuf *m);
 /* Give back headers that never had a frag. */
-void ppool_slots_return(struct ppool *p, struct rte_mbuf * const *m, unsigned int n);
+void ppool_headers_return(struct ppool *p, struct rte_mbuf * const *m, unsigned int n);
 
 /* ppool_park.c: depot lock held */
 struct ppool_page *ppool_park_find(struct ppool *p, uint32_t bytes);
@@ -600,10 +603,10 @@ bool ppool_reclaim(struct ppool *p, bool force);
 /* The next search need not wait for frees. */
 void ppool_reclaim_soon(struct ppool *p);
 /*
- * Give back slots for which there was no memory. Pages that were taken for slots since grown was
- * ppool_slots_grown(), or are idle with so many, may be what is missing.
+ * Give back headers for whose frags there was no memory. Pages that were taken for slots since grown
+ * was ppool_slots_grown(), or are idle with so many, may be what is missing.
  */
-void ppool_slots_give_back(struct ppool *p, struct rte_mbuf * const *m, unsigned int n,
+void ppool_headers_give_back(struct ppool *p, struct rte_mbuf * const *m, unsigned int n,
 		uint64_t grown);
 
 static inline uint64_t

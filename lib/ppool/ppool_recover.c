@@ -93,7 +93,7 @@ pages_list(const struct ppool *p, struct listing *l)
 
 	for (i = 0; p->tracked && i < p->mp->size; i++) {
 		pg = &p->page[i];
-		if (pg->kind == PPOOL_KIND_WHOLE && pg->holder != PPOOL_OWNER_NONE &&
+		if (pg->kind == PPOOL_KIND_UNSPLIT && pg->holder != PPOOL_OWNER_NONE &&
 				pg->holder < PPOOL_OWNERS)
 			l->owner[pg->holder].pages++;
 	}
@@ -209,7 +209,7 @@ ppool_claim(struct rte_mbuf * const *m, unsigned int n)
 	unsigned int i;
 
 	ppool_process_join();
-	me = (ppool_owner_t)ppool_owner_id();
+	me = ppool_owner_me();
 	for (i = 0; i < n; i++)
 		for (seg = m[i]; seg != NULL; seg = seg->next)
 			mbuf_claim(seg, me);
@@ -315,7 +315,7 @@ static void
 header_harvest(struct ppool *p, struct rte_mbuf *m, struct harvest *h)
 {
 	ppool_frag_of(m)->truesize = 0;
-	ppool_slots_return(p, &m, 1);
+	ppool_headers_return(p, &m, 1);
 	h->r->headers++;
 }
 
@@ -346,7 +346,7 @@ slot_harvest(struct ppool *p, struct rte_mbuf *m, void *arg)
 	}
 	if (ppool_page_is_mono(pg))
 		ppool_mono_reset(p, pg);
-	ppool_slot_reset(p, m);
+	ppool_header_reset(p, m);
 	h->r->bytes += frag->truesize + frag->slot_bytes;
 	h->m[h->n++] = m;
 	if (h->n == RTE_DIM(h->m))
@@ -355,7 +355,7 @@ slot_harvest(struct ppool *p, struct rte_mbuf *m, void *arg)
 
 /* Returns false where something may be left, as another process is stopped inside. */
 static bool
-frags_take_back(struct ppool *p, uint32_t process, uint16_t account, struct ppool_recovered *r)
+mbufs_take_back(struct ppool *p, uint32_t process, uint16_t account, struct ppool_recovered *r)
 {
 	struct harvest h = { .process = process, .account = account, .r = r };
 
@@ -413,7 +413,7 @@ pages_take_back(struct ppool *p, uint32_t process, struct ppool_recovered *r)
 		cache_take_back(p, id, process);
 	for (i = 0; p->tracked && i < p->mp->size; i++) {
 		pg = &p->page[i];
-		if (pg->kind != PPOOL_KIND_WHOLE || ppool_owner_process(pg->holder) != process)
+		if (pg->kind != PPOOL_KIND_UNSPLIT || ppool_owner_process(pg->holder) != process)
 			continue;
 		obj = pg->obj;
 		/* It may have been a clone, or have had some. */
@@ -514,7 +514,7 @@ ppool_recover_process(struct rte_mempool *mp, uint32_t process, struct ppool_rec
 		return -EAGAIN;
 	if (r == NULL)
 		r = memset(&none, 0, sizeof(none));
-	if (!frags_take_back(p, process, PPOOL_ACCOUNT_NONE, r))
+	if (!mbufs_take_back(p, process, PPOOL_ACCOUNT_NONE, r))
 		return -EAGAIN;
 	pages_take_back(p, process, r);
 	if (nothing_is_left(process))
@@ -531,7 +531,7 @@ pool_recover_account(struct rte_mempool *mp, void *arg)
 	struct ppool *p = ppool_from_mempool(mp);
 
 	if (p != NULL && p->mp == mp && ppool_is_mapped(p) &&
-			!frags_take_back(p, 0, h->account, h->r))
+			!mbufs_take_back(p, 0, h->account, h->r))
 		h->stuck = true;
 }
 
@@ -712,7 +712,7 @@ data_page_count(struct ppool_page *pg, const struct page_sum *sum)
 static bool
 whole_page_is_lost(const struct ppool *p, const struct ppool_page *pg, const struct page_sum *sum)
 {
-	if (pg->kind != PPOOL_KIND_WHOLE || sum->listed || !p->tracked)
+	if (pg->kind != PPOOL_KIND_UNSPLIT || sum->listed || !p->tracked)
 		return false;
 	return pg->holder == PPOOL_OWNER_NONE ||
 			ppool_process_is_dead(ppool_owner_process(pg->holder));
@@ -721,7 +721,7 @@ whole_page_is_lost(const struct ppool *p, const struct ppool_page *pg, const str
 static void
 pages_count(struct ppool *p, struct recount *rc)
 {
-	ppool_owner_t me = (ppool_owner_t)ppool_owner_id();
+	ppool_owner_t me = ppool_owner_me();
 	struct ppool_page *pg;
 	uint32_t i;
 	void *obj;
@@ -752,7 +752,7 @@ whole_count(struct ppool *p)
 	PPOOL_LCORE_FOREACH(p, lc)
 		counted += lc->whole;
 	for (i = 0; i < p->mp->size; i++)
-		out += p->page[i].kind == PPOOL_KIND_WHOLE;
+		out += p->page[i].kind == PPOOL_KIND_UNSPLIT;
 	out -= ppool_freelist_count(p);
 	__atomic_fetch_add(&p->whole, out - counted, __ATOMIC_RELAXED);
 }

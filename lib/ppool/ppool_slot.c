@@ -53,7 +53,7 @@ header_format(const struct ppool *p, struct rte_mbuf *m, uint32_t share)
 	frag->shinfo.free_cb = (rte_mbuf_extbuf_free_callback_t)(uintptr_t)p->free_cb;
 	frag->shinfo.fcb_opaque = m;
 	frag->slot_bytes = share;
-	ppool_slot_reset(p, m);
+	ppool_header_reset(p, m);
 }
 
 /* A direct mbuf, as rte_pktmbuf_init() makes them. */
@@ -233,7 +233,7 @@ depot_unlist(const struct ppool *p, const struct ppool_class *c, struct ppool_pa
 		if (unlikely(frag->owner != PPOOL_OWNER_NONE))
 			break;
 		pg->idle_first = frag->next_idle;
-		frag->owner = (ppool_owner_t)ppool_owner_id();
+		frag->owner = ppool_owner_me();
 	}
 	return i;
 }
@@ -281,7 +281,7 @@ depot_format(const struct ppool *p, const struct ppool_class *c, struct ppool_pa
 	for (i = 0; i < n; i++) {
 		slot_format(p, pg, c, first + i);
 		m[i] = ppool_slot_at(p, c, pg, first + i);
-		ppool_frag_of(m[i])->owner = (ppool_owner_t)ppool_owner_id();
+		ppool_frag_of(m[i])->owner = ppool_owner_me();
 	}
 	__atomic_store_n(&pg->formatted, first + n, __ATOMIC_RELEASE);
 }
@@ -352,7 +352,7 @@ limbo_drain(struct ppool *p)
 	struct rte_mbuf *m = __atomic_load_n(&p->depot.limbo, __ATOMIC_ACQUIRE);
 
 	while (m != NULL) {
-		ppool_frag_of(m)->owner = (ppool_owner_t)ppool_owner_id();
+		ppool_frag_of(m)->owner = ppool_owner_me();
 		if (!__atomic_compare_exchange_n(&p->depot.limbo, &m, m->next, false,
 				    __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE))
 			continue;
@@ -451,7 +451,7 @@ ppool_slots_add_page(struct ppool *p, unsigned int size_class, void *obj)
 	struct ppool_page *pg = ppool_page_of(p, obj);
 	bool entered, taken = false;
 
-	ppool_debug_pages_out(p, &obj, 1, PPOOL_DEBUG_HEADER);
+	ppool_debug_pages_out(p, &obj, 1, PPOOL_DEBUG_SLOTS);
 	entered = ppool_depot_enter(p);
 	if (likely(entered)) {
 		taken = p->depot.size_class[size_class].nb_idle == 0;
@@ -466,7 +466,7 @@ ppool_slots_add_page(struct ppool *p, unsigned int size_class, void *obj)
 	if (likely(taken)) {
 		__atomic_fetch_add(&p->stats.header_page_get, 1, __ATOMIC_RELAXED);
 	} else {
-		ppool_debug_pages_in(p, &obj, 1, PPOOL_DEBUG_HEADER);
+		ppool_debug_pages_in(p, &obj, 1, PPOOL_DEBUG_SLOTS);
 		ppool_freelist_put(p, &obj, 1);
 	}
 	return entered;
@@ -482,8 +482,8 @@ depot_page_home(struct ppool *p, struct ppool_page *pg)
 	ppool_debug_slots_home(p, pg);
 	depot_set_idle(p, c, pg, 0);
 	PPOOL_COUNT(c->nb_pages, -1);
-	ppool_page_retire(pg, (ppool_owner_t)ppool_owner_id());
-	ppool_debug_pages_in(p, &obj, 1, PPOOL_DEBUG_HEADER);
+	ppool_page_retire(pg, ppool_owner_me());
+	ppool_debug_pages_in(p, &obj, 1, PPOOL_DEBUG_SLOTS);
 	ppool_freelist_put(p, &obj, 1);
 	__atomic_fetch_add(&p->stats.header_page_put, 1, __ATOMIC_RELAXED);
 }
@@ -552,7 +552,8 @@ depot_has_enough(const struct ppool *p, const struct ppool_page *pg)
 	bool headers = ppool_page_class(pg) == PPOOL_HEADERS;
 
 	return pg->idle == c->slots &&
-			c->nb_idle_pages > (headers ? PPOOL_IDLE_PAGES : PPOOL_IDLE_SLOT_PAGES);
+			c->nb_idle_pages >
+			(headers ? PPOOL_IDLE_HEADER_PAGES : PPOOL_IDLE_CLASS_PAGES);
 }
 
 void
@@ -576,13 +577,6 @@ ppool_depot_push(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
 
 /* Idle slots of an lcore */
 
-/* They are in our hands now. */
-static void
-slots_mark(struct rte_mbuf * const *m, unsigned int n)
-{
-	ppool_slots_own(m, n, (ppool_owner_t)ppool_owner_id());
-}
-
 /* As many as an lcore can have. */
 #define LCORE_SLOTS_MAX RTE_DIM(((struct ppool_lcore *)NULL)->slots)
 
@@ -595,7 +589,7 @@ lcore_slots_pop_all(const struct ppool *p, struct ppool_lcore *lc, struct rte_mb
 	for (i = 0; i < p->depot.nb_classes; i++) {
 		k = lc->nb_slots[i];
 		memcpy(m + n, ppool_lcore_slots(lc, i), k * sizeof(m[0]));
-		slots_mark(m + n, k);
+		ppool_slots_own(m + n, k, ppool_owner_me());
 		__atomic_store_n(&lc->nb_slots[i], 0, __ATOMIC_RELEASE);
 		n += k;
 	}
@@ -650,7 +644,11 @@ ppool_slots_flush_all(struct ppool *p)
 	}
 }
 
-/* Our lists are full: their coldest half goes to the depot. Our lock held. Returns how many. */
+/*
+ * Our lists are full: their coldest half goes to the depot. Our lock held. Returns how many. While
+ * they move, the count is 0: where this process ends here, slots are in no list, which
+ * ppool_recover_rest() finds, and none is in two.
+ */
 static unsigned int
 lcore_slots_cool(const struct ppool *p, struct ppool_lcore *lc, unsigned int size_class,
 		struct rte_mbuf **cold)
@@ -874,13 +872,13 @@ ppool_slot_restore(struct ppool *p, struct rte_mbuf *m)
 	const struct ppool_frag *frag = ppool_frag_of(m);
 
 	if (frag->account < PPOOL_RECORD_SLOT)
-		ppool_slot_reset(p, m);
+		ppool_header_reset(p, m);
 	else
 		mbuf_init(p, &p->depot.size_class[ppool_record_class(frag)], m);
 }
 
 void
-ppool_slot_reset(const struct ppool *p, struct rte_mbuf *m)
+ppool_header_reset(const struct ppool *p, struct rte_mbuf *m)
 {
 	struct ppool_frag *frag = ppool_frag_of(m);
 
@@ -894,9 +892,9 @@ ppool_slot_reset(const struct ppool *p, struct rte_mbuf *m)
 }
 
 void
-ppool_slots_return(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
+ppool_headers_return(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
 {
 	ppool_debug_headers_in(p, m, n);
-	slots_mark(m, n);
+	ppool_slots_own(m, n, ppool_owner_me());
 	ppool_slots_put(p, PPOOL_HEADERS, m, n);
 }
