@@ -149,6 +149,9 @@ struct ppfrag_rxq *ppfrag_rxq_alloc(uint16_t nb, unsigned int socket_id);
  */
 int ppfrag_rxq_init(struct ppfrag_rxq *q, const char *copy_reason);
 
+/** The bytes of the pool, or of bounce buffers, that are posted when all descriptors are. */
+size_t ppfrag_rxq_ring_bytes(const struct ppfrag_rxq *q);
+
 /** Tell the log how a queue receives. */
 void ppfrag_rxq_log(const struct ppfrag_rxq *q, const char *copy_reason);
 
