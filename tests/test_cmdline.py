@@ -149,11 +149,23 @@ BAD_DEVARGS = {
     f"path={SOCK},in_order=2": "option 'in_order=2' is invalid; it takes a number, 0 or 1",
     f"path={SOCK},vectorized=1": "option 'vectorized=1' of net_virtio_user is not supported",
     f"path={SOCK},cq=1": "option 'cq=1' of net_virtio_user is not supported",
-    f"path={SOCK},iface=tap0": "option 'iface=tap0' of net_virtio_user is not supported",
+    f"path={SOCK},iface=tap0": "options 'path' and 'iface' exclude each other",
+    f"path={SOCK},force_copy=1": "option 'force_copy' is for ports with iface=, "
+                                 "this one has path=",
+    "iface=lo,server=1": "option 'server' is for ports with path=, this one has iface=",
+    "iface=": "option 'iface=' is invalid; it takes a name of an interface, shorter than 16",
+    "iface=lo,start_queue=896": "option 'start_queue=896' is invalid; it takes a number from 0",
+    "iface=lo,queue_count=129": "option 'queue_count=129' is invalid; it takes a number of queues",
+    "iface=lo,xdp_mode=hw": "option 'xdp_mode=hw' is invalid; it takes a mode, native or skb",
+    "iface=lo,busy_budget=65536": "option 'busy_budget=65536' is invalid; it takes a number from",
+    "iface=lo,xdp_prog=/x.o": "option 'xdp_prog=/x.o' of net_af_xdp is not supported: leave it out",
+    "iface=lo": "interface 'lo' is none of Ethernet",
+    "iface=nothing": "there is no interface 'nothing' in this network namespace: see 'ip link'",
     f"path={SOCK},frobnicate=1": "net_ppfrag0: unknown option 'frobnicate'; known are: "
                                  "path, mac, queue_size, queues, server, speed, mtu, mrg_rxbuf, "
                                  "packed_vq, in_order, indirect, event_idx, size_stats, rx, "
-                                 "copybreak, preset, share",
+                                 "copybreak, preset, share, iface, start_queue, "
+                                 "queue_count, xdp_mode, force_copy, shared_umem, busy_budget",
     f"path={SOCK}": f"net_ppfrag0: cannot connect to path={SOCK}: No such file or directory; "
                     "start the vhost-user back end (the server) first",
 }

@@ -14,9 +14,11 @@
  *   ppfrag_stats.c         statistics
  *   ppfrag_telemetry.c     what queues have, and what counters mean, as JSON
  *   ppfrag_queue.c         what a queue receives into, whatever the device is
+ *   ppfrag_slots.c         slots: classes, which packets are copied
  *   ppfrag_control.c       the connection to a back end: make it, notice that it is gone
  *   ppfrag_device.h        operations of a kind of device
- *   virtio/                the one kind there is: virtio rings, see virtio/virtio.h
+ *   virtio/                virtio rings, see virtio/virtio.h
+ *   xsk/                   interfaces of the kernel by AF_XDP, see xsk/xsk.h
  *
  * All structures but struct ppfrag_local are in shared memory: a secondary process may drive
  * queues, and all pointers in them are to shared memory. Tables of operations are not: they are
@@ -26,6 +28,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/un.h>
+
+#include <net/if.h>
 
 #include <ethdev_driver.h>
 #include <rte_log.h>
@@ -73,6 +77,8 @@ extern int ppfrag_logtype;
 	X(no_header, "packets", "had to wait in the ring: no page for their mbufs") \
 	X(no_page, "descriptors", "had to wait before they could be posted again: no page") \
 	X(bad_used, "used entries", "ignored: the back end gave a wrong id, length or count") \
+	X(fifo_miss, "descriptors", \
+			"ignored: the kernel gave an address or length that was not posted") \
 	X(kicks, "notifications", "sent to the back end")
 
 /** Counters of a transmit queue: X(name, unit, what it counts). */
@@ -113,7 +119,8 @@ extern int ppfrag_logtype;
 	X(quarantines, counter, "stops", "of the port that a back end did not confirm") \
 	X(reconnections, counter, "reconnections", "of a started port to a back end") \
 	X(quarantined_buffers, gauge, "buffers", \
-			"that a back end may still use though the port stopped")
+			"that a back end may still use though the port stopped") \
+	X(no_chunk, counter, "times", "an interface found no buffer posted (AF_XDP)")
 
 #define PPFRAG_COUNTER(name, unit, desc) uint64_t name;
 
@@ -159,6 +166,21 @@ enum ppfrag_preset {
 	PPFRAG_PRESET_AUTO, /**< speed while pages are plenty, else density */
 	PPFRAG_PRESET_SPEED,
 	PPFRAG_PRESET_DENSITY,
+};
+
+/** How a program is attached to an interface of the kernel. */
+enum ppfrag_xdp_mode {
+	PPFRAG_XDP_AUTO, /**< native, or else skb */
+	PPFRAG_XDP_NATIVE,
+	PPFRAG_XDP_SKB,
+};
+
+/** What is asked for of an interface of the kernel. */
+struct ppfrag_xsk_conf {
+	uint16_t start_queue;
+	uint16_t busy_budget; /**< 0: the interface is not polled */
+	uint8_t mode;         /**< enum ppfrag_xdp_mode */
+	bool force_copy;
 };
 
 /** Pools of other ports that the back end gets, too, see virtio/ppfrag_share.c. */
@@ -213,6 +235,10 @@ struct ppfrag_dev {
 	uint64_t quarantined_buffers; /**< that a back end may still use though the port stopped */
 	uint64_t quarantines;         /**< stops that a back end did not confirm */
 	uint64_t reconnections;       /**< of a started port to a back end */
+	uint64_t missed;              /**< packets that found no room, as the kernel counts them */
+	uint64_t no_chunk;            /**< times that it found nothing posted */
+	struct ppfrag_xsk_conf xsk;
+	char iface[IF_NAMESIZE];
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	struct ppfrag_kept_stats kept[]; /**< by queue, max_pairs of them */
 };

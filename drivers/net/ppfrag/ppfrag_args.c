@@ -10,10 +10,13 @@
 #include <rte_ether.h>
 #include <rte_kvargs.h>
 
-#include "ppfrag.h"
+#include "ppfrag_device.h"
 
 #define DEFAULT_QUEUE_SIZE 256
+/* What the kernel delivers while the application is away has to wait in the ring. */
+#define DEFAULT_XSK_QUEUE_SIZE 1024
 #define MIN_QUEUE_SIZE 4
+#define MAX_QUEUE 895 /* with 128 queues, what the map of the program has */
 /* Copying that much takes no longer than handing over; see the guide. */
 #define DEFAULT_COPYBREAK 256
 
@@ -91,7 +94,58 @@ parse_speed(const char *value, struct ppfrag_dev *pd)
 	return 0;
 }
 
-/* What net_virtio_user has and this driver has not. */
+static int
+parse_iface(const char *value, struct ppfrag_dev *pd)
+{
+	if (value[0] == '\0' || strlen(value) >= sizeof(pd->iface))
+		return -EINVAL;
+	rte_strscpy(pd->iface, value, sizeof(pd->iface));
+	pd->kind = PPFRAG_KIND_XSK;
+	return 0;
+}
+
+static int
+parse_start_queue(const char *value, struct ppfrag_dev *pd)
+{
+	unsigned long n;
+
+	if (parse_uint(value, 0, MAX_QUEUE, &n) != 0)
+		return -EINVAL;
+	pd->xsk.start_queue = (uint16_t)n;
+	return 0;
+}
+
+static int
+parse_xdp_mode(const char *value, struct ppfrag_dev *pd)
+{
+	bool native = strcmp(value, "native") == 0;
+
+	pd->xsk.mode = native ? PPFRAG_XDP_NATIVE : PPFRAG_XDP_SKB;
+	return native || strcmp(value, "skb") == 0 ? 0 : -EINVAL;
+}
+
+/* All ports of a pool share its memory anyway. */
+static int
+parse_shared_umem(const char *value, struct ppfrag_dev *pd)
+{
+	unsigned long n;
+
+	RTE_SET_USED(pd);
+	return parse_uint(value, 0, 1, &n);
+}
+
+static int
+parse_busy_budget(const char *value, struct ppfrag_dev *pd)
+{
+	unsigned long n;
+
+	if (parse_uint(value, 0, UINT16_MAX, &n) != 0)
+		return -EINVAL;
+	pd->xsk.busy_budget = (uint16_t)n;
+	return 0;
+}
+
+/* What net_virtio_user or net_af_xdp has and this driver has not. */
 static int
 parse_unsupported(const char *value, struct ppfrag_dev *pd)
 {
@@ -183,7 +237,17 @@ static const struct arg {
 	{ "speed", "speed in Mbps that Ethernet has, as 10000", parse_speed, 0 },
 	{ "vectorized", "0", parse_unsupported, 0 },
 	{ "cq", "0", parse_unsupported, 0 },
-	{ "iface", "0", parse_unsupported, 0 },
+	{ "iface", "name of an interface, shorter than 16 characters", parse_iface, 0 },
+	{ "start_queue", "number from 0 to 895", parse_start_queue, 0 },
+	{ "queue_count", "number of queues from 1 to 128", parse_queues, 0 },
+	{ "xdp_mode", "mode, native or skb", parse_xdp_mode, 0 },
+	{ "force_copy", FLAG(xsk.force_copy) },
+	{ "shared_umem", "number, 0 or 1", parse_shared_umem, 0 },
+	{ "busy_budget", "number from 0 to 65535", parse_busy_budget, 0 },
+	{ "xdp_prog", "0", parse_unsupported, 0 },
+	{ "use_cni", "0", parse_unsupported, 0 },
+	{ "use_pinned_map", "0", parse_unsupported, 0 },
+	{ "dp_path", "0", parse_unsupported, 0 },
 	{ "rx", "way to receive, slots or lanes", parse_rx, 0 },
 	{ "copybreak", "length in bytes from 0 to 65407", parse_copybreak, 0 },
 	{ "mtu", "largest MTU from 68 to 65385", parse_mtu, 0 },
@@ -194,12 +258,40 @@ static const struct arg {
 
 #define KNOWN_KEYS \
 	"path, mac, queue_size, queues, server, speed, mtu, mrg_rxbuf, packed_vq, in_order, indirect, " \
-	"event_idx, size_stats, rx, copybreak, preset, share"
+	"event_idx, size_stats, rx, copybreak, preset, share, iface, start_queue, queue_count, " \
+	"xdp_mode, force_copy, shared_umem, busy_budget"
+
+/* Options of ports with iface=, and those of all ports; the others are of ports with path=. */
+static const char * const xsk_keys[] = { "iface", "start_queue", "queue_count", "xdp_mode",
+	"force_copy", "shared_umem", "busy_budget", "xdp_prog", "use_cni", "use_pinned_map",
+	"dp_path" };
+static const char * const common_keys[] = { "queue_size", "size_stats", "mtu", "rx", "copybreak",
+	"preset" };
+
+static bool
+is_in(const char *key, const char * const *keys, unsigned int n)
+{
+	unsigned int i;
+
+	for (i = 0; i < n && strcmp(key, keys[i]) != 0; i++)
+		;
+	return i < n;
+}
+
+static bool
+is_of_kind(const char *key, uint8_t kind)
+{
+	bool xsk = is_in(key, xsk_keys, RTE_DIM(xsk_keys));
+
+	return is_in(key, common_keys, RTE_DIM(common_keys)) || xsk == (kind == PPFRAG_KIND_XSK);
+}
 
 RTE_PMD_REGISTER_PARAM_STRING(net_ppfrag,
 		"path=<string> mac=<mac> queue_size=<int> queues=<int> server=<0|1> speed=<int> mtu=<int> mrg_rxbuf=<0|1> "
 		"packed_vq=<0|1> in_order=<0|1> indirect=<0|1> event_idx=<0|1> "
-		"size_stats=<0|1> rx=<slots|lanes> copybreak=<int> preset=<auto|speed|density> share=<string|all>");
+		"size_stats=<0|1> rx=<slots|lanes> copybreak=<int> preset=<auto|speed|density> share=<string|all> "
+		"iface=<string> start_queue=<int> queue_count=<int> xdp_mode=<native|skb> "
+		"force_copy=<0|1> shared_umem=<0|1> busy_budget=<int>");
 
 static const struct arg *
 find_arg(const char *key)
@@ -231,8 +323,10 @@ parse_pair(const char *name, const struct rte_kvargs *kvlist, const struct rte_k
 	ret = arg->parse != NULL ? arg->parse(value, pd) :
 				   parse_flag(value, RTE_PTR_ADD(pd, arg->flag));
 	if (ret == -ENOTSUP) {
-		PPFRAG_LOG(ERR, "%s: option '%s=%s' of net_virtio_user is not supported: leave it out",
-				name, pair->key, value);
+		PPFRAG_LOG(ERR, "%s: option '%s=%s' of %s is not supported: leave it out", name,
+				pair->key, value,
+				is_of_kind(pair->key, PPFRAG_KIND_XSK) ? "net_af_xdp" :
+									 "net_virtio_user");
 		return ret;
 	}
 	if (ret != 0) {
@@ -243,6 +337,38 @@ parse_pair(const char *name, const struct rte_kvargs *kvlist, const struct rte_k
 	return 0;
 }
 
+/* A port is of one kind: options of the other one are mistakes. */
+static int
+check_kind(const char *name, const struct rte_kvargs *kvlist, struct ppfrag_dev *pd)
+{
+	bool xsk = pd->kind == PPFRAG_KIND_XSK;
+	unsigned int i;
+
+	if (!xsk && pd->path[0] == '\0') {
+		PPFRAG_LOG(ERR, "%s: option 'path=SOCKET' of the vhost-user back end is missing, or 'iface=NAME' of an interface of the kernel",
+				name);
+		return -EINVAL;
+	}
+	if (xsk && pd->path[0] != '\0') {
+		PPFRAG_LOG(ERR, "%s: options 'path' and 'iface' exclude each other: a port is a virtio device or an interface of the kernel",
+				name);
+		return -EINVAL;
+	}
+	for (i = 0; i < kvlist->count; i++) {
+		if (is_of_kind(kvlist->pairs[i].key, pd->kind))
+			continue;
+		PPFRAG_LOG(ERR, "%s: option '%s' is for ports with %s=, this one has %s=", name,
+				kvlist->pairs[i].key, xsk ? "path" : "iface",
+				xsk ? "iface" : "path");
+		return -EINVAL;
+	}
+	/* There all frames are in slots, or all are in lanes. */
+	pd->insist_slots = pd->insist_slots || (xsk && pd->want_slots);
+	if (pd->queue_size == 0)
+		pd->queue_size = xsk ? DEFAULT_XSK_QUEUE_SIZE : DEFAULT_QUEUE_SIZE;
+	return 0;
+}
+
 int
 ppfrag_args_parse(const char *name, const char *args, struct ppfrag_dev *pd)
 {
@@ -250,7 +376,6 @@ ppfrag_args_parse(const char *name, const char *args, struct ppfrag_dev *pd)
 	unsigned int i;
 	int ret = 0;
 
-	pd->queue_size = DEFAULT_QUEUE_SIZE;
 	pd->max_pairs = 1;
 	pd->speed = RTE_ETH_SPEED_NUM_UNKNOWN;
 	pd->mrg_rxbuf = true;
@@ -267,11 +392,8 @@ ppfrag_args_parse(const char *name, const char *args, struct ppfrag_dev *pd)
 	}
 	for (i = 0; i < kvlist->count && ret == 0; i++)
 		ret = parse_pair(name, kvlist, &kvlist->pairs[i], pd);
-	if (ret == 0 && pd->path[0] == '\0') {
-		PPFRAG_LOG(ERR, "%s: option 'path=SOCKET' of the vhost-user back end is missing",
-				name);
-		ret = -EINVAL;
-	}
+	if (ret == 0)
+		ret = check_kind(name, kvlist, pd);
 	rte_kvargs_free(kvlist);
 	return ret;
 }

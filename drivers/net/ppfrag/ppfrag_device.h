@@ -15,6 +15,7 @@
 /** Kinds of devices, by the index that stands in shared memory. */
 enum ppfrag_kind {
 	PPFRAG_KIND_VIRTIO,
+	PPFRAG_KIND_XSK,
 };
 
 /**
@@ -51,9 +52,26 @@ struct ppfrag_device_ops {
 	eth_burst_mode_get_t rx_burst_mode_get;
 	eth_burst_mode_get_t tx_burst_mode_get;
 	eth_tx_done_cleanup_t tx_done_cleanup;
+
+	/* What some devices have a say in; NULL where ethdev alone keeps it. */
+
+	/** Change what is told about a port. */
+	void (*infos)(const struct rte_eth_dev *dev, struct rte_eth_dev_info *info);
+	/** Look at the link; NULL: it is set as it changes. */
+	int (*link_update)(struct rte_eth_dev *dev);
+	int (*promiscuous)(struct rte_eth_dev *dev, bool on);
+	int (*allmulticast)(struct rte_eth_dev *dev, bool on);
+	/** Tell the device of a stopped port, before queues are made ready for such frames. */
+	int (*set_mtu)(struct rte_eth_dev *dev, uint16_t mtu);
+	int (*set_mac)(struct rte_eth_dev *dev, const struct rte_ether_addr *mac);
+	/** Bring the counters of the port up to date that the device keeps elsewhere. */
+	void (*update_stats)(struct rte_eth_dev *dev);
+	/** They are to count from 0 on. */
+	void (*reset_stats)(struct rte_eth_dev *dev);
 };
 
 extern const struct ppfrag_device_ops virtio_device_ops;
+extern const struct ppfrag_device_ops xsk_device_ops;
 
 /** The operations of a port, in this process. */
 static inline const struct ppfrag_device_ops *
@@ -61,6 +79,7 @@ ppfrag_device(const struct rte_eth_dev *dev)
 {
 	static const struct ppfrag_device_ops * const kinds[] = {
 		[PPFRAG_KIND_VIRTIO] = &virtio_device_ops,
+		[PPFRAG_KIND_XSK] = &xsk_device_ops,
 	};
 	const struct ppfrag_dev *pd = dev->data->dev_private;
 

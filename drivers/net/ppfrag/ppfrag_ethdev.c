@@ -225,6 +225,8 @@ dev_infos_get(struct rte_eth_dev *dev, struct rte_eth_dev_info *info)
 		.burst_size = 32, .ring_size = pd->queue_size, .nb_queues = 1
 	};
 	info->default_txportconf = info->default_rxportconf;
+	if (ppfrag_device(dev)->infos != NULL)
+		ppfrag_device(dev)->infos(dev, info);
 	return 0;
 }
 
@@ -234,13 +236,16 @@ dev_reset(struct rte_eth_dev *dev)
 	return ppfrag_device(dev)->reset(dev);
 }
 
-/* The device sets it as it changes. */
+/* In secondary processes it is as the primary has found it. */
 static int
 link_update(struct rte_eth_dev *dev, int wait)
 {
-	RTE_SET_USED(dev);
+	const struct ppfrag_device_ops *device = ppfrag_device(dev);
+
 	RTE_SET_USED(wait);
-	return 0;
+	if (device->link_update == NULL || rte_eal_process_type() != RTE_PROC_PRIMARY)
+		return 0;
+	return device->link_update(dev);
 }
 
 static int
@@ -256,20 +261,15 @@ set_link_down(struct rte_eth_dev *dev)
 }
 
 /*
- * No filtering: promiscuous and allmulticast are always on. A back end has no way to be told of
- * modes and addresses, and decides by itself what it sends. ethdev keeps the addresses.
+ * A back end has no way to be told of modes and addresses, and decides by itself what it sends:
+ * there, promiscuous and allmulticast are always on. ethdev keeps the addresses.
  */
 
 static int
-mode_enable(struct rte_eth_dev *dev)
+mode_always_on(const struct rte_eth_dev *dev, bool on)
 {
-	RTE_SET_USED(dev);
-	return 0;
-}
-
-static int
-mode_disable(struct rte_eth_dev *dev)
-{
+	if (on)
+		return 0;
 	PPFRAG_LOG(INFO,
 			"%s: promiscuous and allmulticast mode are always on: all that the back end sends is received",
 			dev->data->name);
@@ -277,11 +277,55 @@ mode_disable(struct rte_eth_dev *dev)
 }
 
 static int
+promiscuous_set(struct rte_eth_dev *dev, bool on)
+{
+	const struct ppfrag_device_ops *device = ppfrag_device(dev);
+
+	if (device->promiscuous == NULL)
+		return mode_always_on(dev, on);
+	return device->promiscuous(dev, on);
+}
+
+static int
+promiscuous_enable(struct rte_eth_dev *dev)
+{
+	return promiscuous_set(dev, true);
+}
+
+static int
+promiscuous_disable(struct rte_eth_dev *dev)
+{
+	return promiscuous_set(dev, false);
+}
+
+static int
+allmulticast_set(struct rte_eth_dev *dev, bool on)
+{
+	const struct ppfrag_device_ops *device = ppfrag_device(dev);
+
+	if (device->allmulticast == NULL)
+		return mode_always_on(dev, on);
+	return device->allmulticast(dev, on);
+}
+
+static int
+allmulticast_enable(struct rte_eth_dev *dev)
+{
+	return allmulticast_set(dev, true);
+}
+
+static int
+allmulticast_disable(struct rte_eth_dev *dev)
+{
+	return allmulticast_set(dev, false);
+}
+
+static int
 mac_addr_set(struct rte_eth_dev *dev, struct rte_ether_addr *addr)
 {
-	RTE_SET_USED(dev);
-	RTE_SET_USED(addr);
-	return 0;
+	const struct ppfrag_device_ops *device = ppfrag_device(dev);
+
+	return device->set_mac == NULL ? 0 : device->set_mac(dev, addr);
 }
 
 static int
@@ -313,9 +357,16 @@ set_mc_addr_list(struct rte_eth_dev *dev, struct rte_ether_addr *addrs, uint32_t
 static int
 mtu_set(struct rte_eth_dev *dev, uint16_t mtu)
 {
+	int ret;
+
 	if (dev->data->dev_started) {
 		PPFRAG_LOG(ERR, "%s: stop the port to change its MTU", dev->data->name);
 		return -EBUSY;
+	}
+	if (ppfrag_device(dev)->set_mtu != NULL) {
+		ret = ppfrag_device(dev)->set_mtu(dev, mtu);
+		if (ret != 0)
+			return ret;
 	}
 	return ppfrag_queues_set_mtu(dev, mtu);
 }
@@ -395,10 +446,10 @@ static const struct eth_dev_ops primary_ops = {
 	.link_update = link_update,
 	.dev_set_link_up = set_link_up,
 	.dev_set_link_down = set_link_down,
-	.promiscuous_enable = mode_enable,
-	.promiscuous_disable = mode_disable,
-	.allmulticast_enable = mode_enable,
-	.allmulticast_disable = mode_disable,
+	.promiscuous_enable = promiscuous_enable,
+	.promiscuous_disable = promiscuous_disable,
+	.allmulticast_enable = allmulticast_enable,
+	.allmulticast_disable = allmulticast_disable,
 	.dev_supported_ptypes_get = supported_ptypes_get,
 	.dev_ptypes_set = ppfrag_ptypes_set,
 	.vlan_offload_set = ppfrag_vlan_offload_set,

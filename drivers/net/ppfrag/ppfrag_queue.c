@@ -99,7 +99,9 @@ check_frame(const struct ppfrag_rxq *q, uint32_t frame)
 				ppfrag_port_name(q->dev), frame - PPFRAG_L2_LEN, frame,
 				q->slots != NULL ? "slot" : "page", q->mp->name, capacity,
 				sufficient_room(q, &layout, frame), capacity - PPFRAG_L2_LEN,
-				frame <= page_capacity(q->mp, &layout) ? ", rx=lanes" : "");
+				frame <= page_capacity(q->mp, &layout) && q->post_len == 0 ?
+						", rx=lanes" :
+						"");
 		return -EINVAL;
 	}
 	return 0;
@@ -109,7 +111,7 @@ static int
 carver_init(struct ppfrag_rxq *q)
 {
 	const struct ppool_carver_conf conf = {
-		.max_len = q->max_len,
+		.max_len = q->post_len != 0 ? q->post_len : q->max_len,
 		.headroom = RTE_PKTMBUF_HEADROOM,
 		.nb_lanes = q->copy ? 1 : q->nb,
 		.port = q->dev->port_id,
@@ -230,6 +232,13 @@ ppfrag_pool_check(const struct rte_eth_dev *dev, const struct rte_mempool *mp)
 	return 0;
 }
 
+/* What a posted slot holds at least. */
+static uint32_t
+posted_len(const struct ppfrag_rxq *q)
+{
+	return q->post_len != 0 ? q->post_len : q->max_len;
+}
+
 /* The bytes that are posted when all descriptors are. */
 static size_t
 ring_bytes(const struct ppfrag_rxq *q, const struct ppool_layout *layout)
@@ -237,7 +246,7 @@ ring_bytes(const struct ppfrag_rxq *q, const struct ppool_layout *layout)
 	if (q->copy)
 		return (size_t)q->nb * q->buf_len;
 	if (q->slots != NULL)
-		return (size_t)q->nb * ppfrag_slots_class(q->mp, q->max_len).truesize;
+		return (size_t)q->nb * ppfrag_slots_class(q->mp, posted_len(q)).truesize;
 	return (size_t)q->nb * layout->page_bytes;
 }
 
@@ -293,7 +302,7 @@ warn_few_pages(const struct ppfrag_rxq *q)
 	uint64_t buffers = q->mp->size;
 
 	if (q->slots != NULL)
-		buffers *= ppfrag_slots_class(q->mp, q->max_len).slots;
+		buffers *= ppfrag_slots_class(q->mp, posted_len(q)).slots;
 	if (!q->copy && 2 * buffers < 3 * (uint64_t)q->nb)
 		PPFRAG_LOG(WARNING,
 				"%s: pool %s has pages for %" PRIu64

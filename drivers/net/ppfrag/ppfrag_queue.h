@@ -73,6 +73,7 @@ struct ppfrag_rxq {
 	const struct rte_memzone *bounce_mz;
 	int socket_id;
 	uint32_t max_len;             /**< longest data of a frag */
+	uint32_t post_len;            /**< data of posted slots; 0: as much as max_len */
 	struct ppfrag_rxq_stats base; /**< stats at the latest reset */
 	uint64_t offloads;            /**< configured */
 	uint64_t ring_features;       /**< that the ring was reset for */
@@ -175,7 +176,7 @@ int ppfrag_queues_set_mtu(struct rte_eth_dev *dev, uint16_t mtu);
 void ppfrag_rxq_info_get(struct rte_eth_dev *dev, uint16_t queue_id, struct rte_eth_rxq_info *info);
 void ppfrag_txq_info_get(struct rte_eth_dev *dev, uint16_t queue_id, struct rte_eth_txq_info *info);
 
-/* virtio/ppfrag_rx_slots.c */
+/* ppfrag_slots.c */
 
 /** Set up a queue for slots. @return 0 or -ENOMEM. */
 int ppfrag_slots_init(struct ppfrag_rxq *q);

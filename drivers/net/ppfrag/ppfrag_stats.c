@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ppfrag_device.h"
 #include "ppfrag_queue.h"
 
 struct counter {
@@ -115,12 +116,21 @@ txq_add(struct rte_eth_stats *stats, struct ppfrag_eth_queue_stats *queues, stru
 	}
 }
 
+static void
+update(struct rte_eth_dev *dev)
+{
+	if (ppfrag_device(dev)->update_stats != NULL)
+		ppfrag_device(dev)->update_stats(dev);
+}
+
 static int
 get_all(struct rte_eth_dev *dev, struct rte_eth_stats *stats, struct ppfrag_eth_queue_stats *queues)
 {
 	const struct ppfrag_dev *pd = dev->data->dev_private;
 	uint16_t i;
 
+	update(dev);
+	stats->imissed = pd->missed;
 	for (i = 0; i < pd->max_pairs; i++) {
 		rxq_add(stats, queues, rxq_counters_of(dev, i), i);
 		txq_add(stats, queues, txq_counters_of(dev, i), i);
@@ -154,6 +164,8 @@ ppfrag_stats_reset(struct rte_eth_dev *dev)
 		counters_reset(rxq_counters_of(dev, i), sizeof(struct ppfrag_rxq_stats));
 		counters_reset(txq_counters_of(dev, i), sizeof(struct ppfrag_txq_stats));
 	}
+	if (ppfrag_device(dev)->reset_stats != NULL)
+		ppfrag_device(dev)->reset_stats(dev);
 	pd->quarantines = 0;
 	pd->reconnections = 0;
 	return 0;
@@ -197,6 +209,7 @@ ppfrag_xstats_get(struct rte_eth_dev *dev, struct rte_eth_xstat *xstats, unsigne
 
 	if (xstats == NULL || n < nb_xstats(dev))
 		return nb_xstats(dev);
+	update(dev);
 	for (i = 0; i < dev->data->nb_rx_queues; i++)
 		for (j = 0; j < nb_rxq_counters(dev); j++, k++)
 			xstats[k].value = counter_read(rxq_counters_of(dev, i),

@@ -2,6 +2,7 @@
  * Copyright(c) 2026 The ppfrag authors
  */
 
+#include "../ppfrag_device.h"
 #include "ppfrag_offload.h"
 #include "virtio_hdr.h"
 
@@ -108,9 +109,8 @@ rx_work(const struct ppfrag_dev *pd, uint64_t offloads)
 	return work;
 }
 
-/* Have all queues do what is wanted now. Returns the work of all of them. */
-static uint32_t
-rx_work_set(struct rte_eth_dev *dev)
+uint32_t
+ppfrag_rx_work_set(struct rte_eth_dev *dev)
 {
 	struct ppfrag_dev *pd = dev->data->dev_private;
 	const uint64_t offloads = dev->data->dev_conf.rxmode.offloads;
@@ -129,19 +129,20 @@ rx_work_set(struct rte_eth_dev *dev)
 	return rx_work(pd, offloads);
 }
 
-/* A burst function that does no work cannot be replaced while the port runs. */
+/* A burst function of virtio that does no work cannot be replaced while the port runs. */
 static int
 rx_work_change(struct rte_eth_dev *dev, const char *what)
 {
 	const struct ppfrag_dev *pd = dev->data->dev_private;
 	const uint64_t offloads = dev->data->dev_conf.rxmode.offloads;
 
-	if (dev->data->dev_started && dev->rx_pkt_burst == ppfrag_rx_burst &&
+	if (pd->kind == PPFRAG_KIND_VIRTIO && dev->data->dev_started &&
+			dev->rx_pkt_burst == ppfrag_rx_burst &&
 			rx_work(pd, offloads) != 0) {
 		PPFRAG_LOG(ERR, "%s: stop the port to turn on %s", dev->data->name, what);
 		return -EBUSY;
 	}
-	rx_work_set(dev);
+	ppfrag_rx_work_set(dev);
 	return 0;
 }
 
@@ -198,7 +199,7 @@ ppfrag_offload_start(struct rte_eth_dev *dev)
 {
 	struct ppfrag_dev *pd = dev->data->dev_private;
 	const uint64_t tx = tx_offloads_used(dev), rx = dev->data->dev_conf.rxmode.offloads;
-	const uint32_t work = rx_work_set(dev);
+	const uint32_t work = ppfrag_rx_work_set(dev);
 
 	pd->offload_features = (features_of(tx_offloads, RTE_DIM(tx_offloads), tx) |
 					       features_of(rx_offloads, RTE_DIM(rx_offloads), rx)) &

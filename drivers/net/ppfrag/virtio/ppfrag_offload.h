@@ -34,6 +34,9 @@ struct ppfrag_tx_head {
 /** Fill in the capabilities. */
 void ppfrag_offload_info(const struct ppfrag_dev *pd, struct rte_eth_dev_info *info);
 
+/** Have all receive queues do what is wanted now. @return PPFRAG_RX_WORK_... of all of them. */
+uint32_t ppfrag_rx_work_set(struct rte_eth_dev *dev);
+
 /** Agree on features for the offloads of all queues, and choose burst functions. */
 void ppfrag_offload_start(struct rte_eth_dev *dev);
 
@@ -72,5 +75,14 @@ bool ppfrag_tx_head(const struct ppfrag_txq *q, const struct rte_mbuf *m,
 
 /** What rte_eth_tx_prepare() does. */
 uint16_t ppfrag_tx_prepare(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts);
+
+/* ppfrag_sizes.c */
+
+/** Count packets by size, and those to many. */
+void ppfrag_sizes_count(struct ppfrag_size_stats *s, struct rte_mbuf * const *pkts, uint16_t n);
+
+/** Send by a burst function, and count what was sent. */
+uint16_t ppfrag_sizes_send(struct ppfrag_txq *q, struct rte_mbuf **pkts, uint16_t nb_pkts,
+		eth_tx_burst_t burst);
 
 #endif /* _PPFRAG_OFFLOAD_H_ */

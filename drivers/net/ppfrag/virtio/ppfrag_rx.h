@@ -15,13 +15,11 @@
 
 #include <string.h>
 
+#include "../ppfrag_slots.h"
 #include "virtio.h"
 
 /** What a packet with its virtio header has at least. */
 #define RX_MIN_LEN (VIRTIO_HDR_LEN + RTE_ETHER_HDR_LEN)
-
-/** Used entries that are looked at together, at most. */
-#define RX_PART 32u
 
 /** What became of used entries. */
 struct rx_step {
@@ -34,11 +32,6 @@ struct rx_step {
 };
 
 /** A used entry, read once: the device can change what is in the ring at any time. */
-struct rx_entry {
-	uint32_t id;
-	uint32_t len;
-};
-
 static __rte_always_inline struct rx_entry
 rx_read(struct ppfrag_rxq *q, uint16_t at, const bool plain)
 {

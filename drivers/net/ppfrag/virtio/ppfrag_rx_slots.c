@@ -2,16 +2,11 @@
  * Copyright(c) 2026 The ppfrag authors
  */
 
-#include <errno.h>
 #include <string.h>
 
-#include <rte_errno.h>
-#include <rte_malloc.h>
-#include <rte_memcpy.h>
-
 #include <ppool_recover.h>
-#include <ppool_slot.h>
 
+#include "../ppfrag_slots.h"
 #include "ppfrag_offload.h"
 #include "ppfrag_rx.h"
 
@@ -24,48 +19,7 @@
  * that takes, or stays in the ring.
  */
 
-/* Steps of the table, in bytes. */
-#define LEN_STEP 64u
-/* A packet that leaves more of its slot unused than this is copied in every preset. */
-#define WASTE_MAX 2048u
-/* Bursts between looks at how many pages are free. */
-#define LOOK_BURSTS 64u
-
-#define TABLE_LEN (PPFRAG_MAX_FRAME / LEN_STEP + 2)
-
-/* See part_of_class(). */
-_Static_assert(PPFRAG_CLASSES_MAX <= 128, "classes in seven bits");
-
-/* What received mbufs have in common. */
-struct slot_format {
-	uint64_t rearm[2];    /* data_off, refcnt, nb_segs, port; ol_flags */
-	uint32_t data_offset; /* of the data from the mbuf on */
-	uint32_t post_offset; /* of what is posted */
-};
-
-struct ppfrag_rx_slots {
-	struct slot_format format;
-	uint8_t nb_classes;
-	uint8_t post;      /* class of what is posted */
-	uint8_t dense;     /* 1: the half rule holds; an index of copy_to */
-	uint8_t bursts;    /* since the last look at free pages */
-	uint16_t in_place; /* first entries of this burst, dealt with in place: without a mark */
-	bool secondary;    /* this burst is one of a secondary process */
-	bool shared;       /* several processes have driven the queue */
-	struct rte_mempool *view[PPFRAG_CLASSES_MAX];
-	uint16_t room[PPFRAG_CLASSES_MAX];
-	/* By length: the class to copy into, or that of what is posted: then it is handed over. */
-	uint8_t copy_to[2][TABLE_LEN];
-	struct rte_mbuf *posted[]; /* by descriptor */
-};
-
 /* Buffers */
-
-static char *
-slot_data(const struct ppfrag_rxq *q, const struct rte_mbuf *m)
-{
-	return (char *)(uintptr_t)m + q->slots->format.data_offset;
-}
 
 static char *
 slot_buffer(const struct ppfrag_rxq *q, const struct rte_mbuf *m)
@@ -106,18 +60,6 @@ is_secondary(void)
 	return rte_eal_process_type() == RTE_PROC_SECONDARY;
 }
 
-/* The last slot is not posted: where all are, there is none for a packet that comes. */
-static struct rte_mbuf *
-slot_to_post(const struct ppfrag_rx_slots *s)
-{
-	struct rte_mbuf *m[2];
-
-	if (rte_mempool_get_bulk(s->view[s->post], (void **)m, 2) != 0)
-		return NULL;
-	rte_mempool_put(s->view[s->post], m[1]);
-	return m[0];
-}
-
 char *
 ppfrag_slots_buffer(struct ppfrag_rxq *q, uint16_t id)
 {
@@ -132,33 +74,7 @@ ppfrag_slots_buffer(struct ppfrag_rxq *q, uint16_t id)
 	return slot_to_device(q, s->posted[id]);
 }
 
-/* An mbuf of one segment. Nothing is read of it, as the device may be able to write it, too. */
-static inline void
-slot_fill(const struct slot_format *f, struct rte_mbuf *m, uint32_t len)
-{
-	/* packet_type, pkt_len, data_len, vlan_tci, hash.rss */
-	const uint64_t lengths[2] = { (uint64_t)len << 32, (uint16_t)len };
-
-	memcpy(&m->data_off, f->rearm, sizeof(f->rearm));
-	memcpy(&m->packet_type, lengths, sizeof(lengths));
-}
-
 /* Packets */
-
-/* A part of a burst. */
-struct part {
-	unsigned int n;
-	bool in_place;              /* the available ring has these descriptors there already */
-	struct rx_entry e[RX_PART]; /* lengths without the virtio header */
-	uint8_t size_class[RX_PART] __rte_aligned(8);
-	struct rte_mbuf *m[RX_PART]; /* slots, class by class */
-};
-
-static inline uint8_t
-class_to(const struct ppfrag_rx_slots *s, uint32_t len)
-{
-	return s->copy_to[s->dense][(len + LEN_STEP - 1) / LEN_STEP];
-}
 
 /* Packets of one descriptor each, up to the first used entry that is none. */
 static __rte_always_inline void
@@ -305,60 +221,6 @@ part_read_wide(struct ppfrag_rxq *q, uint16_t at, struct part *p, unsigned int n
 	return part_read_in_place(q, at, p, n);
 }
 
-/*
- * The packets that are of a class, as bits. Eight at a time: a byte whose highest bit stays clear
- * when 127 is added is zero, and the product gathers these bits in its highest byte.
- */
-static inline uint32_t
-part_of_class(const struct part *p, uint8_t size_class)
-{
-	const uint64_t ones = UINT64_C(0x0101010101010101);
-	uint32_t bits = 0;
-	unsigned int i;
-	uint64_t x;
-
-	for (i = 0; i < RX_PART; i += 8) {
-		memcpy(&x, &p->size_class[i], sizeof(x));
-		x = (rte_le_to_cpu_64(x) ^ size_class * ones) + 127 * ones;
-		x = (~x >> 7) & ones;
-		bits |= (uint32_t)(x * UINT64_C(0x0102040810204080) >> 56) << i;
-	}
-	return bits;
-}
-
-/* Packets of one class and their slots. */
-struct group {
-	uint32_t bits;
-	uint8_t size_class;
-	uint8_t first; /* of the slots of the part */
-};
-
-/*
- * A slot for each packet: to copy into, or for its descriptor. All or none. Returns the number of
- * groups.
- */
-static inline unsigned int
-part_slots_get(struct ppfrag_rxq *q, struct part *p, struct group *g)
-{
-	const struct ppfrag_rx_slots *s = q->slots;
-	uint32_t left = UINT32_MAX >> (RX_PART - p->n);
-	unsigned int nb = 0, got = 0, n;
-
-	for (; left != 0; left &= ~g[nb++].bits) {
-		g[nb].size_class = p->size_class[rte_bsf32(left)];
-		g[nb].bits = part_of_class(p, g[nb].size_class) & left;
-		g[nb].first = (uint8_t)got;
-		n = (unsigned int)__builtin_popcount(g[nb].bits);
-		if (unlikely(rte_mempool_get_bulk(s->view[g[nb].size_class], (void **)&p->m[got],
-					     n) != 0)) {
-			rte_pktmbuf_free_bulk(p->m, got);
-			return 0;
-		}
-		got += n;
-	}
-	return nb;
-}
-
 /* Hand over what is posted, and post another slot. */
 static inline struct rte_mbuf *
 packet_take(struct ppfrag_rxq *q, uint16_t id, struct rte_mbuf *other, uint32_t len)
@@ -373,27 +235,6 @@ packet_take(struct ppfrag_rxq *q, uint16_t id, struct rte_mbuf *other, uint32_t 
 	return m;
 }
 
-/*
- * Whole lines of LEN_STEP: the class that a packet is copied into has room for them, see
- * table_init(), and the class of what is posted is larger.
- */
-static inline void
-packet_copy(const struct slot_format *f, struct rte_mbuf *to, const struct rte_mbuf *from,
-		uint32_t len)
-{
-	const uint8_t *src = (const uint8_t *)from + f->data_offset;
-	uint8_t *dst = (uint8_t *)to + f->data_offset;
-
-	slot_fill(f, to, len);
-	rte_mov64(dst, src);
-	while (unlikely(len > LEN_STEP)) {
-		len -= LEN_STEP;
-		src += LEN_STEP;
-		dst += LEN_STEP;
-		rte_mov64(dst, src);
-	}
-}
-
 static inline struct rte_mbuf *
 packet_deliver(struct ppfrag_rxq *q, uint16_t id, struct rte_mbuf *m, uint32_t len,
 		uint8_t size_class)
@@ -402,23 +243,6 @@ packet_deliver(struct ppfrag_rxq *q, uint16_t id, struct rte_mbuf *m, uint32_t l
 		return packet_take(q, id, m, len);
 	packet_copy(&q->slots->format, m, q->slots->posted[id], len);
 	return m;
-}
-
-/* Works on copies, as the compiler cannot know that no store changes what it reads. */
-static inline void
-group_copy(const struct ppfrag_rxq *q, const struct part *p, const struct group *g,
-		struct rte_mbuf **pkts)
-{
-	const struct slot_format f = q->slots->format;
-	struct rte_mbuf * const *posted = q->slots->posted;
-	struct rte_mbuf * const *m = &p->m[g->first];
-	uint32_t left, i;
-
-	for (left = g->bits; left != 0; left &= left - 1) {
-		i = rte_bsf32(left);
-		packet_copy(&f, *m, posted[p->e[i].id], p->e[i].len);
-		pkts[i] = *m++;
-	}
 }
 
 static inline void
@@ -653,23 +477,6 @@ slots_end_in_order(struct ppfrag_rxq *q, uint16_t used, uint16_t nb_done)
 	rx_publish(q, avail);
 }
 
-/* Whether pages are few decides whether density or speed counts; in between, it stays as it is. */
-static __rte_noinline void
-density_look(struct ppfrag_rxq *q)
-{
-	struct ppfrag_rx_slots *s = q->slots;
-	unsigned int free_pages;
-
-	s->bursts = 0;
-	if (q->dev->preset != PPFRAG_PRESET_AUTO)
-		return;
-	free_pages = rte_mempool_avail_count(q->mp);
-	if (free_pages < q->mp->size / 2)
-		s->dense = 1;
-	else if (free_pages > q->mp->size / 4 * 3)
-		s->dense = 0;
-}
-
 static __rte_always_inline uint16_t
 slots_burst(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint16_t nb_pkts, const bool header,
 		const bool plain)
@@ -689,7 +496,7 @@ slots_burst(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint16_t nb_pkts, cons
 	if (unlikely(q->slots->secondary))
 		q->slots->shared = true;
 	if (unlikely(++q->slots->bursts >= LOOK_BURSTS))
-		density_look(q);
+		ppfrag_slots_look(q);
 	while (at < ready && nb_rx < nb_pkts) {
 		n = part_run(q, at, &pkts[nb_rx], RTE_MIN(ready - at, nb_pkts - nb_rx), &bytes,
 				header, plain);
@@ -741,155 +548,10 @@ ppfrag_rx_burst_slots_header(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint1
 
 /* Set-up */
 
-/* The smallest class with so much room. */
-static uint8_t
-class_for(const struct ppfrag_rx_slots *s, uint32_t len)
-{
-	uint8_t i;
-
-	for (i = 0; i < s->nb_classes - 1 && s->room[i] < len; i++)
-		;
-	return i;
-}
-
-struct rte_mbuf *
-ppfrag_slots_get(const struct ppfrag_rxq *q, uint32_t len)
-{
-	const struct ppfrag_rx_slots *s = q->slots;
-	struct rte_mbuf *m;
-
-	if (unlikely(rte_mempool_get(s->view[class_for(s, len)], (void **)&m) != 0))
-		return NULL;
-	slot_fill(&s->format, m, len);
-	return m;
-}
-
-static bool
-is_copied(const struct ppfrag_rxq *q, uint32_t len, bool dense)
-{
-	uint32_t room = q->slots->room[q->slots->post];
-
-	if (len <= q->dev->copybreak || room - RTE_MIN(len, room) > WASTE_MAX)
-		return true;
-	return dense && len < room / 2;
-}
-
-static void
-table_init(struct ppfrag_rxq *q)
-{
-	struct ppfrag_rx_slots *s = q->slots;
-	uint32_t i, len;
-	uint8_t dense;
-
-	for (dense = 0; dense < 2; dense++) {
-		for (i = 0; i < TABLE_LEN; i++) {
-			len = i * LEN_STEP;
-			s->copy_to[dense][i] =
-					is_copied(q, len, dense != 0) ? class_for(s, len) : s->post;
-		}
-	}
-	s->dense = q->dev->preset == PPFRAG_PRESET_DENSITY;
-}
-
-static void
-format_init(struct ppfrag_rxq *q)
-{
-	struct slot_format *f = &q->slots->format;
-	struct rte_mbuf m;
-
-	memset(&m, 0, sizeof(m));
-	m.data_off = RTE_PKTMBUF_HEADROOM;
-	m.nb_segs = 1;
-	m.port = q->dev->port_id;
-	rte_mbuf_refcnt_set(&m, 1);
-	memcpy(f->rearm, &m.data_off, sizeof(f->rearm));
-	f->data_offset = sizeof(m) + rte_pktmbuf_priv_size(q->mp) + RTE_PKTMBUF_HEADROOM;
-}
-
 void
 ppfrag_slots_set_post(struct ppfrag_rxq *q)
 {
 	if (q->slots != NULL)
 		q->slots->format.post_offset =
 				q->slots->format.data_offset - VIRTIO_HDR_LEN + ppfrag_rx_gap(q);
-}
-
-/* The class views up to the one for the longest frame. */
-static int
-views_init(struct ppfrag_rxq *q)
-{
-	struct ppool_slot_class c[PPFRAG_CLASSES_MAX];
-	struct ppfrag_rx_slots *s = q->slots;
-	int i, n = ppool_slot_classes_get(q->mp, c, PPFRAG_CLASSES_MAX);
-
-	for (i = 0; i < n; i++) {
-		s->room[i] = c[i].room;
-		s->view[i] = ppool_slot_pool(q->mp, c[i].room);
-		if (s->view[i] == NULL)
-			return -rte_errno;
-		s->nb_classes = (uint8_t)(i + 1);
-		if (c[i].room >= q->max_len)
-			break;
-	}
-	s->post = (uint8_t)(s->nb_classes - 1);
-	return n < 0 ? n : 0;
-}
-
-struct ppool_slot_class
-ppfrag_slots_class(struct rte_mempool *mp, uint32_t len)
-{
-	struct ppool_slot_class c[PPFRAG_CLASSES_MAX];
-	int i, n = ppool_slot_classes_get(mp, c, PPFRAG_CLASSES_MAX);
-
-	n = RTE_MIN(n, (int)PPFRAG_CLASSES_MAX);
-	if (n <= 0)
-		return (struct ppool_slot_class){ .room = 0 };
-	for (i = 0; i < n - 1 && c[i].room < len; i++)
-		;
-	return c[i];
-}
-
-/* Posted slots of another class are given back. */
-int
-ppfrag_slots_set_frame(struct ppfrag_rxq *q)
-{
-	int ret;
-
-	ppfrag_slots_release(q, NULL);
-	ret = views_init(q);
-	if (ret != 0) {
-		PPFRAG_LOG(ERR, "%s: cannot receive into slots of pool %s: %s",
-				ppfrag_port_name(q->dev), q->mp->name, rte_strerror(-ret));
-		return ret;
-	}
-	format_init(q);
-	table_init(q);
-	return 0;
-}
-
-int
-ppfrag_slots_init(struct ppfrag_rxq *q)
-{
-	q->slots = rte_zmalloc_socket("ppfrag_rx_slots",
-			sizeof(*q->slots) + q->nb * sizeof(q->slots->posted[0]),
-			RTE_CACHE_LINE_SIZE, q->socket_id);
-	return q->slots == NULL ? -ENOMEM : 0;
-}
-
-uint32_t
-ppfrag_slots_release(struct ppfrag_rxq *q, struct rte_mbuf **to)
-{
-	uint32_t i, n = 0;
-
-	for (i = 0; q->slots != NULL && i < q->nb; i++) {
-		if (q->slots->posted[i] == NULL)
-			continue;
-		rte_mbuf_refcnt_set(q->slots->posted[i], 1);
-		if (to != NULL)
-			to[n++] = q->slots->posted[i];
-		else
-			rte_mempool_put(q->slots->view[q->slots->post], q->slots->posted[i]);
-		q->slots->posted[i] = NULL;
-	}
-	return n;
 }

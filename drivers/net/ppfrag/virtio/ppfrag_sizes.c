@@ -4,6 +4,7 @@
 
 #include <rte_ether.h>
 
+#include "ppfrag_offload.h"
 #include "virtio.h"
 
 /*
@@ -68,9 +69,9 @@ ppfrag_sizes_count(struct ppfrag_size_stats *s, struct rte_mbuf * const *pkts, u
 }
 
 uint16_t
-ppfrag_tx_burst_sizes(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
+ppfrag_sizes_send(struct ppfrag_txq *q, struct rte_mbuf **pkts, uint16_t nb_pkts,
+		eth_tx_burst_t burst)
 {
-	struct ppfrag_txq *q = txq;
 	struct size_note note[SIZES_BURST];
 	uint16_t i, n, sent, done = 0;
 
@@ -78,11 +79,19 @@ ppfrag_tx_burst_sizes(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 		n = RTE_MIN(nb_pkts - done, SIZES_BURST);
 		for (i = 0; i < n; i++)
 			note[i] = note_of(pkts[done + i]);
-		sent = q->dev->packed_vq ? ppfrag_tx_burst_packed(q, pkts + done, n) :
-					   ppfrag_tx_burst_offload(q, pkts + done, n);
+		sent = burst(q, pkts + done, n);
 		for (i = 0; i < sent; i++)
 			note_count(&q->stats.sizes, &note[i]);
 		done += sent;
 	} while (sent == n && done < nb_pkts);
 	return done;
+}
+
+uint16_t
+ppfrag_tx_burst_sizes(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
+{
+	struct ppfrag_txq *q = txq;
+
+	return ppfrag_sizes_send(q, pkts, nb_pkts,
+			q->dev->packed_vq ? ppfrag_tx_burst_packed : ppfrag_tx_burst_offload);
 }

@@ -374,13 +374,11 @@ int ppfrag_tx_done_cleanup(void *txq, uint32_t n);
 /** Free all packets in the ring, whether sent or not. The back end must be stopped. */
 void ppfrag_tx_drain(struct ppfrag_txq *q);
 
-/* ppfrag_sizes.c */
-
-/** Count packets by size, and those to many. */
-void ppfrag_sizes_count(struct ppfrag_size_stats *s, struct rte_mbuf * const *pkts, uint16_t n);
+/* ppfrag_sizes.c; what all devices use stands in ppfrag_offload.h */
 
 /** As ppfrag_tx_burst_offload(), with that. */
 uint16_t ppfrag_tx_burst_sizes(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts);
+
 /* ppfrag_tx_packed.c */
 
 /** Read which packets the device has given back into the image of a packed ring. */

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The ppfrag authors
+ */
+
+#include <errno.h>
+#include <string.h>
+
+#include <rte_errno.h>
+#include <rte_malloc.h>
+
+#include <ppool_slot.h>
+
+#include "ppfrag_slots.h"
+
+/*
+ * The slots of a queue: classes, the table that says what is copied, and looking at how many pages
+ * are free. What is done with each packet stands in the header.
+ */
+
+/* A packet that leaves more of its slot unused than this is copied in every preset. */
+#define WASTE_MAX 2048u
+
+/* Whether pages are few decides whether density or speed counts; in between, it stays as it is. */
+void
+ppfrag_slots_look(struct ppfrag_rxq *q)
+{
+	struct ppfrag_rx_slots *s = q->slots;
+	unsigned int free_pages;
+
+	s->bursts = 0;
+	if (q->dev->preset != PPFRAG_PRESET_AUTO)
+		return;
+	free_pages = rte_mempool_avail_count(q->mp);
+	if (free_pages < q->mp->size / 2)
+		s->dense = 1;
+	else if (free_pages > q->mp->size / 4 * 3)
+		s->dense = 0;
+}
+
+/* The smallest class with so much room. */
+static uint8_t
+class_for(const struct ppfrag_rx_slots *s, uint32_t len)
+{
+	uint8_t i;
+
+	for (i = 0; i < s->nb_classes - 1 && s->room[i] < len; i++)
+		;
+	return i;
+}
+
+struct rte_mbuf *
+ppfrag_slots_get(const struct ppfrag_rxq *q, uint32_t len)
+{
+	const struct ppfrag_rx_slots *s = q->slots;
+	struct rte_mbuf *m;
+
+	if (unlikely(rte_mempool_get(s->view[class_for(s, len)], (void **)&m) != 0))
+		return NULL;
+	slot_fill(&s->format, m, len);
+	return m;
+}
+
+static bool
+is_copied(const struct ppfrag_rxq *q, uint32_t len, bool dense)
+{
+	uint32_t room = q->slots->room[q->slots->post];
+
+	if (len <= q->dev->copybreak || room - RTE_MIN(len, room) > WASTE_MAX)
+		return true;
+	return dense && len < room / 2;
+}
+
+static void
+table_init(struct ppfrag_rxq *q)
+{
+	struct ppfrag_rx_slots *s = q->slots;
+	uint32_t i, len;
+	uint8_t dense;
+
+	for (dense = 0; dense < 2; dense++) {
+		for (i = 0; i < TABLE_LEN; i++) {
+			len = i * LEN_STEP;
+			s->copy_to[dense][i] =
+					is_copied(q, len, dense != 0) ? class_for(s, len) : s->post;
+		}
+	}
+	s->dense = q->dev->preset == PPFRAG_PRESET_DENSITY;
+}
+
+static void
+format_init(struct ppfrag_rxq *q)
+{
+	struct slot_format *f = &q->slots->format;
+	struct rte_mbuf m;
+
+	memset(&m, 0, sizeof(m));
+	m.data_off = RTE_PKTMBUF_HEADROOM;
+	m.nb_segs = 1;
+	m.port = q->dev->port_id;
+	rte_mbuf_refcnt_set(&m, 1);
+	memcpy(f->rearm, &m.data_off, sizeof(f->rearm));
+	f->data_offset = sizeof(m) + rte_pktmbuf_priv_size(q->mp) + RTE_PKTMBUF_HEADROOM;
+}
+
+/* The class views up to the one for the longest frame. */
+static int
+views_init(struct ppfrag_rxq *q)
+{
+	struct ppool_slot_class c[PPFRAG_CLASSES_MAX];
+	struct ppfrag_rx_slots *s = q->slots;
+	int i, n = ppool_slot_classes_get(q->mp, c, PPFRAG_CLASSES_MAX);
+
+	for (i = 0; i < n; i++) {
+		s->room[i] = c[i].room;
+		s->view[i] = ppool_slot_pool(q->mp, c[i].room);
+		if (s->view[i] == NULL)
+			return -rte_errno;
+		s->nb_classes = (uint8_t)(i + 1);
+		if (c[i].room >= RTE_MAX(q->max_len, q->post_len))
+			break;
+	}
+	s->post = q->post_len == 0 ? (uint8_t)(s->nb_classes - 1) : class_for(s, q->post_len);
+	return n < 0 ? n : 0;
+}
+
+struct ppool_slot_class
+ppfrag_slots_class(struct rte_mempool *mp, uint32_t len)
+{
+	struct ppool_slot_class c[PPFRAG_CLASSES_MAX];
+	int i, n = ppool_slot_classes_get(mp, c, PPFRAG_CLASSES_MAX);
+
+	n = RTE_MIN(n, (int)PPFRAG_CLASSES_MAX);
+	if (n <= 0)
+		return (struct ppool_slot_class){ .room = 0 };
+	for (i = 0; i < n - 1 && c[i].room < len; i++)
+		;
+	return c[i];
+}
+
+/* Posted slots of another class are given back. */
+int
+ppfrag_slots_set_frame(struct ppfrag_rxq *q)
+{
+	int ret;
+
+	ppfrag_slots_release(q, NULL);
+	ret = views_init(q);
+	if (ret != 0) {
+		PPFRAG_LOG(ERR, "%s: cannot receive into slots of pool %s: %s",
+				ppfrag_port_name(q->dev), q->mp->name, rte_strerror(-ret));
+		return ret;
+	}
+	format_init(q);
+	table_init(q);
+	return 0;
+}
+
+int
+ppfrag_slots_init(struct ppfrag_rxq *q)
+{
+	q->slots = rte_zmalloc_socket("ppfrag_rx_slots",
+			sizeof(*q->slots) + q->nb * sizeof(q->slots->posted[0]),
+			RTE_CACHE_LINE_SIZE, q->socket_id);
+	return q->slots == NULL ? -ENOMEM : 0;
+}
+
+uint32_t
+ppfrag_slots_release(struct ppfrag_rxq *q, struct rte_mbuf **to)
+{
+	uint32_t i, n = 0;
+
+	for (i = 0; q->slots != NULL && i < q->nb; i++) {
+		if (q->slots->posted[i] == NULL)
+			continue;
+		rte_mbuf_refcnt_set(q->slots->posted[i], 1);
+		if (to != NULL)
+			to[n++] = q->slots->posted[i];
+		else
+			rte_mempool_put(q->slots->view[q->slots->post], q->slots->posted[i]);
+		q->slots->posted[i] = NULL;
+	}
+	return n;
+}

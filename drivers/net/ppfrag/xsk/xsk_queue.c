@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The ppfrag authors
+ */
+
+#include <errno.h>
+#include <string.h>
+
+#include <rte_errno.h>
+#include <rte_malloc.h>
+
+#include "../ppfrag_slots.h"
+#include "xsk.h"
+
+/*
+ * Queues and their sockets. A receive and a transmit queue of the same number share one. It is made
+ * when the port starts and stays while the port is stopped, with what is posted: as long as queues,
+ * pools and the length of frames are the same.
+ */
+
+/* Set-up */
+
+static int
+rxq_check(const struct rte_eth_dev *dev, struct rte_mempool *mp)
+{
+	int ret = ppfrag_pool_check(dev, mp);
+
+	if (ret != 0)
+		return ret;
+	if (xsk_umem_frame(mp) >= RTE_ETHER_MIN_LEN)
+		return 0;
+	PPFRAG_LOG(ERR, "%s: pool %s has no slots to receive into: use larger mbufs (testpmd --mbuf-size=2176 or more)",
+			dev->data->name, mp->name);
+	return -EINVAL;
+}
+
+static struct xsk_rxq *
+rxq_alloc(uint16_t nb, unsigned int socket_id)
+{
+	struct xsk_rxq *x = rte_zmalloc_socket("ppfrag_rxq",
+			sizeof(*x) + nb * (sizeof(*x->lane) + sizeof(*x->q.starved)),
+			RTE_CACHE_LINE_SIZE, (int)socket_id);
+
+	if (x == NULL)
+		return NULL;
+	x->q.nb = nb;
+	x->lane = (uint16_t *)(x + 1);
+	x->q.starved = x->lane + nb;
+	return x;
+}
+
+int
+xsk_rxq_setup(struct rte_eth_dev *dev, uint16_t queue_id, uint16_t nb_desc, unsigned int socket_id,
+		const struct rte_eth_rxconf *conf, struct rte_mempool *mp)
+{
+	struct ppfrag_dev *pd = dev->data->dev_private;
+	uint64_t offloads = conf->offloads | dev->data->dev_conf.rxmode.offloads;
+	struct xsk_rxq *x;
+	int ret;
+
+	ret = rxq_check(dev, mp);
+	if (ret != 0)
+		return ret;
+	x = rxq_alloc((uint16_t)rte_align32pow2(RTE_MIN(nb_desc, pd->queue_size)), socket_id);
+	if (x == NULL)
+		return -ENOMEM;
+	x->q.dev = pd;
+	x->q.mp = mp;
+	x->q.queue_id = queue_id;
+	x->q.socket_id = (int)socket_id;
+	x->q.hdr_offset = RTE_PKTMBUF_HEADROOM;
+	x->q.post_len = xsk_umem_frame(mp);
+	x->q.offloads = offloads;
+	x->q.deferred = conf->rx_deferred_start != 0;
+	x->q.scatter = (offloads & RTE_ETH_RX_OFFLOAD_SCATTER) != 0;
+	ret = ppfrag_rxq_init(&x->q, NULL);
+	if (ret != 0) {
+		ppfrag_rxq_free(&x->q);
+		return ret;
+	}
+	ppfrag_rxq_log(&x->q, NULL);
+	ppfrag_rxq_attach(dev, &x->q);
+	return 0;
+}
+
+int
+xsk_txq_setup(struct rte_eth_dev *dev, uint16_t queue_id, uint16_t nb_desc, unsigned int socket_id,
+		const struct rte_eth_txconf *conf)
+{
+	struct ppfrag_dev *pd = dev->data->dev_private;
+	uint32_t size = rte_align32pow2(RTE_MIN(nb_desc, pd->queue_size));
+	struct xsk_txq *x;
+
+	/* The longest packet must fit. */
+	size = RTE_MAX(size, rte_align32pow2(XSK_MAX_CHUNKS));
+	x = rte_zmalloc_socket("ppfrag_txq", sizeof(*x) + size * sizeof(x->flight[0]),
+			RTE_CACHE_LINE_SIZE, (int)socket_id);
+	if (x == NULL)
+		return -ENOMEM;
+	x->q.dev = pd;
+	x->q.queue_id = queue_id;
+	x->q.vq.size = (uint16_t)size;
+	x->q.deferred = conf->tx_deferred_start != 0;
+	x->q.free_thresh = conf->tx_free_thresh;
+	x->q.offloads = conf->offloads | dev->data->dev_conf.txmode.offloads;
+	ppfrag_txq_attach(dev, &x->q);
+	return 0;
+}
+
+/* Sockets */
+
+/* Packets of several chunks are copied into frags of their length. */
+static int
+jumbo_init(struct xsk_rxq *x)
+{
+	const struct ppool_carver_conf conf = {
+		.max_len = x->q.max_len,
+		.headroom = RTE_PKTMBUF_HEADROOM,
+		.nb_lanes = 1,
+		.port = x->q.dev->port_id,
+		.socket_id = x->q.socket_id,
+	};
+
+	if (x->q.slots != NULL || x->q.max_len <= x->q.post_len)
+		return 0;
+	x->jumbo = ppool_carver_create(x->q.mp, &conf);
+	if (x->jumbo != NULL)
+		return 0;
+	PPFRAG_LOG(ERR, "%s: cannot receive frames of %u bytes into pool %s: %s",
+			ppfrag_port_name(x->q.dev), x->q.max_len, x->q.mp->name,
+			rte_strerror(rte_errno));
+	return -rte_errno;
+}
+
+static int
+rxq_open(struct xsk_rxq *x, struct xsk_socket *s)
+{
+	const struct ppfrag_dev *pd = x->q.dev;
+	int ret = jumbo_init(x);
+
+	if (ret != 0)
+		return ret;
+
+	x->fill = s->fill;
+	x->rx = s->rx;
+	x->umem = s->umem->addr;
+	x->last_base = s->umem->len - XSK_CHUNK;
+	x->lead = XSK_KERNEL_HEADROOM + s->umem->headroom;
+	x->frame = s->umem->frame;
+	x->busy = pd->xsk.busy_budget != 0;
+	x->tail = 0;
+	x->q.nb_waiting = 0;
+	x->sock = s;
+	xsk_rx_post_all(x);
+	if (x->q.nb_starved != 0)
+		PPFRAG_LOG(WARNING,
+				"%s: receive queue %u starts with %u of %u buffers: pool %s has no more free pages",
+				ppfrag_port_name(pd), x->q.queue_id, x->q.nb - x->q.nb_starved,
+				x->q.nb, x->q.mp->name);
+	return 0;
+}
+
+static void
+txq_open(struct xsk_txq *x, struct xsk_socket *s, const struct ppfrag_rxq *slots)
+{
+	x->tx = s->tx;
+	x->done = s->done;
+	x->umem = s->umem->addr;
+	x->umem_len = s->umem->len;
+	x->max_chunks = s->umem->sg ? XSK_MAX_CHUNKS : 1;
+	x->slots = slots;
+	x->tail = 0;
+	x->sock = s;
+}
+
+/* Queues of a number; either may be NULL. A transmit queue alone uses the pool of the first. */
+static int
+pair_open(struct rte_eth_dev *dev, uint16_t i, struct xsk_rxq *rx, struct xsk_txq *tx)
+{
+	const struct ppfrag_dev *pd = dev->data->dev_private;
+	struct xsk_local *local = xsk_local(dev);
+	const struct ppfrag_rxq *slots = rx != NULL ? &rx->q : dev->data->rx_queues[0];
+	const struct xsk_socket_conf conf = {
+		.name = dev->data->name,
+		.iface = pd->iface,
+		.ifindex = local->ifindex,
+		.queue = pd->xsk.start_queue + i,
+		.mp = slots->mp,
+		.rx_size = rx != NULL ? rx->q.nb : 0,
+		.tx_size = tx != NULL ? tx->q.vq.size : 0,
+		.busy_budget = pd->xsk.busy_budget,
+		.force_copy = pd->xsk.force_copy,
+	};
+	struct xsk_socket *s = xsk_socket_open(&conf);
+	int ret;
+
+	if (s == NULL)
+		return -errno;
+	pthread_mutex_lock(&local->lock);
+	local->sock[i] = s;
+	pthread_mutex_unlock(&local->lock);
+	ret = rx != NULL ? rxq_open(rx, s) : 0;
+	if (ret == 0)
+		ret = xsk_socket_bind(s, &conf);
+	if (rx != NULL)
+		rx->wakeup = s->zero_copy;
+	if (ret == 0 && tx != NULL)
+		txq_open(tx, s, slots);
+	return ret;
+}
+
+/* What the kernel can hand over of frames that the interface has. */
+static int
+sg_check(const struct rte_eth_dev *dev)
+{
+	const struct xsk_local *local = xsk_local(dev);
+	const struct xsk_umem *u = local->sock[0]->umem;
+	uint32_t mtu, frame;
+
+	if (u->sg || xsk_netdev_mtu_get(dev, &mtu) != 0)
+		return 0;
+	frame = RTE_MAX(mtu, (uint32_t)dev->data->mtu) + PPFRAG_L2_LEN;
+	if (frame <= u->frame)
+		return 0;
+	PPFRAG_LOG(ERR, "%s: MTU %u is too large: frames over %u bytes take Linux 6.6; use an MTU of %u",
+			dev->data->name, frame - PPFRAG_L2_LEN, u->frame, u->frame - PPFRAG_L2_LEN);
+	return -ENOTSUP;
+}
+
+int
+xsk_queues_open(struct rte_eth_dev *dev)
+{
+	const struct xsk_local *local = xsk_local(dev);
+	uint16_t nb_rx = dev->data->nb_rx_queues, nb_tx = dev->data->nb_tx_queues, i;
+	int ret = 0;
+
+	if (nb_rx == 0) {
+		PPFRAG_LOG(ERR, "%s: a receive queue is needed: its pool is the memory that the kernel sends from",
+				dev->data->name);
+		return -EINVAL;
+	}
+	for (i = 0; i < RTE_MAX(nb_rx, nb_tx) && ret == 0; i++) {
+		if (local->sock[i] != NULL)
+			continue;
+		ret = pair_open(dev, i, i < nb_rx ? dev->data->rx_queues[i] : NULL,
+				i < nb_tx ? dev->data->tx_queues[i] : NULL);
+	}
+	return ret == 0 ? sg_check(dev) : ret;
+}
+
+/* Positions in rings start at 0 again. */
+static void
+rxq_close(struct xsk_rxq *x)
+{
+	ppfrag_slots_release(&x->q, NULL);
+	ppool_carver_free(x->jumbo);
+	x->jumbo = NULL;
+	x->q.nb_starved = 0;
+	x->fill.pos = 0;
+	x->tail = 0;
+	x->sock = NULL;
+}
+
+static void
+txq_close(struct xsk_txq *x)
+{
+	xsk_tx_drain(x);
+	x->tx.pos = 0;
+	x->tail = 0;
+	x->sock = NULL;
+}
+
+static void
+socket_forget(struct xsk_local *local, uint16_t i)
+{
+	struct xsk_socket *s = local->sock[i];
+
+	pthread_mutex_lock(&local->lock);
+	xsk_socket_stats(s, &local->gone_missed, &local->gone_no_chunk);
+	local->sock[i] = NULL;
+	pthread_mutex_unlock(&local->lock);
+	xsk_socket_close(s);
+}
+
+void
+xsk_queues_close(struct rte_eth_dev *dev)
+{
+	struct xsk_local *local = xsk_local(dev);
+	struct xsk_rxq *rx;
+	struct xsk_txq *tx;
+	uint16_t i;
+
+	for (i = 0; i < PPFRAG_MAX_PAIRS; i++) {
+		if (local->sock[i] == NULL)
+			continue;
+		tx = i < dev->data->nb_tx_queues ? dev->data->tx_queues[i] : NULL;
+		rx = i < dev->data->nb_rx_queues ? dev->data->rx_queues[i] : NULL;
+		if (tx != NULL && tx->sock != NULL)
+			xsk_tx_wait(tx);
+		socket_forget(local, i);
+		if (rx != NULL && rx->sock != NULL)
+			rxq_close(rx);
+		if (tx != NULL && tx->sock != NULL)
+			txq_close(tx);
+	}
+}

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The ppfrag authors
+ */
+
+#include <errno.h>
+#include <unistd.h>
+
+#include <rte_memcpy.h>
+
+#include "../ppfrag_slots.h"
+#include "../virtio/ppfrag_offload.h"
+#include "xsk.h"
+
+/*
+ * A packet that lies in the umem is sent from where it is: a descriptor for each chunk's length of
+ * each segment. Any other packet, and one of too many pieces, is copied into one slot.
+ *
+ * Which descriptors the kernel has, in which order, stands in flight: what comes back from it is
+ * looked for there. An mbuf is freed when all descriptors up to its last one have come back.
+ */
+
+/* A flight that has come back before an older one. */
+#define FLIGHT_DONE UINT64_MAX
+/* Packets freed in one go. */
+#define TX_FREE_BURST 64u
+/* How long xsk_tx_wait() waits, and how often it looks. */
+#define TX_WAIT_MS 100u
+/* Bursts of the kernel that one of ours is sent in at most; 32 packets each. */
+#define TX_WAKE_MAX 64u
+
+/* Completions */
+
+static inline struct xsk_flight *
+flight_at(struct xsk_txq *x, uint32_t pos)
+{
+	return &x->flight[pos & x->tx.mask];
+}
+
+static inline uint32_t
+nb_in_flight(const struct xsk_txq *x)
+{
+	return x->tx.pos - x->tail;
+}
+
+/* One that comes back out of order. Returns whether the kernel had it. */
+static __rte_noinline bool
+flight_find(struct xsk_txq *x, uint64_t addr)
+{
+	uint32_t at;
+
+	for (at = x->tail; at != x->tx.pos; at++) {
+		if (flight_at(x, at)->addr == addr) {
+			flight_at(x, at)->addr = FLIGHT_DONE;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Mbufs that are freed together. */
+struct tx_free {
+	unsigned int n;
+	unsigned int all;
+	struct rte_mbuf *m[TX_FREE_BURST];
+};
+
+static inline void
+free_add(struct tx_free *f, struct rte_mbuf *m)
+{
+	if (m == NULL)
+		return;
+	f->m[f->n++] = m;
+	f->all++;
+	if (f->n == TX_FREE_BURST) {
+		rte_pktmbuf_free_bulk(f->m, f->n);
+		f->n = 0;
+	}
+}
+
+/* The oldest flights that have come back. */
+static inline void
+flights_end(struct xsk_txq *x, struct tx_free *f)
+{
+	for (; x->tail != x->tx.pos && flight_at(x, x->tail)->addr == FLIGHT_DONE; x->tail++)
+		free_add(f, flight_at(x, x->tail)->m);
+}
+
+/* Returns how many packets were freed. */
+static unsigned int
+tx_reclaim(struct xsk_txq *x)
+{
+	uint32_t ready = xsk_ring_ready(&x->done);
+	struct tx_free f = { .n = 0 };
+	uint64_t addr;
+
+	if (ready == 0)
+		return 0;
+	for (; ready > 0; ready--) {
+		addr = *xsk_ring_addr(&x->done, x->done.pos++);
+		if (likely(x->tail != x->tx.pos && flight_at(x, x->tail)->addr == addr))
+			flight_at(x, x->tail)->addr = FLIGHT_DONE;
+		else if (!flight_find(x, addr))
+			ppfrag_count(&x->q.stats.bad_used, 1);
+		flights_end(x, &f);
+	}
+	xsk_ring_consume(&x->done);
+	rte_pktmbuf_free_bulk(f.m, f.n);
+	return f.all;
+}
+
+/* Packets */
+
+static inline bool
+is_in_umem(const struct xsk_txq *x, const char *data, uint32_t len)
+{
+	const uint64_t offset = (uint64_t)(data - x->umem);
+
+	return offset < x->umem_len && len <= x->umem_len - offset;
+}
+
+/* Chunks that a packet takes where it is; 0: it cannot be sent from there. */
+static inline uint32_t
+packet_chunks(const struct xsk_txq *x, const struct rte_mbuf *m)
+{
+	uint32_t n = 0;
+
+	for (; m != NULL; m = m->next) {
+		if (unlikely(!is_in_umem(x, rte_pktmbuf_mtod(m, const char *), m->data_len)))
+			return 0;
+		n += (m->data_len + XSK_CHUNK - 1) / XSK_CHUNK;
+	}
+	return likely(n <= x->max_chunks) ? n : 0;
+}
+
+/* Write the descriptors of a packet, of which there are n free ones. */
+static inline void
+packet_offer(struct xsk_txq *x, struct rte_mbuf *packet, uint32_t n)
+{
+	const struct rte_mbuf *m;
+	uint32_t left, len;
+	uint64_t addr;
+
+	for (m = packet; m != NULL; m = m->next) {
+		addr = (uint64_t)(rte_pktmbuf_mtod(m, const char *) - x->umem);
+		for (left = m->data_len; left > 0; left -= len, addr += len) {
+			len = RTE_MIN(left, XSK_CHUNK);
+			n--;
+			*flight_at(x, x->tx.pos) =
+					(struct xsk_flight){ addr, n == 0 ? packet : NULL };
+			*xsk_ring_desc(&x->tx, x->tx.pos++) = (struct xdp_desc){
+				.addr = addr,
+				.len = len,
+				.options = n == 0 ? 0 : XDP_PKT_CONTD,
+			};
+		}
+	}
+}
+
+static void
+copy_data(char *to, const struct rte_mbuf *m)
+{
+	for (; m != NULL; m = m->next) {
+		rte_memcpy(to, rte_pktmbuf_mtod(m, const char *), m->data_len);
+		to += m->data_len;
+	}
+}
+
+/* What became of a packet. */
+enum tx_result {
+	TX_SENT,
+	TX_FULL,    /* no room, or no slot, now */
+	TX_DROPPED, /* freed: cannot be sent at all */
+};
+
+/* Send a copy. */
+static __rte_noinline enum tx_result
+tx_send_copy(struct xsk_txq *x, struct rte_mbuf *m)
+{
+	const uint32_t n = (m->pkt_len + XSK_CHUNK - 1) / XSK_CHUNK;
+	struct rte_mbuf *copy;
+
+	if (m->pkt_len == 0 || n > x->max_chunks || m->pkt_len > x->slots->max_len) {
+		ppfrag_count(&x->q.stats.dropped_packets, 1);
+		rte_pktmbuf_free(m);
+		return TX_DROPPED;
+	}
+	if (x->tx.mask + 1 - nb_in_flight(x) < n)
+		return TX_FULL;
+	copy = ppfrag_slots_get(x->slots, m->pkt_len);
+	if (copy == NULL)
+		return TX_FULL;
+	copy_data(rte_pktmbuf_mtod(copy, char *), m);
+	packet_offer(x, copy, n);
+	rte_pktmbuf_free(m);
+	ppfrag_count(&x->q.stats.copied_packets, 1);
+	return TX_SENT;
+}
+
+static inline enum tx_result
+tx_send(struct xsk_txq *x, struct rte_mbuf *m)
+{
+	const uint32_t n = packet_chunks(x, m);
+
+	if (unlikely(n == 0))
+		return tx_send_copy(x, m);
+	if (unlikely(x->tx.mask + 1 - nb_in_flight(x) < n))
+		return TX_FULL;
+	packet_offer(x, m, n);
+	if (n > 1)
+		ppfrag_count(&x->q.stats.chained_packets, 1);
+	return TX_SENT;
+}
+
+/* Have the kernel send what it was given: it does so in its caller's time, some at each call. */
+static void
+tx_wake(struct xsk_txq *x)
+{
+	unsigned int i;
+
+	for (i = 0; i < TX_WAKE_MAX; i++) {
+		if (__atomic_load_n(x->tx.consumer, __ATOMIC_RELAXED) == x->tx.pos ||
+				!xsk_ring_wants_wakeup(&x->tx))
+			return;
+		ppfrag_count(&x->q.stats.kicks, 1);
+		if (sendto(x->sock->fd, NULL, 0, MSG_DONTWAIT, NULL, 0) >= 0 || errno != EAGAIN)
+			return;
+		tx_reclaim(x);
+	}
+}
+
+uint16_t
+xsk_tx_burst(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
+{
+	struct xsk_txq *x = txq;
+	uint16_t i, dropped = 0;
+	enum tx_result result;
+	uint64_t bytes = 0;
+	uint32_t len;
+
+	if (nb_in_flight(x) != 0)
+		tx_reclaim(x);
+	for (i = 0; i < nb_pkts; i++) {
+		len = pkts[i]->pkt_len;
+		result = tx_send(x, pkts[i]);
+		if (likely(result == TX_SENT)) {
+			bytes += len;
+		} else if (result == TX_DROPPED) {
+			dropped++;
+		} else {
+			ppfrag_count(&x->q.stats.full, 1);
+			break;
+		}
+	}
+	xsk_ring_publish(&x->tx);
+	tx_wake(x);
+	ppfrag_count(&x->q.stats.packets, i - dropped);
+	ppfrag_count(&x->q.stats.bytes, bytes);
+	return i;
+}
+
+uint16_t
+xsk_tx_burst_sizes(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
+{
+	return ppfrag_sizes_send(txq, pkts, nb_pkts, xsk_tx_burst);
+}
+
+int
+xsk_tx_done_cleanup(void *txq, uint32_t n)
+{
+	struct xsk_txq *x = txq;
+
+	RTE_SET_USED(n); /* a hint: freeing more does no harm */
+	if (rte_eal_process_type() != RTE_PROC_PRIMARY)
+		return -ENOTSUP;
+	if (x->sock == NULL)
+		return 0;
+	return (int)tx_reclaim(x);
+}
+
+void
+xsk_tx_wait(struct xsk_txq *x)
+{
+	unsigned int ms;
+
+	for (ms = 0; ms < TX_WAIT_MS && nb_in_flight(x) != 0; ms++) {
+		if (ms != 0)
+			usleep(1000);
+		tx_wake(x);
+		tx_reclaim(x);
+	}
+}
+
+void
+xsk_tx_drain(struct xsk_txq *x)
+{
+	for (; x->tail != x->tx.pos; x->tail++)
+		rte_pktmbuf_free(flight_at(x, x->tail)->m);
+}

@@ -1,0 +1,522 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright(c) 2026 The ppfrag authors
+"""net_ppfrag on interfaces of the kernel, by AF_XDP: veth between network namespaces."""
+
+import contextlib
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness import TIMEOUT, Program, lcores, wait_until
+from test_ping import network_namespace
+
+FRAMES = Path(__file__).with_name("xsk_frames.py")
+TRANSFER = Path(__file__).with_name("tcp_transfer.py")
+NEAR, PORT = "near", "port"  # interfaces: of the kernel's side, and of the port
+NEAR_MAC, PORT_MAC = "02:00:00:00:00:0a", "02:00:00:00:00:0b"
+ALL_LENGTHS = "60-1514"
+JUMBO_LENGTHS = "60-100,1500-1560,3040-3110,4590-4620,8900-9014"
+JUMBO_MTU = 9000
+RATE = 10000  # frames a second, so that nobody has to be fast
+TCP_SIZE = 20 << 20
+TCP_PORT = 5001
+RESTARTS = 20
+
+
+def run(netns, *words, check=True):
+    """Run a program in a namespace; what it printed."""
+    done = subprocess.run([*netns, *map(str, words)], check=False, capture_output=True, text=True,
+                          timeout=TIMEOUT)
+    assert not check or done.returncode == 0, (words, done.stdout, done.stderr)
+    return done.stdout
+
+
+@contextlib.contextmanager
+def namespace(purpose):
+    """A namespace where the kernel sends nothing by itself."""
+    with network_namespace(purpose) as netns:
+        run(netns, "sh", "-c", "for i in all default; do f=/proc/sys/net/ipv6/conf/$i/disable_ipv6;"
+            " [ ! -e $f ] || echo 1 > $f; done")
+        run(netns, "ip", "link", "set", "lo", "up")
+        yield netns
+
+
+class Veth:
+    """A veth: one end is the kernel's, the other one the port's."""
+
+    def __init__(self, kernel, port, number=0):
+        self.kernel = kernel
+        self.port = port
+        self.near = f"{NEAR}{number}"
+        self.iface = f"{PORT}{number}"
+
+    def create(self, mtu=1500, queues=1):
+        """Make it."""
+        what = ["mtu", mtu, "numtxqueues", queues, "numrxqueues", queues]
+        run(self.kernel, "ip", "link", "add", self.near, *what, "type", "veth", "peer", "name",
+            self.iface, *what, "netns", Path(self.port[1].split("=")[1]).name)
+        for netns, name, mac in ((self.kernel, self.near, NEAR_MAC),
+                                 (self.port, self.iface, PORT_MAC)):
+            run(netns, "ip", "link", "set", name, "address", mac, "up")
+        return self
+
+    def show(self):
+        """What ip(8) says of the port's end."""
+        return json.loads(run(self.port, "ip", "-d", "-j", "link", "show", self.iface))[0]
+
+    def has_program(self):
+        """Whether a program is attached."""
+        return "xdp" in self.show()
+
+    def echo(self, lengths, *tag):
+        """Send frames; each of them must come back."""
+        run(self.kernel, sys.executable, FRAMES, "echo", self.near, lengths, *tag)
+
+    def send(self, count, lengths, rate=RATE):
+        """Send frames."""
+        run(self.kernel, sys.executable, FRAMES, "send", self.near, count, lengths, rate)
+
+
+def need_xdp():
+    """Skip where there is no AF_XDP."""
+    try:
+        socket.socket(44, socket.SOCK_RAW, 0).close()
+    except OSError as error:
+        pytest.skip(f"no AF_XDP sockets: {error}")
+
+
+@pytest.fixture
+def veth():
+    """A veth that is not made yet."""
+    need_xdp()
+    with namespace("kernel") as kernel, namespace("port") as port:
+        yield Veth(kernel, port)
+
+
+def eal_options(lab, link, devargs="", memory=None, vdevs=()):
+    """EAL options for a port on the port's end of a link."""
+    return [*lab.memory(memory), lcores(1), *lab.plugins(),
+            f"--vdev=net_ppfrag0,iface={link.iface}{devargs}", *map("--vdev={}".format, vdevs)]
+
+
+def start_pmd(lab, link, *options, devargs="", memory=None, vdevs=(), mbufs=2048, mbuf_size=16384):
+    """A stock testpmd with the port; it forwards back, or to the other port."""
+    return lab.testpmd("dut", [*eal_options(lab, link, devargs, memory, vdevs),
+                               "--mbuf-pool-ops-name=ppfrag"],
+                       [f"--total-num-mbufs={mbufs}", f"--mbuf-size={mbuf_size}",
+                        "--forward-mode=io", "--no-flush-rx", "--disable-link-check", *options],
+                       wrapper=link.port)
+
+
+def end(dut):
+    """Nothing went wrong, every byte is accounted for, and nothing is left on the interface."""
+    dut.stop()
+    for name, value in dut.xstats().items():
+        assert value == 0 or not re.search("fifo_miss|bad_used|dropped", name), name
+    dut.check_ledgers()
+    dut.quit()
+
+
+@pytest.mark.parametrize("devargs,memory", [
+    ("", None), (",xdp_mode=native,preset=density", None), (",xdp_mode=skb", None),
+    (",force_copy=1,busy_budget=64,shared_umem=1", None), (",queue_size=64,copybreak=0", None),
+    ("", "no-huge"), ("", "default"), ("", "in-memory"), (",rx=lanes", None),
+    (",rx=lanes,queue_size=64", "no-huge"),
+])
+def test_every_length(lab, veth, devargs, memory):
+    """Frames of every length come and go unchanged."""
+    lab.need(memory)
+    veth.create()
+    dut = start_pmd(lab, veth, devargs=devargs, memory=memory)
+    assert veth.has_program()
+    dut.start()
+    veth.echo(ALL_LENGTHS)
+    stats = dut.xstats()
+    assert stats["rx_q0_packets"] == stats["tx_q0_packets"] == 1455
+    assert stats["tx_q0_copied_packets"] == 0
+    end(dut)
+    assert not veth.has_program()
+
+
+@pytest.mark.parametrize("devargs", ["", ",xdp_mode=skb", ",rx=lanes"])
+@pytest.mark.parametrize("mbuf_size,options", [(16384, []), (2176, ["--enable-scatter"])])
+def test_jumbo(lab, veth, devargs, mbuf_size, options):
+    """Jumbo frames are contiguous where a slot holds them, else chains. The interface follows."""
+    veth.create()
+    run(veth.kernel, "ip", "link", "set", veth.near, "mtu", JUMBO_MTU)
+    dut = start_pmd(lab, veth, f"--max-pkt-len={JUMBO_MTU + 22}", *options, devargs=devargs,
+                  mbuf_size=mbuf_size)
+    assert veth.show()["mtu"] == JUMBO_MTU
+    dut.start()
+    veth.echo(JUMBO_LENGTHS)
+    stats = dut.xstats()
+    assert (stats["rx_q0_chained_packets"] == 0) == (mbuf_size == 16384)
+    assert stats["rx_q0_copied_packets"] > 0
+    assert stats["tx_q0_chained_packets"] > 0
+    end(dut)
+
+
+def test_strip(lab, veth):
+    """The driver takes VLAN tags out, where it is told to: also while the port runs."""
+    veth.create()
+    dut = start_pmd(lab, veth)
+    dut.start()
+    dut.command("vlan set strip on 0")
+    veth.echo("60-70,1510-1514", "tag")
+    dut.command("vlan set strip off 0")
+    veth.echo(ALL_LENGTHS)
+    end(dut)
+
+
+def test_oversize(lab, veth, rx):
+    """Frames over the MTU of the port are dropped and counted, and others pass."""
+    veth.create(mtu=JUMBO_MTU)
+    dut = start_pmd(lab, veth, devargs=f",rx={rx}")
+    dut.start()
+    veth.send(20, "9014,60")
+    wait_until(lambda: dut.xstats()["rx_q0_oversize_packets"] == 10, "ten oversize frames")
+    veth.echo(ALL_LENGTHS)
+    assert dut.stats()["ierrors"] == 10
+    end(dut)
+
+
+def test_mtu(lab, veth, rx):
+    """The MTU of the port is that of the interface."""
+    veth.create()
+    run(veth.kernel, "ip", "link", "set", veth.near, "mtu", JUMBO_MTU)
+    dut = start_pmd(lab, veth, devargs=f",rx={rx}")
+    for mtu in (4000, JUMBO_MTU, 1400):
+        dut.command("port stop 0")
+        dut.command(f"port config mtu 0 {mtu}")
+        assert veth.show()["mtu"] == mtu
+        dut.command("port start 0")
+        dut.start()
+        veth.echo(f"60,{mtu},{mtu + 14}")
+        dut.stop()
+    dut.command("port stop 0")
+    dut.command("port config mtu 0 17000")
+    dut.wait_output("MTU 17000 makes frames of up to 17022 bytes, a (slot|page) of pool")
+    dut.command("port start 0")
+    end(dut)
+
+
+def test_ping(lab, veth):
+    """Every echo request of the kernel is answered."""
+    veth.create()
+    dut = start_pmd(lab, veth, "--forward-mode=icmpecho")
+    dut.start()
+    run(veth.kernel, "ip", "address", "add", "198.18.1.1/30", "dev", veth.near)
+    said = run(veth.kernel, "ping", "-n", "-c", "20", "-i", "0.02", "-W", "5", "-s", "1400",
+               "198.18.1.2")
+    assert "20 packets transmitted, 20 received" in said
+    end(dut)
+
+
+@contextlib.contextmanager
+def two_links():
+    """Two kernels, and in between a namespace for two ports."""
+    need_xdp()
+    with namespace("left") as left, namespace("right") as right, namespace("port") as port:
+        links = [Veth(left, port, 0), Veth(right, port, 1)]
+        for number, link in enumerate(links):
+            link.create()
+            run(link.kernel, "ip", "link", "set", link.near, "address", f"02:00:00:00:01:0{number}")
+            run(link.kernel, "ip", "address", "add", f"198.18.3.{number + 1}/24", "dev", link.near)
+            # A port does not complete checksums.
+            run(link.kernel, sys.executable, FRAMES, "plain", link.near)
+        yield links
+
+
+@pytest.mark.parametrize("devargs", ["", ",xdp_mode=skb", ",rx=lanes"])
+def test_tcp(lab, devargs):
+    """A file passes from one kernel to another through two ports that share one umem."""
+    with two_links() as (left, right):
+        dut = start_pmd(lab, left, devargs=devargs,
+                      vdevs=[f"net_ppfrag1,iface={right.iface}{devargs}"])
+        dut.start()
+        with subprocess.Popen([*right.kernel, sys.executable, TRANSFER, "receive", "198.18.3.2",
+                               str(TCP_PORT)], stdout=subprocess.PIPE, text=True) as server:
+            assert server.stdout.readline() == "listening\n"
+            sent = run(left.kernel, sys.executable, TRANSFER, "send", "198.18.3.2", TCP_PORT,
+                       TCP_SIZE)
+            assert server.communicate(timeout=TIMEOUT)[0] == sent
+        for port in range(2):
+            assert dut.xstats(port)["tx_q0_copied_packets"] == 0
+        assert dut.stats(0)["ibytes"] > TCP_SIZE
+        end(dut)
+
+
+class Sleeper(Program):
+    """dpdk-test-ppool rx on the port's end of a link, which sleeps until packets come."""
+
+    def __init__(self, lab, link, *options, devargs=""):
+        prefix = lab.prefix()
+        super().__init__("sleeper", [
+            *link.port, lab.builddir / "app/test-ppool/dpdk-test-ppool", "--no-pci",
+            f"--file-prefix={prefix}", *eal_options(lab, link, devargs), "--", "rx", "--sleep",
+            "--ops", "ppfrag", "--mbuf-size", 16384, "--mbufs", 2048, "--seconds", 3600, *options],
+            prefix)
+        lab.add(self)
+        self.wait_output("^ready|\nready")
+
+
+def test_sleep(lab, veth, rx):
+    """An application sleeps until packets come, and none is slept over."""
+    veth.create()
+    result = lab.dir / "rx.json"
+    sleeper = Sleeper(lab, veth, "--json", result, devargs=f",rx={rx}")
+    veth.send(300, "60", 1000)
+    veth.send(5000, "60-100", 2 * RATE)
+    wait_until(lambda: sleeper.telemetry("/ethdev/stats,0")["ipackets"] == 5300, "all frames")
+    sleeper.interrupt()
+    assert sleeper.wait_end() == 0
+    measured = json.loads(result.read_text())
+    assert measured["ok"]
+    # Of the first 300, each comes a millisecond after the one before.
+    assert 100 < measured["wakeups"] <= measured["sleeps"]
+    assert measured["polls"] < 2 * 5300 + measured["sleeps"]
+
+
+class Verify(Program):
+    """dpdk-test-ppool verify on the port's end of a link."""
+
+    def __init__(self, lab, link, packets, *options, devargs=""):
+        prefix = lab.prefix()
+        super().__init__("verify", [
+            *link.port, lab.builddir / "app/test-ppool/dpdk-test-ppool", "--no-pci",
+            f"--file-prefix={prefix}", *eal_options(lab, link, devargs), "--", "verify", "--ops",
+            "ppfrag", "--packets", packets, *options], prefix)
+        lab.add(self)
+        self.wait_output("^ready|\nready")
+
+    def result(self):
+        """It found nothing wrong: what it counted."""
+        assert self.wait_end() == 0
+        words = self.wait_output(r"received (\d+) .* dry (\d+) times, no mbuf (\d+)")
+        return dict(zip(("received", "dry", "no_mbuf"), map(int, words.groups())))
+
+
+@pytest.mark.parametrize("devargs", [",preset=auto", ",preset=density", ",preset=speed",
+                                     ",rx=lanes"])
+@pytest.mark.parametrize("mtu,lengths", [(1500, ALL_LENGTHS), (JUMBO_MTU, f"60-700,{9014},60-99")])
+def test_held_packets_stay(lab, veth, devargs, mtu, lengths):
+    """What an application writes around its packets damages no other, nor do others damage its."""
+    veth.create(mtu=mtu)
+    mbufs, size = (3072, 2048) if "lanes" in devargs else (1024, 4096)  # a page for each lane
+    verify = Verify(lab, veth, 4000, "--mbuf-size", 16384, "--mbufs", mbufs, "--hold", 700, "--mtu",
+                    mtu, devargs=f"{devargs},queue_size={size}")
+    veth.send(4000, lengths)
+    assert verify.result()["received"] == 4000
+
+
+@pytest.mark.parametrize("how,lengths", [("slots", "60"), ("slots", ALL_LENGTHS),
+                                         ("lanes", "1500-1514")])
+def test_exhaustion(lab, veth, how, lengths):
+    """A pool that is held whole stops reception; when it is freed, what has waited arrives.
+
+    2600 buffers, 2048 of them posted: 552 packets are received, up to 2048 wait.
+    """
+    veth.create()
+    verify = Verify(lab, veth, 2500, "--mbuf-size", 2176, "--mbufs", 2600, "--until-dry",
+                    "--cache", 0, devargs=f",queue_size=2048,preset=speed,copybreak=0,rx={how}")
+    veth.send(2500, lengths)
+    result = verify.result()
+    assert result["dry"] >= 1 and result["no_mbuf"] > 0
+
+
+def test_reflect(lab, veth):
+    """Packets of other pools, and of several segments, are copied into slots to be sent."""
+    veth.create()
+    verify = Verify(lab, veth, 1455, "--mbuf-size", 16384, "--mbufs", 1024, "--reflect")
+    veth.echo(ALL_LENGTHS)
+    assert verify.result()["received"] == 1455
+
+
+def test_kill(lab, veth):
+    """A port that is killed leaves no program, and the next one starts at once."""
+    veth.create()
+    for _ in range(3):
+        dut = start_pmd(lab, veth)
+        dut.start()
+        veth.echo("60-200")
+        assert veth.has_program() and veth.show()["promiscuity"] > 0
+        dut.process.send_signal(signal.SIGKILL)
+        dut.kill()
+        wait_until(lambda: not veth.has_program(), "no program")
+        wait_until(lambda: veth.show()["promiscuity"] == 0, "an interface as it was")
+
+
+def test_restarts(lab, veth, rx):
+    """A port that is stopped gets nothing, and everything again when it is started."""
+    veth.create()
+    dut = start_pmd(lab, veth, devargs=f",rx={rx}")
+    for number in range(RESTARTS):
+        dut.start()
+        veth.echo("60-100,1400-1514")
+        dut.stop()
+        dut.command("port stop 0")
+        veth.send(10, "100", 0)
+        if number % 4 == 3:  # other rings, thus another socket
+            dut.command(f"port config 0 rxq 0 ring_size {256 << number % 3}")
+        dut.command("port start 0")
+        assert dut.stats()["imissed"] == 0
+    assert dut.stats()["ipackets"] == RESTARTS * 156
+    end(dut)
+
+
+def flows(veth, count):
+    """Send datagrams of so many flows."""
+    run(veth.kernel, "ip", "address", "add", "198.18.4.1/24", "dev", veth.near)
+    run(veth.kernel, "ip", "neigh", "add", "198.18.4.2", "lladdr", PORT_MAC, "dev", veth.near)
+    run(veth.kernel, sys.executable, FRAMES, "flows", "198.18.4.2", count)
+
+
+def test_queues(lab, veth):
+    """Each queue receives its share; all of them share one umem."""
+    veth.create(queues=4)
+    dut = start_pmd(lab, veth, "--rxq=4", "--txq=4", devargs=",queue_count=4")
+    dut.start()
+    flows(veth, 400)
+    dut.wait_received(400)
+    stats = dut.xstats()
+    shares = [stats[f"rx_q{i}_packets"] for i in range(4)]
+    assert sum(shares) == 400 and all(shares), shares
+    veth.echo(ALL_LENGTHS)
+    end(dut)
+
+
+def test_two_ports_of_one_interface(lab, veth):
+    """Two ports have queues of one interface: the program is shared."""
+    veth.create(queues=2)
+    dut = start_pmd(lab, veth, vdevs=[f"net_ppfrag1,iface={veth.iface},start_queue=1"])
+    dut.start()
+    flows(veth, 400)
+    wait_until(lambda: sum(dut.stats(i)["ipackets"] for i in range(2)) == 400, "all packets")
+    assert all(dut.stats(i)["ipackets"] for i in range(2))
+    dut.command("port stop 0")
+    dut.command("port close 0")
+    assert veth.has_program()
+    end(dut)
+    assert not veth.has_program()
+
+
+def test_one_queue_twice(lab, veth):
+    """A queue belongs to one port."""
+    veth.create(queues=2)
+    refused(lab, veth, "no socket for queue 1 of interface 'port0': Device or resource busy",
+            ",queue_count=2", vdevs=[f"net_ppfrag1,iface={veth.iface},start_queue=1,queue_count=2"],
+            options=["--rxq=2", "--txq=2"])
+    assert not veth.has_program()
+
+
+def test_channels(lab, veth):
+    """A port with fewer queues than the interface says that it does not get everything."""
+    veth.create(queues=2)
+    dut = start_pmd(lab, veth)
+    assert "interface 'port0' receives with 2 queues, the port with 1" in dut.output
+    end(dut)
+
+
+def test_missed(lab, veth):
+    """What the kernel finds no room for is counted as missed, and a reset counts anew."""
+    veth.create()
+    dut = start_pmd(lab, veth, devargs=",queue_size=256")
+    veth.send(300, "100")
+    wait_until(lambda: dut.stats()["imissed"] == 44, "44 missed packets")
+    dut.command("clear port stats 0")
+    assert dut.stats()["imissed"] == 0
+    dut.start()
+    dut.wait_received(256)
+    veth.echo(ALL_LENGTHS)
+    dut.stop()
+    dut.command("port stop 0")
+    dut.command("port close 0")
+
+
+def test_interface(lab, veth):
+    """Address, promiscuous mode and link are those of the interface."""
+    veth.create()
+    dut = start_pmd(lab, veth)
+    assert PORT_MAC.upper() in dut.command("show port info 0")
+    for mode, name in (("promisc", "promiscuity"), ("allmulti", "allmulti")):
+        dut.command(f"set {mode} 0 off")
+        before = veth.show()[name]
+        dut.command(f"set {mode} 0 on")
+        assert veth.show()[name] == before + 1
+        dut.command(f"set {mode} 0 off")
+        assert veth.show()[name] == before
+    dut.command("mac_addr set 0 02:00:00:00:00:77")
+    assert veth.show()["address"] == "02:00:00:00:00:77"
+    dut.wait_link()
+    run(veth.kernel, "ip", "link", "set", veth.near, "down")
+    dut.wait_link(False)
+    run(veth.kernel, "ip", "link", "set", veth.near, "up")
+    dut.wait_link()
+    end(dut)
+
+
+def test_deleted(lab, veth):
+    """An interface that is deleted is a link that is down; its successor needs a restart."""
+    veth.create()
+    dut = start_pmd(lab, veth)
+    dut.start()
+    veth.echo("60-100")
+    run(veth.kernel, "ip", "link", "delete", veth.near)
+    dut.wait_link(False)
+    dut.stop()
+    dut.command("port stop 0")
+    dut.command("port start 0")
+    dut.wait_output("there is no interface 'port0' in this network namespace")
+    veth.create()
+    dut.command("port start 0")
+    dut.wait_link()
+    dut.start()
+    veth.echo(ALL_LENGTHS)
+    end(dut)
+
+
+def refused(lab, link, message, devargs="", *, wrapper=(), options=(), vdevs=()):
+    """Start a testpmd whose port does not start: it must say why."""
+    dut = lab.testpmd("refused", [*eal_options(lab, link, devargs, vdevs=vdevs),
+                                  "--mbuf-pool-ops-name=ppfrag"],
+                      ["--total-num-mbufs=2048", "--disable-link-check", *options],
+                      wrapper=[*link.port, *wrapper], wait=False)
+    dut.wait_output(re.escape(message))
+    dut.kill()
+
+
+BOUNDED = ("setpriv", "--bounding-set")
+
+
+@pytest.mark.parametrize("wrapper,message", [
+    ((*BOUNDED, "-net_raw"), "with the capability CAP_NET_RAW"),
+    ((*BOUNDED, "-bpf,-sys_admin"), "with the capabilities CAP_BPF and CAP_NET_ADMIN"),
+    ((*BOUNDED, "-net_admin,-sys_admin"), "CAP_NET_ADMIN"),
+    (("prlimit", "--memlock=1048576", *BOUNDED, "-ipc_lock"),
+     "raise the limit of locked memory (ulimit -l)"),
+], ids=["net_raw", "bpf", "net_admin", "memlock"])
+def test_privilege(lab, veth, wrapper, message):
+    """What is missing is said by its name."""
+    veth.create()
+    refused(lab, veth, message, wrapper=wrapper)
+    assert not veth.has_program()
+
+
+def test_refused(lab, veth):
+    """Queues that are not there, are taken, or have a program of another process."""
+    veth.create(queues=2)
+    refused(lab, veth, "it has no such queue: use a smaller start_queue", ",start_queue=2")
+    first = start_pmd(lab, veth)
+    refused(lab, veth, "no socket for queue 0 of interface 'port0': Device or resource busy: "
+            "another socket has it")
+    refused(lab, veth, "it has a program already, of another process", ",start_queue=1")
+    first.start()
+    end(first)
+    refused(lab, veth, "a slot of pool mb_pool_0 holds",
+            options=["--max-pkt-len=9018", "--mbuf-size=2176"])
