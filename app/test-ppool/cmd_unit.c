@@ -44,6 +44,7 @@ static const struct unit_suite * const suites[] = {
 	&suite_in_order,
 	&suite_indirect,
 	&suite_legacy,
+	&suite_features,
 	&suite_debug,
 	&suite_compact,
 	&suite_company,

@@ -77,7 +77,7 @@ start_port(const struct dut_conf *conf)
 			.offloads = conf->rx_offloads |
 					(conf->scatter ? RTE_ETH_RX_OFFLOAD_SCATTER : 0),
 		},
-		.intr_conf = { .lsc = conf->lsc },
+		.intr_conf = { .lsc = conf->lsc, .rxq = conf->rx_interrupts },
 		.txmode.offloads = conf->tx_offloads,
 	};
 	const uint16_t pairs = RTE_MAX(conf->pairs, 1);

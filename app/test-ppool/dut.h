@@ -18,21 +18,22 @@
 #define DUT_NAME "net_ppfrag_dut"
 
 struct dut_conf {
-	bool copy;        /* the pool is where the back end cannot reach it: packets are copied */
-	bool no_protocol; /* the back end has no protocol features: it cannot disable rings */
-	bool no_mrg;      /* without mergeable buffers: the back end has none */
-	bool declined;    /* the same: the port does not want them */
-	bool legacy;      /* the back end is one from before virtio 1.0 */
-	bool lanes;       /* receive into frags, not into slots */
-	bool density;     /* into slots, with that preset */
-	bool scatter;     /* deliver frames longer than a page as chains */
-	bool packed;      /* packed rings, if the back end has them */
-	bool in_order;    /* which uses them in order */
-	bool no_packed;   /* it has none */
-	bool no_aio;      /* io_setup() is refused to the driver */
-	bool size_stats;  /* count packets by size */
-	bool lsc;         /* have changes of the link reported */
-	uint16_t pairs;   /* queue pairs; 0: 1 */
+	bool copy;          /* the pool is where the back end cannot reach it: packets are copied */
+	bool no_protocol;   /* the back end has no protocol features: it cannot disable rings */
+	bool no_mrg;        /* without mergeable buffers: the back end has none */
+	bool declined;      /* the same: the port does not want them */
+	bool legacy;        /* the back end is one from before virtio 1.0 */
+	bool lanes;         /* receive into frags, not into slots */
+	bool density;       /* into slots, with that preset */
+	bool scatter;       /* deliver frames longer than a page as chains */
+	bool packed;        /* packed rings, if the back end has them */
+	bool in_order;      /* which uses them in order */
+	bool no_packed;     /* it has none */
+	bool no_aio;        /* io_setup() is refused to the driver */
+	bool size_stats;    /* count packets by size */
+	bool lsc;           /* have changes of the link reported */
+	bool rx_interrupts; /* have interrupts for received packets */
+	uint16_t pairs;     /* queue pairs; 0: 1 */
 	uint32_t rx_deferred; /* queues that are not started with the port, as bits */
 	uint32_t tx_deferred;
 	uint16_t ring; /* descriptors of either ring; 0: 64 */

@@ -215,6 +215,28 @@ test_rx_stop(void **arg)
 	stop_reception(&conf);
 }
 
+/* A back end that offers to have single rings reset gets the same requests as any other. */
+static void
+test_ring_reset(void **arg)
+{
+	struct dut_conf conf = pairs;
+
+	RTE_SET_USED(arg);
+	conf.features = VHOST_F_RING_RESET;
+	dut_start(&conf);
+	assert_int_equal(vhost_peer_acked(dut.peer) & VHOST_F_RING_RESET, 0);
+	assert_true(send_packet(1));
+	tx_stop(1);
+	assert_int_equal(vhost_peer_taken(dut.peer), 1);
+	tx_start(1);
+	assert_true(vhost_peer_wait_ring(dut.peer, tx_vring(1), true));
+	assert_int_equal(vhost_ring_pending(ring_of(tx_vring(1))), 0);
+	transmit(1);
+	exchange(1);
+	dut_stop();
+	stop_reception(&conf);
+}
+
 /* A back end that is told to leave a ring alone, and writes into it all the same, harms nobody. */
 static void
 test_rx_stop_ignored(void **arg)
@@ -700,6 +722,7 @@ test_arena(void **arg)
 
 static const struct CMUnitTest tests[] = {
 	DUT_TEST(test_rx_stop),
+	DUT_TEST(test_ring_reset),
 	DUT_TEST(test_rx_stop_ignored),
 	DUT_TEST(test_no_protocol),
 	DUT_TEST(test_tx_stop),

@@ -23,6 +23,7 @@
 #define VHOST_F_VERSION_1 (UINT64_C(1) << 32)
 #define VHOST_F_PACKED (UINT64_C(1) << 34)
 #define VHOST_F_IN_ORDER (UINT64_C(1) << 35)
+#define VHOST_F_RING_RESET (UINT64_C(1) << 40)
 
 /** What stands in front of every frame, and of a back end without VERSION_1 and MRG_RXBUF. */
 #define VHOST_HDR_LEN 12u
