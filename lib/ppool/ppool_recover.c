@@ -263,6 +263,7 @@ room_harvest(struct ppool *p, struct rte_mbuf *m, struct harvest *h)
 	h->r->slots++;
 	h->r->bytes += frag->truesize;
 	ppool_slot_restore(p, m);
+	ppool_debug_slot_found(p, m, true);
 	ppool_slots_free_bulk(p, &m, 1);
 }
 
@@ -315,6 +316,7 @@ static void
 header_harvest(struct ppool *p, struct rte_mbuf *m, struct harvest *h)
 {
 	ppool_frag_of(m)->truesize = 0;
+	ppool_debug_slot_found(p, m, true);
 	ppool_headers_return(p, &m, 1);
 	h->r->headers++;
 }
@@ -347,6 +349,7 @@ slot_harvest(struct ppool *p, struct rte_mbuf *m, void *arg)
 	if (ppool_page_is_mono(pg))
 		ppool_mono_reset(p, pg);
 	ppool_header_reset(p, m);
+	ppool_debug_slot_found(p, m, true);
 	h->r->bytes += frag->truesize + frag->slot_bytes;
 	h->m[h->n++] = m;
 	if (h->n == RTE_DIM(h->m))
@@ -418,6 +421,7 @@ pages_take_back(struct ppool *p, uint32_t process, struct ppool_recovered *r)
 		obj = pg->obj;
 		/* It may have been a clone, or have had some. */
 		ppool_mono_reset(p, pg);
+		ppool_debug_page_found(p, obj, PPOOL_DEBUG_WHOLE);
 		rte_mempool_ops_enqueue_bulk(p->mp, &obj, 1);
 		r->pages++;
 	}
@@ -682,6 +686,7 @@ slot_relist(struct ppool *p, struct rte_mbuf *m, void *arg)
 			!ppool_process_is_dead(ppool_owner_process(frag->owner)))
 		return;
 	ppool_slot_restore(p, m);
+	ppool_debug_slot_found(p, m, false);
 	if (is_header(frag)) {
 		rc->r->headers++;
 	} else {
@@ -736,6 +741,7 @@ pages_count(struct ppool *p, struct recount *rc)
 		else if (!whole_page_is_lost(p, pg, &rc->page[i]))
 			continue;
 		ppool_mono_reset(p, pg);
+		ppool_debug_page_found(p, obj, PPOOL_DEBUG_FREE);
 		ppool_freelist_put(p, &obj, 1);
 		rc->r->pages++;
 	}
