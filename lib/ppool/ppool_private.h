@@ -163,7 +163,6 @@ struct ppool {
 	struct rte_mempool *view[PPOOL_CLASSES]; /* of one class each; NULL until it is needed */
 	struct ppool_page *page; /* page table; NULL until the pool is first split */
 	struct ppool_layout layout;
-	uint32_t tail_bytes; /* of a page, behind the room */
 	uint32_t first_slot; /* from the element to the first mbuf of a slot page */
 	uint32_t mbuf_bytes; /* an mbuf and the application's private area */
 	uint8_t biased;      /* constant */

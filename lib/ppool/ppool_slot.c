@@ -768,18 +768,11 @@ class_init(const struct ppool *p, struct ppool_class *c, uint32_t slots, uint32_
 	c->fill_scale = (uint32_t)(((uint64_t)(PPOOL_FILLS - 1) << FILL_SHIFT) / slots) + 1;
 }
 
-/* Bytes of a page that its slots have: the mbuf of the page stays intact. */
-static uint32_t
-slots_region(const struct ppool *p)
-{
-	return p->mp->elt_size - RTE_ALIGN_CEIL(p->mbuf_bytes, RTE_CACHE_LINE_SIZE);
-}
-
 /* From one slot to the next where a page has so many. */
 static uint32_t
 slot_bytes_for(const struct ppool *p, uint32_t slots)
 {
-	return RTE_ALIGN_FLOOR(slots_region(p) / slots, RTE_CACHE_LINE_SIZE);
+	return RTE_ALIGN_FLOOR(p->layout.room_bytes / slots, RTE_CACHE_LINE_SIZE);
 }
 
 static uint16_t
@@ -806,7 +799,7 @@ static bool
 room_classes_init(struct ppool *p, uint32_t parts)
 {
 	uint32_t least = RTE_ALIGN_CEIL(slot_overhead(p) + CLASS_LEAST, RTE_CACHE_LINE_SIZE);
-	uint32_t slots = slots_region(p) / least, bytes, longer;
+	uint32_t slots = p->layout.room_bytes / least, bytes, longer;
 	struct ppool_depot *d = &p->depot;
 	struct ppool_class *c;
 
@@ -823,7 +816,7 @@ room_classes_init(struct ppool *p, uint32_t parts)
 		if (c->buf_len == UINT16_MAX)
 			break;
 		longer = RTE_MAX(bytes + RTE_CACHE_LINE_SIZE, bytes + bytes / parts);
-		slots = RTE_MIN(slots - 1, slots_region(p) / longer);
+		slots = RTE_MIN(slots - 1, p->layout.room_bytes / longer);
 	}
 	return true;
 }
