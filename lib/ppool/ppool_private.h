@@ -535,6 +535,8 @@ ppool_class_for(const struct ppool *p, uint32_t room)
  * which says so: it has to be what it was formatted as, as far as lists go by it.
  */
 struct ppool_page *ppool_slot_page(const struct ppool *p, const struct rte_mbuf *m);
+/* Log that a slot cannot be put anywhere, as its record says of no page that it is there. */
+__rte_cold void ppool_slot_lost(const struct ppool *p, const struct rte_mbuf *m);
 /* Make a page that of a class without an idle slot. Returns false where the depot is stuck. */
 bool ppool_slots_add_page(struct ppool *p, unsigned int size_class, void *obj);
 /* Lock the depot. Returns false, without it, where a process was stopped inside. */

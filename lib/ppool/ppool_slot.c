@@ -177,6 +177,13 @@ ppool_slot_page(const struct ppool *p, const struct rte_mbuf *m)
 	return i < ppool_slots_formatted(c, pg) && ppool_slot_at(p, c, pg, i) == m ? pg : NULL;
 }
 
+void
+ppool_slot_lost(const struct ppool *p, const struct rte_mbuf *m)
+{
+	PPOOL_LOG(ERR, "mempool %s: the record of mbuf %p was overwritten: it is lost", p->mp->name,
+			(const void *)m);
+}
+
 /*
  * A page has one more idle slot. One that belongs to nobody is in the depot: depot_repair() goes by
  * that.
@@ -200,8 +207,7 @@ depot_push_checked(struct ppool *p, struct rte_mbuf *m)
 	struct ppool_page *pg = ppool_slot_page(p, m);
 
 	if (unlikely(pg == NULL))
-		PPOOL_LOG(ERR, "mempool %s: the record of mbuf %p was overwritten: it is lost",
-				p->mp->name, (void *)m);
+		ppool_slot_lost(p, m);
 	else
 		depot_push(p, pg, m);
 	return pg;
@@ -536,9 +542,10 @@ ppool_depot_pop_from(struct ppool *p, unsigned int size_class, uint32_t page, st
 	if (!ppool_depot_enter(p))
 		return 0;
 	/* It may have gone home in the meantime. */
-	n = ppool_class_look(p, &p->page[page]) == c ?
-			depot_pop_from(p, &p->page[page], m, n, &fresh) :
-			0;
+	if (ppool_class_look(p, &p->page[page]) != c)
+		n = 0;
+	else
+		n = depot_pop_from(p, &p->page[page], m, n, &fresh);
 	ppool_depot_leave(p);
 	ppool_debug_headers_out(p, m, n);
 	return n;
@@ -607,22 +614,33 @@ lcore_has_slots(const struct ppool *p, const struct ppool_lcore *lc)
 	return false;
 }
 
-/* The same of any lcore, ours or not. */
-static unsigned int
-lcore_slots_take(struct ppool *p, struct ppool_lcore *lc, struct rte_mbuf **m)
+/* The lists of any lcore, ours or not. Returns false where somebody is stopped inside. */
+static bool
+lcore_lock(const struct ppool *p, struct ppool_lcore *lc)
 {
-	bool ours = lc == ppool_lcore_existing(p);
-	unsigned int n;
+	return lc == ppool_lcore_existing(p) ? ppool_lock_owner(&lc->lock) :
+					       ppool_lock_visitor(&lc->lock);
+}
 
-	if (!lcore_has_slots(p, lc))
-		return 0;
-	if (!(ours ? ppool_lock_owner(&lc->lock) : ppool_lock_visitor(&lc->lock)))
-		return 0;
-	n = lcore_slots_pop_all(p, lc, m);
-	if (ours)
+static void
+lcore_unlock(const struct ppool *p, struct ppool_lcore *lc)
+{
+	if (lc == ppool_lcore_existing(p))
 		ppool_unlock_owner(&lc->lock);
 	else
 		ppool_unlock_visitor(&lc->lock);
+}
+
+/* Take all idle slots of any lcore, of all classes. Returns how many. */
+static unsigned int
+lcore_slots_take(struct ppool *p, struct ppool_lcore *lc, struct rte_mbuf **m)
+{
+	unsigned int n;
+
+	if (!lcore_has_slots(p, lc) || !lcore_lock(p, lc))
+		return 0;
+	n = lcore_slots_pop_all(p, lc, m);
+	lcore_unlock(p, lc);
 	return n;
 }
 
@@ -722,17 +740,13 @@ lcore_slots_are_marked(const struct ppool *p, struct ppool_lcore *lc, uint32_t p
 static bool
 lcore_slots_unmark(struct ppool *p, struct ppool_lcore *lc)
 {
-	bool ours = lc == ppool_lcore_existing(p);
 	uint32_t i;
 
-	if (!(ours ? ppool_lock_owner(&lc->lock) : ppool_lock_visitor(&lc->lock)))
+	if (!lcore_lock(p, lc))
 		return false;
 	for (i = 0; i < p->depot.nb_classes; i++)
 		ppool_slots_own(ppool_lcore_slots(lc, i), lc->nb_slots[i], lc->owner);
-	if (ours)
-		ppool_unlock_owner(&lc->lock);
-	else
-		ppool_unlock_visitor(&lc->lock);
+	lcore_unlock(p, lc);
 	return true;
 }
 
