@@ -217,6 +217,13 @@ ppool_is_split(const struct ppool *p)
 	return __atomic_load_n(&p->frag_mp, __ATOMIC_ACQUIRE) != NULL;
 }
 
+/* Pages in the page table: none before the pool is first split. */
+static inline uint32_t
+ppool_nb_pages(const struct ppool *p)
+{
+	return p->page == NULL ? 0 : p->mp->size;
+}
+
 #define PPOOL_LCORE_FOREACH(p, lc) \
 	for (lc = __atomic_load_n(&(p)->lists, __ATOMIC_ACQUIRE); lc != NULL; lc = lc->next)
 

@@ -30,9 +30,10 @@ page_slots_each(struct ppool *p, const struct ppool_page *pg, slot_cb_t *f, void
 	const struct ppool_class *c = ppool_class_look(p, pg);
 	uint32_t i;
 
+	if (c == NULL)
+		return;
 	/* What is done to the last slot in use may send the page home. */
-	for (i = 0; c != NULL && i < ppool_slots_formatted(c, pg) && ppool_class_look(p, pg) == c;
-			i++)
+	for (i = 0; i < ppool_slots_formatted(c, pg) && ppool_class_look(p, pg) == c; i++)
 		f(p, ppool_slot_at(p, c, pg, i), arg);
 }
 
@@ -42,7 +43,7 @@ slots_each(struct ppool *p, slot_cb_t *f, void *arg)
 {
 	uint32_t i;
 
-	for (i = 0; p->page != NULL && i < p->mp->size; i++)
+	for (i = 0; i < ppool_nb_pages(p); i++)
 		if (ppool_page_is_slots(&p->page[i]))
 			page_slots_each(p, &p->page[i], f, arg);
 }
@@ -91,7 +92,9 @@ pages_list(const struct ppool *p, struct listing *l)
 	const struct ppool_page *pg;
 	uint32_t i;
 
-	for (i = 0; p->tracked && i < p->mp->size; i++) {
+	if (!p->tracked)
+		return;
+	for (i = 0; i < p->mp->size; i++) {
 		pg = &p->page[i];
 		if (pg->kind == PPOOL_KIND_UNSPLIT && pg->holder != PPOOL_OWNER_NONE &&
 				pg->holder < PPOOL_OWNERS)
@@ -397,7 +400,9 @@ cache_take_back(struct ppool *p, unsigned int id, uint32_t process)
 		return;
 	n = cache->len;
 	cache->len = 0;
-	for (i = 0; p->tracked && i < RTE_MIN(n, (uint32_t)RTE_DIM(cache->objs)); i++)
+	if (!p->tracked)
+		return;
+	for (i = 0; i < RTE_MIN(n, (uint32_t)RTE_DIM(cache->objs)); i++)
 		ppool_page_of(p, cache->objs[i])->holder = ppool_owner_unbound(process);
 }
 
@@ -411,7 +416,10 @@ pages_take_back(struct ppool *p, uint32_t process, struct ppool_recovered *r)
 
 	for (id = 0; id < RTE_MAX_LCORE; id++)
 		cache_take_back(p, id, process);
-	for (i = 0; p->tracked && i < p->mp->size; i++) {
+	/* Whose pages are is not known. */
+	if (!p->tracked)
+		return;
+	for (i = 0; i < p->mp->size; i++) {
 		pg = &p->page[i];
 		if (pg->kind != PPOOL_KIND_UNSPLIT || ppool_owner_process(pg->holder) != process)
 			continue;
@@ -455,13 +463,23 @@ slot_look_for(struct ppool *p, struct rte_mbuf *m, void *arg)
 	remains->found |= ppool_owner_process(frag->owner) == remains->process;
 }
 
+/* Whole pages and data pages. */
+static void
+pages_search(const struct ppool *p, struct remains *remains)
+{
+	uint32_t i;
+
+	for (i = 0; i < p->mp->size; i++)
+		remains->found |= !ppool_page_is_slots(&p->page[i]) &&
+				ppool_owner_process(p->page[i].holder) == remains->process;
+}
+
 static void
 pool_look_for(struct rte_mempool *mp, void *arg)
 {
 	struct ppool *p = ppool_from_mempool(mp);
 	struct remains *remains = arg;
 	const struct ppool_carver *c;
-	uint32_t i;
 
 	if (p == NULL || p->mp != mp || remains->found)
 		return;
@@ -476,9 +494,8 @@ pool_look_for(struct rte_mempool *mp, void *arg)
 	for (c = p->carvers; c != NULL; c = c->next)
 		remains->found |= ppool_owner_process(c->driver) == remains->process;
 	ppool_carvers_unlock(p);
-	for (i = 0; p->tracked && i < p->mp->size; i++)
-		remains->found |= !ppool_page_is_slots(&p->page[i]) &&
-				ppool_owner_process(p->page[i].holder) == remains->process;
+	if (p->tracked)
+		pages_search(p, remains);
 	slots_each(p, slot_look_for, remains);
 }
 

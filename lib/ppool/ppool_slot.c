@@ -398,7 +398,7 @@ depot_repair(struct ppool *p)
 	uint32_t i;
 
 	depot_clear(&p->depot);
-	for (i = 0; p->page != NULL && i < p->mp->size; i++)
+	for (i = 0; i < ppool_nb_pages(p); i++)
 		if (ppool_page_is_slots(&p->page[i]))
 			depot_add_page(p, &p->page[i]);
 	ppool_park_repair(p);
