@@ -329,6 +329,13 @@ ppool_slots_formatted(const struct ppool_class *c, const struct ppool_page *pg)
 	return RTE_MIN(__atomic_load_n(&pg->formatted, __ATOMIC_ACQUIRE), c->slots);
 }
 
+/* Slots in the list of a page: the idle ones that are formatted. Depot lock held. */
+static inline uint32_t
+ppool_slots_listed(const struct ppool_class *c, const struct ppool_page *pg)
+{
+	return pg->idle - (c->slots - pg->formatted);
+}
+
 /*
  * Bytes of slots 0..i-1 when a page is split as evenly as possible; the shares add up to its bytes
  * exactly.

@@ -218,9 +218,12 @@ ppool_claim(struct rte_mbuf * const *m, unsigned int n)
 			mbuf_claim(seg, me);
 }
 
-/* Frags: collected, then freed some at a time as their process would have */
+/*
+ * Mbufs: frags are collected and freed some at a time, as their process would have; slots one by
+ * one
+ */
 
-struct harvest {
+struct take_back {
 	uint32_t process; /* of this process, charged to no account; or */
 	uint16_t account; /* charged to this one */
 	struct ppool_recovered *r;
@@ -230,12 +233,12 @@ struct harvest {
 };
 
 static void
-harvest_free(struct ppool *p, struct harvest *h)
+take_back_flush(struct ppool *p, struct take_back *t)
 {
-	if (h->n > 0)
-		ppool_frag_free_bulk(p, h->m, h->n);
-	h->r->frags += h->n;
-	h->n = 0;
+	if (t->n > 0)
+		ppool_frag_free_bulk(p, t->m, t->n);
+	t->r->frags += t->n;
+	t->n = 0;
 }
 
 static bool
@@ -253,18 +256,18 @@ frag_is_shared(const struct ppool_frag *frag, const struct ppool_page *pg)
 
 /* A slot with a data room, which is idle if it belongs to nobody. */
 static void
-room_harvest(struct ppool *p, struct rte_mbuf *m, struct harvest *h)
+room_take_back(struct ppool *p, struct rte_mbuf *m, struct take_back *t)
 {
 	const struct ppool_frag *frag = ppool_frag_of(m);
 
 	if (frag->owner == PPOOL_OWNER_NONE)
 		return;
 	if (rte_mbuf_refcnt_read(m) > 1) {
-		h->r->shared++;
+		t->r->shared++;
 		return;
 	}
-	h->r->slots++;
-	h->r->bytes += frag->truesize;
+	t->r->slots++;
+	t->r->bytes += frag->truesize;
 	ppool_slot_restore(p, m);
 	ppool_slots_free_bulk(p, &m, 1);
 }
@@ -286,11 +289,11 @@ slot_exists(const struct ppool *p, const struct rte_mbuf *m)
 }
 
 static bool
-record_is_theirs(const struct ppool_frag *frag, const struct harvest *h)
+record_is_theirs(const struct ppool_frag *frag, const struct take_back *t)
 {
-	if (frag->truesize == 0 || ppool_record_account(frag) != h->account)
+	if (frag->truesize == 0 || ppool_record_account(frag) != t->account)
 		return false;
-	return h->process == 0 || ppool_owner_process(frag->owner) == h->process;
+	return t->process == 0 || ppool_owner_process(frag->owner) == t->process;
 }
 
 /*
@@ -298,73 +301,79 @@ record_is_theirs(const struct ppool_frag *frag, const struct harvest *h)
  * is: devtools/model/format.pml has what happens else.
  */
 static bool
-slot_is_theirs(struct ppool *p, const struct rte_mbuf *m, struct harvest *h)
+slot_is_theirs(struct ppool *p, const struct rte_mbuf *m, struct take_back *t)
 {
 	bool is;
 
-	if (!record_is_theirs(ppool_frag_of(m), h))
+	if (!record_is_theirs(ppool_frag_of(m), t))
 		return false;
 	if (!ppool_depot_enter(p)) {
-		h->stuck = true;
+		t->stuck = true;
 		return false;
 	}
-	is = slot_exists(p, m) && record_is_theirs(ppool_frag_of(m), h);
+	is = slot_exists(p, m) && record_is_theirs(ppool_frag_of(m), t);
 	ppool_depot_leave(p);
 	return is;
 }
 
 /* Its process ended before it had made a page a frag: that is a whole one, and found as such. */
 static void
-header_harvest(struct ppool *p, struct rte_mbuf *m, struct harvest *h)
+header_take_back(struct ppool *p, struct rte_mbuf *m, struct take_back *t)
 {
 	ppool_frag_of(m)->truesize = 0;
 	ppool_headers_return(p, &m, 1);
-	h->r->headers++;
+	t->r->headers++;
 }
 
 static void
-slot_harvest(struct ppool *p, struct rte_mbuf *m, void *arg)
+frag_take_back(struct ppool *p, struct rte_mbuf *m, struct take_back *t)
 {
 	const struct ppool_frag *frag = ppool_frag_of(m);
-	struct harvest *h = arg;
 	struct ppool_page *pg;
 
-	if (!slot_is_theirs(p, m, h))
-		return;
-	if (!is_header(frag)) {
-		room_harvest(p, m, h);
-		return;
-	}
 	if (frag->page >= p->mp->size)
 		return;
 	pg = &p->page[frag->page];
-	if (h->process != 0 && pg->kind != PPOOL_KIND_DATA) {
-		header_harvest(p, m, h);
+	if (t->process != 0 && pg->kind != PPOOL_KIND_DATA) {
+		header_take_back(p, m, t);
 		return;
 	}
 	/* A clone drops the last reference, and with it the frag. */
 	if (frag_is_shared(frag, pg)) {
-		h->r->shared++;
+		t->r->shared++;
 		return;
 	}
 	if (ppool_page_is_mono(pg))
 		ppool_mono_reset(p, pg);
 	ppool_header_reset(p, m);
-	h->r->bytes += frag->truesize + frag->slot_bytes;
-	h->m[h->n++] = m;
-	if (h->n == RTE_DIM(h->m))
-		harvest_free(p, h);
+	t->r->bytes += frag->truesize + frag->slot_bytes;
+	t->m[t->n++] = m;
+	if (t->n == RTE_DIM(t->m))
+		take_back_flush(p, t);
+}
+
+static void
+slot_take_back(struct ppool *p, struct rte_mbuf *m, void *arg)
+{
+	struct take_back *t = arg;
+
+	if (!slot_is_theirs(p, m, t))
+		return;
+	if (is_header(ppool_frag_of(m)))
+		frag_take_back(p, m, t);
+	else
+		room_take_back(p, m, t);
 }
 
 /* Returns false where something may be left, as another process is stopped inside. */
 static bool
 mbufs_take_back(struct ppool *p, uint32_t process, uint16_t account, struct ppool_recovered *r)
 {
-	struct harvest h = { .process = process, .account = account, .r = r };
+	struct take_back t = { .process = process, .account = account, .r = r };
 
-	slots_each(p, slot_harvest, &h);
-	harvest_free(p, &h);
-	return !h.stuck;
+	slots_each(p, slot_take_back, &t);
+	take_back_flush(p, &t);
+	return !t.stuck;
 }
 
 /* Whole pages */
@@ -375,7 +384,7 @@ mbufs_take_back(struct ppool *p, uint32_t process, uint16_t account, struct ppoo
  */
 
 static bool
-lcore_is_orphan(struct ppool *p, unsigned int id, uint32_t process)
+lcore_is_of_dead(struct ppool *p, unsigned int id, uint32_t process)
 {
 	const struct ppool_lcore *lc;
 	bool theirs = false;
@@ -396,7 +405,7 @@ cache_take_back(struct ppool *p, unsigned int id, uint32_t process)
 	struct rte_mempool_cache *cache = rte_mempool_default_cache(p->mp, id);
 	uint32_t i, n;
 
-	if (cache == NULL || !lcore_is_orphan(p, id, process))
+	if (cache == NULL || !lcore_is_of_dead(p, id, process))
 		return;
 	n = cache->len;
 	cache->len = 0;
@@ -446,6 +455,17 @@ locks_take_over(struct ppool *p)
 	return true;
 }
 
+/*
+ * Locks, free pages and idle slots that a process has left. Returns false where another process is
+ * stopped inside.
+ */
+static bool
+lists_take_over(struct ppool *p, uint32_t process)
+{
+	return locks_take_over(p) && ppool_freelist_inherit(p, process) &&
+			ppool_slots_inherit(p, process);
+}
+
 /* The number of a process can be given away when no pool has anything of it. */
 
 struct remains {
@@ -454,7 +474,7 @@ struct remains {
 };
 
 static void
-slot_look_for(struct ppool *p, struct rte_mbuf *m, void *arg)
+slot_search(struct ppool *p, struct rte_mbuf *m, void *arg)
 {
 	const struct ppool_frag *frag = ppool_frag_of(m);
 	struct remains *remains = arg;
@@ -474,8 +494,9 @@ pages_search(const struct ppool *p, struct remains *remains)
 				ppool_owner_process(p->page[i].holder) == remains->process;
 }
 
+/* Takes over what a process has left in lists, then searches the rest of a pool. */
 static void
-pool_look_for(struct rte_mempool *mp, void *arg)
+pool_inherit_and_search(struct rte_mempool *mp, void *arg)
 {
 	struct ppool *p = ppool_from_mempool(mp);
 	struct remains *remains = arg;
@@ -483,20 +504,18 @@ pool_look_for(struct rte_mempool *mp, void *arg)
 
 	if (p == NULL || p->mp != mp || remains->found)
 		return;
-	/* Where its pages cannot be read, or its locks not be had, something may be left. */
-	if (!ppool_is_mapped(p) || !locks_take_over(p) ||
-			!ppool_freelist_inherit(p, remains->process)) {
+	/* Where its pages cannot be read, or its lists not be had, something may be left. */
+	if (!ppool_is_mapped(p) || !lists_take_over(p, remains->process)) {
 		remains->found = true;
 		return;
 	}
-	ppool_slots_inherit(p, remains->process);
 	ppool_carvers_lock(p);
 	for (c = p->carvers; c != NULL; c = c->next)
 		remains->found |= ppool_owner_process(c->driver) == remains->process;
 	ppool_carvers_unlock(p);
 	if (p->tracked)
 		pages_search(p, remains);
-	slots_each(p, slot_look_for, remains);
+	slots_each(p, slot_search, remains);
 }
 
 static bool
@@ -506,7 +525,7 @@ nothing_is_left(uint32_t process)
 
 	if (ppool_accounts_get() != NULL)
 		ppool_mutex_release_dead(&ppool_accounts_get()->lock);
-	rte_mempool_walk(pool_look_for, &remains);
+	rte_mempool_walk(pool_inherit_and_search, &remains);
 	return !remains.found;
 }
 
@@ -516,7 +535,7 @@ int
 ppool_recover_process(struct rte_mempool *mp, uint32_t process, struct ppool_recovered *r)
 {
 	struct ppool *p = ppool_from_mempool(mp);
-	struct ppool_recovered none;
+	struct ppool_recovered none = { .frags = 0 };
 
 	if (p == NULL)
 		return -ENOTSUP;
@@ -525,12 +544,10 @@ ppool_recover_process(struct rte_mempool *mp, uint32_t process, struct ppool_rec
 		return -ENOENT;
 	if (!ppool_process_is_dead(process))
 		return -EBUSY;
-	if (!locks_take_over(p) || !ppool_freelist_inherit(p, process))
-		return -EAGAIN;
-	if (!ppool_slots_inherit(p, process))
+	if (!lists_take_over(p, process))
 		return -EAGAIN;
 	if (r == NULL)
-		r = memset(&none, 0, sizeof(none));
+		r = &none;
 	if (!mbufs_take_back(p, process, PPOOL_ACCOUNT_NONE, r))
 		return -EAGAIN;
 	pages_take_back(p, process, r);
@@ -544,12 +561,12 @@ ppool_recover_process(struct rte_mempool *mp, uint32_t process, struct ppool_rec
 static void
 pool_recover_account(struct rte_mempool *mp, void *arg)
 {
-	struct harvest *h = arg;
+	struct take_back *t = arg;
 	struct ppool *p = ppool_from_mempool(mp);
 
 	if (p != NULL && p->mp == mp && ppool_is_mapped(p) &&
-			!mbufs_take_back(p, 0, h->account, h->r))
-		h->stuck = true;
+			!mbufs_take_back(p, 0, t->account, t->r))
+		t->stuck = true;
 }
 
 int
@@ -557,16 +574,16 @@ ppool_recover_account(uint16_t id, struct ppool_recovered *r)
 {
 	struct ppool_account *a = ppool_account_get(id);
 	struct ppool_recovered none = { .frags = 0 };
-	struct harvest h = { .account = id, .r = r != NULL ? r : &none };
+	struct take_back t = { .account = id, .r = r != NULL ? r : &none };
 
 	if (!ppool_account_exists(a))
 		return -ENOENT;
 	ppool_process_join();
-	rte_mempool_walk(pool_recover_account, &h);
-	if (h.stuck)
+	rte_mempool_walk(pool_recover_account, &t);
+	if (t.stuck)
 		return -EAGAIN;
 	/* Who ended in the midst of charging had marked more, or less, than it took. */
-	if (h.r->shared == 0) {
+	if (t.r->shared == 0) {
 		__atomic_store_n(&a->used, 0, __ATOMIC_RELAXED);
 		__atomic_store_n(&a->foreign, 0, __ATOMIC_RELAXED);
 	}
@@ -623,9 +640,7 @@ depot_note_pages(const struct ppool *p, struct recount *rc, uint32_t i)
 		pg = &p->page[i];
 		c = ppool_class_of(p, pg);
 		slot = pg->idle_first;
-		/* Those that are not formatted are in no list. */
-		for (n = pg->idle - (c->slots - pg->formatted); n > 0 && slot < pg->formatted;
-				n--) {
+		for (n = ppool_slots_listed(c, pg); n > 0 && slot < pg->formatted; n--) {
 			rc->slot_listed[(size_t)i * p->layout.slots + slot] = 1;
 			slot = ppool_frag_of(ppool_slot_at(p, c, pg, slot))->next_idle;
 		}

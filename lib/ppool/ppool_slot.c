@@ -213,13 +213,6 @@ depot_push_checked(struct ppool *p, struct rte_mbuf *m)
 	return pg;
 }
 
-/* Slots in the list of a page: the idle ones that are formatted. */
-static uint32_t
-depot_listed(const struct ppool_class *c, const struct ppool_page *pg)
-{
-	return pg->idle - (c->slots - pg->formatted);
-}
-
 /*
  * Whoever shares the memory can write to the records of idle slots: no link may lead out of the
  * page, and to no slot that is somebody's. Returns how many were taken: less than n where one does.
@@ -302,7 +295,7 @@ depot_pop_from(struct ppool *p, struct ppool_page *pg, struct rte_mbuf **m, unsi
 
 	if (pg->idle == 0)
 		return 0;
-	listed = RTE_MIN(n, depot_listed(c, pg));
+	listed = RTE_MIN(n, ppool_slots_listed(c, pg));
 	k = depot_unlist(p, c, pg, m, listed);
 	if (unlikely(k < listed)) {
 		depot_relist_page(p, pg);
