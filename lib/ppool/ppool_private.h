@@ -35,6 +35,7 @@
  *   ppool_stats.c          counters
  *   memory/                memory that pages lie in; pools with memory of their own choice
  *   ppool_recover.[ch]     who has what; taking it back from those who have ended
+ *   ppool_recount.c        what they left in no list: everything counted anew
  *   inspect/               ledger, occupancy, dump, telemetry: they read and change nothing
  *   mempool_ppfrag.c       the mempool ops on top
  *
