@@ -47,6 +47,14 @@ struct burst {
 	bool has_records;                 /* of that: its mbufs know their account */
 };
 
+/* A packet stays where it is. */
+static void
+burst_fail(struct burst *b, int err)
+{
+	b->err = err;
+	b->failed++;
+}
+
 /* What is worth it */
 
 /*
@@ -88,8 +96,7 @@ long_packet_class(struct burst *b, const struct rte_mbuf *m)
 		return CLASS_NONE;
 	if (m->nb_segs > 1)
 		return CLASS_CHAIN;
-	b->err = E2BIG;
-	b->failed++;
+	burst_fail(b, E2BIG);
 	return CLASS_NONE;
 }
 
@@ -110,7 +117,7 @@ packet_class(struct burst *b, const struct rte_mbuf *m)
 }
 
 static void
-burst_look(struct burst *b, struct rte_mbuf * const *mbufs, unsigned int n)
+burst_classify(struct burst *b, struct rte_mbuf * const *mbufs, unsigned int n)
 {
 	unsigned int i, c;
 
@@ -122,11 +129,12 @@ burst_look(struct burst *b, struct rte_mbuf * const *mbufs, unsigned int n)
 		c = packet_class(b, mbufs[i]);
 		b->size_class[i] = (uint8_t)c;
 		b->wanted[c]++;
-		b->classes |= (uint32_t)(UINT64_C(1) << c);
-		if (c != CLASS_NONE) {
-			rte_prefetch0(RTE_PTR_ADD(mbufs[i], RTE_CACHE_LINE_MIN_SIZE));
-			rte_prefetch0(rte_pktmbuf_mtod(mbufs[i], void *));
-		}
+		if (c == CLASS_NONE)
+			continue;
+		if (likely(c != CLASS_CHAIN))
+			b->classes |= UINT32_C(1) << c;
+		rte_prefetch0(RTE_PTR_ADD(mbufs[i], RTE_CACHE_LINE_MIN_SIZE));
+		rte_prefetch0(rte_pktmbuf_mtod(mbufs[i], void *));
 	}
 }
 
@@ -146,7 +154,7 @@ slots_take_some(struct ppool *p, unsigned int c, struct rte_mbuf **slot, unsigne
 static void
 burst_take_slots(struct burst *b)
 {
-	uint32_t left = b->classes & ~(UINT32_C(1) << CLASS_NONE);
+	uint32_t left = b->classes;
 	unsigned int c, n, pos = 0;
 
 	for (; left != 0; left &= left - 1) {
@@ -164,7 +172,7 @@ burst_take_slots(struct burst *b)
 static void
 burst_return_slots(struct burst *b)
 {
-	uint32_t left = b->classes & ~(UINT32_C(1) << CLASS_NONE);
+	uint32_t left = b->classes;
 	unsigned int c;
 
 	for (; left != 0; left &= left - 1) {
@@ -262,8 +270,7 @@ account_pass_on(struct burst *b, struct rte_mbuf *m, struct rte_mbuf *by)
 {
 	if (likely(!is_charged(b, m)) || ppool_account_pass_on(m, by))
 		return true;
-	b->err = EDQUOT;
-	b->failed++;
+	burst_fail(b, EDQUOT);
 	return false;
 }
 
@@ -273,8 +280,7 @@ is_too_large(struct burst *b, const struct rte_mbuf *slot, const struct rte_mbuf
 {
 	if (segment_bytes(b->p, slot) < packet_bytes(b->p, m))
 		return false;
-	b->err = ENOBUFS;
-	b->failed++;
+	burst_fail(b, ENOBUFS);
 	return true;
 }
 
@@ -331,7 +337,7 @@ chain_copy(struct rte_mbuf *to, const struct rte_mbuf *from)
 			to = to->next;
 			done = 0;
 		}
-		if (from != NULL && at == from->data_len) {
+		if (at == from->data_len) {
 			from = from->next;
 			at = 0;
 		}
@@ -345,8 +351,7 @@ chain_move(struct burst *b, struct rte_mbuf *m)
 	struct rte_mbuf *by = chain_alloc(b->p, m->pkt_len);
 
 	if (by == NULL) {
-		b->err = ENOBUFS;
-		b->failed++;
+		burst_fail(b, ENOBUFS);
 		return NULL;
 	}
 	if (!account_pass_on(b, m, by)) {
@@ -366,8 +371,7 @@ burst_move(struct burst *b, struct rte_mbuf *m, unsigned int c)
 	if (unlikely(c == CLASS_CHAIN))
 		return chain_move(b, m);
 	if (unlikely(b->next[c] == b->end[c])) {
-		b->err = ENOBUFS;
-		b->failed++;
+		burst_fail(b, ENOBUFS);
 		return NULL;
 	}
 	slot = b->slot[b->next[c]];
@@ -423,6 +427,7 @@ keep_burst(struct ppool *p, struct rte_mbuf **mbufs, unsigned int n, uint32_t ma
 {
 	struct burst b;
 
+	/* Not the arrays: a burst of one packet would clear 1.2 KB. */
 	b.p = p;
 	b.max_len = max_len;
 	b.classes = 0;
@@ -430,7 +435,7 @@ keep_burst(struct ppool *p, struct rte_mbuf **mbufs, unsigned int n, uint32_t ma
 	b.failed = 0;
 	b.latest = NULL;
 	memset(b.wanted, 0, sizeof(b.wanted));
-	burst_look(&b, mbufs, n);
+	burst_classify(&b, mbufs, n);
 	if (b.wanted[CLASS_NONE] < n) {
 		burst_take_slots(&b);
 		burst_replace(&b, mbufs, n);
