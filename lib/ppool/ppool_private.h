@@ -32,6 +32,7 @@
  *   ppool_account.[ch]     what mbufs weigh, and charging them to a budget
  *   ppool_compact.[ch]     held frags and headers into fewer pages
  *   ppool_keep.[ch]        packets of any pool into slots of their size
+ *   ppool_keep_rx.c        the same for all that a queue receives
  *   ppool_stats.c          counters
  *   memory/                memory that pages lie in; pools with memory of their own choice
  *   ppool_recover.[ch]     who has what; taking it back from those who have ended
