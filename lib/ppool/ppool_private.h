@@ -20,6 +20,7 @@
  *   ppool_freelist.[ch]    free pages: of the lcore, in magazines, loose
  *   ppool_park.c           pages that carvers left behind
  *   ppool_slot.c           slot pages: idle slots of the lcore, then of the depot
+ *   ppool_class.c          the size classes that a layout gives
  *   ppool_supply.c         where pages and slots come from when lists are empty
  *   ppool_account_table.*  budgets of those who hold mbufs
  *   ppool_pinned.c         the last clone of a frag
@@ -98,6 +99,8 @@
 #define PPOOL_IDLE_CLASS_PAGES 1u
 /* Slot pages in the depot are told apart by how full they are, in so many steps. */
 #define PPOOL_FILLS 8u
+/* Bits of struct ppool_class.fill_scale behind the point: pages have up to 2 M slots. */
+#define PPOOL_FILL_SHIFT 28u
 /* How many objects a bulk operation handles at a time, for arrays on the stack. */
 #define PPOOL_BULK 64u
 
@@ -529,11 +532,6 @@ ppool_slots_own(struct rte_mbuf * const *m, unsigned int n, ppool_owner_t owner)
 		ppool_frag_of(m[n])->owner = owner;
 }
 
-/* The classes of a layout that is known. */
-void ppool_classes_init(struct ppool *p);
-/* What a class has behind the headroom. */
-uint16_t ppool_class_room(const struct ppool *p, unsigned int size_class);
-
 /* The smallest class with so much behind the headroom; PPOOL_HEADERS where there is none. */
 static inline unsigned int
 ppool_class_for(const struct ppool *p, uint32_t room)
@@ -555,6 +553,8 @@ struct ppool_page *ppool_slot_page(const struct ppool *p, const struct rte_mbuf 
 __rte_cold void ppool_slot_lost(const struct ppool *p, const struct rte_mbuf *m);
 /* Make a page that of a class without an idle slot. Returns false where the depot is stuck. */
 bool ppool_slots_add_page(struct ppool *p, unsigned int size_class, void *obj);
+/* A depot without pages, whose classes are known. */
+void ppool_depot_init(struct ppool_depot *d);
 /* Lock the depot. Returns false, without it, where a process was stopped inside. */
 bool ppool_depot_enter(struct ppool *p);
 /* The same for as long as it takes: set-up paths. */
@@ -587,6 +587,13 @@ void ppool_slot_restore(struct ppool *p, struct rte_mbuf *m);
 void ppool_header_reset(const struct ppool *p, struct rte_mbuf *m);
 /* Give back headers that never had a frag. */
 void ppool_headers_return(struct ppool *p, struct rte_mbuf * const *m, unsigned int n);
+
+/* ppool_class.c */
+
+/* The classes of a layout that is known. */
+void ppool_classes_init(struct ppool *p);
+/* What a class has behind the headroom. */
+uint16_t ppool_class_room(const struct ppool *p, unsigned int size_class);
 
 /* ppool_park.c: depot lock held */
 struct ppool_page *ppool_park_find(struct ppool *p, uint32_t bytes);

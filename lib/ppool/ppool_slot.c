@@ -10,23 +10,12 @@
  * with an lcore or in the depot, where each slot page has a list of its own: what leaves the depot
  * together lies together, and a page whose slots are all there can go home. Slots are taken from
  * the fullest page first, so that the others can empty. Which pages become slot pages is decided in
- * ppool_supply.c.
+ * ppool_supply.c; how long slots are, in ppool_class.c.
  */
 
 #include <string.h>
 
 #include "ppool_freelist.h"
-
-/* Bits of struct ppool_class.fill_scale behind the point: pages have up to 2 M slots. */
-#define FILL_SHIFT 28u
-/* The least data room of a slot behind its headroom. */
-#define CLASS_LEAST 64u
-/*
- * A class is longer than the one before by one part of so many, where a page has few enough. With
- * 9, packets of 64 to 1,518 bytes waste 10 % of what they need on average and 22 % at worst in
- * pages of 16 KB; with 5, 13 % and 31 %.
- */
-#define CLASS_PARTS 9u
 
 /* What all slots have in front of their mbuf. */
 static void
@@ -109,7 +98,7 @@ slot_format(const struct ppool *p, const struct ppool_page *pg, const struct ppo
 static uint32_t *
 depot_list(struct ppool_class *c, uint32_t idle)
 {
-	return &c->first[(uint64_t)idle * c->fill_scale >> FILL_SHIFT];
+	return &c->first[(uint64_t)idle * c->fill_scale >> PPOOL_FILL_SHIFT];
 }
 
 static void
@@ -370,8 +359,8 @@ depot_add_page(struct ppool *p, struct ppool_page *pg)
 	PPOOL_COUNT(depot_class(p, pg)->nb_pages, 1);
 }
 
-static void
-depot_clear(struct ppool_depot *d)
+void
+ppool_depot_init(struct ppool_depot *d)
 {
 	unsigned int i, k;
 
@@ -390,7 +379,7 @@ depot_repair(struct ppool *p)
 {
 	uint32_t i;
 
-	depot_clear(&p->depot);
+	ppool_depot_init(&p->depot);
 	for (i = 0; i < ppool_nb_pages(p); i++)
 		if (ppool_page_is_slots(&p->page[i]))
 			depot_add_page(p, &p->page[i]);
@@ -761,109 +750,6 @@ ppool_slots_inherit(struct ppool *p, uint32_t process)
 		}
 	}
 	return true;
-}
-
-/* Classes */
-
-static void
-class_init(const struct ppool *p, struct ppool_class *c, uint32_t slots, uint32_t slot_bytes)
-{
-	c->slots = slots;
-	c->slot_bytes = slot_bytes;
-	c->truesize = (p->layout.page_bytes + slots - 1) / slots;
-	/* The last list has the pages that are idle as a whole, and nearly so. */
-	c->fill_scale = (uint32_t)(((uint64_t)(PPOOL_FILLS - 1) << FILL_SHIFT) / slots) + 1;
-}
-
-/* From one slot to the next where a page has so many. */
-static uint32_t
-slot_bytes_for(const struct ppool *p, uint32_t slots)
-{
-	return RTE_ALIGN_FLOOR(p->layout.room_bytes / slots, RTE_CACHE_LINE_SIZE);
-}
-
-static uint16_t
-class_keep(uint32_t slot_bytes)
-{
-	uint32_t n = PPOOL_LCORE_SLOT_BYTES / slot_bytes;
-
-	return (uint16_t)RTE_MAX(RTE_MIN(n, PPOOL_LCORE_SLOTS), 1u);
-}
-
-/* Of a slot, what no data can lie in. */
-static uint32_t
-slot_overhead(const struct ppool *p)
-{
-	return PPOOL_FRONT + p->mbuf_bytes + RTE_PKTMBUF_HEADROOM;
-}
-
-/*
- * Slots that are a cache line longer than those of the class before, or by one part of so many, and
- * what is left of the page then. The last class is one slot a page, or the longest mbuf there is.
- * Returns whether that many classes can be.
- */
-static bool
-room_classes_init(struct ppool *p, uint32_t parts)
-{
-	uint32_t least = RTE_ALIGN_CEIL(slot_overhead(p) + CLASS_LEAST, RTE_CACHE_LINE_SIZE);
-	uint32_t slots = p->layout.room_bytes / least, bytes, longer;
-	struct ppool_depot *d = &p->depot;
-	struct ppool_class *c;
-
-	d->nb_classes = 1;
-	while (slots > 0) {
-		if (d->nb_classes == PPOOL_CLASSES)
-			return false;
-		bytes = slot_bytes_for(p, slots);
-		c = &d->size_class[d->nb_classes++];
-		class_init(p, c, slots, bytes);
-		c->keep = class_keep(bytes);
-		c->buf_len = (uint16_t)RTE_MIN(bytes - PPOOL_FRONT - p->mbuf_bytes,
-				(uint32_t)UINT16_MAX);
-		if (c->buf_len == UINT16_MAX)
-			break;
-		longer = RTE_MAX(bytes + RTE_CACHE_LINE_SIZE, bytes + bytes / parts);
-		slots = RTE_MIN(slots - 1, p->layout.room_bytes / longer);
-	}
-	return true;
-}
-
-/* The rooms of classes differ by whole cache lines, but for the last one where it is cut off. */
-static void
-class_table_init(struct ppool *p)
-{
-	struct ppool_depot *d = &p->depot;
-	uint32_t i, room;
-	uint8_t c = PPOOL_HEADERS + 1;
-
-	if (d->nb_classes == 1)
-		return;
-	d->room_min = ppool_class_room(p, c);
-	d->room_max = ppool_class_room(p, d->nb_classes - 1);
-	for (i = 0; i < RTE_DIM(d->class_for); i++) {
-		room = d->room_min + i * RTE_CACHE_LINE_MIN_SIZE;
-		while (ppool_class_room(p, c) < room && c + 1u < d->nb_classes)
-			c++;
-		d->class_for[i] = c;
-	}
-}
-
-void
-ppool_classes_init(struct ppool *p)
-{
-	uint32_t parts = CLASS_PARTS;
-
-	class_init(p, &p->depot.size_class[PPOOL_HEADERS], p->layout.slots, p->layout.slot_bytes);
-	while (!room_classes_init(p, parts))
-		parts--;
-	class_table_init(p);
-	depot_clear(&p->depot);
-}
-
-uint16_t
-ppool_class_room(const struct ppool *p, unsigned int size_class)
-{
-	return p->depot.size_class[size_class].buf_len - RTE_PKTMBUF_HEADROOM;
 }
 
 void
