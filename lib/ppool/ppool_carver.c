@@ -209,7 +209,7 @@ ppool_carver_create(struct rte_mempool *mp, const struct ppool_carver_conf *conf
 	c = carver_allocate(p, conf);
 	if (c == NULL)
 		return NULL;
-	c->tail_bytes = p->tail_bytes;
+	c->tail_bytes = p->mp->trailer_size;
 	c->headroom = conf->headroom;
 	rearm_init(c->rearm, conf);
 	c->nb_lanes = conf->nb_lanes;

@@ -91,7 +91,7 @@ ppool_park_repair(struct ppool *p)
 
 	d->parked_first = PPOOL_NONE;
 	d->nb_parked = 0;
-	for (i = 0; p->page != NULL && i < p->mp->size; i++)
+	for (i = 0; i < ppool_nb_pages(p); i++)
 		if (p->page[i].kind == PPOOL_KIND_DATA && p->page[i].parked)
 			ppool_park(p, &p->page[i], p->page[i].open);
 }

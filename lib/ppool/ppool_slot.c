@@ -10,23 +10,12 @@
  * with an lcore or in the depot, where each slot page has a list of its own: what leaves the depot
  * together lies together, and a page whose slots are all there can go home. Slots are taken from
  * the fullest page first, so that the others can empty. Which pages become slot pages is decided in
- * ppool_supply.c.
+ * ppool_supply.c; how long slots are, in ppool_class.c.
  */
 
 #include <string.h>
 
 #include "ppool_freelist.h"
-
-/* Bits of struct ppool_class.fill_scale behind the point: pages have up to 2 M slots. */
-#define FILL_SHIFT 28u
-/* The least data room of a slot behind its headroom. */
-#define CLASS_LEAST 64u
-/*
- * A class is longer than the one before by one part of so many, where a page has few enough. With
- * 9, packets of 64 to 1,518 bytes waste 10 % of what they need on average and 22 % at worst in
- * pages of 16 KB; with 5, 13 % and 31 %.
- */
-#define CLASS_PARTS 9u
 
 /* What all slots have in front of their mbuf. */
 static void
@@ -109,7 +98,7 @@ slot_format(const struct ppool *p, const struct ppool_page *pg, const struct ppo
 static uint32_t *
 depot_list(struct ppool_class *c, uint32_t idle)
 {
-	return &c->first[(uint64_t)idle * c->fill_scale >> FILL_SHIFT];
+	return &c->first[(uint64_t)idle * c->fill_scale >> PPOOL_FILL_SHIFT];
 }
 
 static void
@@ -177,6 +166,13 @@ ppool_slot_page(const struct ppool *p, const struct rte_mbuf *m)
 	return i < ppool_slots_formatted(c, pg) && ppool_slot_at(p, c, pg, i) == m ? pg : NULL;
 }
 
+void
+ppool_slot_lost(const struct ppool *p, const struct rte_mbuf *m)
+{
+	PPOOL_LOG(ERR, "mempool %s: the record of mbuf %p was overwritten: it is lost", p->mp->name,
+			(const void *)m);
+}
+
 /*
  * A page has one more idle slot. One that belongs to nobody is in the depot: depot_repair() goes by
  * that.
@@ -200,18 +196,10 @@ depot_push_checked(struct ppool *p, struct rte_mbuf *m)
 	struct ppool_page *pg = ppool_slot_page(p, m);
 
 	if (unlikely(pg == NULL))
-		PPOOL_LOG(ERR, "mempool %s: the record of mbuf %p was overwritten: it is lost",
-				p->mp->name, (void *)m);
+		ppool_slot_lost(p, m);
 	else
 		depot_push(p, pg, m);
 	return pg;
-}
-
-/* Slots in the list of a page: the idle ones that are formatted. */
-static uint32_t
-depot_listed(const struct ppool_class *c, const struct ppool_page *pg)
-{
-	return pg->idle - (c->slots - pg->formatted);
 }
 
 /*
@@ -296,7 +284,7 @@ depot_pop_from(struct ppool *p, struct ppool_page *pg, struct rte_mbuf **m, unsi
 
 	if (pg->idle == 0)
 		return 0;
-	listed = RTE_MIN(n, depot_listed(c, pg));
+	listed = RTE_MIN(n, ppool_slots_listed(c, pg));
 	k = depot_unlist(p, c, pg, m, listed);
 	if (unlikely(k < listed)) {
 		depot_relist_page(p, pg);
@@ -371,8 +359,8 @@ depot_add_page(struct ppool *p, struct ppool_page *pg)
 	PPOOL_COUNT(depot_class(p, pg)->nb_pages, 1);
 }
 
-static void
-depot_clear(struct ppool_depot *d)
+void
+ppool_depot_init(struct ppool_depot *d)
 {
 	unsigned int i, k;
 
@@ -391,8 +379,8 @@ depot_repair(struct ppool *p)
 {
 	uint32_t i;
 
-	depot_clear(&p->depot);
-	for (i = 0; p->page != NULL && i < p->mp->size; i++)
+	ppool_depot_init(&p->depot);
+	for (i = 0; i < ppool_nb_pages(p); i++)
 		if (ppool_page_is_slots(&p->page[i]))
 			depot_add_page(p, &p->page[i]);
 	ppool_park_repair(p);
@@ -536,9 +524,10 @@ ppool_depot_pop_from(struct ppool *p, unsigned int size_class, uint32_t page, st
 	if (!ppool_depot_enter(p))
 		return 0;
 	/* It may have gone home in the meantime. */
-	n = ppool_class_look(p, &p->page[page]) == c ?
-			depot_pop_from(p, &p->page[page], m, n, &fresh) :
-			0;
+	if (ppool_class_look(p, &p->page[page]) != c)
+		n = 0;
+	else
+		n = depot_pop_from(p, &p->page[page], m, n, &fresh);
 	ppool_depot_leave(p);
 	ppool_debug_headers_out(p, m, n);
 	return n;
@@ -607,22 +596,33 @@ lcore_has_slots(const struct ppool *p, const struct ppool_lcore *lc)
 	return false;
 }
 
-/* The same of any lcore, ours or not. */
-static unsigned int
-lcore_slots_take(struct ppool *p, struct ppool_lcore *lc, struct rte_mbuf **m)
+/* The lists of any lcore, ours or not. Returns false where somebody is stopped inside. */
+static bool
+lcore_lock(const struct ppool *p, struct ppool_lcore *lc)
 {
-	bool ours = lc == ppool_lcore_existing(p);
-	unsigned int n;
+	return lc == ppool_lcore_existing(p) ? ppool_lock_owner(&lc->lock) :
+					       ppool_lock_visitor(&lc->lock);
+}
 
-	if (!lcore_has_slots(p, lc))
-		return 0;
-	if (!(ours ? ppool_lock_owner(&lc->lock) : ppool_lock_visitor(&lc->lock)))
-		return 0;
-	n = lcore_slots_pop_all(p, lc, m);
-	if (ours)
+static void
+lcore_unlock(const struct ppool *p, struct ppool_lcore *lc)
+{
+	if (lc == ppool_lcore_existing(p))
 		ppool_unlock_owner(&lc->lock);
 	else
 		ppool_unlock_visitor(&lc->lock);
+}
+
+/* Take all idle slots of any lcore, of all classes. Returns how many. */
+static unsigned int
+lcore_slots_take(struct ppool *p, struct ppool_lcore *lc, struct rte_mbuf **m)
+{
+	unsigned int n;
+
+	if (!lcore_has_slots(p, lc) || !lcore_lock(p, lc))
+		return 0;
+	n = lcore_slots_pop_all(p, lc, m);
+	lcore_unlock(p, lc);
 	return n;
 }
 
@@ -722,17 +722,13 @@ lcore_slots_are_marked(const struct ppool *p, struct ppool_lcore *lc, uint32_t p
 static bool
 lcore_slots_unmark(struct ppool *p, struct ppool_lcore *lc)
 {
-	bool ours = lc == ppool_lcore_existing(p);
 	uint32_t i;
 
-	if (!(ours ? ppool_lock_owner(&lc->lock) : ppool_lock_visitor(&lc->lock)))
+	if (!lcore_lock(p, lc))
 		return false;
 	for (i = 0; i < p->depot.nb_classes; i++)
 		ppool_slots_own(ppool_lcore_slots(lc, i), lc->nb_slots[i], lc->owner);
-	if (ours)
-		ppool_unlock_owner(&lc->lock);
-	else
-		ppool_unlock_visitor(&lc->lock);
+	lcore_unlock(p, lc);
 	return true;
 }
 
@@ -754,116 +750,6 @@ ppool_slots_inherit(struct ppool *p, uint32_t process)
 		}
 	}
 	return true;
-}
-
-/* Classes */
-
-static void
-class_init(const struct ppool *p, struct ppool_class *c, uint32_t slots, uint32_t slot_bytes)
-{
-	c->slots = slots;
-	c->slot_bytes = slot_bytes;
-	c->truesize = (p->layout.page_bytes + slots - 1) / slots;
-	/* The last list has the pages that are idle as a whole, and nearly so. */
-	c->fill_scale = (uint32_t)(((uint64_t)(PPOOL_FILLS - 1) << FILL_SHIFT) / slots) + 1;
-}
-
-/* Bytes of a page that its slots have: the mbuf of the page stays intact. */
-static uint32_t
-slots_region(const struct ppool *p)
-{
-	return p->mp->elt_size - RTE_ALIGN_CEIL(p->mbuf_bytes, RTE_CACHE_LINE_SIZE);
-}
-
-/* From one slot to the next where a page has so many. */
-static uint32_t
-slot_bytes_for(const struct ppool *p, uint32_t slots)
-{
-	return RTE_ALIGN_FLOOR(slots_region(p) / slots, RTE_CACHE_LINE_SIZE);
-}
-
-static uint16_t
-class_keep(uint32_t slot_bytes)
-{
-	uint32_t n = PPOOL_LCORE_SLOT_BYTES / slot_bytes;
-
-	return (uint16_t)RTE_MAX(RTE_MIN(n, PPOOL_LCORE_SLOTS), 1u);
-}
-
-/* Of a slot, what no data can lie in. */
-static uint32_t
-slot_overhead(const struct ppool *p)
-{
-	return PPOOL_FRONT + p->mbuf_bytes + RTE_PKTMBUF_HEADROOM;
-}
-
-/*
- * Slots that are a cache line longer than those of the class before, or by one part of so many, and
- * what is left of the page then. The last class is one slot a page, or the longest mbuf there is.
- * Returns whether that many classes can be.
- */
-static bool
-room_classes_init(struct ppool *p, uint32_t parts)
-{
-	uint32_t least = RTE_ALIGN_CEIL(slot_overhead(p) + CLASS_LEAST, RTE_CACHE_LINE_SIZE);
-	uint32_t slots = slots_region(p) / least, bytes, longer;
-	struct ppool_depot *d = &p->depot;
-	struct ppool_class *c;
-
-	d->nb_classes = 1;
-	while (slots > 0) {
-		if (d->nb_classes == PPOOL_CLASSES)
-			return false;
-		bytes = slot_bytes_for(p, slots);
-		c = &d->size_class[d->nb_classes++];
-		class_init(p, c, slots, bytes);
-		c->keep = class_keep(bytes);
-		c->buf_len = (uint16_t)RTE_MIN(bytes - PPOOL_FRONT - p->mbuf_bytes,
-				(uint32_t)UINT16_MAX);
-		if (c->buf_len == UINT16_MAX)
-			break;
-		longer = RTE_MAX(bytes + RTE_CACHE_LINE_SIZE, bytes + bytes / parts);
-		slots = RTE_MIN(slots - 1, slots_region(p) / longer);
-	}
-	return true;
-}
-
-/* The rooms of classes differ by whole cache lines, but for the last one where it is cut off. */
-static void
-class_table_init(struct ppool *p)
-{
-	struct ppool_depot *d = &p->depot;
-	uint32_t i, room;
-	uint8_t c = PPOOL_HEADERS + 1;
-
-	if (d->nb_classes == 1)
-		return;
-	d->room_min = ppool_class_room(p, c);
-	d->room_max = ppool_class_room(p, d->nb_classes - 1);
-	for (i = 0; i < RTE_DIM(d->class_for); i++) {
-		room = d->room_min + i * RTE_CACHE_LINE_MIN_SIZE;
-		while (ppool_class_room(p, c) < room && c + 1u < d->nb_classes)
-			c++;
-		d->class_for[i] = c;
-	}
-}
-
-void
-ppool_classes_init(struct ppool *p)
-{
-	uint32_t parts = CLASS_PARTS;
-
-	class_init(p, &p->depot.size_class[PPOOL_HEADERS], p->layout.slots, p->layout.slot_bytes);
-	while (!room_classes_init(p, parts))
-		parts--;
-	class_table_init(p);
-	depot_clear(&p->depot);
-}
-
-uint16_t
-ppool_class_room(const struct ppool *p, unsigned int size_class)
-{
-	return p->depot.size_class[size_class].buf_len - RTE_PKTMBUF_HEADROOM;
 }
 
 void

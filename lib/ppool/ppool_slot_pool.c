@@ -131,8 +131,7 @@ other_put(struct ppool *p, struct rte_mbuf *m)
 	} else {
 		/* It may be one whose page has gone home. */
 		ppool_debug_slots_in(p, &m, 1);
-		PPOOL_LOG(ERR, "mempool %s: the record of mbuf %p was overwritten: it is lost",
-				p->mp->name, (void *)m);
+		ppool_slot_lost(p, m);
 	}
 }
 
