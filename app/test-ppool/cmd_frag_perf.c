@@ -16,9 +16,9 @@
 #include <ppool_slot.h>
 
 #include "app.h"
+#include "bench_common.h"
 #include "frag_perf.h"
 #include "json.h"
-#include "yardstick.h"
 #include "pool.h"
 
 /*

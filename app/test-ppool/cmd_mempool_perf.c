@@ -18,8 +18,8 @@
 #include <ppool.h>
 
 #include "app.h"
+#include "bench_common.h"
 #include "json.h"
-#include "yardstick.h"
 
 /*
  * Mempool drivers as DPDK's own mempool_perf_autotest compares them: each lcore gets objects in
