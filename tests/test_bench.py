@@ -181,6 +181,19 @@ def test_account_perf(lab):
         assert row["to_atomic"] == pytest.approx(cycles / data["atomic"])
 
 
+def test_rtt_others(lab):
+    """Packets that come, but are none of those that were sent, are not taken for these."""
+    sock, prefix = lab.socket(), lab.prefix()
+    peer = lab.peer(sock, options=["--forward-mode=txonly"])
+    peer.start()
+    program = lab.add(Program("rtt", [
+        lab.builddir / "app/test-ppool/dpdk-test-ppool", *lab.memory(), lcores(1), *lab.plugins(),
+        "--no-pci", f"--file-prefix={prefix}", f"--vdev=net_ppfrag0,path={sock}", "--", "rtt",
+        "--ops", "ppfrag", "--burst", 3, "--wait", 1], prefix))
+    assert program.wait_end() != 0
+    assert "rtt: 3 of 3 packets are not back within --wait 1 seconds" in program.output
+
+
 def longhold(lab, *options):
     """Run it; the program and the path of its result."""
     result, prefix = lab.dir / "longhold.json", lab.prefix()
