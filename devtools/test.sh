@@ -373,7 +373,8 @@ part_e2e() {
 	local xml=$logs/e2e.xml counts status
 	rm -f "$xml"
 	PYTHONUNBUFFERED=1 shown e2e "$logs/e2e.log" \
-		timeout --foreground -s INT -k 60 "$e2e_limit" /usr/bin/python3 -m pytest -v -ra --durations=10 tests \
+		timeout --foreground -s INT -k 60 "$e2e_limit" \
+		/usr/bin/python3 -m pytest -v -ra --durations=10 tests \
 		--builddir "$PPFRAG_BUILD" -p no:cacheprovider --junitxml "$xml"
 	status=$?
 	counts=$(/usr/bin/python3 -c '

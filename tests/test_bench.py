@@ -317,7 +317,7 @@ def test_longhold_exhausted(lab):
     (["--live"], "there is no port 0: give EAL a device"),
     (["--packets", 1000], "3 mean lifetimes are 18000 packets: give more of --packets"),
     (["--len", 65000], "no slots in a pool of"),
-    (["--ways", "slots,slot"], "--ways 'slots,slot' is not a comma-separated list of stock, carve,"),
+    (["--ways", "slots,slot"], "--ways 'slots,slot' is not a comma-separated list of stock, "),
     (["--ways", ""], "--ways '' is not a comma-separated list of stock, carve, lanes, slots, "),
 ])
 def test_longhold_refuses(lab, options, message):

@@ -448,10 +448,10 @@ parse_ops(void)
 {
 	const char *names[RTE_MEMPOOL_MAX_OPS_IDX];
 	unsigned int which[RTE_MEMPOOL_MAX_OPS_IDX], i;
-	struct opt_words words = {
-		.command = "mempool-perf", .option = "ops", .names = names,
-		.skip_unknown = ops_list == usual_ops
-	};
+	struct opt_words words = { .command = "mempool-perf",
+		.option = "ops",
+		.names = names,
+		.skip_unknown = ops_list == usual_ops };
 	int k, n;
 
 	for (i = 0; i < rte_mempool_ops_table.num_ops; i++)

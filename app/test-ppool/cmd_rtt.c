@@ -43,7 +43,7 @@ static uint64_t next_sequence;
 
 /* What was sent and is not back. */
 struct pending {
-	uint64_t first;  /* sequence number */
+	uint64_t first;   /* sequence number */
 	uint32_t missing; /* bit i: first + i */
 };
 
@@ -90,7 +90,7 @@ packet_make(const struct port *p, uint64_t sequence)
 	return m;
 }
 
-/* Take note of a packet of ours: not one of somebody else's, nor one that was late or came twice. */
+/* Take note of a packet of ours: not one of others, nor one that was late or came twice. */
 static void
 pending_take(struct pending *sent, const struct rte_mbuf *m)
 {
@@ -150,7 +150,9 @@ receive_burst(const struct port *p, struct pending *sent, uint64_t deadline)
 		rte_pktmbuf_free_bulk(m, n);
 		if (sent->missing != 0 && (port_interrupted() || rte_rdtsc() > deadline)) {
 			fprintf(stderr,
-					"rtt: %d of %" PRIu64 " packets are not back within --wait %" PRIu64 " seconds: the peer has to send back what it gets\n",
+					"rtt: %d of %" PRIu64
+					" packets are not back within --wait %" PRIu64
+					" seconds: the peer has to send back what it gets\n",
 					__builtin_popcount(sent->missing), burst, wait_seconds);
 			return -1;
 		}

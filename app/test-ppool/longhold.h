@@ -101,10 +101,10 @@ void longhold_summary_print(const struct longhold *h);
 /** Figures and series, as fields of the open JSON object. */
 void longhold_json(const struct longhold *h, struct json *j);
 
-/** Choose ways to make packets from a comma-separated list. @return false with a message printed. */
+/** Choose ways to make packets from a list. @return false with a message printed. */
 bool longhold_ways(const char *list);
 
-/** Packets are made, in each of the ways chosen and pages. @return 0, or -1 with a message printed. */
+/** Packets are made, in each of these ways and pages. @return 0, or -1 with a message. */
 int longhold_made(const struct longhold_conf *conf, struct json *j);
 
 /** Packets are received. @return 0, or -1 with a message printed. */
