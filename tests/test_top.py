@@ -125,7 +125,10 @@ def test_sort_and_filter(hold):
 
 
 def test_json(hold):
-    """The same as JSON, without any library: pinned and charged are those of the ledger."""
+    """The same as JSON, without any library: pinned and charged are those of the ledger.
+
+    Without a terminal a live view says what to use; a wrong interval is refused.
+    """
     text, status = top("-f", hold.prefix, "--json", "--once")
     assert status == 0
     sample = json.loads(text)
@@ -140,6 +143,11 @@ def test_json(hold):
     assert queue["good_packets"] > 0
     held = pool["owners"]["0"]
     assert 0 < held["uncharged"] < held["bytes"]
+    text, status = top("-f", hold.prefix)
+    assert (status, text) == (1, "ppfrag-top: there is no terminal: use --once or --json\n")
+    text, status = top("--interval", "0")
+    assert status == 2
+    assert "0: from 0.1 to 3600 seconds" in text
 
 
 @pytest.mark.usefixtures("rich")
@@ -213,11 +221,23 @@ def test_no_answer(lab):
     assert "the process has ended" in text
 
 
+@pytest.mark.hugepages
 @pytest.mark.usefixtures("rich")
-def test_no_terminal(hold):
-    """Without a terminal it says what to use; a wrong interval is refused."""
-    text, status = top("-f", hold.prefix)
-    assert (status, text) == (1, "ppfrag-top: there is no terminal: use --once or --json\n")
-    text, status = top("--interval", "0")
-    assert status == 2
-    assert "0: from 0.1 to 3600 seconds" in text
+def test_dead_holder(lab):
+    """A secondary process that received and was killed is shown as a holder that is dead."""
+    sock = lab.socket()
+    peer = lab.peer(sock, options=["--forward-mode=txonly"])
+    dut = lab.dut(sock, memory="default")
+    peer.wait_link()
+    second = lab.testpmd("second", ["--proc-type=secondary", f"--file-prefix={dut.prefix}",
+                                    lcores(1), *lab.plugins()], ["--forward-mode=rxonly"])
+    second.start()
+    peer.start()
+    dut.wait_received(1000)
+    second.kill()
+    text, status = top("-f", dut.prefix, "--once", "-d", "0.1", "--sort", "trouble")
+    assert status == 0
+    holders = re.findall(r"^\w+ +(\d+) +(dead|alive) +\w+ +([\d.]+)[BK]", text, re.M)
+    dead = dut.telemetry("/ppool/owners,%s" % dut.telemetry("/ppool/list")[0]).values()
+    pid, = {owner["pid"] for owner in dead if owner["dead"]}
+    assert holders[0][:2] == (str(pid), "dead"), text

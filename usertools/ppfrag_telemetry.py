@@ -13,7 +13,6 @@ import socket
 from pathlib import Path
 
 SECONDS = 5  # that a process may take to answer: a busy one asks its ledger several times
-DRIVER = "net_ppfrag"
 
 
 class TelemetryError(Exception):
@@ -130,29 +129,28 @@ class Telemetry:
         return names
 
 
-def read_queues(telemetry, port, xstats):
+def read_queues(state, xstats):
     """Counters of each queue and what telemetry of the driver tells of it, by name: rx_q0."""
     queues = {}
     for name, value in xstats.items():
         match = re.fullmatch(r"([rt]x_q\d+)_(\w+)", name)
         if match:
             queues.setdefault(match[1], {})[match[2]] = value
-    state = telemetry.ask_dict("/ppfrag/queues", port)
     for name, values in state.items():
         if isinstance(values, dict):
             queues.setdefault(name, {}).update(values)
-    return queues, {key: value for key, value in state.items() if not isinstance(value, dict)}
+    return queues
 
 
 def read_port(telemetry, port):
-    """One port; None where it is none of net_ppfrag."""
-    if not telemetry.ask_dict("/ppfrag/queues", port):
-        return None
+    """One port; None where it is none of net_ppfrag, or is being closed."""
+    state = telemetry.ask_dict("/ppfrag/queues", port)
     xstats = telemetry.ask_dict("/ethdev/xstats", port)
-    queues, state = read_queues(telemetry, port, xstats)
-    counters = {name: value for name, value in xstats.items()
-                if not re.match(r"[rt]x_q\d+_", name)}
-    return {**state, **counters, "queues": queues}
+    if not state or not xstats:
+        return None
+    of_port = {key: value for key, value in {**state, **xstats}.items()
+               if not re.match(r"[rt]x_q\d+", key)}
+    return {**of_port, "queues": read_queues(state, xstats)}
 
 
 def read_pool(telemetry, name):
