@@ -40,12 +40,16 @@ packages=(
 	gcc libc6-dev dpkg-dev meson ninja-build pkg-config libdpdk-dev libnuma-dev libcmocka-dev
 	# to run: dpdk-testpmd, dpdk-telemetry.py, hugeadm; to read captures
 	dpdk dpdk-dev libhugetlbfs-bin python3-scapy
+	# for the screen of ppfrag-top, for ppool-exporter
+	python3-rich python3-prometheus-client
 )
 test_packages=(
 	# to build in other ways: g++ and make, clang, guides and reference
 	build-essential clang libclang-rt-dev doxygen python3-sphinx
 	# to test: models, network namespaces, ping, another shell
 	spin python3-pytest iproute2 iputils-ping procps busybox
+	# to look at a screen. Tests unpack prometheus, too, but do not install it: it is a service
+	python3-pyte
 	# to lint
 	clang-format cppcheck python3-pyflakes shellcheck
 )

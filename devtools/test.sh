@@ -33,6 +33,8 @@ Without a part: all of them, in this order.
   doc       guides and reference
   e2e       end to end, with stock DPDK programs
 
+End to end runs beside the others where there are two CPUs, and hugepages for both.
+
 Environment: PPFRAG_NO_HUGE=1 runs everything without hugepages, PPFRAG_LONG=1 is --long.
 END
 }
@@ -371,7 +373,8 @@ part_e2e() {
 	local xml=$logs/e2e.xml counts status
 	rm -f "$xml"
 	PYTHONUNBUFFERED=1 shown e2e "$logs/e2e.log" \
-		timeout "$e2e_limit" /usr/bin/python3 -m pytest -v -ra --durations=10 tests \
+		timeout --foreground -s INT -k 60 "$e2e_limit" \
+		/usr/bin/python3 -m pytest -v -ra --durations=10 tests \
 		--builddir "$PPFRAG_BUILD" -p no:cacheprovider --junitxml "$xml"
 	status=$?
 	counts=$(/usr/bin/python3 -c '
@@ -458,19 +461,73 @@ else
 	e2e_limit=3600
 fi
 
-# What EAL leaves of programs that have ended.
+# End what runs beside us, and remove what EAL leaves of programs that have ended.
 runtime=$([ "$(id -u)" = 0 ] && echo /var/run/dpdk || echo "${XDG_RUNTIME_DIR:-/tmp}/dpdk")
-trap 'rm -rf "$runtime"/ppfrag-*-$$' EXIT
+cleanup() {
+	[ -z "$beside" ] || kill -INT -- "-$beside" 2> /dev/null
+	rm -rf "$runtime"/ppfrag-*-$$
+}
+beside=
+trap cleanup EXIT
 
-for part in "${wanted[@]}"; do
-	echo "== $part: $(part_text "$part")"
-	start=$SECONDS
-	before=("$passed" "$failed" "$skipped")
-	"part_$part"
-	summary+=("$(printf '%-9s %4d passed, %d failed, %d skipped in %d s' "$part:" \
+# A part, and its line of the summary.
+part_run() {
+	local start=$SECONDS before=("$passed" "$failed" "$skipped")
+	echo "== $1: $(part_text "$1")"
+	"part_$1"
+	summary+=("$(printf '%-9s %4d passed, %d failed, %d skipped in %d s' "$1:" \
 		$((passed - before[0])) $((failed - before[1])) $((skipped - before[2])) \
 		$((SECONDS - start)))")
 	echo "== ${summary[-1]}"
+}
+
+# Programs of e2e wait for each other, and for what must not happen: other parts run meanwhile.
+# There must be hugepages for both: it decides at its start whether to do without them, and so do
+# some unit suites.
+beside_can() {
+	[[ ${#wanted[@]} -gt 1 && " ${wanted[*]} " == *" e2e "* ]] || return 1
+	[ "$(nproc)" -ge 2 ] || return 1
+	[ "$PPFRAG_NO_HUGE" = 1 ] || [ "$(ppfrag_huge_mb Free)" -ge 3072 ]
+}
+
+array_print() { # name
+	local -n values=$1
+	[ ${#values[@]} = 0 ] || printf "$1+=(%q)\n" "${values[@]}"
+}
+
+# What a shell has to run to add the results of this one to its own.
+results_print() {
+	echo "add $passed $failed $skipped"
+	array_print failures
+	array_print details
+	array_print summary
+}
+
+# In a process group of its own, which can be ended. What it says is shown when it is its turn.
+beside_start() { # part
+	rm -f "$logs/beside.results"
+	: > "$logs/beside.log"
+	set -m
+	{
+		part_run "$1" > "$logs/beside.log" 2>&1
+		results_print > "$logs/beside.results"
+	} &
+	beside=$!
+	set +m
+	echo "$1 runs beside the other parts (log: $logs/$1.log)"
+}
+
+beside_join() { # part
+	tail -n +1 -f --pid="$beside" "$logs/beside.log"
+	wait "$beside"
+	beside=
+	# shellcheck source=/dev/null
+	. "$logs/beside.results" || fail "$1: no result (log: $logs/beside.log)"
+}
+
+if beside_can; then beside_start e2e; fi
+for part in "${wanted[@]}"; do
+	if [ "$part" = e2e ] && [ -n "$beside" ]; then beside_join e2e; else part_run "$part"; fi
 done
 
 echo "== all"

@@ -123,11 +123,12 @@ class Lab:
         return program
 
     def exchange(self, to_dut, from_dut, *, memory=None, prepare=lambda dut: None, burst=32,
-                 **how):
+                 through=lambda sock: sock, **how):
         """Let a peer and a dut send each other frames; both, after all have arrived unchanged.
 
         A burst and what it takes in the rings must be small where both send many: else both
-        wait for each other to receive.
+        wait for each other to receive. What they connect through, if anything, makes the path
+        for the dut of that of the peer.
         """
         self.need(memory)
         sock = self.socket()
@@ -137,7 +138,7 @@ class Lab:
             source = harness.write_frames(self.dir / f"{name}-in.pcap", frames)
             vdev[name] = f"net_pcap0,rx_pcap={source},tx_pcap={out[name]}"
         peer = self.peer(sock, [vdev["peer"]])
-        dut = self.dut(sock, [vdev["dut"]], memory=memory, **how)
+        dut = self.dut(through(sock), [vdev["dut"]], memory=memory, **how)
         if max(map(len, to_dut + from_dut)) > harness.ROOM_DEFAULT:
             for program in (peer, dut):
                 program.read_in_chains(1)

@@ -41,6 +41,7 @@ HEADER = struct.Struct("<III")  # request, flags, size of what follows
 NO_FD = 0x100
 
 F_MRG_RXBUF = 1 << 15
+F_ANY_LAYOUT = 1 << 27
 F_PROTOCOL_FEATURES = 1 << 30
 F_VERSION_1 = 1 << 32
 F_IN_ORDER = 1 << 35

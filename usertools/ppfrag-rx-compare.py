@@ -37,6 +37,7 @@ RECEIVERS = [
     ("ppfrag lanes, 2 KB pages", "net_ppfrag0,rx=lanes", None),
     ("ppfrag lanes, 16 KB pages", "net_ppfrag0,rx=lanes", 16384),
     ("ppfrag lanes, 64 KB pages", "net_ppfrag0,rx=lanes", 65535),
+    ("ppfrag slots, 2 KB pages", "net_ppfrag0,rx=slots,preset=auto", None),
     ("ppfrag slots, auto", "net_ppfrag0,rx=slots,preset=auto", 16384),
     ("ppfrag slots, speed", "net_ppfrag0,rx=slots,preset=speed", 16384),
     ("ppfrag slots, density", "net_ppfrag0,rx=slots,preset=density", 16384),
@@ -47,9 +48,9 @@ RECEIVERS = [
     ("ppfrag packed lanes", "net_ppfrag0,packed_vq=1,rx=lanes", 16384),
 ]
 # What the others are compared with: the most capable and the fastest of the stock ones, and the
-# most capable one with packed rings.
+# same two with packed rings.
 REFERENCES = {"in_order": RECEIVERS[0][0], "vectorized": RECEIVERS[1][0],
-              "packed": RECEIVERS[2][0]}
+              "packed": RECEIVERS[2][0], "packed in_order": RECEIVERS[3][0]}
 
 # Lengths that testpmd sends; imix is a capture that it replays.
 LOADS = ("64", "570", "1518", "imix")
@@ -352,14 +353,15 @@ def ratio_text(ratio):
 
 def print_table(title, table):
     """For people."""
-    print(f"{title:32}{'median':>8}{'min':>8}{'max':>8}"
-          + "".join(f"{'to ' + key:>18}" for key in REFERENCES) + f"{'burst':>8}")
+    keys = "".join(f"  {'to ' + key:>18}" for key in REFERENCES)
+    print(f"{title:32}  {'median':>8}  {'min':>8}  {'max':>8}{keys}  {'burst':>6}")
     for row in table:
         burst = row["average_burst"]
-        print(f"{row['receiver']:32}{row['median']:8.1f}{min(row['cycles']):8.1f}"
-              f"{max(row['cycles']):8.1f}"
-              + "".join(f"{ratio_text(row['ratio'][key]):>18}" for key in REFERENCES)
-              + f"{'-' if burst is None else format(burst, '.1f'):>8}")
+        values = "".join(f"  {value:8.1f}"
+                         for value in (row["median"], min(row["cycles"]), max(row["cycles"])))
+        to = "".join(f"  {ratio_text(row['ratio'][key]):>18}" for key in REFERENCES)
+        print(f"{row['receiver']:32}{values}{to}"
+              f"  {'-' if burst is None else format(burst, '.1f'):>6}")
 
 
 def remove_runtime_dirs():

@@ -83,6 +83,24 @@ enum opts_result {
  */
 enum opts_result opts_parse(const struct command *cmd, int argc, char **argv, char **args);
 
+/** What a comma-separated list of names may have. */
+struct opt_words {
+	const char *command, *option;
+	const char * const *names;
+	unsigned int n;
+	bool skip_unknown; /**< leave out what is no such name: it is a list of ours, not a user's */
+};
+
+/**
+ * Find the names in a comma-separated list. One that is there twice counts once.
+ *
+ * @param which
+ *   Room for n indexes; gets those of the names, in the order of the list.
+ * @return
+ *   How many, at least 1 unless unknown ones are skipped; -1 with a message that lists the names.
+ */
+int opt_names(const struct opt_words *w, const char *list, unsigned int *which);
+
 /** What --help says of a command. */
 void opts_help(FILE *f, const struct command *cmd);
 

@@ -17,9 +17,9 @@
 #include <ppool_carver.h>
 
 #include "app.h"
+#include "bench_common.h"
 #include "json.h"
 #include "pool.h"
-#include "yardstick.h"
 
 /*
  * What accounts cost: mbufs are carved and freed, with and without charging them in between. All

@@ -145,18 +145,11 @@ compact_init(struct compact *t)
 static int
 compact_fini(struct compact *t)
 {
-	int ret = 0;
-
 	ppool_carver_free(t->rx);
 	ppool_carver_free(t->c);
-	if (t->mp != NULL && rte_mempool_in_use_count(t->mp) != 0) {
-		fprintf(stderr, "compact: pages did not come back\n");
-		ret = -1;
-	}
-	rte_mempool_free(t->mp);
 	free(t->m);
 	free(t->window);
-	return ret;
+	return pool_close(t->mp, "compact");
 }
 
 /* A burst as a driver receives it, descriptor by descriptor. */

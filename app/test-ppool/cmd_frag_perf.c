@@ -16,9 +16,9 @@
 #include <ppool_slot.h>
 
 #include "app.h"
+#include "bench_common.h"
 #include "frag_perf.h"
 #include "json.h"
-#include "yardstick.h"
 #include "pool.h"
 
 /*
@@ -409,16 +409,9 @@ bench_fini(struct bench *b)
 
 	for (i = 0; i < b->nb_subjects; i++)
 		ppool_carver_free(b->subject[i].c);
-	for (i = 0; i < b->nb_pools; i++) {
-		if (ppool_is_page_pool(b->pool[i]) && ppool_check(b->pool[i], stderr) != 0)
+	for (i = 0; i < b->nb_pools; i++)
+		if (pool_close(b->pool[i], "frag-perf") != 0)
 			ret = -1;
-		if (rte_mempool_in_use_count(b->pool[i]) != 0) {
-			fprintf(stderr, "frag-perf: mbufs did not come back to %s\n",
-					b->pool[i]->name);
-			ret = -1;
-		}
-		pool_free(b->pool[i]);
-	}
 	fifo_fini(&b->fifo);
 	return ret;
 }
@@ -521,28 +514,19 @@ bench(uint64_t held, struct json *j)
 static int
 parse_free(void)
 {
-	const char *text, *end;
-	unsigned int mode;
+	const struct opt_words words = {
+		.command = "frag-perf", .option = "free", .names = free_names, .n = FREE_MODES
+	};
+	unsigned int which[FREE_MODES];
+	int i, n = opt_names(&words, free_list, which);
 
-	for (text = free_list; *text != '\0'; text = *end == ',' ? end + 1 : end) {
-		end = strchrnul(text, ',');
-		for (mode = 0; mode < FREE_MODES; mode++)
-			if (strlen(free_names[mode]) == (size_t)(end - text) &&
-					memcmp(free_names[mode], text, (size_t)(end - text)) == 0)
-				break;
-		if (mode == FREE_MODES) {
-			fprintf(stderr,
-					"frag-perf: --free '%s' is not a comma-separated list of "
-					"bulk, one, random, other\n",
-					free_list);
-			return -1;
-		}
-		free_wanted[mode] = free_mode_works(mode);
-		if (!free_wanted[mode])
+	for (i = 0; i < n; i++) {
+		free_wanted[which[i]] = free_mode_works(which[i]);
+		if (!free_wanted[which[i]])
 			printf("'%s' is left out: give a second lcore with --lcores\n",
-					free_names[mode]);
+					free_names[which[i]]);
 	}
-	return 0;
+	return n < 0 ? -1 : 0;
 }
 
 static int

@@ -21,10 +21,10 @@ static struct longhold_conf conf = {
 	.memory = 256,
 	.lens = { 12, { 64, 64, 64, 64, 64, 64, 64, 570, 570, 570, 570, 1518 } },
 	.lanes = 256,
-	.ways = "stock,carve,lanes,slots,keep-stock,keep-lanes",
 	.wait = 30,
 	.port = PORT_CONF_DEFAULT,
 };
+static const char *ways_text = "stock,carve,lanes,slots,keep-stock,keep-lanes";
 static const char *share_text = "5";
 static const char *life_text = "pareto:1.2:1000";
 static const char *json_path;
@@ -45,7 +45,7 @@ static const struct opt longhold_opts[] = {
 	{ "len", OPT_LIST, &conf.lens, 1, UINT16_MAX, "N,...",
 			"data lengths of packets that are made, equally often: IMIX" },
 	{ "lanes", OPT_UINT, &conf.lanes, 1, 4096, "N", "lanes that take turns" },
-	{ "ways", OPT_STR, &conf.ways, 0, 0, "WAY,...", "how packets are made" },
+	{ "ways", OPT_STR, &ways_text, 0, 0, "WAY,...", "how packets are made" },
 	{ "live", OPT_FLAG, &conf.live, 0, 0, NULL,
 			"receive from a port instead; what follows is for that" },
 	{ "keep", OPT_FLAG, &conf.keep, 0, 0, NULL,
@@ -63,7 +63,7 @@ options_check(void)
 	struct load *load = &conf.load;
 	double warm_up;
 
-	if (!load_options(load, "longhold", share_text, life_text))
+	if (!load_options(load, "longhold", share_text, life_text) || !longhold_ways(ways_text))
 		return false;
 	if (conf.keep && !conf.live) {
 		fprintf(stderr, "longhold: --keep is for --live; without it: --ways keep-stock,keep-lanes\n");
@@ -86,7 +86,6 @@ longhold_run(char **args)
 	(void)args;
 	if (!options_check() || json_open(&j, json_path) != 0)
 		return EXIT_FAILURE;
-	printf("MB of packets that are held; pinned is without what is posted and the reserve; ratios of pinned\n");
 	json_string(j, "command", "longhold");
 	json_bool(j, "live", conf.live);
 	json_uint(j, "packets", conf.packets);
@@ -95,7 +94,6 @@ longhold_run(char **args)
 	json_real(j, "warm_up", longhold_warm_up(&conf.load));
 	json_uint(j, "stock_bytes", longhold_stock_bytes());
 	json_array(j, "results");
-	longhold_header_print();
 	ret = conf.live ? longhold_live(&conf, j) : longhold_made(&conf, j);
 	json_end(j);
 	json_bool(j, "ok", ret == 0);

@@ -18,8 +18,8 @@
 #include <ppool.h>
 
 #include "app.h"
+#include "bench_common.h"
 #include "json.h"
-#include "yardstick.h"
 
 /*
  * Mempool drivers as DPDK's own mempool_perf_autotest compares them: each lcore gets objects in
@@ -44,7 +44,8 @@ static uint64_t ms = 1;
 static struct uint_list caches = { 2, { 0, RTE_MEMPOOL_CACHE_MAX_SIZE } };
 static struct uint_list bulks = { 5, { 1, 4, 8, 32, 128 } };
 static struct uint_list keeps = { 2, { 32, 128 } };
-static const char *ops_list = "ring_mp_mc,stack,lf_stack,bucket";
+static const char usual_ops[] = "ring_mp_mc,stack,lf_stack,bucket";
+static const char *ops_list = usual_ops;
 static bool no_pipeline;
 static const char *json_path;
 
@@ -433,28 +434,39 @@ measure_cache(unsigned int cache, struct json *j)
 	return free_pools() == 0 ? ret : -1;
 }
 
-/* Ours, and those that were named. */
+static void
+driver_add(const char *ops)
+{
+	struct driver *d = &drivers[nb_drivers++];
+
+	snprintf(d->ops, sizeof(d->ops), "%s", ops);
+}
+
+/* Ours, and those that were named; of the usual ones those that this DPDK has. */
 static int
 parse_ops(void)
 {
-	const char *text = ops_list, *end;
-	struct driver *d = &drivers[nb_drivers++];
+	const char *names[RTE_MEMPOOL_MAX_OPS_IDX];
+	unsigned int which[RTE_MEMPOOL_MAX_OPS_IDX], i;
+	struct opt_words words = { .command = "mempool-perf",
+		.option = "ops",
+		.names = names,
+		.skip_unknown = ops_list == usual_ops };
+	int k, n;
 
-	snprintf(d->ops, sizeof(d->ops), PPOOL_OPS_NAME);
-	for (; *text != '\0'; text = *end == ',' ? end + 1 : end) {
-		end = strchrnul(text, ',');
-		if (nb_drivers == OPS_MAX || end == text ||
-				(size_t)(end - text) >= sizeof(drivers[0].ops)) {
-			fprintf(stderr,
-					"mempool-perf: --ops '%s' is not a comma-separated list of "
-					"at most %d names of mempool ops\n",
-					ops_list, OPS_MAX - 1);
-			return -1;
-		}
-		d = &drivers[nb_drivers++];
-		snprintf(d->ops, sizeof(d->ops), "%.*s", (int)(end - text), text);
+	for (i = 0; i < rte_mempool_ops_table.num_ops; i++)
+		if (strcmp(rte_mempool_ops_table.ops[i].name, PPOOL_OPS_NAME) != 0)
+			names[words.n++] = rte_mempool_ops_table.ops[i].name;
+	n = opt_names(&words, ops_list, which);
+	if (n >= OPS_MAX) {
+		fprintf(stderr, "mempool-perf: --ops '%s' has more than %d names\n", ops_list,
+				OPS_MAX - 1);
+		return -1;
 	}
-	return 0;
+	driver_add(PPOOL_OPS_NAME);
+	for (k = 0; k < n; k++)
+		driver_add(names[which[k]]);
+	return n < 0 ? -1 : 0;
 }
 
 /* On how many CPUs the lcores run. */

@@ -32,6 +32,21 @@ static uint64_t length = 64;
 static uint64_t wait_seconds = 10;
 static const char *json_path;
 
+/* What a packet of ours carries behind its Ethernet header. The least packet has room for it. */
+struct rtt_payload {
+	uint64_t run; /* another one may send packets of that type, too */
+	uint64_t sequence;
+} __rte_packed;
+
+static uint64_t run_id;
+static uint64_t next_sequence;
+
+/* What was sent and is not back. */
+struct pending {
+	uint64_t first;   /* sequence number */
+	uint32_t missing; /* bit i: first + i */
+};
+
 static const struct opt rtt_opts[] = {
 	PORT_OPTS(&port_conf),
 	{ "rounds", OPT_UINT, &rounds, 1, 100000000, "N", "times to send, and to wait" },
@@ -53,10 +68,11 @@ compare_cycles(const void *a, const void *b)
 
 /* To ourselves: a peer that learns addresses sends it back, too. */
 static struct rte_mbuf *
-packet_make(const struct port *p)
+packet_make(const struct port *p, uint64_t sequence)
 {
 	uint16_t len = (uint16_t)(length - RTE_ETHER_CRC_LEN);
 	struct rte_mbuf *m = rte_pktmbuf_alloc(p->mp);
+	struct rtt_payload payload = { .run = run_id, .sequence = sequence };
 	struct rte_ether_hdr *eth;
 
 	if (m == NULL)
@@ -70,23 +86,48 @@ packet_make(const struct port *p)
 	rte_eth_macaddr_get(p->id, &eth->dst_addr);
 	rte_eth_macaddr_get(p->id, &eth->src_addr);
 	eth->ether_type = rte_cpu_to_be_16(RTT_ETHER_TYPE);
+	memcpy(eth + 1, &payload, sizeof(payload));
 	return m;
 }
 
+/* Take note of a packet of ours: not one of others, nor one that was late or came twice. */
+static void
+pending_take(struct pending *sent, const struct rte_mbuf *m)
+{
+	const size_t len = sizeof(struct rte_ether_hdr) + sizeof(struct rtt_payload);
+	char copy[sizeof(struct rte_ether_hdr) + sizeof(struct rtt_payload)];
+	const char *got = rte_pktmbuf_read(m, 0, (uint32_t)len, copy);
+	struct rtt_payload payload;
+	struct rte_ether_hdr eth;
+
+	if (got == NULL)
+		return;
+	memcpy(&eth, got, sizeof(eth));
+	memcpy(&payload, got + sizeof(eth), sizeof(payload));
+	if (eth.ether_type != rte_cpu_to_be_16(RTT_ETHER_TYPE) || payload.run != run_id)
+		return;
+	if (payload.sequence - sent->first < burst)
+		sent->missing &= ~(UINT32_C(1) << (payload.sequence - sent->first));
+}
+
 static int
-send_burst(const struct port *p)
+send_burst(const struct port *p, struct pending *out)
 {
 	struct rte_mbuf *m[RTT_BURST_MAX];
 	uint16_t n, sent;
 
 	for (n = 0; n < burst; n++) {
-		m[n] = packet_make(p);
+		m[n] = packet_make(p, next_sequence + n);
 		if (m[n] == NULL)
 			break;
 	}
 	sent = n == burst ? rte_eth_tx_burst(p->id, 0, m, n) : 0;
-	if (sent == burst)
+	if (sent == burst) {
+		out->first = next_sequence;
+		out->missing = UINT32_MAX >> (RTT_BURST_MAX - burst);
+		next_sequence += burst;
 		return 0;
+	}
 	rte_pktmbuf_free_bulk(m + sent, n - sent);
 	fprintf(stderr, "rtt: %s\n",
 			n < burst ? "no mbuf is left: more --mbufs, or a larger --mbuf-size" :
@@ -94,25 +135,25 @@ send_burst(const struct port *p)
 	return -1;
 }
 
-/* Take packets until as many have come as were sent. */
+/* Take packets until all that were sent are back. */
 static int
-receive_burst(const struct port *p, uint64_t deadline)
+receive_burst(const struct port *p, struct pending *sent, uint64_t deadline)
 {
 	struct rte_mbuf *m[RTT_BURST_MAX];
-	uint64_t missing = burst;
-	uint16_t n;
+	uint16_t i, n;
 
-	while (missing > 0) {
+	while (sent->missing != 0) {
 		/* Some drivers return nothing to those who ask for few. */
 		n = rte_eth_rx_burst(p->id, 0, m, RTT_BURST_MAX);
+		for (i = 0; i < n; i++)
+			pending_take(sent, m[i]);
 		rte_pktmbuf_free_bulk(m, n);
-		missing -= RTE_MIN(missing, n);
-		if (n == 0 && (port_interrupted() || rte_rdtsc() > deadline)) {
+		if (sent->missing != 0 && (port_interrupted() || rte_rdtsc() > deadline)) {
 			fprintf(stderr,
-					"rtt: %" PRIu64 " of %" PRIu64 " packets are not back "
-					"within --wait %" PRIu64 " seconds: the peer has to send "
-					"back what it gets\n",
-					missing, burst, wait_seconds);
+					"rtt: %d of %" PRIu64
+					" packets are not back within --wait %" PRIu64
+					" seconds: the peer has to send back what it gets\n",
+					__builtin_popcount(sent->missing), burst, wait_seconds);
 			return -1;
 		}
 	}
@@ -123,10 +164,11 @@ static int
 rtt_rounds(const struct port *p, uint64_t *cycles, uint64_t n)
 {
 	uint64_t wait = wait_seconds * rte_get_tsc_hz(), begin, i;
+	struct pending sent;
 
 	for (i = 0; i < n; i++) {
 		begin = rte_rdtsc();
-		if (send_burst(p) != 0 || receive_burst(p, begin + wait) != 0)
+		if (send_burst(p, &sent) != 0 || receive_burst(p, &sent, begin + wait) != 0)
 			return -1;
 		if (cycles != NULL)
 			cycles[i] = rte_rdtsc() - begin;
@@ -174,6 +216,7 @@ rtt(struct port *p, struct json *j)
 		fprintf(stderr, "rtt: no memory for --rounds %" PRIu64 "\n", rounds);
 		return -1;
 	}
+	run_id = rte_rdtsc();
 	ret = rtt_rounds(p, NULL, warm);
 	if (ret == 0)
 		ret = rtt_rounds(p, cycles, rounds);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <rte_cycles.h>
 #include <rte_dev.h>
 
 #include <ppool_create.h>
@@ -13,6 +14,7 @@
 
 #define RING 64
 #define POLLS 1000
+#define UP_MS 10000
 
 struct dut dut;
 
@@ -75,7 +77,7 @@ start_port(const struct dut_conf *conf)
 			.offloads = conf->rx_offloads |
 					(conf->scatter ? RTE_ETH_RX_OFFLOAD_SCATTER : 0),
 		},
-		.intr_conf = { .lsc = conf->lsc },
+		.intr_conf = { .lsc = conf->lsc, .rxq = conf->rx_interrupts },
 		.txmode.offloads = conf->tx_offloads,
 	};
 	const uint16_t pairs = RTE_MAX(conf->pairs, 1);
@@ -98,6 +100,7 @@ dut_look_at_rings(void)
 	/* Of a packed ring, nothing is known before it is looked at. */
 	if (!dut.first_deferred)
 		vhost_ring_pending(dut.rx);
+	dut.hdr_len = vhost_peer_hdr_len(dut.peer);
 	dut.buf_len = dut.first_deferred ? 0 : dut.rx->desc[0].len;
 }
 
@@ -105,8 +108,7 @@ static void
 peer_start(bool no_mrg, uint64_t features)
 {
 	dut.peer = vhost_peer_start(dut.path,
-			VHOST_F_VERSION_1 | dut.packed | features |
-					(no_mrg ? 0 : VHOST_F_MRG_RXBUF));
+			dut.version | dut.packed | features | (no_mrg ? 0 : VHOST_F_MRG_RXBUF));
 	assert_non_null(dut.peer);
 }
 
@@ -116,6 +118,39 @@ dut_stop_peer(void)
 	vhost_peer_stop(dut.peer);
 	dut.peer = NULL;
 	unlink(dut.path);
+}
+
+void
+dut_lose_peer(void)
+{
+	dut_stop_peer();
+	unit_wait_link(dut.port, RTE_ETH_LINK_DOWN);
+}
+
+void
+dut_poll_queues(void)
+{
+	struct rte_eth_dev_info info;
+	struct rte_mbuf *m;
+	uint16_t i;
+
+	assert_int_equal(rte_eth_dev_info_get(dut.port, &info), 0);
+	for (i = 0; i < info.nb_rx_queues; i++)
+		rte_pktmbuf_free_bulk(&m, rte_eth_rx_burst(dut.port, i, &m, 1));
+	for (i = 0; i < info.nb_tx_queues; i++)
+		assert_int_equal(rte_eth_tx_burst(dut.port, i, NULL, 0), 0);
+}
+
+void
+dut_poll_until_up(void)
+{
+	unsigned int ms;
+
+	for (ms = 0; ms < UP_MS && !unit_link_is(dut.port, RTE_ETH_LINK_UP); ms++) {
+		dut_poll_queues();
+		rte_delay_us_sleep(1000);
+	}
+	unit_wait_link(dut.port, RTE_ETH_LINK_UP);
 }
 
 void
@@ -162,6 +197,7 @@ dut_start_pool(const struct dut_conf *conf, struct rte_mempool *mp)
 	unit_require(!conf->no_aio || unit_can_refuse_aio(), UNIT_REFUSE_AIO);
 	dut.mp = mp;
 	dut.packed = !conf->packed || conf->no_packed ? 0 : VHOST_F_PACKED | VHOST_F_IN_ORDER;
+	dut.version = conf->legacy ? VHOST_F_ANY_LAYOUT : VHOST_F_VERSION_1;
 	dut.features = (conf->pairs > 1 ? VHOST_F_MQ : 0) |
 			(conf->no_protocol ? 0 : VHOST_F_PROTOCOL);
 	peer_start(conf->no_mrg, conf->features | dut.features);

@@ -18,20 +18,22 @@
 #define DUT_NAME "net_ppfrag_dut"
 
 struct dut_conf {
-	bool copy;        /* the pool is where the back end cannot reach it: packets are copied */
-	bool no_protocol; /* the back end has no protocol features: it cannot disable rings */
-	bool no_mrg;      /* without mergeable buffers: the back end has none */
-	bool declined;    /* the same: the port does not want them */
-	bool lanes;       /* receive into frags, not into slots */
-	bool density;     /* into slots, with that preset */
-	bool scatter;     /* deliver frames longer than a page as chains */
-	bool packed;      /* packed rings, if the back end has them */
-	bool in_order;    /* which uses them in order */
-	bool no_packed;   /* it has none */
-	bool no_aio;      /* io_setup() is refused to the driver */
-	bool size_stats;  /* count packets by size */
-	bool lsc;         /* have changes of the link reported */
-	uint16_t pairs;   /* queue pairs; 0: 1 */
+	bool copy;          /* the pool is where the back end cannot reach it: packets are copied */
+	bool no_protocol;   /* the back end has no protocol features: it cannot disable rings */
+	bool no_mrg;        /* without mergeable buffers: the back end has none */
+	bool declined;      /* the same: the port does not want them */
+	bool legacy;        /* the back end is one from before virtio 1.0 */
+	bool lanes;         /* receive into frags, not into slots */
+	bool density;       /* into slots, with that preset */
+	bool scatter;       /* deliver frames longer than a page as chains */
+	bool packed;        /* packed rings, if the back end has them */
+	bool in_order;      /* which uses them in order */
+	bool no_packed;     /* it has none */
+	bool no_aio;        /* io_setup() is refused to the driver */
+	bool size_stats;    /* count packets by size */
+	bool lsc;           /* have changes of the link reported */
+	bool rx_interrupts; /* have interrupts for received packets */
+	uint16_t pairs;     /* queue pairs; 0: 1 */
 	uint32_t rx_deferred; /* queues that are not started with the port, as bits */
 	uint32_t tx_deferred;
 	uint16_t ring; /* descriptors of either ring; 0: 64 */
@@ -50,6 +52,8 @@ struct dut {
 	uint16_t port;
 	bool first_deferred; /* a queue of the first pair */
 	uint64_t features;   /* that every back end of this port needs */
+	uint64_t version;    /* features by which back ends say which they are */
+	uint32_t hdr_len;    /* of what stands in front of frames */
 	struct rte_mempool *mp;
 	struct vhost_peer *peer;
 	struct vhost_ring *rx, *tx; /* as the driver sees them */
@@ -86,6 +90,15 @@ void dut_start_peer(bool no_mrg);
 
 /** The same, one that offers these features. */
 void dut_start_peer_with(uint64_t features);
+
+/** End the back end, and wait until the port has noticed. */
+void dut_lose_peer(void);
+
+/** Poll all queues once, as an application that frees what it receives. */
+void dut_poll_queues(void);
+
+/** Poll them until the link is up. */
+void dut_poll_until_up(void);
 
 /** Another back end takes the place of the one there is, for a port that starts then. */
 void dut_replace_peer(void);

@@ -16,7 +16,7 @@
 
 #include <ppool_carver.h>
 
-#include "yardstick.h"
+#include "bench_common.h"
 
 /** How mbufs are freed. */
 enum free_mode {

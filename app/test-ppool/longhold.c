@@ -204,6 +204,12 @@ megabytes(uint64_t bytes)
 void
 longhold_header_print(void)
 {
+	static bool printed;
+
+	if (printed)
+		return;
+	printed = true;
+	printf("MB of packets that are held; pinned is without what is posted and the reserve; ratios of pinned\n");
 	printf("%-15s%9s%11s%9s%9s%9s%9s%9s%9s%9s%9s%9s%9s\n", "", "page", "packets", "live",
 			"wire", "charged", "pinned", "open", "posted", "reserve", "stock",
 			"/charged", "/stock");

@@ -28,7 +28,6 @@ struct longhold_conf {
 	uint64_t memory;        /* MB of each pool of such pages, where port.mbufs is 0 */
 	struct uint_list lens;
 	uint64_t lanes;
-	const char *ways;
 	bool live, keep;
 	uint64_t wait; /* seconds without a packet */
 	const char *label;
@@ -94,13 +93,18 @@ void longhold_expire(struct longhold *h, uint64_t packet);
 /** Sample if it is time to. @return 1 if so, else 0; -1 with a message printed. */
 int longhold_look(struct longhold *h, uint64_t packet);
 
+/** Title of the table, once: before the first row, and not where there is an error instead. */
 void longhold_header_print(void);
+
 void longhold_summary_print(const struct longhold *h);
 
 /** Figures and series, as fields of the open JSON object. */
 void longhold_json(const struct longhold *h, struct json *j);
 
-/** Packets are made, in each of the ways and pages. @return 0, or -1 with a message printed. */
+/** Choose ways to make packets from a list. @return false with a message printed. */
+bool longhold_ways(const char *list);
+
+/** Packets are made, in each of these ways and pages. @return 0, or -1 with a message. */
 int longhold_made(const struct longhold_conf *conf, struct json *j);
 
 /** Packets are received. @return 0, or -1 with a message printed. */

@@ -87,18 +87,7 @@ keep_open(struct longhold *h)
 static int
 keep_close(struct longhold *h)
 {
-	int ret = 0;
-
-	if (h->keep == NULL || h->keep == h->mp)
-		return 0;
-	if (ppool_check(h->keep, stderr) != 0)
-		ret = -1;
-	if (rte_mempool_in_use_count(h->keep) != 0) {
-		fprintf(stderr, "longhold: mbufs of --keep did not come back\n");
-		ret = -1;
-	}
-	pool_free(h->keep);
-	return ret;
+	return h->keep == h->mp ? 0 : pool_close(h->keep, "longhold: --keep");
 }
 
 /* Time, in packets */
@@ -321,6 +310,7 @@ live_run(struct live *l, struct json *j)
 	int ret = keep_open(l->hold);
 
 	if (ret == 0) {
+		longhold_header_print();
 		printf("ready\n");
 		fflush(stdout);
 		ret = live_receive(l);

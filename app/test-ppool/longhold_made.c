@@ -167,18 +167,25 @@ static const struct way ways[] = {
 	{ "keep-lanes", lanes_init, lanes_alloc, true },
 };
 
-static bool
-way_is_wanted(const struct way *way, const char *list)
-{
-	size_t n = strlen(way->name);
-	const char *text;
+static bool way_wanted[RTE_DIM(ways)];
 
-	for (text = list; text != NULL; text = strchr(text, ',')) {
-		text += *text == ',';
-		if (strncmp(text, way->name, n) == 0 && (text[n] == ',' || text[n] == '\0'))
-			return true;
-	}
-	return false;
+bool
+longhold_ways(const char *list)
+{
+	const char *names[RTE_DIM(ways)];
+	unsigned int which[RTE_DIM(ways)];
+	const struct opt_words words = {
+		.command = "longhold", .option = "ways", .names = names, .n = RTE_DIM(ways)
+	};
+	unsigned int i;
+	int k, n;
+
+	for (i = 0; i < RTE_DIM(ways); i++)
+		names[i] = ways[i].name;
+	n = opt_names(&words, list, which);
+	for (k = 0; k < n; k++)
+		way_wanted[which[k]] = true;
+	return n > 0;
 }
 
 /* Pools */
@@ -214,23 +221,12 @@ run_open(struct run *r)
 static int
 run_close(struct run *r)
 {
-	struct rte_mempool *mp = r->source.mp;
-	int ret = 0;
+	int ret;
 
 	free(r->hold.held.packet);
 	ppool_carver_free(r->source.carver);
-	if (mp == NULL)
-		return 0;
-	if (ppool_is_page_pool(mp) && ppool_check(mp, stderr) != 0)
-		ret = -1;
-	if (rte_mempool_in_use_count(mp) != 0) {
-		fprintf(stderr, "longhold: %s: mbufs did not come back\n", r->way->name);
-		ret = -1;
-	}
-	pool_free(mp);
-	if (r->source.rx != NULL)
-		pool_free(r->source.rx);
-	return ret;
+	ret = pool_close(r->source.mp, "longhold");
+	return pool_close(r->source.rx, "longhold") == 0 ? ret : -1;
 }
 
 /* Packets */
@@ -303,8 +299,10 @@ run_way(struct run *r, struct json *j)
 {
 	int ret = run_open(r);
 
-	if (ret == 0)
+	if (ret == 0) {
+		longhold_header_print();
 		ret = run_packets(r);
+	}
 	if (ret == 0) {
 		longhold_summary_print(&r->hold);
 		run_json(r, j);
@@ -341,7 +339,7 @@ longhold_made(const struct longhold_conf *conf, struct json *j)
 
 	for (i = 0; i < conf->pages.n; i++)
 		for (k = 0; k < RTE_DIM(ways); k++) {
-			if (!way_is_wanted(&ways[k], conf->ways))
+			if (!way_wanted[k])
 				continue;
 			if (way_run(conf, &ways[k], (uint32_t)conf->pages.v[i], j) != 0)
 				return -1;

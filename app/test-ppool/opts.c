@@ -146,6 +146,52 @@ opts_parse(const struct command *cmd, int argc, char **argv, char **args)
 	return parse_args(cmd, argc, argv, args) == 0 ? OPTS_OK : OPTS_INVALID;
 }
 
+/* The index of a name, or n. */
+static unsigned int
+name_find(const struct opt_words *w, const char *text, size_t len)
+{
+	unsigned int i;
+
+	for (i = 0; i < w->n; i++)
+		if (strlen(w->names[i]) == len && memcmp(w->names[i], text, len) == 0)
+			break;
+	return i;
+}
+
+static int
+names_refuse(const struct opt_words *w, const char *list)
+{
+	unsigned int i;
+
+	fprintf(stderr, "%s: --%s '%s' is not a comma-separated list of ", w->command, w->option,
+			list);
+	for (i = 0; i < w->n; i++)
+		fprintf(stderr, "%s%s", i == 0 ? "" : ", ", w->names[i]);
+	fprintf(stderr, "\n");
+	return -1;
+}
+
+int
+opt_names(const struct opt_words *w, const char *list, unsigned int *which)
+{
+	const char *text = list, *end;
+	unsigned int name;
+	int i, n = 0;
+
+	for (;; text = end + 1) {
+		end = strchrnul(text, ',');
+		name = name_find(w, text, (size_t)(end - text));
+		if (name == w->n && !w->skip_unknown)
+			return names_refuse(w, list);
+		for (i = 0; i < n && which[i] != name; i++)
+			;
+		if (name < w->n && i == n)
+			which[n++] = name;
+		if (*end == '\0')
+			return n;
+	}
+}
+
 static void
 print_default(FILE *f, const struct opt *o)
 {

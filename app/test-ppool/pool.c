@@ -92,6 +92,29 @@ pool_free(struct rte_mempool *mp)
 	rte_memzone_free(mz);
 }
 
+int
+pool_close(struct rte_mempool *mp, const char *command)
+{
+	unsigned int missing;
+	int ret = 0;
+
+	if (mp == NULL)
+		return 0;
+	missing = rte_mempool_in_use_count(mp);
+	if (missing != 0) {
+		fprintf(stderr, "%s: %u of %u mbufs did not come back to the pool %s\n", command,
+				missing, mp->size, mp->name);
+		ret = -1;
+	}
+	if (ppool_is_page_pool(mp) && ppool_check(mp, stderr) != 0) {
+		fprintf(stderr, "%s: the ledger of the pool %s does not balance\n", command,
+				mp->name);
+		ret = -1;
+	}
+	pool_free(mp);
+	return ret;
+}
+
 struct rte_mempool *
 pool_create(const char *name, const struct pool_conf *conf)
 {

@@ -52,6 +52,15 @@ struct rte_mempool *pool_create_fit(const char *name, const struct pool_conf *co
 /** Free a pool and its external buffers. */
 void pool_free(struct rte_mempool *mp);
 
+/**
+ * Check that all mbufs are back and that the books of a page pool balance, then free the pool and
+ * its external buffers. NULL is fine.
+ *
+ * @return
+ *   0, or -1 with a message printed.
+ */
+int pool_close(struct rte_mempool *mp, const char *command);
+
 /** Name of a pool's ops. */
 const char *pool_ops_name(const struct rte_mempool *mp);
 

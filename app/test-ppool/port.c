@@ -203,7 +203,6 @@ port_memory_bytes(const struct port *p)
 int
 port_close(struct port *p)
 {
-	unsigned int missing;
 	int ret;
 
 	ret = rte_eth_dev_stop(p->id);
@@ -211,15 +210,8 @@ port_close(struct port *p)
 		ret = rte_eth_dev_close(p->id);
 	if (ret != 0)
 		fprintf(stderr, "port %u does not close: %s\n", p->id, rte_strerror(-ret));
-	missing = rte_mempool_in_use_count(p->mp);
-	if (missing != 0) {
-		fprintf(stderr, "%u of %u mbufs did not come back to the pool\n", missing,
-				p->mp->size);
+	if (pool_close(p->mp, "port") != 0)
 		ret = -1;
-	}
-	if (ppool_is_page_pool(p->mp) && ppool_check(p->mp, stderr) != 0)
-		ret = -1;
-	rte_mempool_free(p->mp);
 	return ret == 0 ? 0 : -1;
 }
 

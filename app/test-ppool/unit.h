@@ -54,12 +54,12 @@ struct unit_suite {
 
 extern const struct unit_suite suite_mempool, suite_frag, suite_slots, suite_slots_hard,
 		suite_slots_compact, suite_slots_fuzz, suite_slots_port, suite_keep, suite_carver,
-		suite_ledger, suite_threads, suite_secondary, suite_info, suite_create,
+		suite_ledger, suite_mark, suite_threads, suite_secondary, suite_info, suite_create,
 		suite_sizing, suite_dma, suite_account, suite_port, suite_port_states,
 		suite_rx_secondary, suite_wake, suite_reconnect, suite_offload, suite_share,
-		suite_queue_state, suite_in_order, suite_indirect, suite_debug, suite_compact,
-		suite_company, suite_steps, suite_limbo, suite_rings, suite_packed, suite_hostile,
-		suite_unaware, suite_iova;
+		suite_queue_state, suite_in_order, suite_indirect, suite_legacy, suite_features,
+		suite_debug, suite_compact, suite_company, suite_steps, suite_limbo, suite_rings,
+		suite_packed, suite_hostile, suite_unaware, suite_iova;
 
 int unit_setup(void **state);
 int unit_teardown(void **state);

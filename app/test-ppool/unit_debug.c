@@ -370,7 +370,7 @@ test_put_split(void **state)
 	c = unit_carver(mp, 1000, 1);
 	assert_true(reported(misuse_put, &put));
 	assert_named(", ", put.obj);
-	assert_said("it is a header page");
+	assert_said("it is a slot page");
 	assert_who("taken by ", rte_gettid());
 
 	assert_int_equal(rte_mempool_get(mp, &put.obj), 0);

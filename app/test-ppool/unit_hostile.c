@@ -23,7 +23,10 @@
  * works on an lcore of its own and keeps changing what it has published.
  */
 
-/* Used entries of all paths together in steps, where the environment has PPFRAG_LONG=1. */
+/*
+ * Used entries in steps of all paths together that have one layout of rings, where the environment
+ * has PPFRAG_LONG=1.
+ */
 #define LONG_ENTRIES UINT64_C(10000000)
 /* Of one path, else. */
 #define SHORT_ENTRIES UINT64_C(20000)
@@ -38,6 +41,7 @@
 #define XSTATS_MAX 64
 #define MARK_LEN 128u
 #define FLIPS 256 /* before others may have the CPU */
+#define DRY_ROUNDS 64
 
 struct path {
 	const char *name;
@@ -56,6 +60,9 @@ struct path {
 
 /* One that says where it is to be woken. */
 #define EVENT_IDX .devargs = "event_idx=1", .features = VHOST_F_EVENT_IDX
+
+/* One from before virtio 1.0, with a short header. */
+#define LEGACY .legacy = true, .no_mrg = true
 
 /* X(name, configuration): every way to receive. */
 #define PATHS(X) \
@@ -126,11 +133,36 @@ struct path {
 	X(slots_offloads, { .ring = 64, .scatter = true, OFFLOADS }) \
 	X(copied_offloads, { .ring = 64, .lanes = true, .copy = true, .scatter = true, OFFLOADS }) \
 	X(copied_slots_offloads, { .ring = 64, .copy = true, .scatter = true, OFFLOADS }) \
+	X(legacy_shared, { .ring = 64, .lanes = true, LEGACY }) \
+	X(legacy_slots, { .ring = 64, .page_size = 16384, .pages = 96, LEGACY }) \
+	X(legacy_copied, { .ring = 64, .copy = true, LEGACY }) \
+	X(legacy_slots_offloads, \
+			{ .ring = 64, \
+					LEGACY, \
+					.features = UINT64_C(2), \
+					.rx_offloads = RTE_ETH_RX_OFFLOAD_CHECKSUM | \
+							RTE_ETH_RX_OFFLOAD_VLAN_STRIP }) \
 	X(packed_shared, { .ring = 64, .packed = true, .lanes = true }) \
 	X(packed_slots, { .ring = 64, .packed = true, .page_size = 16384, .pages = 96 }) \
 	X(packed_small_ring, { .ring = 4, .packed = true, .pages = 16 }) \
 	X(packed_no_mrg, { .ring = 64, .packed = true, .no_mrg = true }) \
 	X(packed_copied, { .ring = 64, .packed = true, .copy = true }) \
+	X(packed_in_order_shared, { .ring = 64, .packed = true, .in_order = true, .lanes = true }) \
+	X(packed_in_order_slots, \
+			{ .ring = 64, \
+					.packed = true, \
+					.in_order = true, \
+					.page_size = 16384, \
+					.pages = 96 }) \
+	X(packed_in_order_small_ring, \
+			{ .ring = 4, .packed = true, .in_order = true, .pages = 16 }) \
+	X(packed_in_order_copied, { .ring = 64, .packed = true, .in_order = true, .copy = true }) \
+	X(packed_in_order_offloads, \
+			{ .ring = 64, \
+					.packed = true, \
+					.in_order = true, \
+					.scatter = true, \
+					OFFLOADS }) \
 	X(packed_shared_offloads, \
 			{ .ring = 64, .packed = true, .lanes = true, .scatter = true, OFFLOADS }) \
 	X(packed_slots_offloads, { .ring = 64, .packed = true, .scatter = true, OFFLOADS })
@@ -171,19 +203,39 @@ static struct foe {
 	bool in_order;
 	bool knows; /* what the descriptors say is true, and is its own to write */
 	uint64_t entries;
-	uint64_t jumped; /* entries that it announced without writing them */
+	uint64_t jumped;  /* entries that it announced without writing them */
+	unsigned int dry; /* rounds in which it had nothing that it could use */
 	const uint64_t *polls;
 	uint64_t goal;
 	uint32_t stop; /* atomic */
 } foe;
 
-#define PATH_ONE(id, ...) +1
-#define NB_PATHS (0 PATHS(PATH_ONE))
+#define PATH_STRUCT(id, ...) static struct path path_##id = { .name = #id, .conf = __VA_ARGS__ };
+PATHS(PATH_STRUCT)
+
+#define PATH_ADDRESS(id, ...) &path_##id,
+static const struct path * const paths[] = { PATHS(PATH_ADDRESS) };
+
+enum layout { SPLIT, SPLIT_IN_ORDER, PACKED, PACKED_IN_ORDER };
+
+static enum layout
+path_layout(const struct path *path)
+{
+	const struct dut_conf *conf = &path->conf;
+
+	if (conf->packed)
+		return conf->in_order ? PACKED_IN_ORDER : PACKED;
+	return (conf->features & VHOST_F_IN_ORDER) != 0 ? SPLIT_IN_ORDER : SPLIT;
+}
 
 static uint64_t
-entries_goal(void)
+entries_goal(const struct path *path)
 {
-	return unit_scaled(SHORT_ENTRIES, LONG_ENTRIES / NB_PATHS + 1);
+	unsigned int i, same = 0;
+
+	for (i = 0; i < RTE_DIM(paths); i++)
+		same += path_layout(paths[i]) == path_layout(path);
+	return unit_scaled(SHORT_ENTRIES, LONG_ENTRIES / same + 1);
 }
 
 /* The back end */
@@ -202,7 +254,7 @@ foe_fill(struct foe *f, uint32_t id, uint32_t len)
 	if (buf != NULL)
 		memset(buf, (int)unit_random(&f->rng),
 				unit_range(&f->rng, 0, 15) == 0 ? n : RTE_MIN(n, MARK_LEN));
-	return n >= VHOST_HDR_LEN ? buf : NULL;
+	return n >= dut.hdr_len ? buf : NULL;
 }
 
 /* Fill a posted buffer whose header claims a number of buffers. */
@@ -211,8 +263,8 @@ foe_fill_first(struct foe *f, uint32_t id, uint16_t buffers)
 {
 	char *buf = foe_fill(f, id, dut.buf_len);
 
-	if (buf != NULL)
-		memcpy(buf + VHOST_HDR_LEN - sizeof(buffers), &buffers, sizeof(buffers));
+	if (buf != NULL && dut.hdr_len == VHOST_HDR_LEN)
+		memcpy(buf + dut.hdr_len - sizeof(buffers), &buffers, sizeof(buffers));
 }
 
 static uint32_t
@@ -228,7 +280,7 @@ static uint16_t
 foe_put_good(struct foe *f, uint16_t at)
 {
 	uint32_t id = foe_next_id(f, at);
-	uint32_t len = unit_range(&f->rng, VHOST_HDR_LEN + 14, RTE_MIN(dut.buf_len - 1, 1600u));
+	uint32_t len = unit_range(&f->rng, dut.hdr_len + 14, RTE_MIN(dut.buf_len - 1, 1600u));
 
 	foe_fill(f, id, len);
 	vhost_ring_put(dut.rx, at, id, len);
@@ -274,8 +326,8 @@ foe_put_bad(struct foe *f, uint16_t at)
 {
 	const uint32_t ids[] = { dut.rx->num, UINT16_MAX, UINT32_MAX, 0x10000,
 		(uint32_t)unit_random(&f->rng), f->next_id - 1u, f->next_id };
-	const uint32_t lens[] = { 0, VHOST_HDR_LEN - 1, VHOST_HDR_LEN, VHOST_HDR_LEN + 13,
-		dut.buf_len + 1, UINT32_MAX, UINT32_MAX - VHOST_HDR_LEN + 1,
+	const uint32_t lens[] = { 0, dut.hdr_len - 1, dut.hdr_len, dut.hdr_len + 13,
+		dut.buf_len + 1, UINT32_MAX, UINT32_MAX - dut.hdr_len + 1,
 		(uint32_t)unit_random(&f->rng) };
 	uint32_t k = unit_range(&f->rng, 0, 1);
 
@@ -365,6 +417,7 @@ foe_round(struct foe *f)
 	end = RTE_MIN(end, vhost_ring_room(dut.rx));
 	while (n < end)
 		n += foe_put(f, n);
+	f->dry = n == 0 ? f->dry + 1 : 0;
 	vhost_ring_publish(dut.rx, n);
 	f->entries += n;
 	if (unit_range(&f->rng, 0, 255) == 0) {
@@ -376,6 +429,16 @@ foe_round(struct foe *f)
 	if (unit_range(&f->rng, 0, 63) == 0)
 		foe_scribble(f);
 	foe_transmit(f);
+}
+
+/*
+ * Whether it has brought itself to a stop: who says of a packed ring that works in order that later
+ * buffers are used, and goes on with earlier ones, finds no more.
+ */
+static bool
+foe_is_stuck(const struct foe *f)
+{
+	return f->dry >= DRY_ROUNDS;
 }
 
 /* Change something that the driver may be looking at. */
@@ -404,7 +467,8 @@ foe_race(void *arg)
 	unsigned int i;
 	uint64_t polls;
 
-	while (f->entries < f->goal && __atomic_load_n(&f->stop, __ATOMIC_ACQUIRE) == 0) {
+	while (f->entries < f->goal && !foe_is_stuck(f) &&
+			__atomic_load_n(&f->stop, __ATOMIC_ACQUIRE) == 0) {
 		foe_round(f);
 		polls = __atomic_load_n(f->polls, __ATOMIC_ACQUIRE);
 		for (i = 1; __atomic_load_n(f->polls, __ATOMIC_ACQUIRE) < polls + 3 &&
@@ -631,7 +695,7 @@ hostile_setup(void **state)
 {
 	foe = (struct foe){
 		.rng = unit_seed,
-		.goal = entries_goal(),
+		.goal = entries_goal(*state),
 		.knows = true,
 	};
 	return dut_setup(state);
@@ -645,25 +709,66 @@ hostile_teardown(void **state)
 	return dut_teardown(state);
 }
 
+/* A restart of the port helps. */
+static void
+foe_resume(struct foe *f)
+{
+	dut_restart();
+	f->dry = 0;
+	f->next_id = 0;
+}
+
+/*
+ * Whether it may write to what it had: in copies it always may; elsewhere the pages may be free by
+ * then, and debug builds see that.
+ */
+static bool
+foe_may_write(const struct path *path)
+{
+	return path->conf.copy || !unit_debug_build();
+}
+
 static void
 test_steps(void **state)
 {
 	const struct path *path = *state;
+	/* By an id it can give up buffers in between, too, which it goes on to fill. */
+	const bool quiet = path_layout(path) != PACKED_IN_ORDER;
 	uint64_t round;
+	bool drained;
 	struct app *a;
 
 	dut_start(&path->conf);
 	a = app_create(path);
 	foe.in_order = (path->conf.features & VHOST_F_IN_ORDER) != 0;
 	assert_true(!foe.in_order || (vhost_peer_acked(dut.peer) & VHOST_F_IN_ORDER) != 0);
-	a->quiet = true;
+	a->quiet = quiet;
+	foe.knows = quiet || foe_may_write(path);
 	for (round = 0; foe.entries < foe.goal; round++) {
 		foe_round(&foe);
 		app_round(a, round);
 		/* Where something is left it may be taken later, and its buffer is ours then. */
-		foe.knows = app_drain(a);
+		drained = app_drain(a);
+		foe.knows = quiet ? drained : foe_may_write(path);
+		if (foe_is_stuck(&foe))
+			foe_resume(&foe);
 	}
 	finish(a, &foe);
+}
+
+/* Receive while it is at work. */
+static void
+app_race(struct app *a, struct foe *f, unsigned int lcore)
+{
+	uint64_t round;
+
+	assert_int_equal(rte_eal_remote_launch(foe_race, f, lcore), 0);
+	for (round = 0; rte_eal_get_lcore_state(lcore) == RUNNING; round++) {
+		app_round(a, round);
+		if (app_poll(a) == 0 && round % STUCK_POLLS == 0)
+			app_release(a, 0);
+	}
+	rte_eal_wait_lcore(lcore);
 }
 
 static void
@@ -671,7 +776,6 @@ test_race(void **state)
 {
 	const struct path *path = *state;
 	unsigned int lcore;
-	uint64_t round;
 	struct app *a;
 
 	unit_require(unit_workers() > 0, "two lcores");
@@ -681,21 +785,15 @@ test_race(void **state)
 	foe.in_order = (path->conf.features & VHOST_F_IN_ORDER) != 0;
 	foe.polls = &a->polls;
 	foe.goal /= RACE_SHARE;
-	/* It writes to what it had, too; debug builds would see that in freed pages. */
-	foe.knows = path->conf.copy || !unit_debug_build();
-	assert_int_equal(rte_eal_remote_launch(foe_race, &foe, lcore), 0);
-	for (round = 0; rte_eal_get_lcore_state(lcore) == RUNNING; round++) {
-		app_round(a, round);
-		if (app_poll(a) == 0 && round % STUCK_POLLS == 0)
-			app_release(a, 0);
+	foe.knows = foe_may_write(path);
+	app_race(a, &foe, lcore);
+	while (foe.entries < foe.goal) {
+		foe_resume(&foe);
+		app_race(a, &foe, lcore);
 	}
-	rte_eal_wait_lcore(lcore);
 	app_drain(a);
 	finish(a, &foe);
 }
-
-#define PATH_STRUCT(id, ...) static struct path path_##id = { .name = #id, .conf = __VA_ARGS__ };
-PATHS(PATH_STRUCT)
 
 #define PATH_TESTS(id, ...) \
 	{ "test_steps_" #id, test_steps, hostile_setup, hostile_teardown, &path_##id }, \

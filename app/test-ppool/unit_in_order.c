@@ -15,7 +15,6 @@
 #define LAPS 400
 #define POLLS 200
 #define FRAME_MAX 20000
-#define TIMEOUT_MS 10000
 #define HELD_MAX 20000
 
 #define IN_ORDER .ring = RING, .devargs = "in_order=1", .features = VHOST_F_IN_ORDER
@@ -454,17 +453,9 @@ test_not_wanted(void **state)
 static void
 meet_peer(uint64_t features)
 {
-	struct rte_mbuf *m;
-	unsigned int ms;
-
-	dut_stop_peer();
-	unit_wait_link(dut.port, RTE_ETH_LINK_DOWN);
+	dut_lose_peer();
 	dut_start_peer_with(features);
-	for (ms = 0; ms < TIMEOUT_MS && !unit_link_is(dut.port, RTE_ETH_LINK_UP); ms++) {
-		rte_pktmbuf_free_bulk(&m, rte_eth_rx_burst(dut.port, 0, &m, 1));
-		rte_eth_tx_burst(dut.port, 0, NULL, 0);
-		rte_delay_us_sleep(1000);
-	}
+	dut_poll_until_up();
 	dut_look_at_rings();
 	assert_int_equal(vhost_peer_acked(dut.peer) & VHOST_F_IN_ORDER, features);
 }
@@ -488,11 +479,7 @@ renew(const struct dut_conf *conf)
 	dut_stop_peer();
 	dut_start_peer_with(VHOST_F_IN_ORDER);
 	assert_int_equal(rte_eth_dev_start(dut.port), 0);
-	for (i = 0; i < TIMEOUT_MS && !unit_link_is(dut.port, RTE_ETH_LINK_UP); i++) {
-		assert_int_equal(rte_eth_rx_burst(dut.port, 0, NULL, 0), 0);
-		rte_eth_tx_burst(dut.port, 0, NULL, 0);
-		rte_delay_us_sleep(1000);
-	}
+	dut_poll_until_up();
 	dut_look_at_rings();
 	assert_true(is_agreed());
 	dut_exchange(3 * RING, 100);

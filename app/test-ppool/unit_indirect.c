@@ -15,6 +15,8 @@
 #define DESC_INDIRECT 4u
 
 #define INDIRECT .pages = 4096, .features = VHOST_F_INDIRECT_DESC
+/* Of a back end that has a short header. */
+#define LEGACY INDIRECT, .legacy = true, .no_mrg = true
 
 /* A packet, and what is expected to be sent for it. */
 struct packet {
@@ -94,9 +96,9 @@ take_packet(const struct packet *p)
 	} else {
 		len = read_descriptors(dut.tx->desc, id, dut.tx->num, got);
 	}
-	assert_int_equal(len, p->len + VHOST_HDR_LEN);
-	assert_memory_equal(got, zero, VHOST_HDR_LEN);
-	assert_true(unit_filled(got + VHOST_HDR_LEN, p->len, p->tag));
+	assert_int_equal(len, p->len + dut.hdr_len);
+	assert_memory_equal(got, zero, dut.hdr_len);
+	assert_true(unit_filled(got + dut.hdr_len, p->len, p->tag));
 	vhost_ring_put(dut.tx, 0, id, 0);
 	vhost_ring_publish(dut.tx, 1);
 	return table;
@@ -148,6 +150,13 @@ test_full_ring_in_order(void **state)
 			.features = VHOST_F_INDIRECT_DESC | VHOST_F_IN_ORDER });
 }
 
+static void
+test_full_ring_legacy(void **state)
+{
+	RTE_SET_USED(state);
+	fill_ring(&(struct dut_conf){ LEGACY });
+}
+
 /* Numbers of segments up to more than are handed over; a table is no longer than the ring. */
 static void
 send_all_lengths(uint16_t ring)
@@ -189,14 +198,13 @@ test_lengths_small_ring(void **state)
 
 /* Where others use the packet, too, its header is in a descriptor of its own. */
 static void
-test_shared_mbuf(void **state)
+send_shared(const struct dut_conf *conf)
 {
 	uint64_t seed = unit_seed;
 	struct packet p, q;
 	unsigned int i;
 
-	RTE_SET_USED(state);
-	dut_start(&(struct dut_conf){ INDIRECT });
+	dut_start(conf);
 	for (i = 0; i < 3 * RING; i++) {
 		p = make_packet(unit_range(&seed, 1, 3), i, &seed);
 		q = p;
@@ -210,6 +218,20 @@ test_shared_mbuf(void **state)
 	assert_int_equal(dut_xstat("tx_q0_header_packets"), 3 * RING);
 	assert_int_equal(dut_xstat("tx_q0_indirect_packets"), 3 * RING);
 	dut_stop();
+}
+
+static void
+test_shared_mbuf(void **state)
+{
+	RTE_SET_USED(state);
+	send_shared(&(struct dut_conf){ INDIRECT });
+}
+
+static void
+test_shared_mbuf_legacy(void **state)
+{
+	RTE_SET_USED(state);
+	send_shared(&(struct dut_conf){ LEGACY });
 }
 
 /* Segments that the back end cannot read: copied into descriptors of the ring. */
@@ -240,9 +262,11 @@ test_foreign_segment(void **state)
 	dut_stop();
 }
 
+#define TAGS .tx_offloads = RTE_ETH_TX_OFFLOAD_VLAN_INSERT | RTE_ETH_TX_OFFLOAD_MULTI_SEGS
+
 /* A tag is put in on the way: the start of the packet is replaced. */
 static void
-test_offload(void **state)
+send_tagged(const struct dut_conf *conf)
 {
 	uint64_t seed = unit_seed;
 	char got[LEN_MAX], data[LEN_MAX];
@@ -252,10 +276,7 @@ test_offload(void **state)
 	uint32_t len;
 	uint16_t id;
 
-	RTE_SET_USED(state);
-	dut_start(&(struct dut_conf){ INDIRECT,
-			.tx_offloads = RTE_ETH_TX_OFFLOAD_VLAN_INSERT |
-					RTE_ETH_TX_OFFLOAD_MULTI_SEGS });
+	dut_start(conf);
 	for (i = 0; i < 3 * RING; i++) {
 		p = make_packet(unit_range(&seed, 1, 5), i, &seed);
 		p.m->ol_flags |= RTE_MBUF_F_TX_VLAN;
@@ -266,16 +287,30 @@ test_offload(void **state)
 		assert_int_equal(desc->flags, DESC_INDIRECT);
 		len = read_descriptors(vhost_peer_at(dut.peer, desc->addr, desc->len), 0,
 				(uint16_t)(desc->len / sizeof(*desc)), got);
-		assert_int_equal(len, VHOST_HDR_LEN + p.len + 4);
+		assert_int_equal(len, dut.hdr_len + p.len + 4);
 		unit_fill(data, sizeof(data), p.tag);
-		assert_memory_equal(got + VHOST_HDR_LEN, data, 12);
-		assert_memory_equal(got + VHOST_HDR_LEN + 12, "\x81\x00\x01\x23", 4);
-		assert_memory_equal(got + VHOST_HDR_LEN + 16, data + 12, p.len - 12);
+		assert_memory_equal(got + dut.hdr_len, data, 12);
+		assert_memory_equal(got + dut.hdr_len + 12, "\x81\x00\x01\x23", 4);
+		assert_memory_equal(got + dut.hdr_len + 16, data + 12, p.len - 12);
 		vhost_ring_put(dut.tx, 0, id, 0);
 		vhost_ring_publish(dut.tx, 1);
 		rte_eth_tx_done_cleanup(dut.port, 0, 0);
 	}
 	dut_stop();
+}
+
+static void
+test_offload(void **state)
+{
+	RTE_SET_USED(state);
+	send_tagged(&(struct dut_conf){ INDIRECT, TAGS });
+}
+
+static void
+test_offload_legacy(void **state)
+{
+	RTE_SET_USED(state);
+	send_tagged(&(struct dut_conf){ LEGACY, TAGS });
 }
 
 /* Without tables, as before. */
@@ -315,11 +350,14 @@ test_not_wanted(void **state)
 static const struct CMUnitTest tests[] = {
 	DUT_TEST(test_full_ring),
 	DUT_TEST(test_full_ring_in_order),
+	DUT_TEST(test_full_ring_legacy),
 	DUT_TEST(test_lengths),
 	DUT_TEST(test_lengths_small_ring),
 	DUT_TEST(test_shared_mbuf),
+	DUT_TEST(test_shared_mbuf_legacy),
 	DUT_TEST(test_foreign_segment),
 	DUT_TEST(test_offload),
+	DUT_TEST(test_offload_legacy),
 	DUT_TEST(test_not_offered),
 	DUT_TEST(test_not_wanted),
 };

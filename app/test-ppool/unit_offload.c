@@ -242,10 +242,11 @@ peer_take(void)
 	}
 	vhost_ring_put(dut.tx, 0, head, 0);
 	vhost_ring_publish(dut.tx, 1);
-	assert_in_range(len, VHOST_HDR_LEN + 1, sizeof(raw));
-	memcpy(&sent.hdr, raw, sizeof(sent.hdr));
-	sent.len = len - VHOST_HDR_LEN;
-	memcpy(sent.frame, raw + VHOST_HDR_LEN, sent.len);
+	assert_in_range(len, dut.hdr_len + 1, sizeof(raw));
+	memset(&sent.hdr, 0, sizeof(sent.hdr));
+	memcpy(&sent.hdr, raw, dut.hdr_len);
+	sent.len = len - dut.hdr_len;
+	memcpy(sent.frame, raw + dut.hdr_len, sent.len);
 }
 
 static uint16_t
@@ -335,11 +336,28 @@ checksum_flag(const struct kind *k)
 	return k->udp ? RTE_MBUF_F_TX_UDP_CKSUM : RTE_MBUF_F_TX_TCP_CKSUM;
 }
 
+/* Of back ends that have a short header. */
+#define LEGACY .legacy = true, .no_mrg = true
+
+static struct dut_conf legacy = { LEGACY };
+
+/* Of the test at work: what the back end is; NULL: nothing special. */
+static const struct dut_conf *base;
+
+static int
+tx_setup(void **state)
+{
+	base = *state;
+	return dut_setup(state);
+}
+
 static void
 start_with(uint64_t features, uint64_t tx_offloads)
 {
-	const struct dut_conf conf = { .features = features, .tx_offloads = tx_offloads };
+	struct dut_conf conf = base != NULL ? *base : (struct dut_conf){ .pages = 0 };
 
+	conf.features |= features;
+	conf.tx_offloads = tx_offloads;
 	dut_start(&conf);
 	foreign = unit_stock_pool(256, 2176);
 }
@@ -795,14 +813,26 @@ test_tx_lesser_peer(void **state)
 	X(copy, { .copy = true, .ring = 256 }) \
 	X(copy_lanes, { .lanes = true, .copy = true, .ring = 256 })
 
+/* X(name, configuration): the same with a short header. */
+#define LEGACY_WAYS(X) \
+	X(legacy_lanes, { LEGACY, .lanes = true, .page_size = 16384 }) \
+	X(legacy_slots, { LEGACY, .page_size = 16384 }) \
+	X(legacy_slots_dense, { LEGACY, .density = true, .page_size = 16384 }) \
+	X(legacy_copy, { LEGACY, .copy = true, .ring = 256 }) \
+	X(legacy_copy_lanes, { LEGACY, .lanes = true, .copy = true, .ring = 256 })
+
 #define WAY_STRUCT(id, ...) static struct dut_conf way_##id = __VA_ARGS__;
 WAYS(WAY_STRUCT)
+LEGACY_WAYS(WAY_STRUCT)
 
 static void
 start_way(const struct dut_conf *way, uint64_t features, uint64_t rx_offloads)
 {
 	struct dut_conf conf = *way;
 
+	/* Packets of several segments take mergeable buffers. */
+	if (conf.no_mrg)
+		rx_offloads &= ~RX_LRO;
 	conf.features = features;
 	conf.rx_offloads = rx_offloads;
 	dut_start(&conf);
@@ -814,7 +844,7 @@ receive(const struct virtio *hdr, const uint8_t *frame, uint32_t len)
 {
 	const uint16_t pos = dut.rx->next_avail & (dut.rx->num - 1);
 	const struct vhost_desc *d = &dut.rx->desc[dut.rx->avail->ring[pos] & (dut.rx->num - 1)];
-	char *buf = vhost_peer_at(dut.peer, d->addr, VHOST_HDR_LEN);
+	char *buf = vhost_peer_at(dut.peer, d->addr, dut.hdr_len);
 	struct rte_mbuf *m;
 	unsigned int i;
 
@@ -1307,20 +1337,33 @@ test_rx_strip_change(void **state)
 	WAY_TEST(test_rx_random, id) \
 	WAY_TEST(test_rx_without, id)
 
+#define LEGACY_WAY_TESTS(id, ...) \
+	WAY_TEST(test_rx_flags, id) \
+	WAY_TEST(test_rx_strip, id) \
+	WAY_TEST(test_rx_other_checksum, id) \
+	WAY_TEST(test_rx_lro_not_configured, id) \
+	WAY_TEST(test_rx_without, id)
+
+#define TX_TEST(f) \
+	{ #f, f, tx_setup, dut_teardown, NULL }, \
+	{ \
+#f "_legacy", f, tx_setup, dut_teardown, &legacy \
+	}
+
 static const struct CMUnitTest tests[] = {
-	DUT_TEST(test_tx_combinations),
-	DUT_TEST(test_tx_shared_stays),
-	DUT_TEST(test_tx_segmentation),
-	DUT_TEST(test_tx_refused),
-	DUT_TEST(test_tx_split_headers),
+	TX_TEST(test_tx_combinations),
+	TX_TEST(test_tx_shared_stays),
+	TX_TEST(test_tx_segmentation),
+	TX_TEST(test_tx_refused),
+	TX_TEST(test_tx_split_headers),
 	DUT_TEST(test_tx_not_configured),
-	DUT_TEST(test_tx_without),
-	DUT_TEST(test_tx_random),
+	TX_TEST(test_tx_without),
+	TX_TEST(test_tx_random),
 	DUT_TEST(test_tx_short_ring),
 	DUT_TEST(test_tx_capabilities),
 	DUT_TEST(test_tx_features),
 	DUT_TEST(test_tx_lesser_peer),
-	WAYS(WAY_TESTS) DUT_TEST(test_rx_capabilities),
+	WAYS(WAY_TESTS) LEGACY_WAYS(LEGACY_WAY_TESTS) DUT_TEST(test_rx_capabilities),
 	DUT_TEST(test_rx_features),
 	DUT_TEST(test_rx_ptypes),
 	DUT_TEST(test_rx_strip_change),

@@ -3,6 +3,7 @@
  */
 
 #include <stdlib.h>
+#include <time.h>
 
 #include <rte_cycles.h>
 
@@ -247,6 +248,93 @@ test_wrong_ids(void **state)
 		unit_ledger(dut.mp);
 		dut_stop();
 	}
+}
+
+/* A ring so large that its square takes long. */
+#define LARGE_RING 8192u
+#define LARGE_US 5000u
+
+/* What this thread has used of a CPU, in us. */
+static uint64_t
+cpu_us(void)
+{
+	struct timespec ts;
+
+	assert_int_equal(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts), 0);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+/* A burst, which takes no longer than a look at each entry. */
+static uint16_t
+burst_in_time(struct rte_mbuf **m, uint16_t n)
+{
+	uint64_t start = cpu_us();
+
+	n = rte_eth_rx_burst(dut.port, 0, m, n);
+	assert_in_range(cpu_us() - start, 0, LARGE_US);
+	return n;
+}
+
+/* A wrong id in each entry of a large ring costs no more than a right one. */
+static void
+test_wrong_ids_large(void **state)
+{
+	struct dut_conf conf = conf_of(4);
+	struct rte_mbuf *m;
+	unsigned int i;
+
+	(void)state;
+	conf.ring = LARGE_RING;
+	conf.pages = LARGE_RING + 512;
+	start(&conf);
+	assert_int_equal(vhost_ring_pending(dut.rx), LARGE_RING);
+	for (i = 0; i < LARGE_RING; i++) {
+		vhost_ring_take(dut.rx);
+		use_buffer((uint16_t)i, UINT16_MAX, 100);
+	}
+	vhost_ring_publish(dut.rx, LARGE_RING);
+	assert_int_equal(burst_in_time(&m, 1), 0);
+	assert_int_equal(dut_xstat("rx_q0_bad_used"), LARGE_RING);
+	assert_int_equal(vhost_ring_pending(dut.rx), LARGE_RING);
+	exchange_burst(RING / 2);
+	dut_stop();
+}
+
+/* One wrong id, and packets in all other entries, for which there is no memory. */
+static void
+test_wrong_id_starved(void **state)
+{
+	struct rte_mbuf **held = calloc(2 * LARGE_RING, sizeof(held[0])), *m[BURST];
+	struct dut_conf conf = conf_of(0);
+	unsigned int i, n = 0;
+	uint16_t id;
+
+	(void)state;
+	assert_non_null(held);
+	conf.ring = LARGE_RING;
+	conf.pages = LARGE_RING + 512;
+	start(&conf);
+	while (n < 2 * LARGE_RING && (held[n] = rte_pktmbuf_alloc(dut.mp)) != NULL)
+		n++;
+	vhost_ring_pending(dut.rx);
+	for (i = 0; i < LARGE_RING; i++) {
+		id = vhost_ring_take(dut.rx);
+		use_buffer((uint16_t)i, i == 0 ? UINT16_MAX : id, VHOST_HDR_LEN + 1400);
+	}
+	vhost_ring_publish(dut.rx, LARGE_RING);
+	assert_int_equal(burst_in_time(m, BURST), 0);
+	assert_int_equal(dut_xstat("rx_q0_bad_used"), 1);
+	assert_int_equal(vhost_ring_pending(dut.rx), 1);
+	rte_pktmbuf_free_bulk(held, n);
+	for (i = 1; i < LARGE_RING; i += n) {
+		n = rte_eth_rx_burst(dut.port, 0, m, BURST);
+		assert_true(n > 0);
+		rte_pktmbuf_free_bulk(m, n);
+	}
+	assert_int_equal(vhost_ring_pending(dut.rx), LARGE_RING);
+	exchange_burst(RING / 2);
+	free(held);
+	dut_stop();
 }
 
 /* The same buffer two times in one burst: one of them is wrong. */
@@ -634,6 +722,8 @@ static const struct CMUnitTest tests[] = {
 	DUT_TEST(test_chains),
 	DUT_TEST(test_laps),
 	DUT_TEST(test_wrong_ids),
+	DUT_TEST(test_wrong_ids_large),
+	DUT_TEST(test_wrong_id_starved),
 	DUT_TEST(test_twice),
 	DUT_TEST(test_wrong_lengths),
 	DUT_TEST(test_wrong_counts),

@@ -163,28 +163,11 @@ transmit(uint16_t queue)
 }
 
 static void
-poll_until_up(void)
-{
-	unsigned int ms;
-	uint16_t queue;
-
-	for (ms = 0; ms < TIMEOUT_MS && !unit_link_is(dut.port, RTE_ETH_LINK_UP); ms++) {
-		for (queue = 0; queue < PAIRS; queue++) {
-			assert_int_equal(rte_eth_rx_burst(dut.port, queue, NULL, 0), 0);
-			assert_int_equal(rte_eth_tx_burst(dut.port, queue, NULL, 0), 0);
-		}
-		rte_delay_us_sleep(1000);
-	}
-	unit_wait_link(dut.port, RTE_ETH_LINK_UP);
-}
-
-static void
 change_peer(void)
 {
-	dut_stop_peer();
-	unit_wait_link(dut.port, RTE_ETH_LINK_DOWN);
+	dut_lose_peer();
 	dut_start_peer(false);
-	poll_until_up();
+	dut_poll_until_up();
 }
 
 /* Reception */
@@ -229,6 +212,28 @@ test_rx_stop(void **arg)
 	conf.copy = true;
 	stop_reception(&conf);
 	conf.lanes = false;
+	stop_reception(&conf);
+}
+
+/* A back end that offers to have single rings reset gets the same requests as any other. */
+static void
+test_ring_reset(void **arg)
+{
+	struct dut_conf conf = pairs;
+
+	RTE_SET_USED(arg);
+	conf.features = VHOST_F_RING_RESET;
+	dut_start(&conf);
+	assert_int_equal(vhost_peer_acked(dut.peer) & VHOST_F_RING_RESET, 0);
+	assert_true(send_packet(1));
+	tx_stop(1);
+	assert_int_equal(vhost_peer_taken(dut.peer), 1);
+	tx_start(1);
+	assert_true(vhost_peer_wait_ring(dut.peer, tx_vring(1), true));
+	assert_int_equal(vhost_ring_pending(ring_of(tx_vring(1))), 0);
+	transmit(1);
+	exchange(1);
+	dut_stop();
 	stop_reception(&conf);
 }
 
@@ -414,7 +419,7 @@ test_unused_rings(void **arg)
 	assert_int_equal(rte_eth_rx_queue_setup(dut.port, 1, RING, SOCKET_ID_ANY, NULL, dut.mp), 0);
 	assert_int_equal(rte_eth_tx_queue_setup(dut.port, 0, RING, SOCKET_ID_ANY, NULL), 0);
 	assert_int_equal(rte_eth_dev_start(dut.port), 0);
-	poll_until_up();
+	dut_poll_until_up();
 	for (i = 0; i < 2 * VHOST_PAIRS; i++)
 		assert_int_equal(vhost_peer_had(dut.peer, i), i < 3);
 	exchange(1);
@@ -457,8 +462,7 @@ test_without_peer(void **arg)
 	dut_start(&pairs);
 	for (i = 0; i < 3; i++) {
 		assert_true(send_packet(1));
-		dut_stop_peer();
-		unit_wait_link(dut.port, RTE_ETH_LINK_DOWN);
+		dut_lose_peer();
 		rx_stop(0);
 		tx_stop(1);
 		rx_stop(2);
@@ -467,7 +471,7 @@ test_without_peer(void **arg)
 		rx_start(0);
 		tx_start(1);
 		dut_start_peer(false);
-		poll_until_up();
+		dut_poll_until_up();
 		assert_true(vhost_peer_wait_ring(dut.peer, rx_vring(2), false));
 		rx_start(2);
 		exchange(0);
@@ -475,6 +479,44 @@ test_without_peer(void **arg)
 		exchange(2);
 	}
 	unit_ledger(dut.mp);
+	dut_stop();
+}
+
+/* The packets of a queue are sent when it has been waited for them for long enough. */
+static int
+consume_late(void *arg)
+{
+	rte_delay_us_sleep(1000 * 1000);
+	*(uint16_t *)arg = vhost_ring_consume(ring_of(tx_vring(1)));
+	return 0;
+}
+
+/* Packets in a stopped queue are for the control thread to free, and for nobody else. */
+static void
+test_cleanup_stopped(void **arg)
+{
+	unsigned int avail, i, lcore;
+	uint16_t sent = 0;
+
+	RTE_SET_USED(arg);
+	unit_require(unit_workers() > 0, "two lcores");
+	lcore = rte_get_next_lcore(-1, 1, 0);
+	dut_start(&pairs);
+	avail = rte_mempool_avail_count(dut.mp);
+	for (i = 0; i < FLYING; i++)
+		assert_true(send_packet(1));
+	vhost_peer_mute(dut.peer);
+	assert_int_equal(rte_eal_remote_launch(consume_late, &sent, lcore), 0);
+	tx_stop(1);
+	assert_int_equal(rte_eal_wait_lcore(lcore), 0);
+	assert_int_equal(sent, FLYING);
+	assert_int_equal(rte_eth_tx_done_cleanup(dut.port, 1, 0), 0);
+	assert_int_equal(rte_mempool_avail_count(dut.mp), avail - FLYING);
+	dut_replace_peer();
+	poll_until_up();
+	assert_int_equal(rte_mempool_avail_count(dut.mp), avail);
+	tx_start(1);
+	transmit(1);
 	dut_stop();
 }
 
@@ -495,7 +537,7 @@ test_unconfirmed(void **arg)
 	assert_int_equal(rte_mempool_avail_count(dut.mp), avail - FLYING);
 	unit_ledger(dut.mp);
 	dut_replace_peer();
-	poll_until_up();
+	dut_poll_until_up();
 	assert_int_equal(rte_mempool_avail_count(dut.mp), avail);
 	tx_start(1);
 	transmit(1);
@@ -700,8 +742,7 @@ test_arena(void **arg)
 
 	RTE_SET_USED(arg);
 	dut_start(&conf);
-	dut_stop_peer();
-	unit_wait_link(dut.port, RTE_ETH_LINK_DOWN);
+	dut_lose_peer();
 	assert_int_equal(rte_eth_dev_stop(dut.port), 0);
 	assert_true(dut_xstat("quarantined_buffers") > 0);
 	for (ms = 0; ms < TIMEOUT_MS && dut_xstat("quarantined_buffers") != 0; ms++) {
@@ -719,6 +760,7 @@ test_arena(void **arg)
 
 static const struct CMUnitTest tests[] = {
 	DUT_TEST(test_rx_stop),
+	DUT_TEST(test_ring_reset),
 	DUT_TEST(test_rx_stop_ignored),
 	DUT_TEST(test_no_protocol),
 	DUT_TEST(test_tx_stop),
@@ -728,6 +770,7 @@ static const struct CMUnitTest tests[] = {
 	DUT_TEST(test_reconnected),
 	DUT_TEST(test_without_peer),
 	DUT_TEST(test_unconfirmed),
+	DUT_TEST(test_cleanup_stopped),
 	DUT_TEST(test_link_down),
 	DUT_TEST(test_others_work),
 	DUT_TEST(test_any_order),

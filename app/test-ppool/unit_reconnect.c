@@ -40,37 +40,6 @@ wait_count(const unsigned int *count, unsigned int n)
 	assert_int_equal(*count, n);
 }
 
-/* As an application that polls, and drops what it receives. */
-static void
-poll_queues(void)
-{
-	struct rte_mbuf *m;
-
-	if (rte_eth_rx_burst(dut.port, 0, &m, 1) == 1)
-		rte_pktmbuf_free(m);
-	assert_int_equal(rte_eth_tx_burst(dut.port, 0, NULL, 0), 0);
-}
-
-static void
-poll_until_up(void)
-{
-	unsigned int ms;
-
-	for (ms = 0; ms < TIMEOUT_MS && !unit_link_is(dut.port, RTE_ETH_LINK_UP); ms++) {
-		poll_queues();
-		rte_delay_us_sleep(1000);
-	}
-	unit_wait_link(dut.port, RTE_ETH_LINK_UP);
-	dut_look_at_rings();
-}
-
-static void
-lose_peer(void)
-{
-	dut_stop_peer();
-	unit_wait_link(dut.port, RTE_ETH_LINK_DOWN);
-}
-
 static struct rte_mbuf *
 make_packet(uint64_t tag)
 {
@@ -134,9 +103,10 @@ renewed(const struct dut_conf *conf)
 		assert_true(vhost_peer_send(dut.peer, frame, LEN));
 	}
 	rte_eth_stats_get(dut.port, &before);
-	lose_peer();
+	dut_lose_peer();
 	dut_start_peer(conf->no_mrg);
-	poll_until_up();
+	dut_poll_until_up();
+	dut_look_at_rings();
 	check_held(held, HELD);
 	assert_int_equal(vhost_ring_pending(dut.rx), dut.rx->num);
 	assert_int_equal(vhost_ring_pending(dut.tx), 0);
@@ -181,7 +151,7 @@ test_unpolled(void **arg)
 
 	RTE_SET_USED(arg);
 	dut_start(&(struct dut_conf){ .ring = 64 });
-	lose_peer();
+	dut_lose_peer();
 	dut_start_peer(false);
 	unit_wait_link(dut.port, RTE_ETH_LINK_UP);
 	dut_look_at_rings();
@@ -192,7 +162,7 @@ test_unpolled(void **arg)
 		dut_look_at_rings();
 	}
 	assert_int_equal(dut_tx_consume(), 1);
-	poll_queues();
+	dut_poll_queues();
 	for (ms = 0; ms < TIMEOUT_MS && vhost_ring_pending(dut.rx) != dut.rx->num; ms++) {
 		rte_delay_us_sleep(1000);
 		dut_look_at_rings();
@@ -212,10 +182,11 @@ test_events(void **arg)
 	lsc_events = 0;
 	rte_eth_dev_callback_register(dut.port, RTE_ETH_EVENT_INTR_LSC, on_event, NULL);
 	for (i = 0; i < 3; i++) {
-		lose_peer();
+		dut_lose_peer();
 		wait_count(&lsc_events, 2 * i + 1);
 		dut_start_peer(false);
-		poll_until_up();
+		dut_poll_until_up();
+		dut_look_at_rings();
 		wait_count(&lsc_events, 2 * i + 2);
 	}
 	rte_eth_dev_callback_unregister(dut.port, RTE_ETH_EVENT_INTR_LSC, on_event, NULL);
@@ -232,7 +203,7 @@ test_reset(void **arg)
 	dut_start(&conf);
 	reset_events = 0;
 	rte_eth_dev_callback_register(dut.port, RTE_ETH_EVENT_INTR_RESET, on_event, NULL);
-	lose_peer();
+	dut_lose_peer();
 	dut_start_peer(true);
 	wait_count(&reset_events, 1);
 	rte_delay_us_sleep(1500 * 1000);
@@ -241,9 +212,10 @@ test_reset(void **arg)
 	assert_int_equal(rte_eth_dev_reset(dut.port), 0);
 	dut_start_port(&conf);
 	dut_exchange(200, LEN);
-	lose_peer();
+	dut_lose_peer();
 	dut_start_peer(false);
-	poll_until_up();
+	dut_poll_until_up();
+	dut_look_at_rings();
 	dut_exchange(200, LEN);
 	assert_int_equal(reset_events, 1);
 	rte_eth_dev_callback_unregister(dut.port, RTE_ETH_EVENT_INTR_RESET, on_event, NULL);
@@ -260,11 +232,12 @@ test_link_set_down(void **arg)
 	dut_stop_peer();
 	dut_start_peer(false);
 	rte_delay_us_sleep(1500 * 1000);
-	poll_queues();
+	dut_poll_queues();
 	rte_delay_us_sleep(500 * 1000);
 	assert_true(unit_link_is(dut.port, RTE_ETH_LINK_DOWN));
 	assert_int_equal(rte_eth_dev_set_link_up(dut.port), 0);
-	poll_until_up();
+	dut_poll_until_up();
+	dut_look_at_rings();
 	dut_exchange(200, LEN);
 	dut_stop();
 }
@@ -279,16 +252,17 @@ test_any_moment(void **arg)
 	RTE_SET_USED(arg);
 	dut_start(&(struct dut_conf){ .ring = 64 });
 	for (i = 0; i < ROUNDS; i++) {
-		lose_peer();
+		dut_lose_peer();
 		rte_delay_us_sleep(unit_range(&seed, 0, 1000 * 1000));
 		dut_start_peer(false);
 		rte_delay_us_sleep(unit_range(&seed, 0, 300 * 1000));
 		if (i % 2 == 0)
-			poll_queues();
+			dut_poll_queues();
 		assert_int_equal(rte_eth_dev_stop(dut.port), 0);
 		unit_ledger(dut.mp);
 		assert_int_equal(rte_eth_dev_start(dut.port), 0);
-		poll_until_up();
+		dut_poll_until_up();
+		dut_look_at_rings();
 		dut_exchange(10, LEN);
 	}
 	dut_stop_peer();

@@ -23,7 +23,6 @@
 #define LARGE 4096u /* more than what shares a hugepage with other pools */
 #define LEN 200u
 #define ZONE_LEN ((size_t)2 << 20)
-#define TIMEOUT_MS 10000
 /* Longer than the port waits with the next connection. */
 #define RECONNECT_MS 2500
 
@@ -240,27 +239,6 @@ test_all(void **state)
 	dut_stop();
 }
 
-static void
-wait_link_up(void)
-{
-	unsigned int ms;
-
-	for (ms = 0; ms < TIMEOUT_MS && !unit_link_is(dut.port, RTE_ETH_LINK_UP); ms++) {
-		assert_int_equal(rte_eth_rx_burst(dut.port, 0, NULL, 0), 0);
-		assert_int_equal(rte_eth_tx_burst(dut.port, 0, NULL, 0), 0);
-		rte_delay_us_sleep(1000);
-	}
-	unit_wait_link(dut.port, RTE_ETH_LINK_UP);
-	dut_look_at_rings();
-}
-
-static void
-lose_peer(void)
-{
-	dut_stop_peer();
-	unit_wait_link(dut.port, RTE_ETH_LINK_DOWN);
-}
-
 /* The next back end gets what the first one had, and no pool that was made since. */
 static void
 test_reconnected(void **state)
@@ -271,9 +249,10 @@ test_reconnected(void **state)
 	dut_start(&(struct dut_conf){ .devargs = "share=all" });
 	send_from(stock, true);
 	since = make_memfd_pool(unit_name());
-	lose_peer();
+	dut_lose_peer();
 	dut_start_peer(false);
-	wait_link_up();
+	dut_poll_until_up();
+	dut_look_at_rings();
 	send_from(stock, true);
 	send_from(since, false);
 	dut_restart();
@@ -292,7 +271,7 @@ test_freed(void **state)
 	dut_start(&conf);
 	send_from(mp, true);
 	unit_pool_free(mp);
-	lose_peer();
+	dut_lose_peer();
 	dut_start_peer(false);
 	rte_delay_us_sleep(1000 * RECONNECT_MS);
 	assert_true(unit_link_is(dut.port, RTE_ETH_LINK_DOWN));

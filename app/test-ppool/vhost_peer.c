@@ -517,6 +517,13 @@ vhost_peer_acked(struct vhost_peer *p)
 	return acked;
 }
 
+uint32_t
+vhost_peer_hdr_len(const struct vhost_peer *p)
+{
+	return (p->acked & (VHOST_F_VERSION_1 | VHOST_F_MRG_RXBUF)) != 0 ? VHOST_HDR_LEN :
+									   VHOST_SHORT_HDR_LEN;
+}
+
 struct vhost_ring *
 vhost_peer_ring(struct vhost_peer *p, unsigned int i)
 {
@@ -733,7 +740,8 @@ vhost_ring_scribble(const struct vhost_ring *r, int byte)
 static uint16_t
 peer_fill(const struct vhost_peer *p, struct vhost_ring *r, const void *frame, uint32_t len)
 {
-	uint32_t left = len, off = VHOST_HDR_LEN, room;
+	const uint32_t hdr_len = vhost_peer_hdr_len(p);
+	uint32_t left = len, off = hdr_len, room;
 	char *buf, *head = NULL;
 	uint16_t id, n;
 
@@ -751,8 +759,9 @@ peer_fill(const struct vhost_peer *p, struct vhost_ring *r, const void *frame, u
 		if (head == NULL)
 			head = buf;
 	}
-	memset(head, 0, VHOST_HDR_LEN);
-	memcpy(head + VHOST_HDR_LEN - sizeof(n), &n, sizeof(n));
+	memset(head, 0, hdr_len);
+	if (hdr_len == VHOST_HDR_LEN)
+		memcpy(head + VHOST_HDR_LEN - sizeof(n), &n, sizeof(n));
 	return n;
 }
 

@@ -16,15 +16,18 @@
 
 #define VHOST_F_MRG_RXBUF (UINT64_C(1) << 15)
 #define VHOST_F_MQ (UINT64_C(1) << 22)
+#define VHOST_F_ANY_LAYOUT (UINT64_C(1) << 27)
 #define VHOST_F_INDIRECT_DESC (UINT64_C(1) << 28)
 #define VHOST_F_EVENT_IDX (UINT64_C(1) << 29)
 #define VHOST_F_PROTOCOL (UINT64_C(1) << 30)
 #define VHOST_F_VERSION_1 (UINT64_C(1) << 32)
 #define VHOST_F_PACKED (UINT64_C(1) << 34)
 #define VHOST_F_IN_ORDER (UINT64_C(1) << 35)
+#define VHOST_F_RING_RESET (UINT64_C(1) << 40)
 
-/** What stands in front of every frame. */
+/** What stands in front of every frame, and of a back end without VERSION_1 and MRG_RXBUF. */
 #define VHOST_HDR_LEN 12u
+#define VHOST_SHORT_HDR_LEN 10u
 
 /** Queue pairs that a back end with VHOST_F_MQ has. */
 #define VHOST_PAIRS 4u
@@ -116,6 +119,9 @@ void vhost_peer_mute(struct vhost_peer *p);
 
 /** The features that the driver has agreed to. */
 uint64_t vhost_peer_acked(struct vhost_peer *p);
+
+/** The length of the header in front of frames that this leads to. */
+uint32_t vhost_peer_hdr_len(const struct vhost_peer *p);
 
 /** A ring of a started driver. */
 struct vhost_ring *vhost_peer_ring(struct vhost_peer *p, unsigned int i);

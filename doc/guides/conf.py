@@ -9,4 +9,16 @@ html_theme_options = {"description": "Page frags for DPDK", "page_width": "70em"
 html_show_sourcelink = False
 html_copy_source = False
 highlight_language = "none"
+
+# Chapters of the guides that are manual pages, too.
+man_make_section_directory = False
+man_pages = [(f"tools/{name}", name, text, ["The ppfrag authors"], 1) for name, text in (
+    ("dpdk-ppool-hold", "hold the packets of flows under budgets"),
+    ("dpdk-test-ppool", "test and measure the page pool of ppfrag"),
+    ("ppfrag-capture", "tell what a capture holds for net_pcap"),
+    ("ppfrag-plot", "draw what dpdk-test-ppool measured"),
+    ("ppfrag-size", "tell how many pages and hugepages a pool needs"),
+)]
+man_pages.append(("tools/ppfrag_top", "ppfrag-top", "show page pools of a running DPDK process",
+                  ["The ppfrag authors"], 1))
 exclude_patterns = ["figures"]  # parts of pages, written by devtools/figures.py

@@ -29,14 +29,16 @@
 #include <ppool_carver.h>
 #include <ppool_compact.h>
 #include <ppool_keep.h>
+#include <ppool_mark.h>
 
 #include "flow_key.h"
 #include "hold.h"
 
 #define FLOWS_MAX 65536u
-#define ESTABLISHED 4u /* packets of a flow after which it is no new one */
-#define LOW_SHARE 4    /* compact when fewer pages are free than one of so many */
-#define YOUNG_MS 100   /* pages that compaction leaves alone */
+#define ESTABLISHED 4u  /* packets of a flow after which it is no new one */
+#define COMPACT_FROM 75 /* per cent of the pool in use from which on to compact */
+#define COMPACT_TO 70   /* and below which no longer */
+#define YOUNG_MS 100    /* pages that compaction leaves alone */
 
 struct flow {
 	TAILQ_ENTRY(flow) by_age;
@@ -77,6 +79,7 @@ static struct hold_conf conf;
 static struct rte_mempool *pool;
 static struct ppool_carver *carver; /* where compaction puts packets */
 static struct rte_mbuf *reserve[2]; /* pages that compaction begins with: data, headers */
+static struct ppool_mark *mark;     /* high while the pool is short of pages */
 static int64_t compacted;
 
 static struct rte_hash *flow_table;
@@ -296,6 +299,20 @@ reserve_pages(void)
 	return ret;
 }
 
+static int
+watch_pool(void)
+{
+	uint64_t bytes = (uint64_t)pool->size *
+			(pool->header_size + pool->elt_size + pool->trailer_size);
+	struct ppool_mark_conf marks = {
+		.high = bytes * COMPACT_FROM / 100,
+		.low = bytes * COMPACT_TO / 100,
+	};
+
+	mark = ppool_mark_pool(pool, &marks);
+	return mark == NULL ? -rte_errno : 0;
+}
+
 /* Packets held for long keep pages from being used that have little else in them. */
 static void
 compact(uint64_t tsc)
@@ -304,7 +321,7 @@ compact(uint64_t tsc)
 	static uint64_t not_before;
 	struct ppool_compact_result result = { .released = 0 };
 
-	if (tsc < not_before || rte_mempool_avail_count(pool) >= pool->size / LOW_SHARE)
+	if (tsc < not_before || ppool_mark_state(mark) == PPOOL_MARK_LOW)
 		return;
 	rte_pktmbuf_free_bulk(reserve, RTE_DIM(reserve));
 	ppool_compact(carver, mbufs, nb_packets, &how, &result);
@@ -429,6 +446,8 @@ hold_start(struct rte_mempool *mp, const struct hold_conf *hold_conf)
 		ret = create_carver();
 	if (ret == 0)
 		ret = reserve_pages();
+	if (ret == 0)
+		ret = watch_pool();
 	return ret;
 }
 
@@ -456,6 +475,7 @@ hold_stop(void)
 		charged += release_account(h);
 	rte_pktmbuf_free_bulk(reserve, RTE_DIM(reserve));
 	ppool_carver_free(carver);
+	ppool_mark_remove(mark);
 	rte_hash_free(flow_table);
 	rte_free(flows);
 	rte_free(packets);

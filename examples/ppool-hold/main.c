@@ -23,6 +23,7 @@
 #include <ppool.h>
 #include <ppool_account.h>
 #include <ppool_create.h>
+#include <ppool_mark.h>
 
 #include "hold.h"
 
@@ -30,6 +31,7 @@
 #define PAGE_SIZE 16384u /* data room of a page */
 #define RX_DESC 256u     /* each has a page posted */
 #define TICKS 10         /* a second */
+#define IDLE_MS 1000     /* for packets that drivers still have to free */
 
 /* The end, before anything is held. Says what is wrong, and what to do about it. */
 #define FAIL(...) rte_exit(EXIT_FAILURE, __VA_ARGS__)
@@ -250,11 +252,11 @@ run(void)
 static int
 missing_pages(void)
 {
-	unsigned int n = rte_mempool_in_use_count(pool);
-
-	if (n != 0)
-		printf("%u of %u pages did not come back\n", n, pool->size);
-	return n != 0;
+	if (ppool_wait_idle(pool, IDLE_MS) == 0)
+		return 0;
+	printf("%u of %u pages did not come back\n", rte_mempool_in_use_count(pool), pool->size);
+	ppool_dump(stdout, pool);
+	return 1;
 }
 
 /* Whether everything is accounted for, with packets held and without. */

@@ -19,6 +19,7 @@
 #include <rte_malloc.h>
 
 #include "inspect/accounts.h"
+#include "inspect/mark.h"
 #include "ppool_account_table.h"
 #include "ppool_freelist.h"
 #include "ppool_mono.h"
@@ -135,6 +136,7 @@ ppfrag_free(struct rte_mempool *mp)
 			p->frag_mp = NULL;
 		return;
 	}
+	ppool_marks_drop(mp);
 	ppool_carvers_orphan(p);
 	if (p->frag_mp != NULL) {
 		live = ppool_frag_live(p);

@@ -142,7 +142,7 @@ uint64_t ppool_account_used(uint16_t account);
 #define PPOOL_ACCOUNT_STATS(X) \
 	X(limit, "bytes that may be charged; all bits set: unlimited") \
 	X(used, "bytes charged") \
-	X(high_water, "most bytes ever charged at once") \
+	X(high_water, "bytes charged at once, at most") \
 	X(refusals, "calls that left packets uncharged because of the limit") \
 	X(foreign, "bytes charged for mbufs of other pools, part of used")
 

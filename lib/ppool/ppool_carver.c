@@ -143,21 +143,11 @@ reserve_take(struct ppool_carver *c, struct rte_mbuf **m, unsigned int n)
 	return n;
 }
 
-/* Who drives the carver has its headers. */
-static void
-reserve_claim(const struct ppool_carver *c)
-{
-	unsigned int i;
-
-	for (i = 0; i < c->nb_reserve; i++)
-		ppool_frag_of(c->reserve[i])->owner = c->driver;
-}
-
 static void
 reserve_return(struct ppool *p, struct ppool_carver *c)
 {
 	reserve_count(p, c->reserve, c->nb_reserve, -1);
-	ppool_slots_return(p, c->reserve, c->nb_reserve);
+	ppool_headers_return(p, c->reserve, c->nb_reserve);
 	c->nb_reserve = 0;
 }
 
@@ -169,7 +159,7 @@ reserves_recount(struct ppool *p)
 	uint32_t i;
 
 	for (i = 0; i < p->mp->size; i++)
-		if (p->page[i].kind == PPOOL_KIND_HEADER)
+		if (p->page[i].kind == PPOOL_KIND_SLOTS + PPOOL_HEADERS)
 			p->page[i].open = 0;
 	p->depot.nb_reserved = 0;
 	p->depot.nb_reserved_pages = 0;
@@ -219,12 +209,12 @@ ppool_carver_create(struct rte_mempool *mp, const struct ppool_carver_conf *conf
 	c = carver_allocate(p, conf);
 	if (c == NULL)
 		return NULL;
-	c->tail_bytes = p->tail_bytes;
+	c->tail_bytes = p->mp->trailer_size;
 	c->headroom = conf->headroom;
 	rearm_init(c->rearm, conf);
 	c->nb_lanes = conf->nb_lanes;
 	c->owner = owner_of_carver(p);
-	c->driver = (uint16_t)ppool_owner_id();
+	c->driver = ppool_owner_me();
 	ppool_carver_set_max_len(c, conf->max_len);
 	carver_register(p, c);
 	if (!reserve_fill(c)) {
@@ -279,8 +269,9 @@ carver_pass(struct ppool_carver *c)
 		if (c->lane[i].left != 0)
 			ppool_page_pass(&p->page[c->lane[i].page], owner);
 	c->owner = owner;
-	c->driver = (uint16_t)ppool_owner_id();
-	reserve_claim(c);
+	c->driver = ppool_owner_me();
+	/* Who drives the carver has its headers. */
+	ppool_slots_own(c->reserve, c->nb_reserve, c->driver);
 	if (former != NULL)
 		ppool_unlock_visitor(&former->lock);
 	return true;
@@ -411,7 +402,7 @@ lane_close_unused(struct ppool *p, struct ppool_page *pg)
 {
 	void *obj = pg->obj;
 
-	ppool_page_close_unused(pg, (ppool_owner_t)ppool_owner_id());
+	ppool_page_close_unused(pg, ppool_owner_me());
 	ppool_debug_pages_in(p, &obj, 1, PPOOL_DEBUG_DATA);
 	ppool_freelist_put(p, &obj, 1);
 }
@@ -552,7 +543,7 @@ ppool_headers_put(struct ppool_carver *c, struct rte_mbuf **m, unsigned int n)
 	if (c->pool == NULL)
 		return;
 	ppool_debug_enter(c);
-	ppool_slots_return(c->pool, m, n);
+	ppool_headers_return(c->pool, m, n);
 	ppool_reclaim_soon(c->pool);
 	ppool_debug_leave(c);
 }
@@ -611,7 +602,7 @@ ppool_carve_burst(struct ppool_carver *c, struct rte_mbuf **m, const uint32_t *l
 	got = ppool_headers_get(c, m, n);
 	done = carve(c, m, len, got);
 	if (unlikely(done < got))
-		ppool_slots_give_back(c->pool, m + done, got - done, grown);
+		ppool_headers_give_back(c->pool, m + done, got - done, grown);
 	ppool_debug_leave(c);
 	return done;
 }

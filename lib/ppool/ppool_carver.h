@@ -67,13 +67,13 @@ struct ppool_frag {
 			uint8_t shinfo_used[offsetof(struct rte_mbuf_ext_shared_info, refcnt) +
 					sizeof(uint16_t)];
 			uint16_t owner;     /**< who has taken this slot last; in the padding */
-			uint32_t next_idle; /**< index of the next slot while idle; likewise */
+			uint32_t next_idle; /**< index of the next slot while idle; in the padding */
 		};
 	};
 	uint32_t page;        /**< index of the data page; else any page's */
 	uint32_t truesize;    /**< bytes of the data page that are this frag's; 0 while idle */
-	uint32_t header_page; /**< index of the header page this slot lies in */
-	uint16_t slot_bytes;  /**< bytes of the header page that are this slot's */
+	uint32_t header_page; /**< index of the slot page this mbuf lies in */
+	uint16_t slot_bytes;  /**< of a header: bytes of its page that are its own */
 	uint16_t account;     /**< what this frag is charged to (see ppool_account.h); 0 while idle.
 			   * Of a slot with a data room: and PPOOL_RECORD_SLOT, and its class */
 };
@@ -157,8 +157,10 @@ struct ppool_buf {
  *   A page pool with ops ppfrag, or its frag pool.
  * @return
  *   The carver, or NULL with rte_errno:
- *   - those of ppool_frag_pool()
- *   - EINVAL: no lanes
+ *   - ENOTSUP: mp has other ops, is not a packet mbuf pool, or has RTE_MEMPOOL_F_NO_CACHE_ALIGN
+ *   - EINVAL: no lanes; mp is not fully populated, or its elements or private areas have a size
+ *     that cannot be split (see ppool_frag_pool())
+ *   - ENOSPC: no memory for the page table
  *   - EMSGSIZE: headroom + max_len do not fit into a page of this pool, or exceed 65535
  *   - ENOMEM: no memory, or no page free for the headers that it reserves
  */

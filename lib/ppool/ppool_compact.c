@@ -351,11 +351,11 @@ slots_back(struct ppool *p, unsigned int size_class, struct rte_mbuf * const *m,
 	if (n == 0)
 		return;
 	if (size_class == PPOOL_HEADERS) {
-		ppool_slots_return(p, m, n);
+		ppool_headers_return(p, m, n);
 		return;
 	}
 	ppool_debug_slots_in(p, m, n);
-	ppool_slots_own(m, n, (ppool_owner_t)ppool_owner_id());
+	ppool_slots_own(m, n, ppool_owner_me());
 	ppool_depot_push(p, m, n);
 }
 

@@ -152,7 +152,7 @@ use_str(uint32_t use)
 		[PPOOL_DEBUG_FREE] = "free",
 		[PPOOL_DEBUG_WHOLE] = "an ordinary object",
 		[PPOOL_DEBUG_DATA] = "a data page",
-		[PPOOL_DEBUG_HEADER] = "a header page",
+		[PPOOL_DEBUG_SLOTS] = "a slot page",
 	};
 
 	return names[use];
@@ -344,6 +344,21 @@ ppool_debug_pages_out(struct ppool *p, void * const *obj, unsigned int n, enum p
 		page_out(p, obj[i], use);
 }
 
+/* A process that ended had got so far with a page as nobody can know. */
+void
+ppool_debug_page_found(struct ppool *p, void *obj, enum ppool_debug_use use)
+{
+	struct debug_page *pg;
+
+	if (p->debug == NULL)
+		return;
+	pg = find_page(p, obj, use);
+	if (pg == NULL)
+		return;
+	pg->poisoned = false;
+	__atomic_store_n(&pg->use, use, __ATOMIC_RELEASE);
+}
+
 /* Headers */
 
 static struct debug_slot *
@@ -457,6 +472,18 @@ room_check(const struct ppool *p, const struct rte_mbuf *m, struct debug_slot *s
 	f->page = page;
 	f->in = slot->in;
 	return f->byte != NULL;
+}
+
+/* The same of a slot: it was handed out and is to be freed, or is idle and goes to a list. */
+void
+ppool_debug_slot_found(struct ppool *p, const struct rte_mbuf *m, bool out)
+{
+	struct debug_slot *slot = p->debug == NULL ? NULL : find_slot(p, m);
+
+	if (slot == NULL)
+		return;
+	slot->poisoned = false;
+	__atomic_store_n(&slot->state, out ? SLOT_OUT : SLOT_IDLE, __ATOMIC_RELEASE);
 }
 
 static bool

@@ -27,7 +27,7 @@ enum ppool_debug_use {
 	PPOOL_DEBUG_FREE,
 	PPOOL_DEBUG_WHOLE,
 	PPOOL_DEBUG_DATA,
-	PPOOL_DEBUG_HEADER,
+	PPOOL_DEBUG_SLOTS,
 };
 
 #ifdef PPOOL_DEBUG
@@ -54,6 +54,13 @@ void ppool_debug_frags_in(struct ppool *p, struct rte_mbuf * const *m, unsigned 
 /* Slots that have a data room are handed out, and taken back. */
 void ppool_debug_slots_out(struct ppool *p, struct rte_mbuf * const *m, unsigned int n);
 void ppool_debug_slots_in(struct ppool *p, struct rte_mbuf * const *m, unsigned int n);
+
+/*
+ * What a process had when it ended is about to be taken back: a page in this use, a slot that was
+ * handed out, or one that is idle. It may have ended between a change and what notes it here.
+ */
+void ppool_debug_page_found(struct ppool *p, void *obj, enum ppool_debug_use use);
+void ppool_debug_slot_found(struct ppool *p, const struct rte_mbuf *m, bool out);
 
 /*
  * A slot page is about to go home; depot lock. What was written to its slots after they were freed
@@ -116,6 +123,8 @@ ppool_debug_carver_bytes(unsigned int nb_lanes)
 #define ppool_debug_frags_in(p, m, n) RTE_SET_USED(m)
 #define ppool_debug_slots_out(p, m, n) RTE_SET_USED(m)
 #define ppool_debug_slots_in(p, m, n) RTE_SET_USED(m)
+#define ppool_debug_page_found(p, obj, use) RTE_SET_USED(obj)
+#define ppool_debug_slot_found(p, m, out) RTE_SET_USED(m)
 #define ppool_debug_slots_home(p, pg) RTE_SET_USED(pg)
 #define ppool_debug_depot_left(p) RTE_SET_USED(p)
 #define ppool_debug_page_taken(p, size_class) RTE_SET_USED(size_class)

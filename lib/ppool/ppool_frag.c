@@ -106,7 +106,7 @@ free_bulk(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
 		}
 		ppool_lcore_leave(lc);
 	} else {
-		frags_drop(p, (ppool_owner_t)ppool_owner_id(), 0, m, n, &d);
+		frags_drop(p, ppool_owner_me(), 0, m, n, &d);
 		nb_headers = d.n;
 		PPOOL_STAT_ADD(p, lc, page_recycle, d.nb_pages);
 	}

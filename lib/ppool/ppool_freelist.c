@@ -254,7 +254,7 @@ limbo_drain(struct ppool *p)
 
 	while (i != PPOOL_NONE) {
 		obj = p->page[i].obj;
-		ppool_pages_mark(p, &obj, 1, (ppool_owner_t)ppool_owner_id());
+		ppool_pages_mark(p, &obj, 1, ppool_owner_me());
 		if (!__atomic_compare_exchange_n(&p->limbo, &i, p->page[i].next, false,
 				    __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE))
 			continue;
@@ -537,7 +537,7 @@ loose_take(struct ppool *p, void **obj, unsigned int n)
 		return -ENOBUFS;
 	loose_pop(p, obj, n);
 	if (unlikely(p->tracked))
-		ppool_pages_mark(p, obj, n, (ppool_owner_t)ppool_owner_id());
+		ppool_pages_mark(p, obj, n, ppool_owner_me());
 	return 0;
 }
 
@@ -804,7 +804,7 @@ ppool_freelist_track(struct ppool *p)
 	}
 	/* What was handed out so far was so by the process that made the pool. */
 	for (i = 0; i < p->mp->size && !p->tracked; i++)
-		if (p->page[i].kind == PPOOL_KIND_WHOLE)
+		if (p->page[i].kind == PPOOL_KIND_UNSPLIT)
 			p->page[i].holder = ppool_owner_unbound(p->creator);
 	ppool_freelist_each(p, page_note_free, NULL);
 	p->tracked = 1;

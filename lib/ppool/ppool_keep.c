@@ -5,17 +5,14 @@
 /*
  * Packets of any pool into slots of their size. A burst is looked at first, then there is one
  * allocation for each class that is wanted, then packets are copied, and at last the originals are
- * freed together. What they are charged to is moved in ppool_account.c.
+ * freed together. What they are charged to is moved in ppool_account.c; ppool_keep_rx.c does this
+ * for the queues of any driver.
  */
 
 #include <errno.h>
-#include <stdlib.h>
 
 #include <rte_errno.h>
-#include <rte_ethdev.h>
-#include <rte_malloc.h>
 #include <rte_prefetch.h>
-#include <rte_spinlock.h>
 
 #include "ppool_keep.h"
 #include "ppool_private.h"
@@ -46,6 +43,14 @@ struct burst {
 	const struct rte_mempool *latest; /* the pool of the mbuf seen last */
 	bool has_records;                 /* of that: its mbufs know their account */
 };
+
+/* A packet stays where it is. */
+static void
+burst_fail(struct burst *b, int err)
+{
+	b->err = err;
+	b->failed++;
+}
 
 /* What is worth it */
 
@@ -88,8 +93,7 @@ long_packet_class(struct burst *b, const struct rte_mbuf *m)
 		return CLASS_NONE;
 	if (m->nb_segs > 1)
 		return CLASS_CHAIN;
-	b->err = E2BIG;
-	b->failed++;
+	burst_fail(b, E2BIG);
 	return CLASS_NONE;
 }
 
@@ -110,7 +114,7 @@ packet_class(struct burst *b, const struct rte_mbuf *m)
 }
 
 static void
-burst_look(struct burst *b, struct rte_mbuf * const *mbufs, unsigned int n)
+burst_classify(struct burst *b, struct rte_mbuf * const *mbufs, unsigned int n)
 {
 	unsigned int i, c;
 
@@ -122,11 +126,12 @@ burst_look(struct burst *b, struct rte_mbuf * const *mbufs, unsigned int n)
 		c = packet_class(b, mbufs[i]);
 		b->size_class[i] = (uint8_t)c;
 		b->wanted[c]++;
-		b->classes |= (uint32_t)(UINT64_C(1) << c);
-		if (c != CLASS_NONE) {
-			rte_prefetch0(RTE_PTR_ADD(mbufs[i], RTE_CACHE_LINE_MIN_SIZE));
-			rte_prefetch0(rte_pktmbuf_mtod(mbufs[i], void *));
-		}
+		if (c == CLASS_NONE)
+			continue;
+		if (likely(c != CLASS_CHAIN))
+			b->classes |= UINT32_C(1) << c;
+		rte_prefetch0(RTE_PTR_ADD(mbufs[i], RTE_CACHE_LINE_MIN_SIZE));
+		rte_prefetch0(rte_pktmbuf_mtod(mbufs[i], void *));
 	}
 }
 
@@ -146,7 +151,7 @@ slots_take_some(struct ppool *p, unsigned int c, struct rte_mbuf **slot, unsigne
 static void
 burst_take_slots(struct burst *b)
 {
-	uint32_t left = b->classes & ~(UINT32_C(1) << CLASS_NONE);
+	uint32_t left = b->classes;
 	unsigned int c, n, pos = 0;
 
 	for (; left != 0; left &= left - 1) {
@@ -164,7 +169,7 @@ burst_take_slots(struct burst *b)
 static void
 burst_return_slots(struct burst *b)
 {
-	uint32_t left = b->classes & ~(UINT32_C(1) << CLASS_NONE);
+	uint32_t left = b->classes;
 	unsigned int c;
 
 	for (; left != 0; left &= left - 1) {
@@ -262,8 +267,7 @@ account_pass_on(struct burst *b, struct rte_mbuf *m, struct rte_mbuf *by)
 {
 	if (likely(!is_charged(b, m)) || ppool_account_pass_on(m, by))
 		return true;
-	b->err = EDQUOT;
-	b->failed++;
+	burst_fail(b, EDQUOT);
 	return false;
 }
 
@@ -273,8 +277,7 @@ is_too_large(struct burst *b, const struct rte_mbuf *slot, const struct rte_mbuf
 {
 	if (segment_bytes(b->p, slot) < packet_bytes(b->p, m))
 		return false;
-	b->err = ENOBUFS;
-	b->failed++;
+	burst_fail(b, ENOBUFS);
 	return true;
 }
 
@@ -331,7 +334,7 @@ chain_copy(struct rte_mbuf *to, const struct rte_mbuf *from)
 			to = to->next;
 			done = 0;
 		}
-		if (from != NULL && at == from->data_len) {
+		if (at == from->data_len) {
 			from = from->next;
 			at = 0;
 		}
@@ -345,8 +348,7 @@ chain_move(struct burst *b, struct rte_mbuf *m)
 	struct rte_mbuf *by = chain_alloc(b->p, m->pkt_len);
 
 	if (by == NULL) {
-		b->err = ENOBUFS;
-		b->failed++;
+		burst_fail(b, ENOBUFS);
 		return NULL;
 	}
 	if (!account_pass_on(b, m, by)) {
@@ -366,8 +368,7 @@ burst_move(struct burst *b, struct rte_mbuf *m, unsigned int c)
 	if (unlikely(c == CLASS_CHAIN))
 		return chain_move(b, m);
 	if (unlikely(b->next[c] == b->end[c])) {
-		b->err = ENOBUFS;
-		b->failed++;
+		burst_fail(b, ENOBUFS);
 		return NULL;
 	}
 	slot = b->slot[b->next[c]];
@@ -423,6 +424,7 @@ keep_burst(struct ppool *p, struct rte_mbuf **mbufs, unsigned int n, uint32_t ma
 {
 	struct burst b;
 
+	/* Not the arrays: a burst of one packet would clear 1.2 KB. */
 	b.p = p;
 	b.max_len = max_len;
 	b.classes = 0;
@@ -430,7 +432,7 @@ keep_burst(struct ppool *p, struct rte_mbuf **mbufs, unsigned int n, uint32_t ma
 	b.failed = 0;
 	b.latest = NULL;
 	memset(b.wanted, 0, sizeof(b.wanted));
-	burst_look(&b, mbufs, n);
+	burst_classify(&b, mbufs, n);
 	if (b.wanted[CLASS_NONE] < n) {
 		burst_take_slots(&b);
 		burst_replace(&b, mbufs, n);
@@ -467,119 +469,4 @@ ppool_keep(struct rte_mempool *mp, struct rte_mbuf **mbufs, unsigned int n, uint
 		failed += keep_burst(p, mbufs + i, k, max_len);
 	}
 	return n - failed;
-}
-
-/* Copybreak for any driver */
-
-/* Of this process. */
-struct keep_rx {
-	struct keep_rx *next;
-	const struct rte_eth_rxtx_callback *cb;
-	struct rte_mempool *mp;
-	uint32_t max_len;
-	uint16_t port_id;
-	uint16_t queue_id;
-};
-
-static struct keep_rx *keep_rx_first;
-static rte_spinlock_t keep_rx_lock = RTE_SPINLOCK_INITIALIZER;
-
-static uint16_t
-keep_rx_burst(uint16_t port_id, uint16_t queue_id, struct rte_mbuf *pkts[], uint16_t nb_pkts,
-		uint16_t max_pkts, void *arg)
-{
-	const struct keep_rx *rx = arg;
-
-	RTE_SET_USED(port_id);
-	RTE_SET_USED(queue_id);
-	RTE_SET_USED(max_pkts);
-	ppool_keep(rx->mp, pkts, nb_pkts, rx->max_len);
-	return nb_pkts;
-}
-
-/* Where a queue's entry is linked, or would be. */
-static struct keep_rx **
-keep_rx_find(uint16_t port_id, uint16_t queue_id)
-{
-	struct keep_rx **link;
-
-	for (link = &keep_rx_first; *link != NULL; link = &(*link)->next)
-		if ((*link)->port_id == port_id && (*link)->queue_id == queue_id)
-			break;
-	return link;
-}
-
-/* Locked. Returns 0 or an errno. */
-static int
-keep_rx_insert(const struct keep_rx *conf)
-{
-	struct keep_rx **link = keep_rx_find(conf->port_id, conf->queue_id), *rx;
-
-	if (*link != NULL)
-		return EEXIST;
-	rx = malloc(sizeof(*rx));
-	if (rx == NULL)
-		return ENOMEM;
-	*rx = *conf;
-	rx->cb = rte_eth_add_rx_callback(rx->port_id, rx->queue_id, keep_rx_burst, rx);
-	if (rx->cb == NULL) {
-		free(rx);
-		return rte_errno;
-	}
-	*link = rx;
-	return 0;
-}
-
-/* The callback may be running in another thread no more. Locked. Returns 0 or an errno. */
-static int
-keep_rx_delete(uint16_t port_id, uint16_t queue_id)
-{
-	struct keep_rx **link = keep_rx_find(port_id, queue_id), *rx = *link;
-	int ret;
-
-	if (rx == NULL)
-		return ENOENT;
-	ret = rte_eth_remove_rx_callback(port_id, queue_id, rx->cb);
-	if (ret != 0)
-		return -ret;
-	*link = rx->next;
-	rte_free((void *)(uintptr_t)rx->cb);
-	free(rx);
-	return 0;
-}
-
-int
-ppool_keep_rx_add(uint16_t port_id, uint16_t queue_id, struct rte_mempool *mp, uint32_t max_len)
-{
-	const struct keep_rx conf = {
-		.mp = mp,
-		.max_len = max_len,
-		.port_id = port_id,
-		.queue_id = queue_id,
-	};
-	int err;
-
-	if (!rte_eth_dev_is_valid_port(port_id)) {
-		rte_errno = ENODEV;
-		return -ENODEV;
-	}
-	if (pool_with_slots(mp) == NULL)
-		return -rte_errno;
-	rte_spinlock_lock(&keep_rx_lock);
-	err = keep_rx_insert(&conf);
-	rte_spinlock_unlock(&keep_rx_lock);
-	rte_errno = err;
-	return -err;
-}
-
-int
-ppool_keep_rx_remove(uint16_t port_id, uint16_t queue_id)
-{
-	int err;
-
-	rte_spinlock_lock(&keep_rx_lock);
-	err = keep_rx_delete(port_id, queue_id);
-	rte_spinlock_unlock(&keep_rx_lock);
-	rte_errno = err;
-	return -err;
 }

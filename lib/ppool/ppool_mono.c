@@ -171,7 +171,7 @@ mono_get(struct ppool *p, struct rte_mbuf **m, unsigned int n, bool external)
 
 	i = ppool_slots_get(p, PPOOL_HEADERS, m, n);
 	if (i < n || ppool_pages_get(p, pages, n) != 0) {
-		ppool_slots_give_back(p, m, i, grown);
+		ppool_headers_give_back(p, m, i, grown);
 		return -ENOBUFS;
 	}
 	ppool_debug_pages_out(p, pages, n, PPOOL_DEBUG_DATA);

@@ -65,6 +65,13 @@ ppool_owner_id(void)
 	return ppool_owner_of(rte_lcore_id());
 }
 
+/* The same, as pages and slots note it. */
+static inline ppool_owner_t
+ppool_owner_me(void)
+{
+	return (ppool_owner_t)ppool_owner_id();
+}
+
 /* This process, whichever thread. */
 static inline uint32_t
 ppool_process_self(void)

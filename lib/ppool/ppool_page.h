@@ -48,9 +48,9 @@
 #define PPOOL_PAGE_MONO UINT32_MAX
 
 enum ppool_kind {
-	PPOOL_KIND_WHOLE, /* free, or handed out as an ordinary object */
+	PPOOL_KIND_UNSPLIT, /* free, or handed out as an ordinary object */
 	PPOOL_KIND_DATA,
-	PPOOL_KIND_HEADER, /* a slot page of class 0; those of class i are i more */
+	PPOOL_KIND_SLOTS, /* a slot page of headers, class 0; those of class i are i more */
 };
 
 /* One line of the page table. */
@@ -136,7 +136,7 @@ ppool_page_init(struct ppool_page *pg, void *obj, rte_iova_t iova)
 	pg->obj = (char *)obj;
 	pg->iova = iova;
 	pg->use = PPOOL_USER;
-	pg->kind = PPOOL_KIND_WHOLE;
+	pg->kind = PPOOL_KIND_UNSPLIT;
 }
 
 /* From a free page, which is the caller's alone */
@@ -146,7 +146,7 @@ static inline void
 ppool_page_open(struct ppool_page *pg, uint32_t owner, uint32_t now, uint32_t page_bytes)
 {
 	pg->kind = PPOOL_KIND_DATA;
-	pg->holder = (ppool_owner_t)ppool_owner_id();
+	pg->holder = ppool_owner_me();
 	__atomic_store_n(&pg->opened, now, __ATOMIC_RELAXED);
 	__atomic_store_n(&pg->owner, owner, __ATOMIC_RELAXED);
 	__atomic_store_n(&pg->use, PPOOL_BIAS * PPOOL_USER + page_bytes, __ATOMIC_RELAXED);
@@ -158,7 +158,7 @@ static inline void
 ppool_page_mono(struct ppool_page *pg, uint32_t page_bytes)
 {
 	pg->owner = PPOOL_PAGE_MONO;
-	pg->holder = (ppool_owner_t)ppool_owner_id();
+	pg->holder = ppool_owner_me();
 	pg->opened = 0;
 	pg->kind = PPOOL_KIND_DATA;
 	__atomic_store_n(&pg->use, PPOOL_USER + page_bytes, __ATOMIC_RELAXED);
@@ -175,20 +175,20 @@ static inline void
 ppool_page_split(struct ppool_page *pg, unsigned int size_class)
 {
 	__atomic_store_n(&pg->formatted, 0, __ATOMIC_RELAXED);
-	__atomic_store_n(&pg->kind, (uint8_t)(PPOOL_KIND_HEADER + size_class), __ATOMIC_RELEASE);
+	__atomic_store_n(&pg->kind, (uint8_t)(PPOOL_KIND_SLOTS + size_class), __ATOMIC_RELEASE);
 }
 
 static inline bool
 ppool_page_is_slots(const struct ppool_page *pg)
 {
-	return __atomic_load_n(&pg->kind, __ATOMIC_ACQUIRE) >= PPOOL_KIND_HEADER;
+	return __atomic_load_n(&pg->kind, __ATOMIC_ACQUIRE) >= PPOOL_KIND_SLOTS;
 }
 
 /* Of a slot page. */
 static inline unsigned int
 ppool_page_class(const struct ppool_page *pg)
 {
-	return __atomic_load_n(&pg->kind, __ATOMIC_RELAXED) - PPOOL_KIND_HEADER;
+	return __atomic_load_n(&pg->kind, __ATOMIC_RELAXED) - PPOOL_KIND_SLOTS;
 }
 
 /* Back to a free page: me was its last user, and has it in hand. */
@@ -196,7 +196,7 @@ static inline void
 ppool_page_retire(struct ppool_page *pg, ppool_owner_t me)
 {
 	pg->holder = me;
-	__atomic_store_n(&pg->kind, PPOOL_KIND_WHOLE, __ATOMIC_RELEASE);
+	__atomic_store_n(&pg->kind, PPOOL_KIND_UNSPLIT, __ATOMIC_RELEASE);
 }
 
 /* Nothing was cut off an open page. */

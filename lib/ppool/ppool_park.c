@@ -73,7 +73,7 @@ ppool_park_release(struct ppool *p)
 		if (!ppool_page_parked_unused(pg))
 			continue;
 		ppool_unpark(p, pg);
-		ppool_page_retire(pg, (ppool_owner_t)ppool_owner_id());
+		ppool_page_retire(pg, ppool_owner_me());
 		obj = pg->obj;
 		ppool_debug_pages_in(p, &obj, 1, PPOOL_DEBUG_DATA);
 		ppool_freelist_put(p, &obj, 1);
@@ -91,7 +91,7 @@ ppool_park_repair(struct ppool *p)
 
 	d->parked_first = PPOOL_NONE;
 	d->nb_parked = 0;
-	for (i = 0; p->page != NULL && i < p->mp->size; i++)
+	for (i = 0; i < ppool_nb_pages(p); i++)
 		if (p->page[i].kind == PPOOL_KIND_DATA && p->page[i].parked)
 			ppool_park(p, &p->page[i], p->page[i].open);
 }

@@ -20,6 +20,7 @@
  *   ppool_freelist.[ch]    free pages: of the lcore, in magazines, loose
  *   ppool_park.c           pages that carvers left behind
  *   ppool_slot.c           slot pages: idle slots of the lcore, then of the depot
+ *   ppool_class.c          the size classes that a layout gives
  *   ppool_supply.c         where pages and slots come from when lists are empty
  *   ppool_account_table.*  budgets of those who hold mbufs
  *   ppool_pinned.c         the last clone of a frag
@@ -32,9 +33,11 @@
  *   ppool_account.[ch]     what mbufs weigh, and charging them to a budget
  *   ppool_compact.[ch]     held frags and headers into fewer pages
  *   ppool_keep.[ch]        packets of any pool into slots of their size
+ *   ppool_keep_rx.c        the same for all that a queue receives
  *   ppool_stats.c          counters
  *   memory/                memory that pages lie in; pools with memory of their own choice
  *   ppool_recover.[ch]     who has what; taking it back from those who have ended
+ *   ppool_recount.c        what they left in no list: everything counted anew
  *   inspect/               ledger, occupancy, dump, telemetry: they read and change nothing
  *   mempool_ppfrag.c       the mempool ops on top
  *
@@ -91,11 +94,13 @@
 #define PPOOL_LCORE_SLOTS 64u
 #define PPOOL_LCORE_SLOT_BYTES 163840u
 /* Wholly idle header pages the depot keeps, so that a steady load does not format them again. */
-#define PPOOL_IDLE_PAGES 4u
-/* Wholly idle slot pages of any other class. */
-#define PPOOL_IDLE_SLOT_PAGES 1u
+#define PPOOL_IDLE_HEADER_PAGES 4u
+/* Wholly idle slot pages of any other class that it keeps. */
+#define PPOOL_IDLE_CLASS_PAGES 1u
 /* Slot pages in the depot are told apart by how full they are, in so many steps. */
 #define PPOOL_FILLS 8u
+/* Bits of struct ppool_class.fill_scale behind the point: pages have up to 2 M slots. */
+#define PPOOL_FILL_SHIFT 28u
 /* How many objects a bulk operation handles at a time, for arrays on the stack. */
 #define PPOOL_BULK 64u
 
@@ -158,13 +163,12 @@ struct ppool {
 	uint64_t magic; /* PPOOL_MAGIC from the pool's creation to its end */
 	struct rte_mempool *mp;
 	struct rte_mempool *frag_mp; /* NULL until the pool is first split */
-	struct rte_mempool *mono_mp; /* likewise: of whole pages that are frags */
+	struct rte_mempool *mono_mp; /* of whole pages that are frags; NULL until it is split */
 	struct rte_mempool *slot_mp; /* of slots of all classes; NULL until one is needed */
-	struct rte_mempool *view[PPOOL_CLASSES]; /* of one class, likewise */
-	struct ppool_page *page;                 /* page table, likewise */
+	struct rte_mempool *view[PPOOL_CLASSES]; /* of one class each; NULL until it is needed */
+	struct ppool_page *page; /* page table; NULL until the pool is first split */
 	struct ppool_layout layout;
-	uint32_t tail_bytes; /* of a page, behind the room */
-	uint32_t first_slot; /* from the element to the first mbuf of a header page */
+	uint32_t first_slot; /* from the element to the first mbuf of a slot page */
 	uint32_t mbuf_bytes; /* an mbuf and the application's private area */
 	uint8_t biased;      /* constant */
 	uint8_t time_shift;  /* of ppool_coarse_time(), the same in all processes; constant */
@@ -188,7 +192,7 @@ struct ppool {
 	void **loose;      /* free pages in no magazine, room for all */
 	/* as in ppool_lcore, for threads that are no lcore; atomic */
 	int64_t whole __rte_aligned(8);
-	struct ppool_stats stats; /* likewise; atomic */
+	struct ppool_stats stats; /* of the same threads; atomic */
 	struct ppool_depot depot __rte_cache_aligned;
 	/* No allocation takes this lock: it is for set-up, and for those who only look. */
 	struct ppool_mutex carvers_lock __rte_cache_aligned;
@@ -216,6 +220,13 @@ static inline bool
 ppool_is_split(const struct ppool *p)
 {
 	return __atomic_load_n(&p->frag_mp, __ATOMIC_ACQUIRE) != NULL;
+}
+
+/* Pages in the page table: none before the pool is first split. */
+static inline uint32_t
+ppool_nb_pages(const struct ppool *p)
+{
+	return p->page == NULL ? 0 : p->mp->size;
 }
 
 #define PPOOL_LCORE_FOREACH(p, lc) \
@@ -292,9 +303,9 @@ ppool_class_look(const struct ppool *p, const struct ppool_page *pg)
 {
 	unsigned int kind = __atomic_load_n(&pg->kind, __ATOMIC_ACQUIRE);
 
-	if (kind < PPOOL_KIND_HEADER || kind - PPOOL_KIND_HEADER >= p->depot.nb_classes)
+	if (kind < PPOOL_KIND_SLOTS || kind - PPOOL_KIND_SLOTS >= p->depot.nb_classes)
 		return NULL;
-	return &p->depot.size_class[kind - PPOOL_KIND_HEADER];
+	return &p->depot.size_class[kind - PPOOL_KIND_SLOTS];
 }
 
 /* Slot i of a page of that class. */
@@ -321,6 +332,13 @@ static inline uint32_t
 ppool_slots_formatted(const struct ppool_class *c, const struct ppool_page *pg)
 {
 	return RTE_MIN(__atomic_load_n(&pg->formatted, __ATOMIC_ACQUIRE), c->slots);
+}
+
+/* Slots in the list of a page: the idle ones that are formatted. Depot lock held. */
+static inline uint32_t
+ppool_slots_listed(const struct ppool_class *c, const struct ppool_page *pg)
+{
+	return pg->idle - (c->slots - pg->formatted);
 }
 
 /*
@@ -402,7 +420,10 @@ ppool_is_mono_role(const struct rte_mempool *mp)
 	return ppool_of(mp)->mono_mp == mp;
 }
 
-/* A frag pool or a mono pool: it has no objects of its own. */
+/*
+ * Any mempool of a page pool but itself: frag, mono and slot pool, class views. It has no objects of
+ * its own.
+ */
 static inline bool
 ppool_is_internal_role(const struct rte_mempool *mp)
 {
@@ -511,11 +532,6 @@ ppool_slots_own(struct rte_mbuf * const *m, unsigned int n, ppool_owner_t owner)
 		ppool_frag_of(m[n])->owner = owner;
 }
 
-/* The classes of a layout that is known. */
-void ppool_classes_init(struct ppool *p);
-/* What a class has behind the headroom. */
-uint16_t ppool_class_room(const struct ppool *p, unsigned int size_class);
-
 /* The smallest class with so much behind the headroom; PPOOL_HEADERS where there is none. */
 static inline unsigned int
 ppool_class_for(const struct ppool *p, uint32_t room)
@@ -533,8 +549,12 @@ ppool_class_for(const struct ppool *p, uint32_t room)
  * which says so: it has to be what it was formatted as, as far as lists go by it.
  */
 struct ppool_page *ppool_slot_page(const struct ppool *p, const struct rte_mbuf *m);
+/* Log that a slot cannot be put anywhere, as its record says of no page that it is there. */
+__rte_cold void ppool_slot_lost(const struct ppool *p, const struct rte_mbuf *m);
 /* Make a page that of a class without an idle slot. Returns false where the depot is stuck. */
 bool ppool_slots_add_page(struct ppool *p, unsigned int size_class, void *obj);
+/* A depot without pages, whose classes are known. */
+void ppool_depot_init(struct ppool_depot *d);
 /* Lock the depot. Returns false, without it, where a process was stopped inside. */
 bool ppool_depot_enter(struct ppool *p);
 /* The same for as long as it takes: set-up paths. */
@@ -564,9 +584,16 @@ bool ppool_slots_inherit(struct ppool *p, uint32_t process);
 /* Make an mbuf that of an idle slot, whatever was done to it. */
 void ppool_slot_restore(struct ppool *p, struct rte_mbuf *m);
 /* Make an mbuf what that of a header without a frag has to be. */
-void ppool_slot_reset(const struct ppool *p, struct rte_mbuf *m);
+void ppool_header_reset(const struct ppool *p, struct rte_mbuf *m);
 /* Give back headers that never had a frag. */
-void ppool_slots_return(struct ppool *p, struct rte_mbuf * const *m, unsigned int n);
+void ppool_headers_return(struct ppool *p, struct rte_mbuf * const *m, unsigned int n);
+
+/* ppool_class.c */
+
+/* The classes of a layout that is known. */
+void ppool_classes_init(struct ppool *p);
+/* What a class has behind the headroom. */
+uint16_t ppool_class_room(const struct ppool *p, unsigned int size_class);
 
 /* ppool_park.c: depot lock held */
 struct ppool_page *ppool_park_find(struct ppool *p, uint32_t bytes);
@@ -600,10 +627,10 @@ bool ppool_reclaim(struct ppool *p, bool force);
 /* The next search need not wait for frees. */
 void ppool_reclaim_soon(struct ppool *p);
 /*
- * Give back slots for which there was no memory. Pages that were taken for slots since grown was
- * ppool_slots_grown(), or are idle with so many, may be what is missing.
+ * Give back headers for whose frags there was no memory. Pages that were taken for slots since grown
+ * was ppool_slots_grown(), or are idle with so many, may be what is missing.
  */
-void ppool_slots_give_back(struct ppool *p, struct rte_mbuf * const *m, unsigned int n,
+void ppool_headers_give_back(struct ppool *p, struct rte_mbuf * const *m, unsigned int n,
 		uint64_t grown);
 
 static inline uint64_t

@@ -4,53 +4,44 @@
 
 /*
  * Who has what, and taking it back from processes that have ended. What a page or a slot says of
- * its owner is all there is to go by.
+ * its owner is all there is to go by. Counting anew what nobody can tell is in ppool_recount.c.
  */
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
-
-#include <rte_malloc.h>
 
 #include "ppool_account_table.h"
 #include "ppool_freelist.h"
 #include "ppool_mono.h"
 #include "ppool_private.h"
 #include "ppool_recover.h"
+#include "ppool_recover_private.h"
 #include "ppool_slot_pool.h"
 
 /* Slots */
 
-typedef void slot_cb_t(struct ppool *p, struct rte_mbuf *m, void *arg);
-
 static void
-page_slots_each(struct ppool *p, const struct ppool_page *pg, slot_cb_t *f, void *arg)
+page_slots_each(struct ppool *p, const struct ppool_page *pg, ppool_slot_cb_t *f, void *arg)
 {
 	const struct ppool_class *c = ppool_class_look(p, pg);
 	uint32_t i;
 
+	if (c == NULL)
+		return;
 	/* What is done to the last slot in use may send the page home. */
-	for (i = 0; c != NULL && i < ppool_slots_formatted(c, pg) && ppool_class_look(p, pg) == c;
-			i++)
+	for (i = 0; i < ppool_slots_formatted(c, pg) && ppool_class_look(p, pg) == c; i++)
 		f(p, ppool_slot_at(p, c, pg, i), arg);
 }
 
 /* A slot page stays one while a slot of it is in use. */
-static void
-slots_each(struct ppool *p, slot_cb_t *f, void *arg)
+void
+ppool_slots_each(struct ppool *p, ppool_slot_cb_t *f, void *arg)
 {
 	uint32_t i;
 
-	for (i = 0; p->page != NULL && i < p->mp->size; i++)
+	for (i = 0; i < ppool_nb_pages(p); i++)
 		if (ppool_page_is_slots(&p->page[i]))
 			page_slots_each(p, &p->page[i], f, arg);
-}
-
-static bool
-is_header(const struct ppool_frag *frag)
-{
-	return frag->account < PPOOL_RECORD_SLOT;
 }
 
 /* Listing */
@@ -76,7 +67,7 @@ slot_list(struct ppool *p, struct rte_mbuf *m, void *arg)
 		info->idle_headers++;
 		return;
 	}
-	if (is_header(frag))
+	if (ppool_record_is_header(frag))
 		info->frags++;
 	else
 		info->slots++;
@@ -91,9 +82,11 @@ pages_list(const struct ppool *p, struct listing *l)
 	const struct ppool_page *pg;
 	uint32_t i;
 
-	for (i = 0; p->tracked && i < p->mp->size; i++) {
+	if (!p->tracked)
+		return;
+	for (i = 0; i < p->mp->size; i++) {
 		pg = &p->page[i];
-		if (pg->kind == PPOOL_KIND_WHOLE && pg->holder != PPOOL_OWNER_NONE &&
+		if (pg->kind == PPOOL_KIND_UNSPLIT && pg->holder != PPOOL_OWNER_NONE &&
 				pg->holder < PPOOL_OWNERS)
 			l->owner[pg->holder].pages++;
 	}
@@ -178,7 +171,7 @@ ppool_owners_get(struct rte_mempool *mp, struct ppool_owner_info *info, unsigned
 	l = calloc(1, sizeof(*l));
 	if (l == NULL)
 		return -ENOMEM;
-	slots_each(p, slot_list, l);
+	ppool_slots_each(p, slot_list, l);
 	pages_list(p, l);
 	lists_list(p, l);
 	carvers_list(p, l);
@@ -209,15 +202,18 @@ ppool_claim(struct rte_mbuf * const *m, unsigned int n)
 	unsigned int i;
 
 	ppool_process_join();
-	me = (ppool_owner_t)ppool_owner_id();
+	me = ppool_owner_me();
 	for (i = 0; i < n; i++)
 		for (seg = m[i]; seg != NULL; seg = seg->next)
 			mbuf_claim(seg, me);
 }
 
-/* Frags: collected, then freed some at a time as their process would have */
+/*
+ * Mbufs: frags are collected and freed some at a time, as their process would have; slots one by
+ * one
+ */
 
-struct harvest {
+struct take_back {
 	uint32_t process; /* of this process, charged to no account; or */
 	uint16_t account; /* charged to this one */
 	struct ppool_recovered *r;
@@ -227,12 +223,12 @@ struct harvest {
 };
 
 static void
-harvest_free(struct ppool *p, struct harvest *h)
+take_back_flush(struct ppool *p, struct take_back *t)
 {
-	if (h->n > 0)
-		ppool_frag_free_bulk(p, h->m, h->n);
-	h->r->frags += h->n;
-	h->n = 0;
+	if (t->n > 0)
+		ppool_frag_free_bulk(p, t->m, t->n);
+	t->r->frags += t->n;
+	t->n = 0;
 }
 
 static bool
@@ -250,19 +246,20 @@ frag_is_shared(const struct ppool_frag *frag, const struct ppool_page *pg)
 
 /* A slot with a data room, which is idle if it belongs to nobody. */
 static void
-room_harvest(struct ppool *p, struct rte_mbuf *m, struct harvest *h)
+room_take_back(struct ppool *p, struct rte_mbuf *m, struct take_back *t)
 {
 	const struct ppool_frag *frag = ppool_frag_of(m);
 
 	if (frag->owner == PPOOL_OWNER_NONE)
 		return;
 	if (rte_mbuf_refcnt_read(m) > 1) {
-		h->r->shared++;
+		t->r->shared++;
 		return;
 	}
-	h->r->slots++;
-	h->r->bytes += frag->truesize;
+	t->r->slots++;
+	t->r->bytes += frag->truesize;
 	ppool_slot_restore(p, m);
+	ppool_debug_slot_found(p, m, true);
 	ppool_slots_free_bulk(p, &m, 1);
 }
 
@@ -279,15 +276,15 @@ slot_exists(const struct ppool *p, const struct rte_mbuf *m)
 
 	return pg != NULL &&
 			ppool_page_class(pg) ==
-			(is_header(frag) ? PPOOL_HEADERS : ppool_record_class(frag));
+			(ppool_record_is_header(frag) ? PPOOL_HEADERS : ppool_record_class(frag));
 }
 
 static bool
-record_is_theirs(const struct ppool_frag *frag, const struct harvest *h)
+record_is_theirs(const struct ppool_frag *frag, const struct take_back *t)
 {
-	if (frag->truesize == 0 || ppool_record_account(frag) != h->account)
+	if (frag->truesize == 0 || ppool_record_account(frag) != t->account)
 		return false;
-	return h->process == 0 || ppool_owner_process(frag->owner) == h->process;
+	return t->process == 0 || ppool_owner_process(frag->owner) == t->process;
 }
 
 /*
@@ -295,73 +292,81 @@ record_is_theirs(const struct ppool_frag *frag, const struct harvest *h)
  * is: devtools/model/format.pml has what happens else.
  */
 static bool
-slot_is_theirs(struct ppool *p, const struct rte_mbuf *m, struct harvest *h)
+slot_is_theirs(struct ppool *p, const struct rte_mbuf *m, struct take_back *t)
 {
 	bool is;
 
-	if (!record_is_theirs(ppool_frag_of(m), h))
+	if (!record_is_theirs(ppool_frag_of(m), t))
 		return false;
 	if (!ppool_depot_enter(p)) {
-		h->stuck = true;
+		t->stuck = true;
 		return false;
 	}
-	is = slot_exists(p, m) && record_is_theirs(ppool_frag_of(m), h);
+	is = slot_exists(p, m) && record_is_theirs(ppool_frag_of(m), t);
 	ppool_depot_leave(p);
 	return is;
 }
 
 /* Its process ended before it had made a page a frag: that is a whole one, and found as such. */
 static void
-header_harvest(struct ppool *p, struct rte_mbuf *m, struct harvest *h)
+header_take_back(struct ppool *p, struct rte_mbuf *m, struct take_back *t)
 {
 	ppool_frag_of(m)->truesize = 0;
-	ppool_slots_return(p, &m, 1);
-	h->r->headers++;
+	ppool_debug_slot_found(p, m, true);
+	ppool_headers_return(p, &m, 1);
+	t->r->headers++;
 }
 
 static void
-slot_harvest(struct ppool *p, struct rte_mbuf *m, void *arg)
+frag_take_back(struct ppool *p, struct rte_mbuf *m, struct take_back *t)
 {
 	const struct ppool_frag *frag = ppool_frag_of(m);
-	struct harvest *h = arg;
 	struct ppool_page *pg;
 
-	if (!slot_is_theirs(p, m, h))
-		return;
-	if (!is_header(frag)) {
-		room_harvest(p, m, h);
-		return;
-	}
 	if (frag->page >= p->mp->size)
 		return;
 	pg = &p->page[frag->page];
-	if (h->process != 0 && pg->kind != PPOOL_KIND_DATA) {
-		header_harvest(p, m, h);
+	if (t->process != 0 && pg->kind != PPOOL_KIND_DATA) {
+		header_take_back(p, m, t);
 		return;
 	}
 	/* A clone drops the last reference, and with it the frag. */
 	if (frag_is_shared(frag, pg)) {
-		h->r->shared++;
+		t->r->shared++;
 		return;
 	}
 	if (ppool_page_is_mono(pg))
 		ppool_mono_reset(p, pg);
-	ppool_slot_reset(p, m);
-	h->r->bytes += frag->truesize + frag->slot_bytes;
-	h->m[h->n++] = m;
-	if (h->n == RTE_DIM(h->m))
-		harvest_free(p, h);
+	ppool_header_reset(p, m);
+	ppool_debug_slot_found(p, m, true);
+	t->r->bytes += frag->truesize + frag->slot_bytes;
+	t->m[t->n++] = m;
+	if (t->n == RTE_DIM(t->m))
+		take_back_flush(p, t);
+}
+
+static void
+slot_take_back(struct ppool *p, struct rte_mbuf *m, void *arg)
+{
+	struct take_back *t = arg;
+
+	if (!slot_is_theirs(p, m, t))
+		return;
+	if (ppool_record_is_header(ppool_frag_of(m)))
+		frag_take_back(p, m, t);
+	else
+		room_take_back(p, m, t);
 }
 
 /* Returns false where something may be left, as another process is stopped inside. */
 static bool
-frags_take_back(struct ppool *p, uint32_t process, uint16_t account, struct ppool_recovered *r)
+mbufs_take_back(struct ppool *p, uint32_t process, uint16_t account, struct ppool_recovered *r)
 {
-	struct harvest h = { .process = process, .account = account, .r = r };
+	struct take_back t = { .process = process, .account = account, .r = r };
 
-	slots_each(p, slot_harvest, &h);
-	harvest_free(p, &h);
-	return !h.stuck;
+	ppool_slots_each(p, slot_take_back, &t);
+	take_back_flush(p, &t);
+	return !t.stuck;
 }
 
 /* Whole pages */
@@ -372,7 +377,7 @@ frags_take_back(struct ppool *p, uint32_t process, uint16_t account, struct ppoo
  */
 
 static bool
-lcore_is_orphan(struct ppool *p, unsigned int id, uint32_t process)
+lcore_is_of_dead(struct ppool *p, unsigned int id, uint32_t process)
 {
 	const struct ppool_lcore *lc;
 	bool theirs = false;
@@ -393,11 +398,13 @@ cache_take_back(struct ppool *p, unsigned int id, uint32_t process)
 	struct rte_mempool_cache *cache = rte_mempool_default_cache(p->mp, id);
 	uint32_t i, n;
 
-	if (cache == NULL || !lcore_is_orphan(p, id, process))
+	if (cache == NULL || !lcore_is_of_dead(p, id, process))
 		return;
 	n = cache->len;
 	cache->len = 0;
-	for (i = 0; p->tracked && i < RTE_MIN(n, (uint32_t)RTE_DIM(cache->objs)); i++)
+	if (!p->tracked)
+		return;
+	for (i = 0; i < RTE_MIN(n, (uint32_t)RTE_DIM(cache->objs)); i++)
 		ppool_page_of(p, cache->objs[i])->holder = ppool_owner_unbound(process);
 }
 
@@ -411,21 +418,24 @@ pages_take_back(struct ppool *p, uint32_t process, struct ppool_recovered *r)
 
 	for (id = 0; id < RTE_MAX_LCORE; id++)
 		cache_take_back(p, id, process);
-	for (i = 0; p->tracked && i < p->mp->size; i++) {
+	/* Whose pages are is not known. */
+	if (!p->tracked)
+		return;
+	for (i = 0; i < p->mp->size; i++) {
 		pg = &p->page[i];
-		if (pg->kind != PPOOL_KIND_WHOLE || ppool_owner_process(pg->holder) != process)
+		if (pg->kind != PPOOL_KIND_UNSPLIT || ppool_owner_process(pg->holder) != process)
 			continue;
 		obj = pg->obj;
 		/* It may have been a clone, or have had some. */
 		ppool_mono_reset(p, pg);
+		ppool_debug_page_found(p, obj, PPOOL_DEBUG_WHOLE);
 		rte_mempool_ops_enqueue_bulk(p->mp, &obj, 1);
 		r->pages++;
 	}
 }
 
-/* Locks are taken over by who takes them. Returns false where another process is stopped inside. */
-static bool
-locks_take_over(struct ppool *p)
+bool
+ppool_locks_take_over(struct ppool *p)
 {
 	struct ppool_lcore *lc;
 
@@ -438,6 +448,17 @@ locks_take_over(struct ppool *p)
 	return true;
 }
 
+/*
+ * Locks, free pages and idle slots that a process has left. Returns false where another process is
+ * stopped inside.
+ */
+static bool
+lists_take_over(struct ppool *p, uint32_t process)
+{
+	return ppool_locks_take_over(p) && ppool_freelist_inherit(p, process) &&
+			ppool_slots_inherit(p, process);
+}
+
 /* The number of a process can be given away when no pool has anything of it. */
 
 struct remains {
@@ -446,7 +467,7 @@ struct remains {
 };
 
 static void
-slot_look_for(struct ppool *p, struct rte_mbuf *m, void *arg)
+slot_search(struct ppool *p, struct rte_mbuf *m, void *arg)
 {
 	const struct ppool_frag *frag = ppool_frag_of(m);
 	struct remains *remains = arg;
@@ -455,41 +476,49 @@ slot_look_for(struct ppool *p, struct rte_mbuf *m, void *arg)
 	remains->found |= ppool_owner_process(frag->owner) == remains->process;
 }
 
+/* Whole pages and data pages. */
 static void
-pool_look_for(struct rte_mempool *mp, void *arg)
+pages_search(const struct ppool *p, struct remains *remains)
+{
+	uint32_t i;
+
+	for (i = 0; i < p->mp->size; i++)
+		remains->found |= !ppool_page_is_slots(&p->page[i]) &&
+				ppool_owner_process(p->page[i].holder) == remains->process;
+}
+
+/* Takes over what a process has left in lists, then searches the rest of a pool. */
+static void
+pool_inherit_and_search(struct rte_mempool *mp, void *arg)
 {
 	struct ppool *p = ppool_from_mempool(mp);
 	struct remains *remains = arg;
 	const struct ppool_carver *c;
-	uint32_t i;
 
 	if (p == NULL || p->mp != mp || remains->found)
 		return;
-	/* Where its pages cannot be read, or its locks not be had, something may be left. */
-	if (!ppool_is_mapped(p) || !locks_take_over(p) ||
-			!ppool_freelist_inherit(p, remains->process)) {
+	/* Where its pages cannot be read, or its lists not be had, something may be left. */
+	if (!ppool_is_mapped(p) || !lists_take_over(p, remains->process)) {
 		remains->found = true;
 		return;
 	}
-	ppool_slots_inherit(p, remains->process);
 	ppool_carvers_lock(p);
 	for (c = p->carvers; c != NULL; c = c->next)
 		remains->found |= ppool_owner_process(c->driver) == remains->process;
 	ppool_carvers_unlock(p);
-	for (i = 0; p->tracked && i < p->mp->size; i++)
-		remains->found |= !ppool_page_is_slots(&p->page[i]) &&
-				ppool_owner_process(p->page[i].holder) == remains->process;
-	slots_each(p, slot_look_for, remains);
+	if (p->tracked)
+		pages_search(p, remains);
+	ppool_slots_each(p, slot_search, remains);
 }
 
-static bool
-nothing_is_left(uint32_t process)
+bool
+ppool_process_left_nothing(uint32_t process)
 {
 	struct remains remains = { .process = process };
 
 	if (ppool_accounts_get() != NULL)
 		ppool_mutex_release_dead(&ppool_accounts_get()->lock);
-	rte_mempool_walk(pool_look_for, &remains);
+	rte_mempool_walk(pool_inherit_and_search, &remains);
 	return !remains.found;
 }
 
@@ -499,7 +528,7 @@ int
 ppool_recover_process(struct rte_mempool *mp, uint32_t process, struct ppool_recovered *r)
 {
 	struct ppool *p = ppool_from_mempool(mp);
-	struct ppool_recovered none;
+	struct ppool_recovered none = { .frags = 0 };
 
 	if (p == NULL)
 		return -ENOTSUP;
@@ -508,16 +537,14 @@ ppool_recover_process(struct rte_mempool *mp, uint32_t process, struct ppool_rec
 		return -ENOENT;
 	if (!ppool_process_is_dead(process))
 		return -EBUSY;
-	if (!locks_take_over(p) || !ppool_freelist_inherit(p, process))
-		return -EAGAIN;
-	if (!ppool_slots_inherit(p, process))
+	if (!lists_take_over(p, process))
 		return -EAGAIN;
 	if (r == NULL)
-		r = memset(&none, 0, sizeof(none));
-	if (!frags_take_back(p, process, PPOOL_ACCOUNT_NONE, r))
+		r = &none;
+	if (!mbufs_take_back(p, process, PPOOL_ACCOUNT_NONE, r))
 		return -EAGAIN;
 	pages_take_back(p, process, r);
-	if (nothing_is_left(process))
+	if (ppool_process_left_nothing(process))
 		ppool_process_forget(process);
 	return 0;
 }
@@ -527,12 +554,12 @@ ppool_recover_process(struct rte_mempool *mp, uint32_t process, struct ppool_rec
 static void
 pool_recover_account(struct rte_mempool *mp, void *arg)
 {
-	struct harvest *h = arg;
+	struct take_back *t = arg;
 	struct ppool *p = ppool_from_mempool(mp);
 
 	if (p != NULL && p->mp == mp && ppool_is_mapped(p) &&
-			!frags_take_back(p, 0, h->account, h->r))
-		h->stuck = true;
+			!mbufs_take_back(p, 0, t->account, t->r))
+		t->stuck = true;
 }
 
 int
@@ -540,293 +567,23 @@ ppool_recover_account(uint16_t id, struct ppool_recovered *r)
 {
 	struct ppool_account *a = ppool_account_get(id);
 	struct ppool_recovered none = { .frags = 0 };
-	struct harvest h = { .account = id, .r = r != NULL ? r : &none };
+	struct take_back t = { .account = id, .r = r != NULL ? r : &none };
 
 	if (!ppool_account_exists(a))
 		return -ENOENT;
 	ppool_process_join();
-	rte_mempool_walk(pool_recover_account, &h);
-	if (h.stuck)
+	rte_mempool_walk(pool_recover_account, &t);
+	if (t.stuck)
 		return -EAGAIN;
 	/* Who ended in the midst of charging had marked more, or less, than it took. */
-	if (h.r->shared == 0) {
+	if (t.r->shared == 0) {
 		__atomic_store_n(&a->used, 0, __ATOMIC_RELAXED);
 		__atomic_store_n(&a->foreign, 0, __ATOMIC_RELAXED);
 	}
 	return 0;
 }
 
-/* The rest: everything is counted anew from slots, lanes and lists */
-
-struct page_sum {
-	uint64_t users;
-	uint64_t bytes;
-	bool listed; /* a free page in a list */
-	bool lane;   /* a carver fills it */
-};
-
-struct recount {
-	struct page_sum *page;
-	uint8_t *slot_listed; /* by page and slot */
-	uint64_t frags;
-	uint64_t bytes;
-	uint64_t slots;  /* with a data room, handed out */
-	uint8_t no_slot; /* in place of slot_listed where a record was overwritten: not 0 */
-	struct ppool_recovered *r;
-};
-
-static uint8_t *
-slot_flag(const struct ppool *p, struct recount *rc, const struct rte_mbuf *m)
-{
-	const struct ppool_page *pg = ppool_slot_page(p, m);
-
-	rc->no_slot = 1;
-	if (pg == NULL)
-		return &rc->no_slot;
-	return &rc->slot_listed[(size_t)(pg - p->page) * p->layout.slots +
-			ppool_slot_index(p, ppool_class_of(p, pg), pg, m)];
-}
-
-static void
-slots_note_listed(const struct ppool *p, struct recount *rc, struct rte_mbuf * const *m,
-		unsigned int n)
-{
-	while (n-- > 0)
-		*slot_flag(p, rc, m[n]) = 1;
-}
-
-static void
-depot_note_pages(const struct ppool *p, struct recount *rc, uint32_t i)
-{
-	const struct ppool_class *c;
-	const struct ppool_page *pg;
-	uint32_t n, slot;
-
-	for (; i != PPOOL_NONE; i = pg->next) {
-		pg = &p->page[i];
-		c = ppool_class_of(p, pg);
-		slot = pg->idle_first;
-		/* Those that are not formatted are in no list. */
-		for (n = pg->idle - (c->slots - pg->formatted); n > 0 && slot < pg->formatted;
-				n--) {
-			rc->slot_listed[(size_t)i * p->layout.slots + slot] = 1;
-			slot = ppool_frag_of(ppool_slot_at(p, c, pg, slot))->next_idle;
-		}
-	}
-}
-
-static void
-depot_note_listed(const struct ppool *p, struct recount *rc)
-{
-	unsigned int i, k;
-
-	for (i = 0; i < p->depot.nb_classes; i++)
-		for (k = 0; k < PPOOL_FILLS; k++)
-			depot_note_pages(p, rc, p->depot.size_class[i].first[k]);
-}
-
-static void
-page_note_listed(struct ppool *p, void *obj, void *arg)
-{
-	struct recount *rc = arg;
-
-	rc->page[*ppool_index_of(obj)].listed = true;
-	RTE_SET_USED(p);
-}
-
-static void
-carver_note(const struct ppool *p, struct recount *rc, const struct ppool_carver *c)
-{
-	const struct ppool_lane *l;
-	struct page_sum *sum;
-
-	slots_note_listed(p, rc, c->reserve, c->nb_reserve);
-	for (l = c->lane; l < c->lane + c->nb_lanes; l++) {
-		if (l->left == 0)
-			continue;
-		sum = &rc->page[l->page];
-		sum->lane = true;
-		sum->users += PPOOL_BIAS - l->frags;
-		sum->bytes += l->left + l->unbilled + c->tail_bytes;
-	}
-}
-
-static void
-slot_count(struct ppool *p, struct rte_mbuf *m, void *arg)
-{
-	const struct ppool_frag *frag = ppool_frag_of(m);
-	struct recount *rc = arg;
-
-	if (!is_header(frag)) {
-		rc->slots += *slot_flag(p, rc, m) == 0;
-		return;
-	}
-	if (frag->truesize == 0 || frag->page >= p->mp->size)
-		return;
-	rc->frags++;
-	rc->bytes += frag->truesize;
-	rc->page[frag->page].users++;
-	rc->page[frag->page].bytes += frag->truesize;
-}
-
-/* An idle slot in no list, of one who has ended, or lost by one. */
-static void
-slot_relist(struct ppool *p, struct rte_mbuf *m, void *arg)
-{
-	const struct ppool_frag *frag = ppool_frag_of(m);
-	struct recount *rc = arg;
-
-	if ((is_header(frag) && frag->truesize != 0) || *slot_flag(p, rc, m) != 0)
-		return;
-	if (frag->owner != PPOOL_OWNER_NONE &&
-			!ppool_process_is_dead(ppool_owner_process(frag->owner)))
-		return;
-	ppool_slot_restore(p, m);
-	if (is_header(frag)) {
-		rc->r->headers++;
-	} else {
-		rc->slots--;
-		rc->r->slots++;
-	}
-	ppool_depot_push(p, &m, 1);
-}
-
-/* Returns whether the page is nobody's. */
-static bool
-data_page_count(struct ppool_page *pg, const struct page_sum *sum)
-{
-	uint64_t users = sum->users + (pg->parked ? 1 : 0);
-	uint64_t bytes = sum->bytes + (pg->parked ? pg->open : 0);
-
-	if (!sum->lane) {
-		if (!ppool_page_is_mono(pg))
-			pg->owner = 0;
-		pg->owner_drop = 0;
-	}
-	/* An owner that is alive takes off what it has dropped when it settles. */
-	__atomic_store_n(&pg->use, users * PPOOL_USER + bytes + pg->owner_drop, __ATOMIC_RELEASE);
-	return users == 0;
-}
-
-/* A page in no list that nobody alive has taken. */
-static bool
-whole_page_is_lost(const struct ppool *p, const struct ppool_page *pg, const struct page_sum *sum)
-{
-	if (pg->kind != PPOOL_KIND_WHOLE || sum->listed || !p->tracked)
-		return false;
-	return pg->holder == PPOOL_OWNER_NONE ||
-			ppool_process_is_dead(ppool_owner_process(pg->holder));
-}
-
-static void
-pages_count(struct ppool *p, struct recount *rc)
-{
-	ppool_owner_t me = (ppool_owner_t)ppool_owner_id();
-	struct ppool_page *pg;
-	uint32_t i;
-	void *obj;
-
-	/* Only now: what was relisted may have sent slot pages home. */
-	ppool_freelist_each(p, page_note_listed, rc);
-	for (i = 0; i < p->mp->size; i++) {
-		pg = &p->page[i];
-		obj = pg->obj;
-		if (pg->kind == PPOOL_KIND_DATA && data_page_count(pg, &rc->page[i]))
-			ppool_page_retire(pg, me);
-		else if (!whole_page_is_lost(p, pg, &rc->page[i]))
-			continue;
-		ppool_mono_reset(p, pg);
-		ppool_freelist_put(p, &obj, 1);
-		rc->r->pages++;
-	}
-}
-
-/* Ordinary objects that are out, as the free lists have it. */
-static void
-whole_count(struct ppool *p)
-{
-	const struct ppool_lcore *lc;
-	int64_t counted = __atomic_load_n(&p->whole, __ATOMIC_RELAXED), out = 0;
-	uint32_t i;
-
-	PPOOL_LCORE_FOREACH(p, lc)
-		counted += lc->whole;
-	for (i = 0; i < p->mp->size; i++)
-		out += p->page[i].kind == PPOOL_KIND_WHOLE;
-	out -= ppool_freelist_count(p);
-	__atomic_fetch_add(&p->whole, out - counted, __ATOMIC_RELAXED);
-}
-
-static void
-stats_count(struct ppool *p, const struct recount *rc)
-{
-	struct ppool_stats s;
-
-	ppool_stats_get(p->mp, &s);
-	p->stats.frag_alloc += rc->frags - (s.frag_alloc - s.frag_free);
-	p->stats.slot_alloc += rc->slots - (s.slot_alloc - s.slot_free);
-	p->stats.frag_alloc_bytes += rc->bytes - (s.frag_alloc_bytes - s.frag_free_bytes);
-}
-
-static void
-lists_note(struct ppool *p, struct recount *rc)
-{
-	const struct ppool_carver *c;
-	struct ppool_lcore *lc;
-	unsigned int i;
-
-	depot_note_listed(p, rc);
-	PPOOL_LCORE_FOREACH(p, lc)
-		for (i = 0; i < p->depot.nb_classes; i++)
-			slots_note_listed(p, rc, ppool_lcore_slots(lc, i), lc->nb_slots[i]);
-	for (c = p->carvers; c != NULL; c = c->next)
-		carver_note(p, rc, c);
-}
-
-static void
-recount_run(struct ppool *p, struct recount *rc)
-{
-	rc->r->carvers += ppool_carvers_reap(p);
-	lists_note(p, rc);
-	slots_each(p, slot_count, rc);
-	slots_each(p, slot_relist, rc);
-	pages_count(p, rc);
-	whole_count(p);
-	stats_count(p, rc);
-}
-
-int
-ppool_recover_rest(struct rte_mempool *mp, struct ppool_recovered *r)
-{
-	struct ppool *p = ppool_from_mempool(mp);
-	struct ppool_recovered none = { .frags = 0 };
-	struct recount rc = { .r = r != NULL ? r : &none };
-	uint32_t process;
-	int ret = -ENOMEM;
-
-	if (p == NULL)
-		return -ENOTSUP;
-	if (p->page == NULL)
-		return 0;
-	ppool_process_join();
-	/* Pages in limbo are in no list that is walked below. */
-	if (!locks_take_over(p) || !ppool_freelist_settle(p) || !ppool_depot_relist(p))
-		return -EAGAIN;
-	rc.page = calloc(p->mp->size, sizeof(rc.page[0]));
-	rc.slot_listed = calloc(p->mp->size, p->layout.slots);
-	if (rc.page != NULL && rc.slot_listed != NULL) {
-		recount_run(p, &rc);
-		for (process = 1; process <= PPOOL_PROCESSES; process++)
-			if (ppool_process_is_dead(process) && nothing_is_left(process))
-				ppool_process_forget(process);
-		ret = 0;
-	}
-	free(rc.page);
-	free(rc.slot_listed);
-	return ret;
-}
-
 RTE_INIT(ppool_recover_init)
 {
-	ppool_process_set_check(nothing_is_left);
+	ppool_process_set_check(ppool_process_left_nothing);
 }

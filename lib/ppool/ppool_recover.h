@@ -46,7 +46,7 @@ extern "C" {
 	X(frags, "live frags that it allocated or claimed") \
 	X(bytes, "bytes of these, header slots included, and of slots") \
 	X(slots, "slots of size classes that it took or claimed, those in its lists not counted") \
-	X(uncharged, "of these bytes, those charged to no account") \
+	X(uncharged, "bytes of these that are charged to no account") \
 	X(pages, "whole pages that it has; told where several processes use the pool") \
 	X(free_pages, "free pages in its lists") \
 	X(idle_headers, "headers without a frag that it has")

@@ -488,7 +488,7 @@ class_fill(const struct ppool_size_conf *conf, const struct slots_load *l,
 	s->posted_pages += class_pages(c, &slots, posted);
 	s->peak_pages += class_pages(c, &slots, PEAK_DEVIATIONS * class_deviation(l, share));
 	s->reserve_pages += class_pages(c, &slots, (double)conf->lcores * c->keep);
-	s->reserve_pages += PPOOL_IDLE_SLOT_PAGES;
+	s->reserve_pages += PPOOL_IDLE_CLASS_PAGES;
 }
 
 static void

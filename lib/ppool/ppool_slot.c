@@ -10,23 +10,12 @@
  * with an lcore or in the depot, where each slot page has a list of its own: what leaves the depot
  * together lies together, and a page whose slots are all there can go home. Slots are taken from
  * the fullest page first, so that the others can empty. Which pages become slot pages is decided in
- * ppool_supply.c.
+ * ppool_supply.c; how long slots are, in ppool_class.c.
  */
 
 #include <string.h>
 
 #include "ppool_freelist.h"
-
-/* Bits of struct ppool_class.fill_scale behind the point: pages have up to 2 M slots. */
-#define FILL_SHIFT 28u
-/* The least data room of a slot behind its headroom. */
-#define CLASS_LEAST 64u
-/*
- * A class is longer than the one before by one part of so many, where a page has few enough. With
- * 9, packets of 64 to 1,518 bytes waste 10 % of what they need on average and 22 % at worst in
- * pages of 16 KB; with 5, 13 % and 31 %.
- */
-#define CLASS_PARTS 9u
 
 /* What all slots have in front of their mbuf. */
 static void
@@ -53,7 +42,7 @@ header_format(const struct ppool *p, struct rte_mbuf *m, uint32_t share)
 	frag->shinfo.free_cb = (rte_mbuf_extbuf_free_callback_t)(uintptr_t)p->free_cb;
 	frag->shinfo.fcb_opaque = m;
 	frag->slot_bytes = share;
-	ppool_slot_reset(p, m);
+	ppool_header_reset(p, m);
 }
 
 /* A direct mbuf, as rte_pktmbuf_init() makes them. */
@@ -109,7 +98,7 @@ slot_format(const struct ppool *p, const struct ppool_page *pg, const struct ppo
 static uint32_t *
 depot_list(struct ppool_class *c, uint32_t idle)
 {
-	return &c->first[(uint64_t)idle * c->fill_scale >> FILL_SHIFT];
+	return &c->first[(uint64_t)idle * c->fill_scale >> PPOOL_FILL_SHIFT];
 }
 
 static void
@@ -177,6 +166,13 @@ ppool_slot_page(const struct ppool *p, const struct rte_mbuf *m)
 	return i < ppool_slots_formatted(c, pg) && ppool_slot_at(p, c, pg, i) == m ? pg : NULL;
 }
 
+void
+ppool_slot_lost(const struct ppool *p, const struct rte_mbuf *m)
+{
+	PPOOL_LOG(ERR, "mempool %s: the record of mbuf %p was overwritten: it is lost", p->mp->name,
+			(const void *)m);
+}
+
 /*
  * A page has one more idle slot. One that belongs to nobody is in the depot: depot_repair() goes by
  * that.
@@ -200,18 +196,10 @@ depot_push_checked(struct ppool *p, struct rte_mbuf *m)
 	struct ppool_page *pg = ppool_slot_page(p, m);
 
 	if (unlikely(pg == NULL))
-		PPOOL_LOG(ERR, "mempool %s: the record of mbuf %p was overwritten: it is lost",
-				p->mp->name, (void *)m);
+		ppool_slot_lost(p, m);
 	else
 		depot_push(p, pg, m);
 	return pg;
-}
-
-/* Slots in the list of a page: the idle ones that are formatted. */
-static uint32_t
-depot_listed(const struct ppool_class *c, const struct ppool_page *pg)
-{
-	return pg->idle - (c->slots - pg->formatted);
 }
 
 /*
@@ -233,7 +221,7 @@ depot_unlist(const struct ppool *p, const struct ppool_class *c, struct ppool_pa
 		if (unlikely(frag->owner != PPOOL_OWNER_NONE))
 			break;
 		pg->idle_first = frag->next_idle;
-		frag->owner = (ppool_owner_t)ppool_owner_id();
+		frag->owner = ppool_owner_me();
 	}
 	return i;
 }
@@ -281,7 +269,7 @@ depot_format(const struct ppool *p, const struct ppool_class *c, struct ppool_pa
 	for (i = 0; i < n; i++) {
 		slot_format(p, pg, c, first + i);
 		m[i] = ppool_slot_at(p, c, pg, first + i);
-		ppool_frag_of(m[i])->owner = (ppool_owner_t)ppool_owner_id();
+		ppool_frag_of(m[i])->owner = ppool_owner_me();
 	}
 	__atomic_store_n(&pg->formatted, first + n, __ATOMIC_RELEASE);
 }
@@ -296,7 +284,7 @@ depot_pop_from(struct ppool *p, struct ppool_page *pg, struct rte_mbuf **m, unsi
 
 	if (pg->idle == 0)
 		return 0;
-	listed = RTE_MIN(n, depot_listed(c, pg));
+	listed = RTE_MIN(n, ppool_slots_listed(c, pg));
 	k = depot_unlist(p, c, pg, m, listed);
 	if (unlikely(k < listed)) {
 		depot_relist_page(p, pg);
@@ -352,7 +340,7 @@ limbo_drain(struct ppool *p)
 	struct rte_mbuf *m = __atomic_load_n(&p->depot.limbo, __ATOMIC_ACQUIRE);
 
 	while (m != NULL) {
-		ppool_frag_of(m)->owner = (ppool_owner_t)ppool_owner_id();
+		ppool_frag_of(m)->owner = ppool_owner_me();
 		if (!__atomic_compare_exchange_n(&p->depot.limbo, &m, m->next, false,
 				    __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE))
 			continue;
@@ -371,8 +359,8 @@ depot_add_page(struct ppool *p, struct ppool_page *pg)
 	PPOOL_COUNT(depot_class(p, pg)->nb_pages, 1);
 }
 
-static void
-depot_clear(struct ppool_depot *d)
+void
+ppool_depot_init(struct ppool_depot *d)
 {
 	unsigned int i, k;
 
@@ -391,8 +379,8 @@ depot_repair(struct ppool *p)
 {
 	uint32_t i;
 
-	depot_clear(&p->depot);
-	for (i = 0; p->page != NULL && i < p->mp->size; i++)
+	ppool_depot_init(&p->depot);
+	for (i = 0; i < ppool_nb_pages(p); i++)
 		if (ppool_page_is_slots(&p->page[i]))
 			depot_add_page(p, &p->page[i]);
 	ppool_park_repair(p);
@@ -451,7 +439,7 @@ ppool_slots_add_page(struct ppool *p, unsigned int size_class, void *obj)
 	struct ppool_page *pg = ppool_page_of(p, obj);
 	bool entered, taken = false;
 
-	ppool_debug_pages_out(p, &obj, 1, PPOOL_DEBUG_HEADER);
+	ppool_debug_pages_out(p, &obj, 1, PPOOL_DEBUG_SLOTS);
 	entered = ppool_depot_enter(p);
 	if (likely(entered)) {
 		taken = p->depot.size_class[size_class].nb_idle == 0;
@@ -466,7 +454,7 @@ ppool_slots_add_page(struct ppool *p, unsigned int size_class, void *obj)
 	if (likely(taken)) {
 		__atomic_fetch_add(&p->stats.header_page_get, 1, __ATOMIC_RELAXED);
 	} else {
-		ppool_debug_pages_in(p, &obj, 1, PPOOL_DEBUG_HEADER);
+		ppool_debug_pages_in(p, &obj, 1, PPOOL_DEBUG_SLOTS);
 		ppool_freelist_put(p, &obj, 1);
 	}
 	return entered;
@@ -482,8 +470,8 @@ depot_page_home(struct ppool *p, struct ppool_page *pg)
 	ppool_debug_slots_home(p, pg);
 	depot_set_idle(p, c, pg, 0);
 	PPOOL_COUNT(c->nb_pages, -1);
-	ppool_page_retire(pg, (ppool_owner_t)ppool_owner_id());
-	ppool_debug_pages_in(p, &obj, 1, PPOOL_DEBUG_HEADER);
+	ppool_page_retire(pg, ppool_owner_me());
+	ppool_debug_pages_in(p, &obj, 1, PPOOL_DEBUG_SLOTS);
 	ppool_freelist_put(p, &obj, 1);
 	__atomic_fetch_add(&p->stats.header_page_put, 1, __ATOMIC_RELAXED);
 }
@@ -536,9 +524,10 @@ ppool_depot_pop_from(struct ppool *p, unsigned int size_class, uint32_t page, st
 	if (!ppool_depot_enter(p))
 		return 0;
 	/* It may have gone home in the meantime. */
-	n = ppool_class_look(p, &p->page[page]) == c ?
-			depot_pop_from(p, &p->page[page], m, n, &fresh) :
-			0;
+	if (ppool_class_look(p, &p->page[page]) != c)
+		n = 0;
+	else
+		n = depot_pop_from(p, &p->page[page], m, n, &fresh);
 	ppool_depot_leave(p);
 	ppool_debug_headers_out(p, m, n);
 	return n;
@@ -552,7 +541,8 @@ depot_has_enough(const struct ppool *p, const struct ppool_page *pg)
 	bool headers = ppool_page_class(pg) == PPOOL_HEADERS;
 
 	return pg->idle == c->slots &&
-			c->nb_idle_pages > (headers ? PPOOL_IDLE_PAGES : PPOOL_IDLE_SLOT_PAGES);
+			c->nb_idle_pages >
+			(headers ? PPOOL_IDLE_HEADER_PAGES : PPOOL_IDLE_CLASS_PAGES);
 }
 
 void
@@ -576,13 +566,6 @@ ppool_depot_push(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
 
 /* Idle slots of an lcore */
 
-/* They are in our hands now. */
-static void
-slots_mark(struct rte_mbuf * const *m, unsigned int n)
-{
-	ppool_slots_own(m, n, (ppool_owner_t)ppool_owner_id());
-}
-
 /* As many as an lcore can have. */
 #define LCORE_SLOTS_MAX RTE_DIM(((struct ppool_lcore *)NULL)->slots)
 
@@ -595,7 +578,7 @@ lcore_slots_pop_all(const struct ppool *p, struct ppool_lcore *lc, struct rte_mb
 	for (i = 0; i < p->depot.nb_classes; i++) {
 		k = lc->nb_slots[i];
 		memcpy(m + n, ppool_lcore_slots(lc, i), k * sizeof(m[0]));
-		slots_mark(m + n, k);
+		ppool_slots_own(m + n, k, ppool_owner_me());
 		__atomic_store_n(&lc->nb_slots[i], 0, __ATOMIC_RELEASE);
 		n += k;
 	}
@@ -613,22 +596,33 @@ lcore_has_slots(const struct ppool *p, const struct ppool_lcore *lc)
 	return false;
 }
 
-/* The same of any lcore, ours or not. */
-static unsigned int
-lcore_slots_take(struct ppool *p, struct ppool_lcore *lc, struct rte_mbuf **m)
+/* The lists of any lcore, ours or not. Returns false where somebody is stopped inside. */
+static bool
+lcore_lock(const struct ppool *p, struct ppool_lcore *lc)
 {
-	bool ours = lc == ppool_lcore_existing(p);
-	unsigned int n;
+	return lc == ppool_lcore_existing(p) ? ppool_lock_owner(&lc->lock) :
+					       ppool_lock_visitor(&lc->lock);
+}
 
-	if (!lcore_has_slots(p, lc))
-		return 0;
-	if (!(ours ? ppool_lock_owner(&lc->lock) : ppool_lock_visitor(&lc->lock)))
-		return 0;
-	n = lcore_slots_pop_all(p, lc, m);
-	if (ours)
+static void
+lcore_unlock(const struct ppool *p, struct ppool_lcore *lc)
+{
+	if (lc == ppool_lcore_existing(p))
 		ppool_unlock_owner(&lc->lock);
 	else
 		ppool_unlock_visitor(&lc->lock);
+}
+
+/* Take all idle slots of any lcore, of all classes. Returns how many. */
+static unsigned int
+lcore_slots_take(struct ppool *p, struct ppool_lcore *lc, struct rte_mbuf **m)
+{
+	unsigned int n;
+
+	if (!lcore_has_slots(p, lc) || !lcore_lock(p, lc))
+		return 0;
+	n = lcore_slots_pop_all(p, lc, m);
+	lcore_unlock(p, lc);
 	return n;
 }
 
@@ -650,7 +644,11 @@ ppool_slots_flush_all(struct ppool *p)
 	}
 }
 
-/* Our lists are full: their coldest half goes to the depot. Our lock held. Returns how many. */
+/*
+ * Our lists are full: their coldest half goes to the depot. Our lock held. Returns how many. While
+ * they move, the count is 0: where this process ends here, slots are in no list, which
+ * ppool_recover_rest() finds, and none is in two.
+ */
 static unsigned int
 lcore_slots_cool(const struct ppool *p, struct ppool_lcore *lc, unsigned int size_class,
 		struct rte_mbuf **cold)
@@ -724,17 +722,13 @@ lcore_slots_are_marked(const struct ppool *p, struct ppool_lcore *lc, uint32_t p
 static bool
 lcore_slots_unmark(struct ppool *p, struct ppool_lcore *lc)
 {
-	bool ours = lc == ppool_lcore_existing(p);
 	uint32_t i;
 
-	if (!(ours ? ppool_lock_owner(&lc->lock) : ppool_lock_visitor(&lc->lock)))
+	if (!lcore_lock(p, lc))
 		return false;
 	for (i = 0; i < p->depot.nb_classes; i++)
 		ppool_slots_own(ppool_lcore_slots(lc, i), lc->nb_slots[i], lc->owner);
-	if (ours)
-		ppool_unlock_owner(&lc->lock);
-	else
-		ppool_unlock_visitor(&lc->lock);
+	lcore_unlock(p, lc);
 	return true;
 }
 
@@ -758,129 +752,19 @@ ppool_slots_inherit(struct ppool *p, uint32_t process)
 	return true;
 }
 
-/* Classes */
-
-static void
-class_init(const struct ppool *p, struct ppool_class *c, uint32_t slots, uint32_t slot_bytes)
-{
-	c->slots = slots;
-	c->slot_bytes = slot_bytes;
-	c->truesize = (p->layout.page_bytes + slots - 1) / slots;
-	/* The last list has the pages that are idle as a whole, and nearly so. */
-	c->fill_scale = (uint32_t)(((uint64_t)(PPOOL_FILLS - 1) << FILL_SHIFT) / slots) + 1;
-}
-
-/* Bytes of a page that its slots have: the mbuf of the page stays intact. */
-static uint32_t
-slots_region(const struct ppool *p)
-{
-	return p->mp->elt_size - RTE_ALIGN_CEIL(p->mbuf_bytes, RTE_CACHE_LINE_SIZE);
-}
-
-/* From one slot to the next where a page has so many. */
-static uint32_t
-slot_bytes_for(const struct ppool *p, uint32_t slots)
-{
-	return RTE_ALIGN_FLOOR(slots_region(p) / slots, RTE_CACHE_LINE_SIZE);
-}
-
-static uint16_t
-class_keep(uint32_t slot_bytes)
-{
-	uint32_t n = PPOOL_LCORE_SLOT_BYTES / slot_bytes;
-
-	return (uint16_t)RTE_MAX(RTE_MIN(n, PPOOL_LCORE_SLOTS), 1u);
-}
-
-/* Of a slot, what no data can lie in. */
-static uint32_t
-slot_overhead(const struct ppool *p)
-{
-	return PPOOL_FRONT + p->mbuf_bytes + RTE_PKTMBUF_HEADROOM;
-}
-
-/*
- * Slots that are a cache line longer than those of the class before, or by one part of so many, and
- * what is left of the page then. The last class is one slot a page, or the longest mbuf there is.
- * Returns whether that many classes can be.
- */
-static bool
-room_classes_init(struct ppool *p, uint32_t parts)
-{
-	uint32_t least = RTE_ALIGN_CEIL(slot_overhead(p) + CLASS_LEAST, RTE_CACHE_LINE_SIZE);
-	uint32_t slots = slots_region(p) / least, bytes, longer;
-	struct ppool_depot *d = &p->depot;
-	struct ppool_class *c;
-
-	d->nb_classes = 1;
-	while (slots > 0) {
-		if (d->nb_classes == PPOOL_CLASSES)
-			return false;
-		bytes = slot_bytes_for(p, slots);
-		c = &d->size_class[d->nb_classes++];
-		class_init(p, c, slots, bytes);
-		c->keep = class_keep(bytes);
-		c->buf_len = (uint16_t)RTE_MIN(bytes - PPOOL_FRONT - p->mbuf_bytes,
-				(uint32_t)UINT16_MAX);
-		if (c->buf_len == UINT16_MAX)
-			break;
-		longer = RTE_MAX(bytes + RTE_CACHE_LINE_SIZE, bytes + bytes / parts);
-		slots = RTE_MIN(slots - 1, slots_region(p) / longer);
-	}
-	return true;
-}
-
-/* The rooms of classes differ by whole cache lines, but for the last one where it is cut off. */
-static void
-class_table_init(struct ppool *p)
-{
-	struct ppool_depot *d = &p->depot;
-	uint32_t i, room;
-	uint8_t c = PPOOL_HEADERS + 1;
-
-	if (d->nb_classes == 1)
-		return;
-	d->room_min = ppool_class_room(p, c);
-	d->room_max = ppool_class_room(p, d->nb_classes - 1);
-	for (i = 0; i < RTE_DIM(d->class_for); i++) {
-		room = d->room_min + i * RTE_CACHE_LINE_MIN_SIZE;
-		while (ppool_class_room(p, c) < room && c + 1u < d->nb_classes)
-			c++;
-		d->class_for[i] = c;
-	}
-}
-
-void
-ppool_classes_init(struct ppool *p)
-{
-	uint32_t parts = CLASS_PARTS;
-
-	class_init(p, &p->depot.size_class[PPOOL_HEADERS], p->layout.slots, p->layout.slot_bytes);
-	while (!room_classes_init(p, parts))
-		parts--;
-	class_table_init(p);
-	depot_clear(&p->depot);
-}
-
-uint16_t
-ppool_class_room(const struct ppool *p, unsigned int size_class)
-{
-	return p->depot.size_class[size_class].buf_len - RTE_PKTMBUF_HEADROOM;
-}
-
 void
 ppool_slot_restore(struct ppool *p, struct rte_mbuf *m)
 {
 	const struct ppool_frag *frag = ppool_frag_of(m);
 
 	if (frag->account < PPOOL_RECORD_SLOT)
-		ppool_slot_reset(p, m);
+		ppool_header_reset(p, m);
 	else
 		mbuf_init(p, &p->depot.size_class[ppool_record_class(frag)], m);
 }
 
 void
-ppool_slot_reset(const struct ppool *p, struct rte_mbuf *m)
+ppool_header_reset(const struct ppool *p, struct rte_mbuf *m)
 {
 	struct ppool_frag *frag = ppool_frag_of(m);
 
@@ -894,9 +778,9 @@ ppool_slot_reset(const struct ppool *p, struct rte_mbuf *m)
 }
 
 void
-ppool_slots_return(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
+ppool_headers_return(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
 {
 	ppool_debug_headers_in(p, m, n);
-	slots_mark(m, n);
+	ppool_slots_own(m, n, ppool_owner_me());
 	ppool_slots_put(p, PPOOL_HEADERS, m, n);
 }

@@ -18,8 +18,8 @@
  * Words used here:
  *
  * - size class: a number of slots a page, and the data room that gives. Each class is longer than
- *   the one before by a cache line or a ninth, or by what dividing the page into fewer slots gives:
- *   the largest are 3, 2 and 1 a page.
+ *   the one before by about a ninth, by a cache line at least. Of the largest a page holds few, 3, 2
+ *   and 1 at last: they differ by more.
  * - slot pool: the mempool that `m->pool` of every slot points to, of whatever class.
  * - class view: a mempool that hands out slots of one class. Applications allocate from it, and
  *   give it to receive queues of any driver.
@@ -59,7 +59,10 @@ struct ppool_slot_class {
  *   Bytes of data behind the headroom.
  * @return
  *   The class view, or NULL with rte_errno:
- *   - those of ppool_frag_pool()
+ *   - ENOTSUP: mp has other ops, is not a packet mbuf pool, or has RTE_MEMPOOL_F_NO_CACHE_ALIGN
+ *   - EINVAL: mp is not fully populated, or its elements or private areas have a size that cannot
+ *     be split (see ppool_frag_pool())
+ *   - ENOMEM, ENOSPC: no memory for the page table or for an internal pool
  *   - E2BIG: no page of this pool holds so much
  */
 struct rte_mempool *ppool_slot_pool(struct rte_mempool *mp, uint16_t room);
@@ -72,6 +75,8 @@ bool ppool_is_slot_pool(const struct rte_mempool *mp);
 /**
  * The size classes of a page pool, the smallest first.
  *
+ * @param mp
+ *   A page pool with ops ppfrag, or its frag pool.
  * @param c
  *   Room for n classes; NULL where n is 0.
  * @return

@@ -5,11 +5,12 @@
 /*
  * Slots as mbufs of a mempool: handed out by class, taken back of any class in one bulk.
  *
- * All slots have one pool, as transmit functions put mbufs into the pool of their neighbours. What
- * comes back is told by the line in front of the mbuf, which no application writes to. The slot
- * pool has no mempool cache: the lists of the lcore are one, and they know classes.
+ * All slots have one pool, as transmit functions put mbufs into the pool of the first of a burst.
+ * What comes back is told by the line in front of the mbuf, which no application writes to. The
+ * slot pool has no mempool cache: the lists of the lcore are one, and they know classes.
  *
- * Neither handing out nor taking back writes to that line, unless several processes use the pool.
+ * As long as the lists of the lcore serve, neither handing out nor taking back writes to that line,
+ * unless several processes use the pool.
  */
 
 #include <errno.h>
@@ -39,8 +40,8 @@ four_differ(struct rte_mbuf * const *m, uint16_t record, uint16_t buf_len)
 }
 
 /*
- * How many slots there are, from the first on, that are of a class and uncharged. They are as they
- * were handed out then: what was attached to one had its own pool's idea of a length.
+ * How many slots there are, from the first on, that are of a class and uncharged. buf_len is put
+ * right where rte_pktmbuf_detach() has set that of m->pool, which is of the smallest class.
  */
 static inline unsigned int
 run_length(const struct ppool *p, unsigned int size_class, struct rte_mbuf * const *m,
@@ -64,7 +65,7 @@ run_put_slow(struct ppool *p, unsigned int size_class, struct rte_mbuf * const *
 {
 	unsigned int k;
 
-	ppool_slots_own(m, n, (ppool_owner_t)ppool_owner_id());
+	ppool_slots_own(m, n, ppool_owner_me());
 	for (; n > 0; n -= k, m += k) {
 		k = RTE_MIN(n, PPOOL_BULK);
 		ppool_slots_put(p, size_class, m, k);
@@ -130,8 +131,7 @@ other_put(struct ppool *p, struct rte_mbuf *m)
 	} else {
 		/* It may be one whose page has gone home. */
 		ppool_debug_slots_in(p, &m, 1);
-		PPOOL_LOG(ERR, "mempool %s: the record of mbuf %p was overwritten: it is lost",
-				p->mp->name, (void *)m);
+		ppool_slot_lost(p, m);
 	}
 }
 

@@ -30,7 +30,10 @@ int ppool_slots_alloc_bulk(struct ppool *p, unsigned int size_class, struct rte_
 
 /* Free mbufs of all kinds, by what they are. */
 void ppool_slots_free_bulk(struct ppool *p, struct rte_mbuf * const *m, unsigned int n);
-/* The same of one, without a call where it is an uncharged slot. Returns 0. */
+/*
+ * The same of one, without a call where it is an uncharged slot. Takes and returns what mempool ops
+ * do, so that these end in a jump. Returns 0.
+ */
 int ppool_slots_free_one(struct ppool *p, struct rte_mbuf * const *mbuf);
 
 /* rte_mempool_avail_count() of the slot pool or of a class view. */

@@ -17,15 +17,6 @@
 #include "ppool_slot.h"
 #include "ppool_slot_pool.h"
 
-/* From the element to the first byte that frags may use: the application's mbuf stays intact. */
-static uint32_t
-element_lead(const struct rte_mempool *mp)
-{
-	return RTE_ALIGN_CEIL(sizeof(struct rte_mbuf) +
-					rte_pktmbuf_priv_size((struct rte_mempool *)(uintptr_t)mp),
-			RTE_CACHE_LINE_SIZE);
-}
-
 static bool
 is_pktmbuf_pool(const struct rte_mempool *mp)
 {
@@ -33,11 +24,11 @@ is_pktmbuf_pool(const struct rte_mempool *mp)
 			mp->elt_size >= sizeof(struct rte_mbuf);
 }
 
-/* A slot's share of a header page has 16 bits, see struct ppool_frag. */
+/* A header's share of its page has 16 bits, see struct ppool_frag. */
 static int
-slot_share_check(const struct ppool *p)
+header_share_check(const struct ppool *p)
 {
-	uint32_t share = (p->layout.page_bytes + p->layout.slots - 1) / p->layout.slots;
+	uint32_t share = p->depot.size_class[PPOOL_HEADERS].truesize;
 
 	if (share <= UINT16_MAX)
 		return 0;
@@ -48,12 +39,10 @@ slot_share_check(const struct ppool *p)
 	return -EINVAL;
 }
 
-int
-ppool_layout_init(struct ppool *p)
+/* Whether the objects of a mempool can be pages. Returns 0 or a negative errno. */
+static int
+mempool_check(const struct rte_mempool *mp)
 {
-	const struct rte_mempool *mp = p->mp;
-	uint32_t lead, slot, last;
-
 	if (!is_pktmbuf_pool(mp)) {
 		PPOOL_LOG(ERR,
 				"mempool %s holds no packet mbufs: frags need a pool made by "
@@ -76,19 +65,30 @@ ppool_layout_init(struct ppool *p)
 				mp->name, mp->header_size, (size_t)PPOOL_FRONT);
 		return -ENOTSUP;
 	}
+	return 0;
+}
 
-	lead = element_lead(mp);
-	p->mbuf_bytes = sizeof(struct rte_mbuf) +
-			rte_pktmbuf_priv_size((struct rte_mempool *)(uintptr_t)mp);
-	slot = RTE_ALIGN_CEIL(PPOOL_FRONT + p->mbuf_bytes, RTE_CACHE_LINE_SIZE);
+int
+ppool_layout_init(struct ppool *p)
+{
+	const struct rte_mempool *mp = p->mp;
+	int ret = mempool_check(mp);
+	uint32_t lead, slot, least;
+
+	if (ret != 0)
+		return ret;
+	p->mbuf_bytes = sizeof(struct rte_mbuf) + rte_pktmbuf_priv_size(p->mp);
 	/* The mbuf of the page stays intact. */
-	p->first_slot = RTE_ALIGN_CEIL(p->mbuf_bytes, RTE_CACHE_LINE_SIZE) + PPOOL_FRONT;
-	last = p->first_slot + p->mbuf_bytes;
-	if (mp->elt_size < last || mp->elt_size < lead + PPOOL_FRAG_ALIGN) {
+	lead = RTE_ALIGN_CEIL(p->mbuf_bytes, RTE_CACHE_LINE_SIZE);
+	slot = RTE_ALIGN_CEIL(PPOOL_FRONT + p->mbuf_bytes, RTE_CACHE_LINE_SIZE);
+	p->first_slot = lead + PPOOL_FRONT;
+	/* A header at least. */
+	least = p->first_slot + p->mbuf_bytes;
+	if (mp->elt_size < least) {
 		PPOOL_LOG(ERR,
 				"elements of mempool %s are too small to split: %u bytes, at least "
 				"%u are needed",
-				mp->name, mp->elt_size, RTE_MAX(last, lead + PPOOL_FRAG_ALIGN));
+				mp->name, mp->elt_size, least);
 		return -EINVAL;
 	}
 	if (mp->elt_size - lead > PPOOL_PAGE_SIZE_MAX) {
@@ -97,14 +97,13 @@ ppool_layout_init(struct ppool *p)
 		return -EINVAL;
 	}
 
-	p->tail_bytes = mp->trailer_size;
 	p->layout.page_bytes = mp->header_size + mp->elt_size + mp->trailer_size;
 	p->layout.lead_bytes = mp->header_size + lead;
 	p->layout.room_bytes = mp->elt_size - lead;
 	p->layout.slot_bytes = slot;
-	p->layout.slots = 1 + (mp->elt_size - last) / slot;
+	p->layout.slots = 1 + (mp->elt_size - least) / slot;
 	ppool_classes_init(p);
-	return slot_share_check(p);
+	return header_share_check(p);
 }
 
 static void

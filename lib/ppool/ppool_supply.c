@@ -274,9 +274,9 @@ ppool_slots_get(struct ppool *p, unsigned int size_class, struct rte_mbuf **m, u
 }
 
 void
-ppool_slots_give_back(struct ppool *p, struct rte_mbuf * const *m, unsigned int n, uint64_t grown)
+ppool_headers_give_back(struct ppool *p, struct rte_mbuf * const *m, unsigned int n, uint64_t grown)
 {
-	ppool_slots_return(p, m, n);
+	ppool_headers_return(p, m, n);
 	if (ppool_slots_grown(p) != grown || n >= p->layout.slots)
 		ppool_reclaim_soon(p);
 }

@@ -12,6 +12,7 @@
  *   ppfrag_ethdev.c        probe, ethdev operations; knows no ring
  *   ppfrag_args.c          device arguments
  *   ppfrag_stats.c         statistics
+ *   ppfrag_telemetry.c     what queues have, and what counters mean, as JSON
  *   ppfrag_queue.c         what a queue receives into, whatever the device is
  *   ppfrag_slots.c         slots: classes, which packets are copied
  *   ppfrag_control.c       the connection to a back end: make it, notice that it is gone
@@ -112,6 +113,14 @@ extern int ppfrag_logtype;
 	X(size_512_1023_packets, "packets", "of 512 to 1023 bytes") \
 	X(size_1024_1518_packets, "packets", "of 1024 to 1518 bytes") \
 	X(size_1519_max_packets, "packets", "longer than 1518 bytes")
+
+/** Of a port: X(name, type in the sense of Prometheus, unit, meaning). */
+#define PPFRAG_PORT_XSTATS(X) \
+	X(quarantines, counter, "stops", "of the port that a back end did not confirm") \
+	X(reconnections, counter, "reconnections", "of a started port to a back end") \
+	X(quarantined_buffers, gauge, "buffers", \
+			"that a back end may still use though the port stopped") \
+	X(no_chunk, counter, "times", "an interface found no buffer posted (AF_XDP)")
 
 #define PPFRAG_COUNTER(name, unit, desc) uint64_t name;
 

@@ -379,6 +379,24 @@ check_kind(const char *name, const struct rte_kvargs *kvlist, struct ppfrag_dev 
 	return 0;
 }
 
+/* What is only of use where packets are received into slots. */
+static int
+check_lanes(const char *name, const struct rte_kvargs *kvlist, const struct ppfrag_dev *pd)
+{
+	static const char * const keys[] = { "preset", "copybreak" };
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(keys) && !pd->want_slots; i++) {
+		if (rte_kvargs_count(kvlist, keys[i]) == 0)
+			continue;
+		PPFRAG_LOG(ERR,
+				"%s: option '%s' is about slots, and rx=lanes receives into none: leave one of the two out",
+				name, keys[i]);
+		return -EINVAL;
+	}
+	return 0;
+}
+
 int
 ppfrag_args_parse(const char *name, const char *args, struct ppfrag_dev *pd)
 {
@@ -404,6 +422,8 @@ ppfrag_args_parse(const char *name, const char *args, struct ppfrag_dev *pd)
 		ret = parse_pair(name, kvlist, &kvlist->pairs[i], pd);
 	if (ret == 0)
 		ret = check_kind(name, kvlist, pd);
+	if (ret == 0)
+		ret = check_lanes(name, kvlist, pd);
 	rte_kvargs_free(kvlist);
 	return ret;
 }

@@ -214,6 +214,7 @@ dev_infos_get(struct rte_eth_dev *dev, struct rte_eth_dev_info *info)
 	info->max_rx_pktlen = pd->max_mtu + PPFRAG_L2_LEN;
 	info->min_rx_bufsize = RTE_ETHER_MIN_LEN;
 	ppfrag_offload_info(pd, info);
+	info->speed_capa = rte_eth_speed_bitflag(pd->speed, RTE_ETH_LINK_FULL_DUPLEX);
 	/* A ring has no more than queue_size descriptors, whatever is asked for. */
 	info->rx_desc_lim.nb_max = PPFRAG_MAX_DESC;
 	info->rx_desc_lim.nb_min = MIN_DESC;

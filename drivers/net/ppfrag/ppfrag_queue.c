@@ -250,6 +250,16 @@ ring_bytes(const struct ppfrag_rxq *q, const struct ppool_layout *layout)
 	return (size_t)q->nb * layout->page_bytes;
 }
 
+size_t
+ppfrag_rxq_ring_bytes(const struct ppfrag_rxq *q)
+{
+	struct ppool_layout layout;
+
+	if (page_capacity(q->mp, &layout) == 0)
+		return 0;
+	return ring_bytes(q, &layout);
+}
+
 /* Frames of a length that a page takes before what is left is too little for the largest. */
 static uint32_t
 frames_per_page(const struct ppfrag_rxq *q, const struct ppool_layout *layout, uint32_t len)

@@ -45,6 +45,7 @@ struct ppfrag_rxq {
 	uint16_t nb_posted;          /**< of these, the back end has */
 	uint32_t buf_len;            /**< of every buffer, virtio header included */
 	uint16_t hdr_offset;         /**< of the virtio header in a frag */
+	uint16_t post_offset;        /**< the same as the device has it: a short one is behind */
 	uint16_t nb_starved;         /**< descriptors that wait for a page */
 	uint16_t nb_waiting;         /**< used entries that wait for an mbuf, as counted */
 	uint8_t retry;               /**< polls since they were tried */
@@ -105,6 +106,7 @@ struct ppfrag_txq {
 	uint16_t avail_idx;
 	uint16_t batch;         /**< in order: packets known to be used, behind used_idx */
 	bool plain;             /**< the ring is used without any ring_features */
+	uint8_t hdr_len;        /**< of the virtio header */
 	bool in_order;          /**< the device uses descriptors in the order of the ring */
 	bool event_idx;         /**< either side says where it is to be notified */
 	bool indirect;          /**< a descriptor can have a table of others */
@@ -148,6 +150,9 @@ struct ppfrag_rxq *ppfrag_rxq_alloc(uint16_t nb, unsigned int socket_id);
  */
 int ppfrag_rxq_init(struct ppfrag_rxq *q, const char *copy_reason);
 
+/** The bytes of the pool, or of bounce buffers, that are posted when all descriptors are. */
+size_t ppfrag_rxq_ring_bytes(const struct ppfrag_rxq *q);
+
 /** Tell the log how a queue receives. */
 void ppfrag_rxq_log(const struct ppfrag_rxq *q, const char *copy_reason);
 
@@ -178,6 +183,9 @@ int ppfrag_slots_init(struct ppfrag_rxq *q);
 
 /** Make it ready for frames of q->max_len. @return 0 or a negative errno, logged. */
 int ppfrag_slots_set_frame(struct ppfrag_rxq *q);
+
+/** Note where the device writes, where that has changed. */
+void ppfrag_slots_set_post(struct ppfrag_rxq *q);
 
 /**
  * The smallest class of a pool that holds so many bytes, or the largest one where none does. One

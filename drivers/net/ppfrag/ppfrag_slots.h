@@ -33,6 +33,7 @@ _Static_assert(PPFRAG_CLASSES_MAX <= 128, "classes in seven bits");
 struct slot_format {
 	uint64_t rearm[2];    /* data_off, refcnt, nb_segs, port; ol_flags */
 	uint32_t data_offset; /* of the data from the mbuf on */
+	uint32_t post_offset; /* of what is posted */
 };
 
 /** Set up by ppfrag_slots_init() and ppfrag_slots_set_frame(). */

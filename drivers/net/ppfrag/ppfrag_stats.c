@@ -19,6 +19,7 @@ struct counter {
 #define TXQ_TOTAL(name, member, unit, desc) { #name, offsetof(struct ppfrag_txq_stats, member) },
 #define RXQ_SIZE(name, unit, desc) { #name, offsetof(struct ppfrag_rxq_stats, sizes.name) },
 #define TXQ_SIZE(name, unit, desc) { #name, offsetof(struct ppfrag_txq_stats, sizes.name) },
+#define PORT_COUNTER(name, type, unit, desc) { #name, offsetof(struct ppfrag_dev, name) },
 
 /* Those of sizes come last: most ports do not count them, and do not have them. */
 #define NB_SIZES (sizeof(struct ppfrag_size_stats) / sizeof(uint64_t))
@@ -27,12 +28,7 @@ static const struct counter rxq_counters[] = { PPFRAG_RXQ_XSTATS(RXQ_COUNTER)
 			PPFRAG_TOTAL_XSTATS(RXQ_TOTAL) PPFRAG_SIZE_XSTATS(RXQ_SIZE) };
 static const struct counter txq_counters[] = { PPFRAG_TXQ_XSTATS(TXQ_COUNTER)
 			PPFRAG_TOTAL_XSTATS(TXQ_TOTAL) PPFRAG_SIZE_XSTATS(TXQ_SIZE) };
-static const struct counter port_counters[] = {
-	{ "quarantines", offsetof(struct ppfrag_dev, quarantines) },
-	{ "reconnections", offsetof(struct ppfrag_dev, reconnections) },
-	{ "quarantined_buffers", offsetof(struct ppfrag_dev, quarantined_buffers) },
-	{ "no_chunk", offsetof(struct ppfrag_dev, no_chunk) },
-};
+static const struct counter port_counters[] = { PPFRAG_PORT_XSTATS(PORT_COUNTER) };
 
 /*
  * Where the counters of a queue are, and what they were at the latest reset. The thread that drives

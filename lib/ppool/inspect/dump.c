@@ -6,10 +6,12 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 
 #include "accounts.h"
 #include "occupancy.h"
 #include "ppool_private.h"
+#include "ppool_recover.h"
 
 static void
 dump_bins(FILE *f, const char *name, const uint64_t *bin, unsigned int n)
@@ -31,6 +33,36 @@ dump_pages(FILE *f, const struct ppool *p)
 	ppool_occupancy(p, &s);
 	dump_bins(f, "pages by tenths", s.occupancy, RTE_DIM(s.occupancy));
 	dump_bins(f, "by age, 10^n ms", s.age, RTE_DIM(s.age));
+}
+
+/* Who has something of the pool: what is not zero. */
+static void
+dump_owner(FILE *f, const struct ppool_owner_info *o)
+{
+	fprintf(f, "  owner lcore %" PRId32, o->lcore);
+#define PPOOL_OWNER_PRINT(name, desc) \
+	if (o->name != 0) \
+		fprintf(f, ", %s %" PRIu64, #name, o->name);
+	PPOOL_OWNER_INFO(PPOOL_OWNER_PRINT)
+#undef PPOOL_OWNER_PRINT
+	fputc('\n', f);
+}
+
+static void
+dump_owners(FILE *f, struct rte_mempool *mp)
+{
+	int n = ppool_owners_get(mp, NULL, 0), i;
+	struct ppool_owner_info *info;
+
+	if (n <= 0)
+		return;
+	info = calloc((size_t)n, sizeof(*info));
+	if (info == NULL)
+		return;
+	n = RTE_MIN(n, ppool_owners_get(mp, info, (unsigned int)n));
+	for (i = 0; i < n; i++)
+		dump_owner(f, &info[i]);
+	free(info);
 }
 
 static void
@@ -69,6 +101,7 @@ ppool_dump(FILE *f, struct rte_mempool *mp)
 			p->layout.slot_bytes);
 	dump_ledger(f, &l);
 	dump_pages(f, p);
+	dump_owners(f, mp);
 #define PPOOL_STATS_PRINT(name, desc) fprintf(f, "  %-18s %" PRIu64 "\n", #name, s.name);
 	PPOOL_STATS(PPOOL_STATS_PRINT)
 #undef PPOOL_STATS_PRINT

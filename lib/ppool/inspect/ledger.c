@@ -120,7 +120,7 @@ add_slot_page(struct audit *a, uint32_t i)
 			add_slot(a, &r, &sum);
 	}
 	/* What was read may be anything, where the page went home meanwhile. */
-	if (!ppool_page_is(pg, PPOOL_KIND_HEADER))
+	if (!ppool_page_is(pg, PPOOL_KIND_SLOTS + PPOOL_HEADERS))
 		return;
 	a->l->header++;
 	a->l->header_bytes += a->l->page_bytes;
@@ -188,7 +188,7 @@ count_pages(struct audit *a)
 	for (i = 0; i < p->mp->size; i++) {
 		if (ppool_page_is(&p->page[i], PPOOL_KIND_DATA))
 			add_data_page(a, i);
-		else if (ppool_page_is(&p->page[i], PPOOL_KIND_HEADER))
+		else if (ppool_page_is(&p->page[i], PPOOL_KIND_SLOTS + PPOOL_HEADERS))
 			add_slot_page(a, i);
 		else if (ppool_page_is_slots(&p->page[i]))
 			add_class_page(a, i);
@@ -410,7 +410,7 @@ check_slot_page(struct audit *a, uint32_t i)
 
 	if (!ppool_page_is_slots(&a->p->page[i]))
 		expect(a, e->listed == 0, "page %u is no slot page but has idle slots", i);
-	else if (!ppool_page_is(&a->p->page[i], PPOOL_KIND_HEADER))
+	else if (!ppool_page_is(&a->p->page[i], PPOOL_KIND_SLOTS + PPOOL_HEADERS))
 		expect(a, e->listed <= e->idle,
 				"slot page %u has %" PRIu64 " slots, %" PRIu64 " in lists", i,
 				e->idle, e->listed);

@@ -37,15 +37,17 @@ handle_list(const char *cmd, const char *params, struct rte_tel_data *d)
 
 /* Keys of /ppool/info: what does not change, the terms of the ledger, the counters. */
 
+/* X(name, value, unit, meaning) */
 #define CONFIG(X) \
-	X(lead_bytes, p->layout.lead_bytes) \
-	X(room_bytes, p->layout.room_bytes) \
-	X(slot_bytes, p->layout.slot_bytes) \
-	X(slots, p->layout.slots) \
-	X(priv_bytes, mp->private_data_size == 0 ? 0 : rte_pktmbuf_priv_size(mp)) \
-	X(cache_pages, mp->cache_size) \
-	X(memory_bytes, memory_bytes(mp)) \
-	X(carvers, ppool_carvers_count(p))
+	X(lead_bytes, p->layout.lead_bytes, "bytes", "of a page, in front of the first frag") \
+	X(room_bytes, p->layout.room_bytes, "bytes", "of a page, for frags") \
+	X(slot_bytes, p->layout.slot_bytes, "bytes", "a header slot") \
+	X(slots, p->layout.slots, "slots", "of a header page") \
+	X(priv_bytes, mp->private_data_size == 0 ? 0 : rte_pktmbuf_priv_size(mp), "bytes", \
+			"private area of an mbuf") \
+	X(cache_pages, mp->cache_size, "pages", "mempool cache of each lcore") \
+	X(memory_bytes, memory_bytes(mp), "bytes", "of all chunks that the pages lie in") \
+	X(carvers, ppool_carvers_count(p), "carvers", "of the pool")
 
 static void
 add_chunk(struct rte_mempool *mp, void *arg, struct rte_mempool_memhdr *chunk, unsigned int i)
@@ -69,7 +71,7 @@ add_config(struct rte_tel_data *d, const struct ppool *p)
 {
 	struct rte_mempool *mp = p->mp;
 
-#define ADD_CONFIG(name, value) ppool_tel_dict_add_u64(d, #name, value);
+#define ADD_CONFIG(name, value, unit, desc) ppool_tel_dict_add_u64(d, #name, value);
 	CONFIG(ADD_CONFIG)
 #undef ADD_CONFIG
 }
@@ -141,7 +143,14 @@ tell_info(struct ppool *p, struct rte_tel_data *d)
 	return rte_tel_data_add_dict_int(d, "violations", violations);
 }
 
-/* What is known without looking at pages. */
+/* What is known without looking at pages: X(name, value, unit, meaning). */
+#define BRIEF(X) \
+	X(page_bytes, mp->header_size + mp->elt_size + mp->trailer_size, "bytes", \
+			"size of one page") \
+	X(pages, mp->populated_size, "pages", "pages of the pool") \
+	X(avail, rte_mempool_avail_count(mp), "pages", \
+			"that can be had: free ones, and those that nobody uses")
+
 static int
 tell_stats(struct ppool *p, struct rte_tel_data *d)
 {
@@ -150,12 +159,56 @@ tell_stats(struct ppool *p, struct rte_tel_data *d)
 
 	ppool_stats_get(mp, &stats);
 	rte_tel_data_add_dict_string(d, "name", mp->name);
-	ppool_tel_dict_add_u64(d, "page_bytes", mp->header_size + mp->elt_size + mp->trailer_size);
-	ppool_tel_dict_add_u64(d, "pages", mp->populated_size);
-	ppool_tel_dict_add_u64(d, "avail", rte_mempool_avail_count(mp));
+#define ADD_BRIEF(name, value, unit, desc) ppool_tel_dict_add_u64(d, #name, value);
+	BRIEF(ADD_BRIEF)
+#undef ADD_BRIEF
 	add_config(d, p);
 	add_stats(d, &stats);
 	return 0;
+}
+
+/* What is told of the slots of one size: X(name, value, unit, meaning). */
+#define CLASS(X) \
+	X(room, c->buf_len - RTE_MIN(c->buf_len, RTE_PKTMBUF_HEADROOM), "bytes", \
+			"of data in a slot, headroom not included; 0: headers of frags") \
+	X(truesize, c->truesize, "bytes", "of a page, for one slot") \
+	X(page_slots, c->slots, "slots", "of a page") \
+	X(pages, pages, "pages", "that are such slots") \
+	X(live, slots - RTE_MIN(slots, idle), "slots", "handed out") \
+	X(idle, idle, "slots", "in lists")
+
+static int
+add_class(struct rte_tel_data *d, const struct ppool *p, unsigned int i)
+{
+	const struct ppool_class *c = &p->depot.size_class[i];
+	uint64_t pages = __atomic_load_n(&c->nb_pages, __ATOMIC_RELAXED);
+	uint64_t idle = ppool_slots_idle(p, i), slots = pages * c->slots;
+	struct rte_tel_data *dict;
+	char name[16];
+
+	if (pages == 0)
+		return 0;
+	dict = rte_tel_data_alloc();
+	if (dict == NULL)
+		return -ENOMEM;
+	rte_tel_data_start_dict(dict);
+#define ADD_CLASS(name, value, unit, desc) ppool_tel_dict_add_u64(dict, #name, value);
+	CLASS(ADD_CLASS)
+#undef ADD_CLASS
+	snprintf(name, sizeof(name), "%u", i);
+	return rte_tel_data_add_dict_container(d, name, dict, 0);
+}
+
+/* Of the sizes that have pages; class 0 is that of headers. Counters are read, no page is. */
+static int
+tell_classes(struct ppool *p, struct rte_tel_data *d)
+{
+	unsigned int i;
+	int ret = 0;
+
+	for (i = 0; ret == 0 && ppool_is_split(p) && i < p->depot.nb_classes; i++)
+		ret = add_class(d, p, i);
+	return ret;
 }
 
 /* Keys of /ppool/pages: see occupancy.h */
@@ -276,6 +329,13 @@ handle_stats(const char *cmd, const char *params, struct rte_tel_data *d)
 		return tell_no_pool(d, params);
 	rte_tel_data_start_dict(d);
 	return tell_stats(p, d);
+}
+
+static int
+handle_classes(const char *cmd, const char *params, struct rte_tel_data *d)
+{
+	RTE_SET_USED(cmd);
+	return tell(params, d, tell_classes);
 }
 
 static int
@@ -420,6 +480,112 @@ handle_account_frags(const char *cmd, const char *params, struct rte_tel_data *d
 	return ret;
 }
 
+/*
+ * What the keys of a command mean, for those who make metrics of them: "type, unit: meaning". The
+ * type is gauge or counter, the unit may be empty.
+ */
+static void
+add_key(struct rte_tel_data *d, const char *type, const char *name, const char *unit,
+		const char *desc)
+{
+	char text[RTE_TEL_MAX_STRING_LEN];
+
+	snprintf(text, sizeof(text), "%s, %s: %s", type, unit, desc);
+	rte_tel_data_add_dict_string(d, name, text);
+}
+
+/* Where the list of keys has no unit of its own the meaning begins with it, if it is bytes. */
+static const char *
+unit_of(const char *desc)
+{
+	return strncmp(desc, "bytes ", strlen("bytes ")) == 0 ? "bytes" : "";
+}
+
+#define ADD_VALUE_KEY(name, value, unit, desc) add_key(d, "gauge", #name, unit, desc);
+#define ADD_GAUGE_KEY(name, desc) add_key(d, "gauge", #name, unit_of(desc), desc);
+#define ADD_COUNTER_KEY(name, desc) add_key(d, "counter", #name, unit_of(desc), desc);
+#define ADD_TERM_KEY(name, type, unit, desc) add_key(d, "gauge", #name, unit, desc);
+
+static void
+info_keys(struct rte_tel_data *d)
+{
+	CONFIG(ADD_VALUE_KEY)
+	PPOOL_LEDGER(ADD_TERM_KEY)
+	PPOOL_STATS(ADD_COUNTER_KEY)
+	add_key(d, "gauge", "violations", "", "of invariants of the ledger: 0");
+}
+
+static void
+stats_keys(struct rte_tel_data *d)
+{
+	BRIEF(ADD_VALUE_KEY)
+	CONFIG(ADD_VALUE_KEY)
+	PPOOL_STATS(ADD_COUNTER_KEY)
+}
+
+static void
+classes_keys(struct rte_tel_data *d)
+{
+	CLASS(ADD_VALUE_KEY)
+}
+
+static void
+owners_keys(struct rte_tel_data *d)
+{
+	PPOOL_OWNER_INFO(ADD_GAUGE_KEY)
+}
+
+/* One for each number of an account: a new one does not compile before it has a type. */
+#define ACCOUNT_TYPE_limit "gauge"
+#define ACCOUNT_TYPE_used "gauge"
+#define ACCOUNT_TYPE_high_water "gauge"
+#define ACCOUNT_TYPE_refusals "counter"
+#define ACCOUNT_TYPE_foreign "gauge"
+
+static void
+accounts_keys(struct rte_tel_data *d)
+{
+#define ADD_ACCOUNT_KEY(name, desc) add_key(d, ACCOUNT_TYPE_##name, #name, unit_of(desc), desc);
+	PPOOL_ACCOUNT_STATS(ADD_ACCOUNT_KEY)
+#undef ADD_ACCOUNT_KEY
+}
+
+static void
+pages_keys(struct rte_tel_data *d)
+{
+	PPOOL_OCCUPANCY_SUMS(ADD_GAUGE_KEY)
+#define ADD_PAGE_KEY(name, type, desc) ADD_GAUGE_KEY(name, desc)
+	PPOOL_OCCUPANCY_PAGE(ADD_PAGE_KEY)
+#undef ADD_PAGE_KEY
+}
+
+static const struct {
+	const char *command;
+	void (*add)(struct rte_tel_data *d);
+} keys[] = {
+	{ "info", info_keys },
+	{ "stats", stats_keys },
+	{ "classes", classes_keys },
+	{ "owners", owners_keys },
+	{ "accounts", accounts_keys },
+	{ "pages", pages_keys },
+};
+
+static int
+handle_keys(const char *cmd, const char *params, struct rte_tel_data *d)
+{
+	unsigned int i;
+
+	RTE_SET_USED(cmd);
+	for (i = 0; params != NULL && i < RTE_DIM(keys); i++)
+		if (strcmp(params, keys[i].command) == 0) {
+			rte_tel_data_start_dict(d);
+			keys[i].add(d);
+			return 0;
+		}
+	return tell_error(d, "parameter: info, stats, classes, owners, accounts or pages");
+}
+
 /* Help texts of 64 bytes and more are refused, and the command with them. */
 RTE_INIT(ppool_telemetry_init)
 {
@@ -432,6 +598,10 @@ RTE_INIT(ppool_telemetry_init)
 			"Returns ledger and check of a page pool. Parameter: pool name");
 	rte_telemetry_register_cmd("/ppool/stats", handle_stats,
 			"Returns counters of a page pool. Parameter: pool name");
+	rte_telemetry_register_cmd("/ppool/classes", handle_classes,
+			"Returns slots by size of a page pool. Parameter: pool name");
+	rte_telemetry_register_cmd("/ppool/keys", handle_keys,
+			"Returns type, unit, meaning of keys. Parameter: a command");
 	rte_telemetry_register_cmd("/ppool/accounts", handle_accounts,
 			"Returns limit and use of accounts. Parameter: name (optional)");
 	rte_telemetry_register_cmd("/ppool/account_frags", handle_account_frags,

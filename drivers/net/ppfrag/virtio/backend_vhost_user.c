@@ -60,11 +60,14 @@ negotiate(struct rte_eth_dev *dev, struct virtio_offer *offer)
 	return ret;
 }
 
+/* Legacy devices do not say whether they take the features. */
 static int
-set_status(struct ppfrag_local *local, uint8_t status)
+set_status(const struct ppfrag_dev *pd, struct ppfrag_local *local, uint8_t status)
 {
 	if (!has_protocol(local, VU_PROTOCOL_F_STATUS))
 		return 0;
+	if (virtio_is_legacy(pd))
+		status &= (uint8_t)~VIRTIO_STATUS_FEATURES_OK;
 	return vu_set(&local->vu, VU_SET_STATUS, status);
 }
 
@@ -73,12 +76,12 @@ set_features(const struct ppfrag_dev *pd, struct ppfrag_local *local)
 {
 	int ret;
 
-	ret = set_status(local, VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER);
+	ret = set_status(pd, local, VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER);
 	if (ret == 0)
 		ret = vu_set(&local->vu, VU_SET_FEATURES,
 				pd->features | pd->offload_features | virtio_ring_features(pd));
 	if (ret == 0)
-		ret = set_status(local, VIRTIO_STATUS_RUNNING & ~VIRTIO_STATUS_DRIVER_OK);
+		ret = set_status(pd, local, VIRTIO_STATUS_RUNNING & ~VIRTIO_STATUS_DRIVER_OK);
 	return ret;
 }
 
@@ -189,7 +192,7 @@ ring_stop(struct rte_eth_dev *dev, uint16_t vring)
 static int
 run(struct rte_eth_dev *dev, bool on)
 {
-	return set_status(local_of(dev), on ? VIRTIO_STATUS_RUNNING : 0);
+	return set_status(dev->data->dev_private, local_of(dev), on ? VIRTIO_STATUS_RUNNING : 0);
 }
 
 const struct virtio_backend_ops virtio_backend_vhost_user = {

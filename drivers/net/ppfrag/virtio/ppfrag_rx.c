@@ -30,12 +30,12 @@ rx_buffer(struct ppfrag_rxq *q, uint16_t id)
 	struct ppool_buf buf;
 
 	if (unlikely(q->how == PPFRAG_RX_COPY))
-		return q->bounce + (size_t)id * q->buf_len;
+		return q->bounce + (size_t)id * q->buf_len + ppfrag_rx_gap(q);
 	if (unlikely(q->how == PPFRAG_RX_SLOTS))
 		return ppfrag_slots_buffer(q, id);
 	if (unlikely(ppool_reserve(q->carver, id, &buf) != 0))
 		return NULL;
-	return buf.addr + q->hdr_offset;
+	return buf.addr + q->post_offset;
 }
 
 /* Offer a descriptor that the device does not have. Returns whether there was a page. */
@@ -118,7 +118,7 @@ rx_retry(struct ppfrag_rxq *q)
 		id = q->starved[q->nb_starved - 1];
 		if (!rx_post_one(q, id))
 			break;
-		q->vq.desc[id].len = rte_cpu_to_le_32(q->buf_len);
+		q->vq.desc[id].len = rte_cpu_to_le_32(ppfrag_rx_desc_len(q));
 	}
 	rx_publish(q, avail);
 }
@@ -312,15 +312,15 @@ rx_prefetch_header(const struct rte_mbuf *m)
  * is not such a packet. Works on copies of what it reads of the queue, as the compiler cannot know
  * that no store changes it.
  */
-static inline uint16_t
+static __rte_always_inline uint16_t
 rx_run(const struct ppfrag_rxq *q, uint16_t at, struct rte_mbuf **pkts, uint16_t n, uint16_t *done,
-		uint64_t *bytes)
+		uint64_t *bytes, const bool plain)
 {
 	struct ppool_carver *c = q->carver;
 	const struct virtq vq = q->vq;
 	uint32_t *posted = q->posted;
 	uint32_t id, len, buf_len = q->buf_len, nb = q->nb, burst = q->burst;
-	uint32_t headroom = q->hdr_offset + VIRTIO_HDR_LEN;
+	uint32_t headroom = q->hdr_offset + VIRTIO_HDR_LEN, gap = plain ? 0 : ppfrag_rx_gap(q);
 	uint16_t i;
 
 	at += q->used_idx;
@@ -330,6 +330,7 @@ rx_run(const struct ppfrag_rxq *q, uint16_t at, struct rte_mbuf **pkts, uint16_t
 		if (i + RX_AHEAD < n)
 			rx_prefetch_header(pkts[i + RX_AHEAD]);
 		virtq_used_read(&vq, at + i, &id, &len);
+		len += gap;
 		if (unlikely(id >= nb || posted[id] == 0 || posted[id] == burst))
 			break;
 		if (unlikely(len < RX_MIN_LEN || len >= buf_len))
@@ -389,12 +390,12 @@ rx_repost(struct ppfrag_rxq *q, const uint16_t *ids, uint16_t n)
 {
 	struct ppool_carver *c = q->carver;
 	struct virtq vq = q->vq;
-	uint16_t i, avail = q->avail_idx, hdr_offset = q->hdr_offset;
+	uint16_t i, avail = q->avail_idx, post_offset = q->post_offset;
 	struct ppool_buf buf;
 
 	for (i = 0; i < n; i++) {
 		if (likely(ppool_reserve(c, ids[i], &buf) == 0))
-			rx_offer(q, &vq, avail++, ids[i], buf.addr + hdr_offset);
+			rx_offer(q, &vq, avail++, ids[i], buf.addr + post_offset);
 		else
 			rx_lost(q, ids[i]);
 	}
@@ -435,7 +436,7 @@ rx_deliver(struct ppfrag_rxq *q, uint16_t at, struct rte_mbuf **pkts, uint16_t n
 {
 	if (!plain && q->in_order)
 		return rx_run_in_order(q, at, pkts, n, bytes);
-	n = rx_run(q, at, pkts, n, &q->done[nb_done], bytes);
+	n = rx_run(q, at, pkts, n, &q->done[nb_done], bytes, plain);
 	rx_repost(q, &q->done[nb_done], n);
 	return n;
 }

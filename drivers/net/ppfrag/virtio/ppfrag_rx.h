@@ -41,6 +41,8 @@ rx_read(struct ppfrag_rxq *q, uint16_t at, const bool plain)
 		return (struct rx_entry){ (q->used_idx + at) & q->vq.mask,
 			ppfrag_in_order_len(q, at) };
 	virtq_used_read(&q->vq, q->used_idx + at, &e.id, &e.len);
+	if (!plain)
+		e.len += ppfrag_rx_gap(q); /* a length that overflows is too short then */
 	return e;
 }
 
@@ -228,7 +230,7 @@ rx_short(struct ppfrag_rxq *q, uint16_t nb_done, struct rx_entry e)
 static inline void
 rx_point(const struct ppfrag_rxq *q, struct virtq *vq, uint16_t id, char *addr)
 {
-	/* Without mergeable buffers devices need not set this, but some do. */
+	/* Without mergeable buffers devices need not set this, but some do, where there is one. */
 	if (unlikely(!q->mrg))
 		((struct virtio_hdr *)addr)->num_buffers = 0;
 	virtq_desc_point(&vq->desc[id], addr);
@@ -273,8 +275,11 @@ static inline uint16_t
 rx_num_buffers(const struct ppfrag_rxq *q, const void *hdr)
 {
 	const rte_le16_t *field = &((const struct virtio_hdr *)hdr)->num_buffers;
-	uint16_t n = rte_le_to_cpu_16(__atomic_load_n(field, __ATOMIC_RELAXED));
+	uint16_t n;
 
+	if (unlikely(ppfrag_rx_gap(q) != 0))
+		return 1;
+	n = rte_le_to_cpu_16(__atomic_load_n(field, __ATOMIC_RELAXED));
 	return n == 0 && !q->mrg ? 1 : n;
 }
 

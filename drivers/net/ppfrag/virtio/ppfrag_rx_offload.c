@@ -38,11 +38,12 @@ struct rx_offload {
 };
 
 static inline void
-header_read(const struct rte_mbuf *m, struct rx_offload *o)
+header_read(const struct ppfrag_rxq *q, const struct rte_mbuf *m, struct rx_offload *o)
 {
 	struct virtio_hdr hdr;
 
-	memcpy(&hdr, rte_pktmbuf_mtod(m, const char *) - VIRTIO_HDR_LEN, sizeof(hdr));
+	memcpy(&hdr, rte_pktmbuf_mtod(m, const char *) + q->post_offset - RTE_PKTMBUF_HEADROOM,
+			sizeof(hdr));
 	rte_compiler_barrier();
 	o->flags = hdr.flags;
 	o->gso_type = hdr.gso_type;
@@ -160,7 +161,7 @@ packet_offload(struct ppfrag_rxq *q, struct rte_mbuf *m, uint32_t work)
 	struct rx_offload o = { .flags = 0 };
 
 	if ((work & PPFRAG_RX_WORK_HEADER) != 0)
-		header_read(m, &o);
+		header_read(q, m, &o);
 	if ((work & PPFRAG_RX_WORK_STRIP) != 0)
 		o.tag_len = tag_strip(m);
 	if ((work & (PPFRAG_RX_WORK_IP | PPFRAG_RX_WORK_PTYPE)) != 0 ||

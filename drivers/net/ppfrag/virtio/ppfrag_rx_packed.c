@@ -39,27 +39,32 @@ used_put(const struct ppfrag_rxq *q, uint16_t at, uint16_t id, uint32_t len)
 
 /*
  * A device that works in order has told of the last of several buffers: it has filled the others.
- * Returns the position of that one, or the same position where it has no such buffer.
+ * Goes on to the position of that one. Returns false where the device has no such buffer.
  */
-static __rte_noinline uint16_t
-used_skip(const struct ppfrag_rxq *q, uint16_t at, uint16_t id)
+static __rte_noinline bool
+used_skip(const struct ppfrag_rxq *q, uint16_t *at, uint16_t id)
 {
-	uint16_t last = position_of(q, at, q->packed.avail, id);
+	uint16_t last = position_of(q, *at, q->packed.avail, id);
 
 	if (last == q->packed.avail)
-		return at;
-	for (; at != last; at++)
-		used_put(q, at, rte_le_to_cpu_16(q->vq.avail->ring[at & q->vq.mask]), q->buf_len);
-	return at;
+		return false;
+	for (; *at != last; (*at)++)
+		used_put(q, *at, rte_le_to_cpu_16(q->vq.avail->ring[*at & q->vq.mask]), q->buf_len);
+	return true;
 }
 
-/* Bring what the device has used into the image. Whether it makes sense is looked at there. */
+/*
+ * Bring what the device has used into the image. Whether it makes sense is looked at there. A
+ * device that names a buffer that it has not does not work in order: nothing is searched for any
+ * more in this burst, as searches in vain would take the square of the ring.
+ */
 static __rte_always_inline void
 used_take(struct ppfrag_rxq *q, const bool in_order)
 {
 	const struct virtq_packed p = q->packed;
 	const rte_le16_t *order = q->vq.avail->ring;
 	uint16_t id, mask = q->vq.mask, at = p.used;
+	bool skips = in_order;
 	uint64_t rest;
 
 	for (; at != p.avail; at++) {
@@ -67,8 +72,8 @@ used_take(struct ppfrag_rxq *q, const bool in_order)
 		if (!packed_is_used(&p, at, rest))
 			break;
 		id = packed_id(rest);
-		if (in_order && unlikely(order[at & mask] != rte_cpu_to_le_16(id)))
-			at = used_skip(q, at, id);
+		if (in_order && skips && unlikely(order[at & mask] != rte_cpu_to_le_16(id)))
+			skips = used_skip(q, &at, id);
 		used_put(q, at, id, packed_len(rest));
 	}
 	/* What the device wrote before is visible. */
@@ -135,16 +140,22 @@ burst_is_due(struct ppfrag_rxq *q, uint16_t nb_pkts)
 	return true;
 }
 
-/* Whether a used entry that is not dealt with yet is of this buffer. */
-static bool
-is_waiting(const struct ppfrag_rxq *q, uint16_t id)
+/* In posted[], between bursts: a used entry of this buffer is not dealt with yet. */
+#define RX_WAITING (RX_POSTED + 1)
+
+static void
+buffers_mark_waiting(struct ppfrag_rxq *q)
 {
+	uint32_t id;
 	uint16_t at;
 
-	for (at = q->used_idx; at != q->packed.used; at++)
-		if (q->vq.used->ring[at & q->vq.mask].id == rte_cpu_to_le_32(id))
-			return true;
-	return false;
+	for (id = 0; id < q->nb; id++)
+		q->posted[id] = RTE_MIN(q->posted[id], RX_POSTED);
+	for (at = q->used_idx; at != q->packed.used; at++) {
+		id = rte_le_to_cpu_32(q->vq.used->ring[at & q->vq.mask].id);
+		if (id < q->nb && q->posted[id] != 0)
+			q->posted[id] = RX_WAITING;
+	}
 }
 
 /*
@@ -156,9 +167,12 @@ buffers_recover(struct ppfrag_rxq *q)
 {
 	uint16_t id;
 
-	for (id = 0; id < q->nb && (uint16_t)(q->avail_idx - q->used_idx) < q->nb; id++)
-		if (q->posted[id] != 0 && !is_waiting(q, id))
+	buffers_mark_waiting(q);
+	for (id = 0; id < q->nb; id++) {
+		if (q->posted[id] == RX_POSTED && (uint16_t)(q->avail_idx - q->used_idx) < q->nb)
 			virtq_offer(&q->vq, q->avail_idx++, id);
+		q->posted[id] = RTE_MIN(q->posted[id], RX_POSTED);
+	}
 }
 
 /* Whether the device has buffers, and no descriptor of any. */

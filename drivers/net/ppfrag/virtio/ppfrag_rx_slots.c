@@ -27,6 +27,13 @@ slot_buffer(const struct ppfrag_rxq *q, const struct rte_mbuf *m)
 	return slot_data(q, m) - VIRTIO_HDR_LEN;
 }
 
+/* The same for the device. */
+static char *
+slot_to_device(const struct ppfrag_rxq *q, const struct rte_mbuf *m)
+{
+	return (char *)(uintptr_t)m + q->slots->format.post_offset;
+}
+
 /*
  * What a secondary process posts outlives it: a second reference keeps it from being taken back
  * with what that process held, see ppool_recover_process(). It goes when the slot is handed over.
@@ -64,7 +71,7 @@ ppfrag_slots_buffer(struct ppfrag_rxq *q, uint16_t id)
 			return NULL;
 		slot_pin(s->posted[id], is_secondary());
 	}
-	return slot_buffer(q, s->posted[id]);
+	return slot_to_device(q, s->posted[id]);
 }
 
 /* Packets */
@@ -209,6 +216,8 @@ part_read_wide(struct ppfrag_rxq *q, uint16_t at, struct part *p, unsigned int n
 {
 	if (!plain && q->in_order)
 		return part_read_in_order(q, at, p, n);
+	if (!plain && ppfrag_rx_gap(q) != 0)
+		return false;
 	return part_read_in_place(q, at, p, n);
 }
 
@@ -221,7 +230,7 @@ packet_take(struct ppfrag_rxq *q, uint16_t id, struct rte_mbuf *other, uint32_t 
 
 	slot_pin(other, s->secondary);
 	s->posted[id] = other;
-	virtq_desc_point(&q->vq.desc[id], slot_buffer(q, other));
+	virtq_desc_point(&q->vq.desc[id], slot_to_device(q, other));
 	slot_fill(&s->format, m, len);
 	return m;
 }
@@ -258,8 +267,8 @@ part_offer(struct ppfrag_rxq *q, const struct part *p, const bool plain)
 
 	/* Devices need not set this then, but some do. */
 	for (i = 0; i < p->n && unlikely(!q->mrg); i++)
-		((struct virtio_hdr *)slot_buffer(q, q->slots->posted[p->e[i].id]))->num_buffers =
-				0;
+		((struct virtio_hdr *)slot_to_device(q, q->slots->posted[p->e[i].id]))
+				->num_buffers = 0;
 	/* In order, all of the burst are offered at its end. */
 	if (!plain && q->in_order)
 		return;
@@ -535,4 +544,14 @@ ppfrag_rx_burst_slots_header(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint1
 	if (likely(q->plain))
 		return slots_burst(q, pkts, nb_pkts, true, true);
 	return slots_burst(q, pkts, nb_pkts, true, false);
+}
+
+/* Set-up */
+
+void
+ppfrag_slots_set_post(struct ppfrag_rxq *q)
+{
+	if (q->slots != NULL)
+		q->slots->format.post_offset =
+				q->slots->format.data_offset - VIRTIO_HDR_LEN + ppfrag_rx_gap(q);
 }

@@ -106,15 +106,24 @@ tx_offer(struct ppfrag_txq *q, const struct tx_chain *c, struct rte_mbuf *m)
 /* What a packet has in front; its header is all zero where there are no offloads. */
 
 static inline uint32_t
-tx_head_len(const struct ppfrag_tx_head *head)
+tx_head_len(const struct ppfrag_txq *q, const struct ppfrag_tx_head *head)
 {
-	return head == NULL ? VIRTIO_HDR_LEN : head->len;
+	return head == NULL ? q->hdr_len : head->len;
 }
 
 static inline uint32_t
 tx_skip(const struct ppfrag_tx_head *head, uint32_t data_len)
 {
 	return head == NULL ? 0 : RTE_MIN((uint32_t)head->skip, data_len);
+}
+
+/* A header that has no num_buffers. */
+static void
+tx_shorten_head(struct ppfrag_tx_head *head)
+{
+	head->len -= VIRTIO_HDR_GAP;
+	memmove(&head->bytes[VIRTIO_SHORT_HDR_LEN], &head->bytes[VIRTIO_HDR_LEN],
+			head->len - VIRTIO_SHORT_HDR_LEN);
 }
 
 /*
@@ -134,13 +143,15 @@ tx_zero_head(char *to)
 		memset(to, 0, VIRTIO_HDR_LEN);
 }
 
-static inline void
-tx_put_head(char *to, const struct ppfrag_tx_head *head)
+static __rte_always_inline void
+tx_put_head(char *to, const struct ppfrag_tx_head *head, uint32_t hdr_len)
 {
-	if (head == NULL)
+	if (head != NULL)
+		memcpy(to, head->bytes, head->len);
+	else if (hdr_len == VIRTIO_HDR_LEN)
 		tx_zero_head(to);
 	else
-		memcpy(to, head->bytes, head->len);
+		memset(to, 0, VIRTIO_SHORT_HDR_LEN);
 }
 
 /* Memory of the next free descriptor. */
@@ -158,14 +169,14 @@ static __rte_always_inline void
 tx_fill_bounce(struct ppfrag_txq *q, const struct rte_mbuf *m, uint32_t nb,
 		const struct ppfrag_tx_head *head)
 {
-	uint32_t len, left, skip = tx_skip(head, m->data_len), used = tx_head_len(head);
+	uint32_t len, left, skip = tx_skip(head, m->data_len), used = tx_head_len(q, head);
 	uint16_t nb_segs = m->nb_segs;
 	struct tx_chain c = { .nb = 0 };
 	const char *src;
 	char *buf;
 
 	buf = tx_next_bounce(q);
-	tx_put_head(buf, head);
+	tx_put_head(buf, head, VIRTIO_HDR_LEN); /* what a short one leaves is overwritten */
 	for (; nb_segs != 0 && m != NULL; nb_segs--, m = m->next, skip = 0) {
 		src = rte_pktmbuf_mtod(m, const char *) + skip;
 		left = m->data_len;
@@ -189,7 +200,7 @@ tx_fill_bounce(struct ppfrag_txq *q, const struct rte_mbuf *m, uint32_t nb,
 static __rte_always_inline enum tx_result
 tx_copy_behind(struct ppfrag_txq *q, struct rte_mbuf *m, const struct ppfrag_tx_head *head)
 {
-	uint64_t bytes = (uint64_t)m->pkt_len + tx_head_len(head) - tx_skip(head, m->data_len);
+	uint64_t bytes = (uint64_t)m->pkt_len + tx_head_len(q, head) - tx_skip(head, m->data_len);
 	uint64_t nb = (bytes + PPFRAG_BOUNCE_LEN - 1) / PPFRAG_BOUNCE_LEN;
 
 	if (nb > q->nb_free && nb <= q->vq.size)
@@ -256,15 +267,16 @@ tx_short(struct ppfrag_txq *q, struct rte_mbuf *m, uint32_t push, uint16_t nb,
 
 /* Not before all segments are known to be sent: a packet that is not taken stays as it was. */
 static __rte_always_inline void
-tx_write_head(struct ppfrag_txq *q, char *inside, char *outside, const struct ppfrag_tx_head *head)
+tx_write_head(struct ppfrag_txq *q, char *inside, char *outside, const struct ppfrag_tx_head *head,
+		uint32_t hdr_len)
 {
 	if (likely(inside != NULL)) {
-		tx_put_head(inside, head);
+		tx_put_head(inside, head, hdr_len);
 		return;
 	}
 	ppfrag_count(&q->stats.header_packets, 1);
 	if (head != NULL)
-		tx_put_head(outside, head);
+		tx_put_head(outside, head, hdr_len);
 }
 
 /* Offer a table of descriptors as one. */
@@ -311,7 +323,7 @@ tx_send_indirect(struct ppfrag_txq *q, struct rte_mbuf *m, const struct ppfrag_t
 	table = (struct virtq_desc *)(bounce + TX_TABLE_OFFSET);
 	if (push == 0)
 		tx_table_append(table, nb++, head == NULL ? (void *)q->hdr : bounce,
-				tx_head_len(head));
+				tx_head_len(q, head));
 	for (seg = m; seg != NULL; seg = seg->next, push = 0) {
 		len = seg->data_len + push;
 		skip = seg == m ? tx_skip(head, len) : 0;
@@ -327,7 +339,7 @@ tx_send_indirect(struct ppfrag_txq *q, struct rte_mbuf *m, const struct ppfrag_t
 			hdr = (char *)data;
 		tx_table_append(table, nb++, (const void *)data, len);
 	}
-	tx_write_head(q, hdr, bounce, head);
+	tx_write_head(q, hdr, bounce, head, q->hdr_len);
 	if (nb_segs > 1)
 		ppfrag_count(&q->stats.chained_packets, 1);
 	tx_offer_table(q, table, nb, m);
@@ -345,21 +357,22 @@ tx_send(struct ppfrag_txq *q, struct rte_mbuf *m, const struct ppfrag_tx_head *h
 		const bool plain)
 {
 	const bool inside = (head == NULL || head->skip == 0) && tx_owns_headroom(m);
-	const uint32_t hdr_len = inside ? VIRTIO_HDR_LEN : 0;
+	const uint32_t hdr_len = plain ? VIRTIO_HDR_LEN : q->hdr_len;
 	struct tx_chain c = { .nb = 0 };
-	uint32_t len, skip = 0, push = hdr_len;
+	uint32_t len, skip = 0, push = inside ? hdr_len : 0;
 	char *hdr = NULL, *bounce = NULL;
 	struct rte_mbuf *seg;
 	uint16_t nb_segs = 0;
 	uintptr_t data;
 
-	if (!plain && q->indirect && unlikely(hdr_len == 0 || m->next != NULL))
-		return tx_send_indirect(q, m, head, hdr_len);
-	if (unlikely(hdr_len == 0)) {
+	if (!plain && q->indirect && unlikely(!inside || m->next != NULL))
+		return tx_send_indirect(q, m, head, push);
+	if (unlikely(!inside)) {
 		if (q->nb_free == 0)
 			return TX_FULL;
 		bounce = tx_next_bounce(q);
-		tx_append(q, &c, head == NULL ? (void *)q->hdr : bounce, tx_head_len(head));
+		tx_append(q, &c, head == NULL ? (void *)q->hdr : bounce,
+				head == NULL ? hdr_len : head->len);
 	}
 	for (seg = m; seg != NULL; seg = seg->next, push = 0) {
 		if (unlikely(nb_segs++ == PPFRAG_MAX_SEGS))
@@ -373,12 +386,12 @@ tx_send(struct ppfrag_txq *q, struct rte_mbuf *m, const struct ppfrag_tx_head *h
 		if (unlikely(!tx_is_shared(q->dev, data, len)))
 			return tx_unshared(q, m, c.nb, head);
 		if (unlikely(q->nb_free == 0))
-			return tx_short(q, m, hdr_len, c.nb, head);
+			return tx_short(q, m, inside ? hdr_len : 0, c.nb, head);
 		if (likely(push != 0))
 			hdr = (char *)data;
 		tx_append(q, &c, (const void *)data, len);
 	}
-	tx_write_head(q, hdr, bounce, head);
+	tx_write_head(q, hdr, bounce, head, hdr_len);
 	if (unlikely(nb_segs > 1))
 		ppfrag_count(&q->stats.chained_packets, 1);
 	tx_offer(q, &c, m);
@@ -557,6 +570,8 @@ tx_send_asking(struct ppfrag_txq *q, struct rte_mbuf *m, const bool plain)
 		rte_pktmbuf_free(m);
 		return TX_DROPPED;
 	}
+	if (!plain && q->hdr_len != VIRTIO_HDR_LEN)
+		tx_shorten_head(&head);
 	result = tx_send(q, m, &head, plain);
 	if (result == TX_FULL && tx_reclaim_late(q, plain) != 0)
 		result = tx_send(q, m, &head, plain);
@@ -688,15 +703,22 @@ ppfrag_tx_burst_packed(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 	return tx_burst(q, pkts, nb_pkts, true, true, true);
 }
 
+uint16_t
+ppfrag_tx_reclaim(struct ppfrag_txq *q, uint32_t n)
+{
+	if (virtq_is_packed(&q->packed))
+		ppfrag_tx_packed_take(q);
+	return tx_reclaim(q, n == 0 ? q->vq.size : (uint16_t)RTE_MIN(n, (uint32_t)q->vq.size),
+			false);
+}
+
+/* The ring of a stopped queue belongs to the control thread. */
 int
 ppfrag_tx_done_cleanup(void *txq, uint32_t n)
 {
 	struct ppfrag_txq *q = txq;
 
-	if (virtq_is_packed(&q->packed))
-		ppfrag_tx_packed_take(q);
-	return tx_reclaim(q, n == 0 ? q->vq.size : (uint16_t)RTE_MIN(n, (uint32_t)q->vq.size),
-			false);
+	return __atomic_load_n(&q->stopped, __ATOMIC_ACQUIRE) ? 0 : ppfrag_tx_reclaim(q, n);
 }
 
 void

@@ -107,6 +107,13 @@ virtio_has_mrg(const struct ppfrag_dev *pd)
 	return (pd->features & RTE_BIT64(VIRTIO_NET_F_MRG_RXBUF)) != 0;
 }
 
+/** Whether the device is one from before virtio 1.0; it is none before that is agreed on. */
+static inline bool
+virtio_is_legacy(const struct ppfrag_dev *pd)
+{
+	return pd->features != 0 && (pd->features & RTE_BIT64(VIRTIO_F_VERSION_1)) == 0;
+}
+
 /** The layout of rings; before that is agreed on, what it shall be. */
 static inline uint8_t
 virtio_layout(const struct ppfrag_dev *pd)
@@ -124,7 +131,7 @@ virtio_layout(const struct ppfrag_dev *pd)
  * Features that only say how rings are used, those that are agreed on with the latest back end;
  * before there is one, those that are wanted. Each back end may have others than the one before. A
  * queue uses its ring by them from its next reset on. Packed rings have an order of their own, and
- * none of the others.
+ * none of the others. VIRTIO_F_ANY_LAYOUT is among them where packets have a short header.
  */
 static inline uint64_t
 virtio_ring_features(const struct ppfrag_dev *pd)
@@ -133,7 +140,9 @@ virtio_ring_features(const struct ppfrag_dev *pd)
 
 	if (virtio_layout(pd) != VIRTIO_SPLIT)
 		return 0;
-	if (pd->in_order && pd->is_square)
+	if (virtio_is_legacy(pd) && !virtio_has_mrg(pd))
+		wanted |= RTE_BIT64(VIRTIO_F_ANY_LAYOUT);
+	if (pd->in_order && pd->is_square && !virtio_is_legacy(pd))
 		wanted |= RTE_BIT64(VIRTIO_F_IN_ORDER);
 	if (pd->event_idx)
 		wanted |= RTE_BIT64(VIRTIO_F_EVENT_IDX);
@@ -147,6 +156,23 @@ static inline bool
 ppfrag_rxq_needs_mrg(const struct ppfrag_rxq *q)
 {
 	return q->scatter || q->buf_len < q->max_len + VIRTIO_HDR_LEN;
+}
+
+/**
+ * What the virtio header of a receive queue is shorter by than one of virtio 1.0. Everywhere but in
+ * the ring and in front of the packet, buffers, addresses and lengths are those of a long header.
+ */
+static inline uint16_t
+ppfrag_rx_gap(const struct ppfrag_rxq *q)
+{
+	return q->post_offset - q->hdr_offset;
+}
+
+/** The length of a buffer, for its descriptor. */
+static inline uint32_t
+ppfrag_rx_desc_len(const struct ppfrag_rxq *q)
+{
+	return q->buf_len - ppfrag_rx_gap(q);
 }
 
 /* ppfrag_mem.c */
@@ -232,6 +258,9 @@ int ppfrag_queue_run(struct rte_eth_dev *dev, bool rx, uint16_t queue_id, bool r
 
 /** Whether a queue uses a ring, and is not stopped. */
 bool ppfrag_vring_runs(const struct rte_eth_dev *dev, uint16_t vring);
+
+/** Give the device some time to send what is in the ring of a stopped queue, if it works. */
+void ppfrag_vring_settle(const struct rte_eth_dev *dev, uint16_t vring);
 
 /**
  * The device leaves the ring of a stopped queue alone: forget what was received, and free what was
@@ -343,7 +372,11 @@ uint16_t ppfrag_tx_burst_offload(void *txq, struct rte_mbuf **pkts, uint16_t nb_
 /** The same of a port that has packed rings where the back end has them. */
 uint16_t ppfrag_tx_burst_packed(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts);
 
+/** Free up to n packets that the device has sent, 0: all. Does nothing while a queue is stopped. */
 int ppfrag_tx_done_cleanup(void *txq, uint32_t n);
+
+/** The same, by whoever drives the queue. */
+uint16_t ppfrag_tx_reclaim(struct ppfrag_txq *q, uint32_t n);
 
 /** Free all packets in the ring, whether sent or not. The back end must be stopped. */
 void ppfrag_tx_drain(struct ppfrag_txq *q);

@@ -34,21 +34,33 @@ check_queues(const struct ppfrag_dev *pd, const struct ppfrag_local *local, uint
 static uint64_t
 layout_wanted(const struct ppfrag_dev *pd, uint64_t offered)
 {
+	const uint64_t least = RTE_BIT64(VIRTIO_F_RING_PACKED) | RTE_BIT64(VIRTIO_F_VERSION_1);
 	uint64_t wanted = RTE_BIT64(VIRTIO_F_RING_PACKED);
 
-	if (!pd->packed_vq || (offered & wanted) == 0)
+	if (!pd->packed_vq || (offered & least) != least)
 		return 0;
 	if (pd->in_order)
 		wanted |= offered & RTE_BIT64(VIRTIO_F_IN_ORDER);
 	return wanted;
 }
 
+/*
+ * Virtio 1.0, or else that a header and what follows it may lie in one descriptor. A legacy device
+ * has the byte order of the CPU, which must be the one that we read and write.
+ */
+static uint64_t
+version_wanted(uint64_t offered)
+{
+	if (RTE_BYTE_ORDER == RTE_BIG_ENDIAN || (offered & RTE_BIT64(VIRTIO_F_VERSION_1)) != 0)
+		return RTE_BIT64(VIRTIO_F_VERSION_1);
+	return RTE_BIT64(VIRTIO_F_ANY_LAYOUT);
+}
+
 /* What to agree on with a device that offers these features. */
 static uint64_t
 features_wanted(const struct ppfrag_dev *pd, uint64_t offered)
 {
-	uint64_t wanted = RTE_BIT64(VIRTIO_F_VERSION_1) |
-			(offered & RTE_BIT64(VU_F_PROTOCOL_FEATURES));
+	uint64_t wanted = version_wanted(offered) | (offered & RTE_BIT64(VU_F_PROTOCOL_FEATURES));
 
 	if (pd->mrg_rxbuf)
 		wanted |= offered & RTE_BIT64(VIRTIO_NET_F_MRG_RXBUF);
@@ -77,9 +89,9 @@ choose_features(struct ppfrag_dev *pd, const struct ppfrag_local *local, uint64_
 	if ((offered & wanted) != wanted) {
 		PPFRAG_LOG_LEVEL(local->vu.quiet ? RTE_LOG_DEBUG : RTE_LOG_ERR,
 				"%s: back end at %s lacks features 0x%" PRIx64 " of 0x%" PRIx64
-				" (virtio 1.0 is bit %u, multi-queue %u)",
+				" (virtio 1.0 is bit %u, any layout of legacy devices %u, multi-queue %u)",
 				local->vu.name, local->vu.path, wanted & ~offered, wanted,
-				VIRTIO_F_VERSION_1, VIRTIO_NET_F_MQ);
+				VIRTIO_F_VERSION_1, VIRTIO_F_ANY_LAYOUT, VIRTIO_NET_F_MQ);
 		return -ENOTSUP;
 	}
 	if (pd->features == 0)
@@ -325,6 +337,7 @@ ring_disconnect(struct rte_eth_dev *dev, uint16_t vring)
 	struct ppfrag_local *local = dev->process_private;
 	int ret;
 
+	ppfrag_vring_settle(dev, vring);
 	ret = backend->ring_enable(dev, vring, false);
 	if (ret == 0)
 		ret = backend->settle(dev);

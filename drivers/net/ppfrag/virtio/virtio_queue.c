@@ -306,6 +306,7 @@ virtio_rxq_setup(struct rte_eth_dev *dev, uint16_t queue_id, uint16_t nb_desc,
 	q->queue_id = queue_id;
 	q->socket_id = (int)socket_id;
 	q->hdr_offset = RTE_PKTMBUF_HEADROOM - VIRTIO_HDR_LEN;
+	q->post_offset = q->hdr_offset;
 	q->mrg = virtio_has_mrg(pd);
 	q->offloads = offloads;
 	q->deferred = conf->rx_deferred_start != 0;
@@ -323,6 +324,13 @@ virtio_rxq_setup(struct rte_eth_dev *dev, uint16_t queue_id, uint16_t nb_desc,
 	return 0;
 }
 
+/* By how much the virtio header is shorter than it is with virtio 1.0. */
+static uint8_t
+hdr_gap(uint64_t ring_features)
+{
+	return (ring_features & RTE_BIT64(VIRTIO_F_ANY_LAYOUT)) == 0 ? 0 : VIRTIO_HDR_GAP;
+}
+
 /* Use the ring as is agreed on now. Before the epoch is stored in the queue, see rings_fit(). */
 static void
 rxq_set_features(struct ppfrag_rxq *q)
@@ -331,7 +339,9 @@ rxq_set_features(struct ppfrag_rxq *q)
 	q->ring_features = virtio_ring_features(q->dev);
 	q->in_order = (q->ring_features & RTE_BIT64(VIRTIO_F_IN_ORDER)) != 0;
 	q->event_idx = (q->ring_features & RTE_BIT64(VIRTIO_F_EVENT_IDX)) != 0;
-	q->plain = !q->in_order && !q->event_idx;
+	q->post_offset = q->hdr_offset + hdr_gap(q->ring_features);
+	q->plain = !q->in_order && !q->event_idx && q->post_offset == q->hdr_offset;
+	ppfrag_slots_set_post(q);
 	ppfrag_rx_intr_ask(q);
 }
 
@@ -342,7 +352,8 @@ txq_set_features(struct ppfrag_txq *q)
 	q->in_order = (q->ring_features & RTE_BIT64(VIRTIO_F_IN_ORDER)) != 0;
 	q->indirect = (q->ring_features & RTE_BIT64(VIRTIO_F_INDIRECT_DESC)) != 0;
 	q->event_idx = (q->ring_features & RTE_BIT64(VIRTIO_F_EVENT_IDX)) != 0;
-	q->plain = !q->in_order && !q->indirect && !q->event_idx;
+	q->hdr_len = VIRTIO_HDR_LEN - hdr_gap(q->ring_features);
+	q->plain = !q->in_order && !q->indirect && !q->event_idx && q->hdr_len == VIRTIO_HDR_LEN;
 	if (q->event_idx) {
 		q->vq.avail->flags = 0;
 		*virtq_used_event(&q->vq) = rte_cpu_to_le_16((uint16_t)(q->used_idx - 1));
@@ -358,7 +369,7 @@ ppfrag_rxq_start(struct ppfrag_rxq *q)
 	rxq_reset(q);
 	rxq_set_features(q);
 	for (i = 0; i < q->nb; i++) {
-		q->vq.desc[i].len = rte_cpu_to_le_32(q->buf_len);
+		q->vq.desc[i].len = rte_cpu_to_le_32(ppfrag_rx_desc_len(q));
 		q->vq.desc[i].flags = rte_cpu_to_le_16(VIRTQ_DESC_F_WRITE);
 		q->done[i] = i;
 	}

@@ -29,6 +29,7 @@
 /** Feature bits. */
 #define VIRTIO_NET_F_MRG_RXBUF 15
 #define VIRTIO_NET_F_MQ 22
+#define VIRTIO_F_ANY_LAYOUT 27
 #define VIRTIO_F_INDIRECT_DESC 28
 #define VIRTIO_F_EVENT_IDX 29
 #define VIRTIO_F_VERSION_1 32
@@ -53,6 +54,10 @@ struct virtio_hdr {
 };
 
 #define VIRTIO_HDR_LEN ((uint32_t)sizeof(struct virtio_hdr))
+/** Of the header that legacy devices have where packets fill one buffer each: no num_buffers. */
+#define VIRTIO_SHORT_HDR_LEN ((uint32_t)offsetof(struct virtio_hdr, num_buffers))
+/** What that is shorter by. */
+#define VIRTIO_HDR_GAP (VIRTIO_HDR_LEN - VIRTIO_SHORT_HDR_LEN)
 
 struct virtq_desc {
 	rte_le64_t addr;
@@ -79,7 +84,7 @@ struct virtq_used {
 };
 
 /* As virtio has them, whatever this compiler aligns to. */
-_Static_assert(sizeof(struct virtio_hdr) == 12, "header of a packet");
+_Static_assert(VIRTIO_HDR_LEN == 12 && VIRTIO_SHORT_HDR_LEN == 10, "header of a packet");
 _Static_assert(sizeof(struct virtq_desc) == 16 && offsetof(struct virtq_desc, len) == 8 &&
 				offsetof(struct virtq_desc, flags) == 12 &&
 				offsetof(struct virtq_desc, next) == 14,

@@ -2,8 +2,8 @@
  * Copyright(c) 2026 The ppfrag authors
  */
 
-#ifndef _YARDSTICK_H_
-#define _YARDSTICK_H_
+#ifndef _BENCH_COMMON_H_
+#define _BENCH_COMMON_H_
 
 /* What benchmarks compare with, and how they sum up rounds. */
 
@@ -24,4 +24,4 @@ double median_ratio(const double *a, const double *b, unsigned int n);
 /** TSC cycles of an atomic increment that nobody contends, the mean of n. */
 double measure_atomic(uint64_t n);
 
-#endif /* _YARDSTICK_H_ */
+#endif /* _BENCH_COMMON_H_ */

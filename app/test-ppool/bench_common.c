@@ -8,7 +8,7 @@
 #include <rte_common.h>
 #include <rte_cycles.h>
 
-#include "yardstick.h"
+#include "bench_common.h"
 
 static int
 compare_doubles(const void *a, const void *b)
