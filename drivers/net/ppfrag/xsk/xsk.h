@@ -243,7 +243,7 @@ void xsk_netdev_check_channels(const struct rte_eth_dev *dev);
 
 /* xsk_link.c */
 
-/** Have the link watched. Logged. Also where it fails, xsk_link_fini() is to be called. */
+/** Have the link watched. Logged. Where it fails, too, call xsk_link_fini(). */
 int xsk_link_init(struct rte_eth_dev *dev);
 void xsk_link_fini(struct rte_eth_dev *dev);
 
@@ -327,7 +327,7 @@ void xsk_queues_close(struct rte_eth_dev *dev);
 
 /* xsk_intr.c */
 
-/** Make what applications wait for. Logged. Also where it fails, xsk_intr_fini() is to be called. */
+/** Make what applications wait for. Logged. Where it fails, too, call xsk_intr_fini(). */
 int xsk_intr_init(struct rte_eth_dev *dev);
 void xsk_intr_fini(struct rte_eth_dev *dev);
 
