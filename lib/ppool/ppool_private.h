@@ -18,9 +18,9 @@
  *   ppool_page.h           the life of one page: its count and its state
  *   ppool_lock.[ch]        locks of shared memory; the lock of an owner's lists
  *   ppool_freelist.[ch]    free pages: of the lcore, in magazines, loose
+ *   ppool_class.c          the size classes that a layout gives
  *   ppool_park.c           pages that carvers left behind
  *   ppool_slot.c           slot pages: idle slots of the lcore, then of the depot
- *   ppool_class.c          the size classes that a layout gives
  *   ppool_supply.c         where pages and slots come from when lists are empty
  *   ppool_account_table.*  budgets of those who hold mbufs
  *   ppool_pinned.c         the last clone of a frag
