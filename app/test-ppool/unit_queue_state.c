@@ -460,6 +460,44 @@ test_without_peer(void **arg)
 	dut_stop();
 }
 
+/* The packets of a queue are sent when it has been waited for them for long enough. */
+static int
+consume_late(void *arg)
+{
+	rte_delay_us_sleep(1000 * 1000);
+	*(uint16_t *)arg = vhost_ring_consume(ring_of(tx_vring(1)));
+	return 0;
+}
+
+/* Packets in a stopped queue are for the control thread to free, and for nobody else. */
+static void
+test_cleanup_stopped(void **arg)
+{
+	unsigned int avail, i, lcore;
+	uint16_t sent = 0;
+
+	RTE_SET_USED(arg);
+	unit_require(unit_workers() > 0, "two lcores");
+	lcore = rte_get_next_lcore(-1, 1, 0);
+	dut_start(&pairs);
+	avail = rte_mempool_avail_count(dut.mp);
+	for (i = 0; i < FLYING; i++)
+		assert_true(send_packet(1));
+	vhost_peer_mute(dut.peer);
+	assert_int_equal(rte_eal_remote_launch(consume_late, &sent, lcore), 0);
+	tx_stop(1);
+	assert_int_equal(rte_eal_wait_lcore(lcore), 0);
+	assert_int_equal(sent, FLYING);
+	assert_int_equal(rte_eth_tx_done_cleanup(dut.port, 1, 0), 0);
+	assert_int_equal(rte_mempool_avail_count(dut.mp), avail - FLYING);
+	dut_replace_peer();
+	dut_poll_until_up();
+	assert_int_equal(rte_mempool_avail_count(dut.mp), avail);
+	tx_start(1);
+	transmit(1);
+	dut_stop();
+}
+
 /* It does not confirm: the connection is given up; what it had stays with the port for a while. */
 static void
 test_unconfirmed(void **arg)
@@ -709,6 +747,7 @@ static const struct CMUnitTest tests[] = {
 	DUT_TEST(test_reconnected),
 	DUT_TEST(test_without_peer),
 	DUT_TEST(test_unconfirmed),
+	DUT_TEST(test_cleanup_stopped),
 	DUT_TEST(test_link_down),
 	DUT_TEST(test_others_work),
 	DUT_TEST(test_any_order),

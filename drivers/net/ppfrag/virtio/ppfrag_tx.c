@@ -703,15 +703,22 @@ ppfrag_tx_burst_packed(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 	return tx_burst(q, pkts, nb_pkts, true, true, true);
 }
 
+uint16_t
+ppfrag_tx_reclaim(struct ppfrag_txq *q, uint32_t n)
+{
+	if (virtq_is_packed(&q->packed))
+		ppfrag_tx_packed_take(q);
+	return tx_reclaim(q, n == 0 ? q->vq.size : (uint16_t)RTE_MIN(n, (uint32_t)q->vq.size),
+			false);
+}
+
+/* The ring of a stopped queue belongs to the control thread. */
 int
 ppfrag_tx_done_cleanup(void *txq, uint32_t n)
 {
 	struct ppfrag_txq *q = txq;
 
-	if (virtq_is_packed(&q->packed))
-		ppfrag_tx_packed_take(q);
-	return tx_reclaim(q, n == 0 ? q->vq.size : (uint16_t)RTE_MIN(n, (uint32_t)q->vq.size),
-			false);
+	return __atomic_load_n(&q->stopped, __ATOMIC_ACQUIRE) ? 0 : ppfrag_tx_reclaim(q, n);
 }
 
 void

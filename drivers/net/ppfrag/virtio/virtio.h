@@ -259,6 +259,9 @@ int ppfrag_queue_run(struct rte_eth_dev *dev, bool rx, uint16_t queue_id, bool r
 /** Whether a queue uses a ring, and is not stopped. */
 bool ppfrag_vring_runs(const struct rte_eth_dev *dev, uint16_t vring);
 
+/** Give the device some time to send what is in the ring of a stopped queue, if it works. */
+void ppfrag_vring_settle(const struct rte_eth_dev *dev, uint16_t vring);
+
 /**
  * The device leaves the ring of a stopped queue alone: forget what was received, and free what was
  * sent.
@@ -369,7 +372,11 @@ uint16_t ppfrag_tx_burst_offload(void *txq, struct rte_mbuf **pkts, uint16_t nb_
 /** The same of a port that has packed rings where the back end has them. */
 uint16_t ppfrag_tx_burst_packed(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts);
 
+/** Free up to n packets that the device has sent, 0: all. Does nothing while a queue is stopped. */
 int ppfrag_tx_done_cleanup(void *txq, uint32_t n);
+
+/** The same, by whoever drives the queue. */
+uint16_t ppfrag_tx_reclaim(struct ppfrag_txq *q, uint32_t n);
 
 /** Free all packets in the ring, whether sent or not. The back end must be stopped. */
 void ppfrag_tx_drain(struct ppfrag_txq *q);

@@ -337,6 +337,7 @@ ring_disconnect(struct rte_eth_dev *dev, uint16_t vring)
 	struct ppfrag_local *local = dev->process_private;
 	int ret;
 
+	ppfrag_vring_settle(dev, vring);
 	ret = backend->ring_enable(dev, vring, false);
 	if (ret == 0)
 		ret = backend->settle(dev);

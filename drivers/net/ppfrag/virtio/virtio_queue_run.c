@@ -89,6 +89,23 @@ rxq_can_drop(const struct ppfrag_rxq *q)
 	return q->plain && !virtq_is_packed(&q->packed);
 }
 
+void
+ppfrag_vring_settle(const struct rte_eth_dev *dev, uint16_t vring)
+{
+	struct ppfrag_txq *q = txq_of(dev, vring);
+	unsigned int ms;
+
+	if (q == NULL)
+		return;
+	ppfrag_tx_reclaim(q, 0);
+	for (ms = 0; ms < TX_SEND_MS && q->nb_inflight != 0; ms++) {
+		if (__atomic_load_n(&q->dev->link_up, __ATOMIC_RELAXED) == 0)
+			return;
+		rte_delay_us_sleep(1000);
+		ppfrag_tx_reclaim(q, 0);
+	}
+}
+
 bool
 ppfrag_vring_drop(const struct rte_eth_dev *dev, uint16_t vring)
 {
@@ -99,7 +116,7 @@ ppfrag_vring_drop(const struct rte_eth_dev *dev, uint16_t vring)
 		rxq_drop(rxq);
 	if (rxq != NULL)
 		return rxq_can_drop(rxq);
-	ppfrag_tx_done_cleanup(txq, 0);
+	ppfrag_tx_reclaim(txq, 0);
 	return txq->nb_inflight == 0;
 }
 
@@ -148,21 +165,6 @@ ppfrag_vring_start(const struct rte_eth_dev *dev, uint16_t vring, bool ours)
 	vring_set_stopped(dev, vring, false);
 }
 
-/* Give the device some time to send what it has, if it works. */
-static void
-txq_wait_sent(struct ppfrag_txq *q)
-{
-	unsigned int ms;
-
-	ppfrag_tx_done_cleanup(q, 0);
-	for (ms = 0; ms < TX_SEND_MS && q->nb_inflight != 0; ms++) {
-		if (__atomic_load_n(&q->dev->link_up, __ATOMIC_RELAXED) == 0)
-			return;
-		rte_delay_us_sleep(1000);
-		ppfrag_tx_done_cleanup(q, 0);
-	}
-}
-
 int
 ppfrag_queue_run(struct rte_eth_dev *dev, bool rx, uint16_t queue_id, bool run)
 {
@@ -171,7 +173,5 @@ ppfrag_queue_run(struct rte_eth_dev *dev, bool rx, uint16_t queue_id, bool run)
 	if (run)
 		return ppfrag_control_run_queue(dev, vring, true);
 	vring_set_stopped(dev, vring, true);
-	if (!rx)
-		txq_wait_sent(dev->data->tx_queues[queue_id]);
 	return ppfrag_control_run_queue(dev, vring, false);
 }
