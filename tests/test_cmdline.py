@@ -136,6 +136,10 @@ BAD_DEVARGS = {
                                     "length in bytes from 0 to 65407",
     f"path={SOCK},preset=fast": "net_ppfrag0: option 'preset=fast' is invalid; it takes a "
                                 "preset, auto, speed or density",
+    f"path={SOCK},preset=density,rx=lanes": "net_ppfrag0: option 'preset' is about slots, and "
+                                            "rx=lanes receives into none: leave one of the two out",
+    f"path={SOCK},rx=lanes,copybreak=0": "net_ppfrag0: option 'copybreak' is about slots, and "
+                                         "rx=lanes receives into none: leave one of the two out",
     f"path={SOCK},share=": "net_ppfrag0: option 'share=' is invalid; it takes a name of a "
                            "mempool, of 25 characters at most, or all; up to 8 times",
     f"path={SOCK},share={'x' * 26}": f"option 'share={'x' * 26}' is invalid",

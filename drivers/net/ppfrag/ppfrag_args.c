@@ -243,6 +243,23 @@ parse_pair(const char *name, const struct rte_kvargs *kvlist, const struct rte_k
 	return 0;
 }
 
+/* What is only of use where packets are received into slots. */
+static int
+check_lanes(const char *name, const struct rte_kvargs *kvlist, const struct ppfrag_dev *pd)
+{
+	static const char * const keys[] = { "preset", "copybreak" };
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(keys) && !pd->want_slots; i++) {
+		if (rte_kvargs_count(kvlist, keys[i]) == 0)
+			continue;
+		PPFRAG_LOG(ERR, "%s: option '%s' is about slots, and rx=lanes receives into none: leave one of the two out",
+				name, keys[i]);
+		return -EINVAL;
+	}
+	return 0;
+}
+
 int
 ppfrag_args_parse(const char *name, const char *args, struct ppfrag_dev *pd)
 {
@@ -267,6 +284,8 @@ ppfrag_args_parse(const char *name, const char *args, struct ppfrag_dev *pd)
 	}
 	for (i = 0; i < kvlist->count && ret == 0; i++)
 		ret = parse_pair(name, kvlist, &kvlist->pairs[i], pd);
+	if (ret == 0)
+		ret = check_lanes(name, kvlist, pd);
 	if (ret == 0 && pd->path[0] == '\0') {
 		PPFRAG_LOG(ERR, "%s: option 'path=SOCKET' of the vhost-user back end is missing",
 				name);
