@@ -9,6 +9,9 @@
  */
 
 #include <stdlib.h>
+#include <unistd.h>
+
+#include <rte_dev.h>
 
 #include "dut.h"
 
@@ -194,6 +197,138 @@ test_random(void **state)
 	port_run(*state);
 }
 
+/* Frames that speed hands over in the slots they came in, and density copies. */
+#define MIDDLE_LEN 600u
+
+/* Preset auto turns to density also where a pool has so few pages that the ring takes most. */
+static void
+test_auto_tiny(void **state)
+{
+	struct dut_conf conf = { .ring = 4, .page_size = 16384 };
+	unsigned int i;
+
+	(void)state;
+	for (conf.pages = 1; conf.pages <= 3; conf.pages++) {
+		dut_start(&conf);
+		for (i = 0; i < 100; i++) {
+			dut_exchange(1, MIDDLE_LEN);
+			unit_ledger(dut.mp);
+		}
+		if ((dut_xstat("rx_q0_copybreak_packets") != 0) != (conf.pages <= 1))
+			fail_msg("%u pages, %u packets copied", conf.pages,
+					(unsigned int)dut_xstat("rx_q0_copybreak_packets"));
+		dut_stop();
+	}
+}
+
+/* Two ports */
+
+#define SECOND_NAME "net_ppfrag_dut_second"
+#define SECOND_FRAMES 200u
+
+struct second {
+	uint16_t port;
+	struct vhost_peer *peer;
+};
+
+static void
+second_start(struct second *s)
+{
+	const struct rte_eth_conf eth = { .rxmode.mtu = RTE_ETHER_MTU };
+	char path[64], args[128];
+
+	snprintf(path, sizeof(path), "%s/second", dut.dir);
+	snprintf(args, sizeof(args), "path=%s,queue_size=64", path);
+	s->peer = vhost_peer_start(path, VHOST_F_VERSION_1 | VHOST_F_MRG_RXBUF | VHOST_F_PROTOCOL);
+	assert_non_null(s->peer);
+	assert_int_equal(rte_eal_hotplug_add("vdev", SECOND_NAME, args), 0);
+	assert_int_equal(rte_eth_dev_get_port_by_name(SECOND_NAME, &s->port), 0);
+	assert_int_equal(rte_eth_dev_configure(s->port, 1, 1, &eth), 0);
+	assert_int_equal(rte_eth_rx_queue_setup(s->port, 0, 64, SOCKET_ID_ANY, NULL, dut.mp), 0);
+	assert_int_equal(rte_eth_tx_queue_setup(s->port, 0, 64, SOCKET_ID_ANY, NULL), 0);
+	assert_int_equal(rte_eth_dev_start(s->port), 0);
+	assert_true(vhost_peer_wait(s->peer));
+}
+
+static void
+second_stop(const struct second *s)
+{
+	char path[64];
+
+	assert_int_equal(rte_eth_dev_stop(s->port), 0);
+	assert_int_equal(rte_eth_dev_close(s->port), 0);
+	assert_int_equal(rte_eal_hotplug_remove("vdev", SECOND_NAME), 0);
+	vhost_peer_stop(s->peer);
+	snprintf(path, sizeof(path), "%s/second", dut.dir);
+	unlink(path);
+}
+
+/* The back end of a port sends a frame, which is received by that port. */
+static struct rte_mbuf *
+frame_through(struct vhost_peer *peer, uint16_t port, uint32_t len, uint64_t tag)
+{
+	struct rte_mbuf *m = NULL;
+	char frame[1500];
+	unsigned int i;
+
+	unit_fill(frame, len, tag);
+	assert_true(vhost_peer_send_by(peer, vhost_peer_ring(peer, VHOST_RX), frame, len));
+	for (i = 0; i < 1000 && rte_eth_rx_burst(port, 0, &m, 1) == 0; i++)
+		;
+	assert_non_null(m);
+	assert_int_equal(m->port, port);
+	assert_int_equal(m->pkt_len, len);
+	assert_true(unit_filled(rte_pktmbuf_mtod(m, void *), len, tag));
+	return m;
+}
+
+/* A port sends what another one has received, as it is: they have one pool. */
+static void
+frame_forward(struct rte_mbuf *m, uint16_t port, struct vhost_peer *peer, uint64_t tag)
+{
+	struct vhost_ring *r = vhost_peer_ring(peer, VHOST_TX);
+	uint32_t len = m->pkt_len;
+	uint16_t id;
+	char *data;
+
+	assert_int_equal(rte_eth_tx_burst(port, 0, &m, 1), 1);
+	assert_int_equal(vhost_ring_pending(r), 1);
+	id = vhost_ring_take(r);
+	assert_int_equal(r->desc[id].len, VHOST_HDR_LEN + len);
+	data = vhost_peer_at(peer, r->desc[id].addr, r->desc[id].len);
+	assert_non_null(data);
+	assert_true(unit_filled(data + VHOST_HDR_LEN, len, tag));
+	vhost_ring_put(r, 0, id, 0);
+	vhost_ring_publish(r, 1);
+}
+
+/* Either sends what the other one has received; one of them restarts, and ends, meanwhile. */
+static void
+test_two_ports(void **state)
+{
+	static const struct dut_conf conf = { .page_size = 16384, .pages = 64 };
+	struct second s;
+	unsigned int i;
+	uint32_t len;
+
+	(void)state;
+	dut_start(&conf);
+	second_start(&s);
+	for (i = 0; i < SECOND_FRAMES; i++) {
+		len = 60 + i * 37 % 1400;
+		frame_forward(frame_through(dut.peer, dut.port, len, i), s.port, s.peer, i);
+		frame_forward(frame_through(s.peer, s.port, len, ~i), dut.port, dut.peer, ~i);
+		if (i % 50 != 49)
+			continue;
+		unit_ledger(dut.mp);
+		dut_restart();
+	}
+	second_stop(&s);
+	unit_ledger(dut.mp);
+	dut_exchange(SECOND_FRAMES, 300);
+	dut_stop();
+}
+
 #define CONFS(X) \
 	X(auto_large_ring, { .ring = 1024, .page_size = 16384, .pages = 600 }) \
 	X(auto_small_pages, { .ring = 1024, .pages = 1100 }) \
@@ -222,6 +357,9 @@ test_random(void **state)
 #define CONF(id, ...) static struct dut_conf conf_##id = __VA_ARGS__;
 CONFS(CONF)
 #define CONF_TEST(id, ...) { "test_random_" #id, test_random, dut_setup, dut_teardown, &conf_##id },
-static const struct CMUnitTest tests[] = { CONFS(CONF_TEST) };
+static const struct CMUnitTest tests[] = {
+	CONFS(CONF_TEST) DUT_TEST(test_auto_tiny),
+	DUT_TEST(test_two_ports),
+};
 
 UNIT_SUITE(slots_port, "random loads on a port that receives into slots, none of them lost", tests);

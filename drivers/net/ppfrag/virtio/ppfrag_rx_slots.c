@@ -658,15 +658,15 @@ static __rte_noinline void
 density_look(struct ppfrag_rxq *q)
 {
 	struct ppfrag_rx_slots *s = q->slots;
-	unsigned int free_pages;
+	uint64_t free_pages, pages = q->mp->size;
 
 	s->bursts = 0;
 	if (q->dev->preset != PPFRAG_PRESET_AUTO)
 		return;
 	free_pages = rte_mempool_avail_count(q->mp);
-	if (free_pages < q->mp->size / 2)
+	if (2 * free_pages < pages)
 		s->dense = 1;
-	else if (free_pages > q->mp->size / 4 * 3)
+	else if (4 * free_pages > 3 * pages)
 		s->dense = 0;
 }
 
