@@ -72,6 +72,12 @@ unit_require_secondary(void)
 			"AddressSanitizer");
 }
 
+void
+unit_require_alone(void)
+{
+	unit_require(!secondary_possible(), "the EAL option --in-memory");
+}
+
 static bool
 stock_possible(void)
 {

@@ -16,6 +16,8 @@
 
 /** Skip the test where there can be no secondary process. */
 void unit_require_secondary(void);
+/** Skip it where there can be one: threads that register as lcores would keep all of them away. */
+void unit_require_alone(void);
 /* Programs of DPDK load this library, too. */
 void unit_require_stock(const char *program);
 

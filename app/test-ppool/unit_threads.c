@@ -11,6 +11,7 @@
 #include <rte_ring.h>
 
 #include "unit.h"
+#include "unit_child.h"
 
 /*
  * Lcores and other threads allocate, free and pass mbufs to each other by plans that a seed
@@ -481,6 +482,72 @@ test_short_lived(void **state)
 	rte_pktmbuf_free_bulk(v.m, RTE_DIM(v.m));
 }
 
+/* Threads that become lcores, and end */
+
+#define GUESTS 100u
+#define GUEST_SLOTS 40u
+#define GUEST_KEEPS 10u
+
+struct guest {
+	struct rte_mempool *view;
+	struct rte_mbuf *kept[GUESTS * GUEST_KEEPS];
+	unsigned int n;
+	unsigned int lcore;
+};
+
+/* Is an lcore for a while. Some of its slots wait in its lists then, others stay in use. */
+static void *
+guest_run(void *arg)
+{
+	struct guest *g = arg;
+	struct rte_mbuf *m[GUEST_SLOTS];
+
+	if (rte_thread_register() != 0)
+		return NULL;
+	g->lcore = rte_lcore_id();
+	if (rte_pktmbuf_alloc_bulk(g->view, m, GUEST_SLOTS) == 0) {
+		memcpy(&g->kept[g->n], m, GUEST_KEEPS * sizeof(m[0]));
+		g->n += GUEST_KEEPS;
+		rte_pktmbuf_free_bulk(m + GUEST_KEEPS, GUEST_SLOTS - GUEST_KEEPS);
+	}
+	rte_thread_unregister();
+	return arg;
+}
+
+/*
+ * One after another they get the same number of an lcore. What the ones before have left is not
+ * lost, and what they hold is anybody's to free.
+ */
+static void
+test_registered(void **state)
+{
+	struct rte_mempool *mp;
+	struct guest *g;
+	unsigned int i, all;
+	pthread_t thread;
+	void *done;
+
+	(void)state;
+	unit_require_alone();
+	mp = unit_pool(200, 16000, 0, 0);
+	g = calloc(1, sizeof(*g));
+	assert_non_null(g);
+	g->view = unit_slot_pool(mp, 1500);
+	all = rte_mempool_avail_count(g->view);
+	for (i = 1; i <= GUESTS; i++) {
+		assert_int_equal(pthread_create(&thread, NULL, guest_run, g), 0);
+		assert_int_equal(pthread_join(thread, &done), 0);
+		assert_non_null(done);
+		assert_false(rte_lcore_is_enabled(g->lcore));
+		assert_int_equal(g->n, i * GUEST_KEEPS);
+		unit_ledger(mp);
+		assert_true(rte_mempool_avail_count(g->view) <= all - g->n);
+	}
+	rte_pktmbuf_free_bulk(g->kept, g->n);
+	assert_int_equal(rte_mempool_avail_count(g->view), all);
+	free(g);
+}
+
 static const struct CMUnitTest tests[] = {
 	UNIT_TEST(test_plenty),
 	UNIT_TEST(test_caches),
@@ -488,6 +555,7 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(test_large_pages),
 	UNIT_TEST(test_large_pages_scarce),
 	UNIT_TEST(test_short_lived),
+	UNIT_TEST(test_registered),
 };
 
 UNIT_SUITE(threads, "lcores and other threads at once, by a seeded plan", tests);
