@@ -444,7 +444,6 @@ ppool_slots_add_page(struct ppool *p, unsigned int size_class, void *obj)
 	if (likely(entered)) {
 		taken = p->depot.size_class[size_class].nb_idle == 0;
 		if (likely(taken)) {
-			pg->open = 0;
 			ppool_page_split(pg, size_class);
 			depot_add_page(p, pg);
 			ppool_debug_page_taken(p, size_class);
