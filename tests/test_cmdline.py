@@ -162,14 +162,15 @@ BAD_DEVARGS = {
     "iface=lo,queue_count=129": "option 'queue_count=129' is invalid; it takes a number of queues",
     "iface=lo,xdp_mode=hw": "option 'xdp_mode=hw' is invalid; it takes a mode, native or skb",
     "iface=lo,busy_budget=65536": "option 'busy_budget=65536' is invalid; it takes a number from",
-    "iface=lo,xdp_prog=/x.o": "option 'xdp_prog=/x.o' of net_af_xdp is not supported: leave it out",
+    "iface=lo,use_cni=1": "option 'use_cni=1' of net_af_xdp is not supported: leave it out",
     "iface=lo": "interface 'lo' is none of Ethernet",
     "iface=nothing": "there is no interface 'nothing' in this network namespace: see 'ip link'",
     f"path={SOCK},frobnicate=1": "net_ppfrag0: unknown option 'frobnicate'; known are: "
                                  "path, mac, queue_size, queues, server, speed, mtu, mrg_rxbuf, "
                                  "packed_vq, in_order, indirect, event_idx, size_stats, rx, "
                                  "copybreak, preset, share, iface, start_queue, "
-                                 "queue_count, xdp_mode, force_copy, shared_umem, busy_budget",
+                                 "queue_count, xdp_mode, force_copy, shared_umem, "
+                                 "busy_budget, xdp_prog",
     f"path={SOCK}": f"net_ppfrag0: cannot connect to path={SOCK}: No such file or directory; "
                     "start the vhost-user back end (the server) first",
 }

@@ -15,6 +15,7 @@ from scapy.all import Ether, PcapNgWriter, PcapWriter
 
 from conftest import NO_HUGEPAGES, ROOT
 from harness import Program, make_frame, wait_until, write_frames
+from test_xsk import need_xdp
 
 USERTOOLS_TIMEOUT = 300
 
@@ -82,6 +83,28 @@ def test_demo_equal_bytes(lab, monkeypatch, memory):
             else r"\(([0-9.]+) times without hugepages")
     claim = re.search(says, (ROOT / "README.md").read_text())[1]
     assert ratio == pytest.approx(float(claim), rel=0.07)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for network namespaces")
+def test_demo_iface(lab):
+    """The demo of interfaces of the kernel needs nothing but a veth, and leaves nothing behind."""
+    need_xdp()
+    if not lab.hugepages:
+        pytest.skip(NO_HUGEPAGES)
+    output = lab.dir / "demo.json"
+    text, status = run_tool(lab, "ppfrag-demo.sh", "--iface", "--seconds", 1, "--json", output)
+    assert status == 0
+    result = json.loads(output.read_text())
+    assert result["packets"] > 0
+    held = result["hold"]
+    assert held["stock"]["driver"] == "net_af_xdp" and held["ppfrag"]["driver"] == "net_ppfrag"
+    for side in held.values():
+        assert side["pool_full"]
+        assert side["hugepage_bytes"] == pytest.approx(64 << 20, rel=0.01)
+    assert held["ppfrag"]["packets"] > 2 * held["stock"]["packets"]
+    left = subprocess.run(["ip", "netns"], capture_output=True, text=True, check=True,
+                          timeout=USERTOOLS_TIMEOUT).stdout
+    assert "ppfrag-demo-" not in left
 
 
 def test_demo_source_stops(lab, monkeypatch):

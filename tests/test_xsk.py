@@ -5,6 +5,7 @@
 import contextlib
 import json
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -17,6 +18,7 @@ from harness import TIMEOUT, Program, lcores, wait_until
 from test_ping import network_namespace
 
 FRAMES = Path(__file__).with_name("xsk_frames.py")
+FILTER = Path(__file__).with_name("xdp_filter.c")
 TRANSFER = Path(__file__).with_name("tcp_transfer.py")
 NEAR, PORT = "near", "port"  # interfaces: of the kernel's side, and of the port
 NEAR_MAC, PORT_MAC = "02:00:00:00:00:0a", "02:00:00:00:00:0b"
@@ -26,7 +28,7 @@ JUMBO_MTU = 9000
 RATE = 10000  # frames a second, so that nobody has to be fast
 TCP_SIZE = 20 << 20
 TCP_PORT = 5001
-RESTARTS = 20
+RESTARTS = {"slots": 100, "lanes": 20}
 
 
 def run(netns, *words, check=True):
@@ -159,6 +161,20 @@ def test_jumbo(lab, veth, devargs, mbuf_size, options):
     assert (stats["rx_q0_chained_packets"] == 0) == (mbuf_size == 16384)
     assert stats["rx_q0_copied_packets"] > 0
     assert stats["tx_q0_chained_packets"] > 0
+    end(dut)
+
+
+@pytest.mark.parametrize("devargs", ["", ",xdp_mode=skb", ",rx=lanes"])
+def test_tap(lab, veth, devargs):
+    """Frames of every length from behind a tap come and go unchanged."""
+    run(veth.port, "ip", "tuntap", "add", "dev", veth.iface, "mode", "tap")
+    run(veth.port, "ip", "link", "set", veth.iface, "up")
+    dut = start_pmd(lab, veth, devargs=devargs)
+    assert veth.has_program()
+    dut.start()
+    run(veth.port, sys.executable, FRAMES, "tap", veth.iface, ALL_LENGTHS)
+    stats = dut.xstats()
+    assert stats["rx_q0_packets"] == stats["tx_q0_packets"] == 1455
     end(dut)
 
 
@@ -356,7 +372,7 @@ def test_restarts(lab, veth, rx):
     """A port that is stopped gets nothing, and everything again when it is started."""
     veth.create()
     dut = start_pmd(lab, veth, devargs=f",rx={rx}")
-    for number in range(RESTARTS):
+    for number in range(RESTARTS[rx]):
         dut.start()
         veth.echo("60-100,1400-1514")
         dut.stop()
@@ -366,7 +382,7 @@ def test_restarts(lab, veth, rx):
             dut.command(f"port config 0 rxq 0 ring_size {256 << number % 3}")
         dut.command("port start 0")
         assert dut.stats()["imissed"] == 0
-    assert dut.stats()["ipackets"] == RESTARTS * 156
+    assert dut.stats()["ipackets"] == RESTARTS[rx] * 156
     end(dut)
 
 
@@ -461,6 +477,81 @@ def test_interface(lab, veth):
     end(dut)
 
 
+def compile_filter(lab, name="xsks_map"):
+    """tests/xdp_filter.c, with a map of that name, as an object file."""
+    if shutil.which("clang") is None:
+        pytest.skip("no clang")
+    done = lab.dir / f"{name}.o"
+    triplet = subprocess.run(["gcc", "-print-multiarch"], capture_output=True, text=True,
+                             timeout=TIMEOUT, check=True).stdout.strip()
+    subprocess.run(["clang", "-target", "bpf", "-O2", "-g", f"-DMAP={name}",
+                    f"-I/usr/include/{triplet}", "-c", FILTER, "-o", done], timeout=TIMEOUT,
+                   check=True)
+    return done
+
+
+def has_libbpf(lab):
+    """Whether the driver was built with libbpf."""
+    driver = lab.builddir / "drivers/net/ppfrag/librte_net_ppfrag.so"
+    return "libbpf.so" in run((), "ldd", driver)
+
+
+def test_own_program(lab, veth):
+    """A program of the user's hands some packets to the port, and others to the kernel."""
+    if not has_libbpf(lab):
+        pytest.skip("built without libbpf")
+    veth.create()
+    dut = start_pmd(lab, veth, devargs=f",xdp_prog={compile_filter(lab)}")
+    assert veth.has_program()
+    dut.start()
+    veth.echo(ALL_LENGTHS)
+    for netns, name, number in ((veth.kernel, veth.near, 1), (veth.port, veth.iface, 2)):
+        run(netns, "ip", "address", "add", f"198.18.1.{number}/30", "dev", name)
+    run(veth.kernel, "ping", "-n", "-c", "3", "-i", "0.1", "-W", "5", "198.18.1.2")
+    assert dut.stats()["ipackets"] == 1455
+    end(dut)
+    assert not veth.has_program()
+
+
+def test_own_program_refused(lab, veth):
+    """What is wrong with a program is said."""
+    veth.create()
+    if not has_libbpf(lab):
+        refused(lab, veth, "takes libbpf, which this driver was built without", ",xdp_prog=/x.o")
+        return
+    refused(lab, veth, "xdp_prog=/x.o: it cannot be opened as an object file for BPF",
+            ",xdp_prog=/x.o")
+    refused(lab, veth, "has no map 'xsks_map' of the type BPF_MAP_TYPE_XSKMAP",
+            f",xdp_prog={compile_filter(lab, 'other')}")
+
+
+def comes_back(dut, veth):
+    """A port whose interface is there again works after a restart."""
+    dut.wait_output("there is an interface 'port0' again: stop and start the port to use it")
+    dut.stop()
+    dut.command("port stop 0")
+    dut.command("port start 0")
+    dut.wait_link()
+    dut.start()
+    veth.echo(ALL_LENGTHS)
+    end(dut)
+
+
+def test_link_events(lab, veth):
+    """The kernel's end goes down and up: the application is told of it."""
+    veth.create()
+    dut = start_pmd(lab, veth, "--print-event=intr_lsc")
+    dut.start()
+    dut.wait_link()
+    for state in ("down", "up", "down", "up"):
+        seen = dut.output.count("link state change event")
+        run(veth.kernel, "ip", "link", "set", veth.near, state)
+        wait_until(lambda seen=seen: dut.output.count("link state change event") > seen, "an event")
+        dut.wait_link(state == "up")
+    veth.echo("60-100")
+    end(dut)
+
+
 def test_deleted(lab, veth):
     """An interface that is deleted is a link that is down; its successor needs a restart."""
     veth.create()
@@ -468,6 +559,7 @@ def test_deleted(lab, veth):
     dut.start()
     veth.echo("60-100")
     run(veth.kernel, "ip", "link", "delete", veth.near)
+    dut.wait_output("interface 'port0' was deleted: the link is down")
     dut.wait_link(False)
     dut.stop()
     dut.command("port stop 0")
@@ -479,6 +571,37 @@ def test_deleted(lab, veth):
     dut.start()
     veth.echo(ALL_LENGTHS)
     end(dut)
+
+
+def test_deleted_under_traffic(lab, veth):
+    """The port is told when there is a successor, and its link stays down until it is restarted."""
+    veth.create()
+    dut = start_pmd(lab, veth)
+    dut.start()
+    with subprocess.Popen([*veth.kernel, sys.executable, FRAMES, "send", veth.near, "1000000",
+                           "60-1514", str(RATE)], stderr=subprocess.DEVNULL) as sender:
+        dut.wait_received(1000)
+        run(veth.kernel, "ip", "link", "delete", veth.near)
+        assert sender.wait(TIMEOUT) != 0  # its interface is gone
+    dut.wait_link(False)
+    veth.create()
+    dut.wait_link(False)
+    comes_back(dut, veth)
+
+
+def test_moved(lab, veth):
+    """An interface in another namespace is a link that is down, also when it is back."""
+    veth.create()
+    dut = start_pmd(lab, veth)
+    dut.start()
+    there = Path(veth.kernel[1].split("=")[1]).name
+    here = Path(veth.port[1].split("=")[1]).name
+    run(veth.port, "ip", "link", "set", veth.iface, "netns", there)
+    dut.wait_output("interface 'port0' was moved to another network namespace")
+    dut.wait_link(False)
+    run(veth.kernel, "ip", "link", "set", veth.iface, "netns", here)
+    run(veth.port, "ip", "link", "set", veth.iface, "address", PORT_MAC, "up")
+    comes_back(dut, veth)
 
 
 def refused(lab, link, message, devargs="", *, wrapper=(), options=(), vdevs=()):

@@ -4,18 +4,21 @@
 
     xsk_frames.py send IFACE COUNT LENGTHS [RATE]
     xsk_frames.py echo IFACE LENGTHS [tag]
+    xsk_frames.py tap IFACE LENGTHS
     xsk_frames.py flows ADDRESS COUNT
     xsk_frames.py plain IFACE
 
 LENGTHS is a list of lengths and ranges, as 60-1514,9014, which is repeated. Every frame has its
 number, its length and a pattern of its own. "echo" expects each frame to come back, with addresses
 swapped or not, and prints what did not; with "tag" frames have a VLAN tag that does not come back.
+"tap" does the same as the program behind a tap.
 "flows" sends datagrams of a flow each. "plain" has an interface compute checksums, which ends
 segmentation by the receiver, too.
 """
 
 import ctypes
 import fcntl
+import os
 import select
 import socket
 import struct
@@ -28,6 +31,7 @@ NUMBER = struct.Struct("!II")
 PATTERN = bytes(range(256)) * 260
 PACKET_IGNORE_OUTGOING, SOL_PACKET, SO_RCVBUFFORCE = 23, 263, 33
 SIOCETHTOOL, ETHTOOL_STXCSUM = 0x8946, 0x17
+TUNSETIFF, TAP_FLAGS = 0x400454CA, 0x0002 | 0x1000  # no packet information
 ROOM = 1 << 17
 WINDOW = 64  # frames under way
 PATIENCE = 5.0  # seconds without a frame
@@ -76,10 +80,38 @@ def send(iface, count, lengths, rate="0"):
     print(f"sent {count}")
 
 
+class Tap:
+    """What is behind a tap, in place of a socket."""
+
+    def __init__(self, iface):
+        self.file = os.open("/dev/net/tun", os.O_RDWR)
+        fcntl.ioctl(self.file, TUNSETIFF, struct.pack("16sH22x", iface.encode(), TAP_FLAGS))
+
+    def fileno(self):
+        """The file descriptor."""
+        return self.file
+
+    def send(self, frame):
+        """Have the interface receive a frame."""
+        os.write(self.file, frame)
+
+    def recv(self, size):
+        """A frame that the interface has sent."""
+        return os.read(self.file, size)
+
+
+def tap(iface, lengths):
+    """Send a frame of each length from behind a tap and have all come back."""
+    return exchange(Tap(iface), lengths_of(lengths), b"")
+
+
 def echo(iface, lengths, tag=""):
     """Send a frame of each length and have all come back."""
-    tag = TAG if tag else b""
-    sock, lengths = open_socket(iface), lengths_of(lengths)
+    return exchange(open_socket(iface), lengths_of(lengths), TAG if tag else b"")
+
+
+def exchange(sock, lengths, tag):
+    """The same with whatever sends and receives."""
     sent = back = bad = 0
     seen = set()
     while back < len(lengths):
@@ -117,7 +149,7 @@ def plain(iface):
                     struct.pack("16sP16x", iface.encode(), ctypes.addressof(data)))
 
 
-COMMANDS = {"send": send, "echo": echo, "flows": flows, "plain": plain}
+COMMANDS = {"send": send, "echo": echo, "tap": tap, "flows": flows, "plain": plain}
 
 if __name__ == "__main__":
     sys.exit(COMMANDS[sys.argv[1]](*sys.argv[2:]))

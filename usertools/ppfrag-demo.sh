@@ -11,6 +11,7 @@ root=$(cd "$(dirname "$0")/.." && pwd -P)
 seconds=10
 pcap=$root/tests/data/tcp.pcap
 json=
+iface=no            # a veth in place of a vhost-user socket
 page=16384          # data room of the page pool
 pages=4096          # of the receiving testpmd
 stock=2176          # data room of the stock pool: the default of testpmd
@@ -21,7 +22,7 @@ timeout=60
 
 usage() {
 	cat << END
-usage: usertools/ppfrag-demo.sh [--seconds N] [--pcap FILE] [--json FILE]
+usage: usertools/ppfrag-demo.sh [--iface] [--seconds N] [--pcap FILE] [--json FILE]
 
 Sets the host up where needed (config/setup.sh), lets a stock dpdk-testpmd replay a capture over
 vhost-user to a stock dpdk-testpmd that receives with net_ppfrag into a ppfrag mempool, and counts
@@ -29,6 +30,8 @@ the packets that $hold_mb MiB hold with net_virtio_user and a default pool, and 
 Where the capture has jumbo frames, stock mbufs are as large as these, pages have 64 KB, and packets
 are held in $jumbo_hold_mb MiB.
 
+  --iface      receive from an interface of the kernel by AF_XDP, in network namespaces of its own
+               with nothing but a veth, and compare with net_af_xdp; frames of 1514 bytes at most
   --seconds N  how long to receive (default $seconds)
   --pcap FILE  replay this capture (default: real TCP traffic, tests/data/tcp.pcap)
   --json FILE  write the result there, too
@@ -44,6 +47,7 @@ die() {
 
 while [ $# -gt 0 ]; do
 	case $1 in
+	--iface) iface=yes ;;
 	--seconds | --pcap | --json)
 		[ $# -gt 1 ] || die "$1 needs a value; see --help"
 		case $1 in
@@ -89,13 +93,15 @@ read -r frames average longest <<< "$capture"
 
 work=
 pids=()
+namespaces=()
 
 cleanup() {
-	local pid prefix
+	local pid prefix name
 	{ # quietly: bash would tell of each of them
 		for pid in "${pids[@]}"; do kill -KILL "$pid" || true; done
 		wait
 	} 2> /dev/null
+	for name in "${namespaces[@]}"; do ip netns delete "$name"; done
 	for prefix in gen rx hold; do rm -rf "/var/run/dpdk/ppfrag-demo-$$-$prefix"; done
 	if [ -n "$work" ]; then rm -rf "$work"; fi
 }
@@ -109,11 +115,13 @@ launch() {
 	mkfifo "$work/$name.in"
 	: > "$work/$name.log"
 	# Without stdbuf its messages would stay in a buffer until it ends.
-	stdbuf -oL "$@" <> "$work/$name.in" > "$work/$name.log" 2>&1 &
+	# shellcheck disable=SC2086 # words
+	${within[$name]:-} stdbuf -oL "$@" <> "$work/$name.in" > "$work/$name.log" 2>&1 &
 	pids+=($!)
 	pid[$name]=$!
 }
 declare -A pid
+declare -A within # by name: what enters its namespace
 
 # The end of a program's output, where it failed.
 show_log() {
@@ -177,6 +185,38 @@ set_up
 . "$root/config/env.sh"
 work=$(mktemp -d)
 sock=$work/vhost.sock
+source_port=net_vhost0,iface=$sock,queues=1
+stock_port=net_virtio_user0,path=$sock
+ppfrag_port=net_ppfrag0,path=$sock
+
+# A veth between two namespaces: the kernel's end is the source's, the other one is the port.
+make_veth() {
+	local name
+	command -v ip > /dev/null || die "--iface needs ip(8): apt-get install iproute2"
+	[ "$(id -u)" = 0 ] || die "--iface needs root: it makes network namespaces"
+	for name in "ppfrag-demo-$$-gen" "ppfrag-demo-$$-rx"; do
+		ip netns add "$name" || die "--iface: no network namespace can be made"
+		namespaces+=("$name")
+	done
+	ip -n "${namespaces[0]}" link add demo0 type veth \
+		peer name demo1 netns "${namespaces[1]}" ||
+		die "--iface: no veth can be made"
+	ip -n "${namespaces[0]}" link set demo0 up
+	ip -n "${namespaces[1]}" link set demo1 up
+	within[gen]="nsenter --net=/run/netns/${namespaces[0]}"
+	within[rx]="nsenter --net=/run/netns/${namespaces[1]}"
+	within[hold]=${within[rx]}
+	source_port=net_pcap1,tx_iface=demo0
+	stock_port=net_af_xdp0,iface=demo1
+	ppfrag_port=net_ppfrag0,iface=demo1
+}
+
+if [ $iface = yes ]; then
+	[ "$longest" -le 1514 ] || die "--iface: $pcap has a frame of $longest bytes, net_af_xdp" \
+		"takes 1514 at most"
+	make_veth
+fi
+stock_driver=${stock_port%%0,*}
 
 mapfile -t cpus < <(/usr/bin/python3 -c '
 import os
@@ -223,7 +263,7 @@ start_source() {
 	rm -f "$sock" "$work/gen.in"
 	# shellcheck disable=SC2046 # options
 	launch gen dpdk-testpmd $(eal gen "$source_mb" "$first") \
-		--vdev "net_vhost0,iface=$sock,queues=1" \
+		--vdev "$source_port" \
 		--vdev "net_pcap0,rx_pcap=$pcap,infinite_rx=1" \
 		-- -i --no-flush-rx --disable-link-check --total-num-mbufs="$source_mbufs" \
 		--mbuf-size="$source_room" --max-pkt-len=$((mtu + 18))
@@ -241,7 +281,7 @@ echo "Starting a source and a receiver"
 start_source
 # shellcheck disable=SC2046,SC2086 # options
 launch rx dpdk-testpmd $PPFRAG_PLUGINS $(eal rx "$rx_mb" "$last") \
-	--vdev "net_ppfrag0,path=$sock" --mbuf-pool-ops-name=ppfrag \
+	--vdev "$ppfrag_port" --mbuf-pool-ops-name=ppfrag \
 	-- -i --forward-mode=rxonly --record-core-cycles --disable-link-check \
 	--mbuf-size="$page" --total-num-mbufs="$pages" --max-pkt-len=$((mtu + 18))
 type_into rx ''
@@ -276,7 +316,13 @@ quit gen
 
 # --- hold, in the same memory, the stock driver and this one
 
-hold() { # name, EAL options and driver, options of the command
+# net_af_xdp keeps what it has posted when its port is closed, after all was counted.
+keeps_posted() {
+	[ "$iface-$1" = yes-stock ] && [ -s "$work/stock.json" ] &&
+		grep -q 'mbufs did not come back to the pool' "$work/hold.log"
+}
+
+hold() { # name, port, options of the command
 	local name=$1 device=$2
 	shift 2
 	start_source
@@ -284,25 +330,25 @@ hold() { # name, EAL options and driver, options of the command
 	# shellcheck disable=SC2046,SC2086 # options
 	launch hold "$PPFRAG_BUILD/app/test-ppool/dpdk-test-ppool" $PPFRAG_PLUGINS \
 		$(ppfrag_eal_mem $((hold_mb + 64))) --no-pci --file-prefix "ppfrag-demo-$$-hold" \
-		--lcores "0@$last" --vdev "$device,path=$sock" \
+		--lcores "0@$last" --vdev "$device" \
 		-- hold --mem "$hold_mb" --mtu "$mtu" --json "$work/$name.json" "$@"
 	wait_log hold '^ready'
 	type_into gen start
-	wait_end hold 'packets held,|no packet for' ||
+	wait_end hold 'packets held,|no packet for' || keeps_posted "$name" ||
 		show_log hold "dpdk-test-ppool hold with $device failed, see above"
 	type_into gen stop
 	quit gen
 }
 
-echo "Holding packets in $hold_mb MiB until no buffer is left: net_virtio_user, $stock_name"
-hold stock net_virtio_user0 --ops ring_mp_mc --mbuf-size "$stock"
+echo "Holding packets in $hold_mb MiB until no buffer is left: $stock_driver, $stock_name"
+hold stock "$stock_port" --ops ring_mp_mc --mbuf-size "$stock"
 echo "Holding packets in $hold_mb MiB until no buffer is left: net_ppfrag, ppfrag pool"
-hold ppfrag net_ppfrag0 --ops ppfrag --mbuf-size "$page"
+hold ppfrag "$ppfrag_port" --ops ppfrag --mbuf-size "$page"
 
 # --- the table
 
 /usr/bin/python3 - "$work" "$json" "$pcap" "$frames" "$average" "$memory" "$packets" "$elapsed" \
-	"$cycles" "$hold_mb" "$stock_name" << 'END'
+	"$cycles" "$hold_mb" "$stock_driver, $stock_name" << 'END'
 import json
 import sys
 
@@ -329,14 +375,16 @@ result = {
     "truesize_per_packet": truesize,
     "hold": {"stock": stock, "ppfrag": ppfrag},
 }
+# The kernel, with the source, works on the same CPUs.
+cycles_line = ("" if "net_af_xdp" in stock_name else
+               f"cycles per packet            {result['cycles_per_packet']:.0f}\n")
 print(f"""
 received with net_ppfrag     {result["packets"]} packets in {result["seconds"]:.1f} s
 rate                         {result["packets_per_second"] / 1e6:.3f} million packets/s
-cycles per packet            {result["cycles_per_packet"]:.0f}
-truesize per packet          {truesize:.0f} bytes, for {wire:.0f} on the wire
+{cycles_line}truesize per packet          {truesize:.0f} bytes, for {wire:.0f} on the wire
 
 {f"held in {hold_mb} MiB":32}     packets  MiB taken    per MiB    bytes each   truesize""")
-for name, held in ((f"net_virtio_user, {stock_name}", stock), ("net_ppfrag, ppfrag pool", ppfrag)):
+for name, held in ((stock_name, stock), ("net_ppfrag, ppfrag pool", ppfrag)):
     print(f"{name:32}{held['packets']:12}{held['hugepage_bytes'] / (1 << 20):11.1f}"
           f"{held['packets_per_mib']:11.0f}"
           f"{held['hugepage_bytes'] / held['packets']:14.0f}"

@@ -124,6 +124,15 @@ parse_xdp_mode(const char *value, struct ppfrag_dev *pd)
 	return native || strcmp(value, "skb") == 0 ? 0 : -EINVAL;
 }
 
+static int
+parse_xdp_prog(const char *value, struct ppfrag_dev *pd)
+{
+	if (value[0] == '\0' || strlen(value) >= sizeof(pd->xsk.prog))
+		return -EINVAL;
+	rte_strscpy(pd->xsk.prog, value, sizeof(pd->xsk.prog));
+	return 0;
+}
+
 /* All ports of a pool share its memory anyway. */
 static int
 parse_shared_umem(const char *value, struct ppfrag_dev *pd)
@@ -244,7 +253,8 @@ static const struct arg {
 	{ "force_copy", FLAG(xsk.force_copy) },
 	{ "shared_umem", "number, 0 or 1", parse_shared_umem, 0 },
 	{ "busy_budget", "number from 0 to 65535", parse_busy_budget, 0 },
-	{ "xdp_prog", "0", parse_unsupported, 0 },
+	{ "xdp_prog", "path of an object file for BPF, shorter than 256 characters",
+			parse_xdp_prog, 0 },
 	{ "use_cni", "0", parse_unsupported, 0 },
 	{ "use_pinned_map", "0", parse_unsupported, 0 },
 	{ "dp_path", "0", parse_unsupported, 0 },
@@ -259,7 +269,7 @@ static const struct arg {
 #define KNOWN_KEYS \
 	"path, mac, queue_size, queues, server, speed, mtu, mrg_rxbuf, packed_vq, in_order, indirect, " \
 	"event_idx, size_stats, rx, copybreak, preset, share, iface, start_queue, queue_count, " \
-	"xdp_mode, force_copy, shared_umem, busy_budget"
+	"xdp_mode, force_copy, shared_umem, busy_budget, xdp_prog"
 
 /* Options of ports with iface=, and those of all ports; the others are of ports with path=. */
 static const char * const xsk_keys[] = { "iface", "start_queue", "queue_count", "xdp_mode",
@@ -291,7 +301,7 @@ RTE_PMD_REGISTER_PARAM_STRING(net_ppfrag,
 		"packed_vq=<0|1> in_order=<0|1> indirect=<0|1> event_idx=<0|1> "
 		"size_stats=<0|1> rx=<slots|lanes> copybreak=<int> preset=<auto|speed|density> share=<string|all> "
 		"iface=<string> start_queue=<int> queue_count=<int> xdp_mode=<native|skb> "
-		"force_copy=<0|1> shared_umem=<0|1> busy_budget=<int>");
+		"force_copy=<0|1> shared_umem=<0|1> busy_budget=<int> xdp_prog=<string>");
 
 static const struct arg *
 find_arg(const char *key)

@@ -11,7 +11,9 @@
  *
  *   xsk_device.c   its operations
  *   xsk_netdev.c   the interface: addresses, MTU, flags, channels
+ *   xsk_link.c     the link: its state, and what becomes of the interface
  *   xsk_prog.c     the program that hands packets to sockets
+ *   xsk_elf.c      the same of the user's own, from a file
  *   xsk_umem.c     the memory of a pool, registered once
  *   xsk_socket.c   a socket and its four rings
  *   xsk_queue.c    queues: set up, open, close
@@ -143,13 +145,14 @@ struct xsk_prog {
 	int map_fd;
 	int link_fd;
 	bool skb; /**< in generic mode */
+	char file[sizeof(((struct ppfrag_xsk_conf *)0)->prog)];
 	unsigned int nb_users;
 	struct xsk_prog *next;
 };
 
 /** What only the primary process has, in process_private. */
 struct xsk_local {
-	pthread_mutex_t lock; /**< of sockets, against those who ask for statistics */
+	pthread_mutex_t lock; /**< of sockets, against those who ask for statistics; of the link */
 	int ctl_fd;           /**< for ioctl() */
 	int packet_fd;        /**< whose memberships keep the interface promiscuous */
 	uint32_t ifindex;
@@ -159,6 +162,12 @@ struct xsk_local {
 	struct rte_intr_handle *intr;
 	int intr_fd[PPFRAG_MAX_PAIRS]; /**< what is waited for, by receive queue */
 	int ready_fd;                  /**< always readable */
+	struct rte_intr_handle *link_intr;
+	int link_fd;       /**< netlink */
+	bool link_watched;
+	bool runs;         /**< the port is started; under the lock */
+	bool told_back;    /**< that there is an interface of that name again */
+	bool gone;         /**< the interface that sockets were opened for; atomic */
 	uint64_t gone_missed; /**< by sockets that are closed */
 	uint64_t gone_no_chunk;
 	uint64_t base_missed; /**< at the latest reset */
@@ -225,10 +234,24 @@ int xsk_netdev_mtu_set(struct rte_eth_dev *dev, uint32_t mtu);
 int xsk_netdev_mac_set(struct rte_eth_dev *dev, const struct rte_ether_addr *mac);
 int xsk_netdev_promiscuous(struct rte_eth_dev *dev, bool on);
 int xsk_netdev_allmulticast(struct rte_eth_dev *dev, bool on);
+/** Whether there is an interface of that name. */
+bool xsk_netdev_exists(const struct rte_eth_dev *dev);
 /** Whether frames can pass. */
 bool xsk_netdev_is_up(const struct rte_eth_dev *dev);
 /** Warn where the kernel spreads packets over more queues than the port has. */
 void xsk_netdev_check_channels(const struct rte_eth_dev *dev);
+
+/* xsk_link.c */
+
+/** Have the link watched. Logged. Also where it fails, xsk_link_fini() is to be called. */
+int xsk_link_init(struct rte_eth_dev *dev);
+void xsk_link_fini(struct rte_eth_dev *dev);
+
+/** The port is started, or stopped, which is a link that is down. */
+void xsk_link_run(struct rte_eth_dev *dev, bool run);
+
+/** Look at the link. @return 0 if it has changed */
+int xsk_link_update(struct rte_eth_dev *dev);
 
 /* xsk_prog.c */
 
@@ -246,6 +269,17 @@ void xsk_prog_put(struct xsk_prog *p);
 
 /** Hand the packets of a queue to a socket, or again to the kernel (fd -1). */
 int xsk_prog_set(const struct xsk_prog *p, uint32_t queue, int fd);
+
+/* xsk_elf.c */
+
+/** What was loaded from a file. */
+struct xsk_elf {
+	int prog_fd;
+	int map_fd;
+};
+
+/** Load pd->xsk.prog. @param sg packets may take several chunks @return 0 or -errno, logged */
+int xsk_elf_load(const struct ppfrag_dev *pd, bool sg, struct xsk_elf *elf);
 
 /* xsk_umem.c */
 

@@ -27,6 +27,7 @@ local_alloc(struct rte_eth_dev *dev)
 	local->ctl_fd = -1;
 	local->packet_fd = -1;
 	local->ready_fd = -1;
+	local->link_fd = -1;
 	for (i = 0; i < RTE_DIM(local->intr_fd); i++)
 		local->intr_fd[i] = -1;
 	pthread_mutex_init(&local->lock, NULL);
@@ -53,14 +54,15 @@ device_init(struct rte_eth_dev *dev)
 
 	if (ret != 0)
 		return ret;
-	/* Applications ask for the state of the link: nobody tells them. */
-	dev->data->dev_flags &= ~(uint32_t)RTE_ETH_DEV_INTR_LSC;
 	dev->data->promiscuous = 0;
 	dev->data->all_multicast = 0;
 	ret = xsk_intr_init(dev);
 	if (ret == 0)
 		ret = xsk_netdev_open(dev);
+	if (ret == 0)
+		ret = xsk_link_init(dev);
 	if (ret != 0) {
+		xsk_link_fini(dev);
 		device_fini(dev);
 		return ret;
 	}
@@ -83,6 +85,7 @@ device_detach(struct rte_eth_dev *dev)
 static void
 device_close(struct rte_eth_dev *dev)
 {
+	xsk_link_fini(dev);
 	device_detach(dev);
 	xsk_netdev_close(dev);
 }
@@ -123,6 +126,7 @@ device_stop(struct rte_eth_dev *dev)
 
 	for (i = 0; i < pd->max_pairs; i++)
 		socket_unmap(dev, i);
+	xsk_link_run(dev, false);
 	for (i = 0; i < dev->data->nb_tx_queues; i++)
 		if (local->sock[i] != NULL)
 			xsk_tx_wait(dev->data->tx_queues[i]);
@@ -231,10 +235,12 @@ interface_init(struct rte_eth_dev *dev)
 	int ret;
 
 	ret = xsk_netdev_find(dev, &ifindex);
-	if (ret != 0 || ifindex == local->ifindex)
+	if (ret != 0 || (ifindex == local->ifindex && !local->gone))
 		return ret;
 	device_detach(dev);
 	local->ifindex = ifindex;
+	local->told_back = false;
+	__atomic_store_n(&local->gone, false, __ATOMIC_RELEASE);
 	return 0;
 }
 
@@ -272,6 +278,7 @@ device_start(struct rte_eth_dev *dev)
 	}
 	xsk_netdev_check_channels(dev);
 	log_way(dev);
+	xsk_link_run(dev, true);
 	return 0;
 }
 
@@ -287,19 +294,6 @@ device_infos(const struct rte_eth_dev *dev, struct rte_eth_dev_info *info)
 	info->max_lro_pkt_size = 0;
 	info->tx_offload_capa = RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
 	info->tx_queue_offload_capa = RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
-}
-
-static int
-device_link_update(struct rte_eth_dev *dev)
-{
-	const struct rte_eth_link link = {
-		.link_speed = RTE_ETH_SPEED_NUM_UNKNOWN,
-		.link_duplex = RTE_ETH_LINK_FULL_DUPLEX,
-		.link_autoneg = RTE_ETH_LINK_AUTONEG,
-		.link_status = dev->data->dev_started && xsk_netdev_is_up(dev),
-	};
-
-	return rte_eth_linkstatus_set(dev, &link);
 }
 
 /* The kernel is told, and what is posted given back: slots of other classes take its place. */
@@ -454,7 +448,7 @@ const struct ppfrag_device_ops xsk_device_ops = {
 	.tx_burst_mode_get = tx_burst_mode_get,
 	.tx_done_cleanup = xsk_tx_done_cleanup,
 	.infos = device_infos,
-	.link_update = device_link_update,
+	.link_update = xsk_link_update,
 	.promiscuous = xsk_netdev_promiscuous,
 	.allmulticast = xsk_netdev_allmulticast,
 	.set_mtu = device_set_mtu,

@@ -161,6 +161,14 @@ xsk_netdev_allmulticast(struct rte_eth_dev *dev, bool on)
 }
 
 bool
+xsk_netdev_exists(const struct rte_eth_dev *dev)
+{
+	struct ifreq ifr = { .ifr_flags = 0 };
+
+	return netdev_ioctl(dev, SIOCGIFINDEX, &ifr) == 0;
+}
+
+bool
 xsk_netdev_is_up(const struct rte_eth_dev *dev)
 {
 	struct ifreq ifr = { .ifr_flags = 0 };

@@ -9,6 +9,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <rte_string_fns.h>
+
 #include "xsk.h"
 
 /*
@@ -137,23 +139,38 @@ prog_attach(const struct ppfrag_dev *pd, struct xsk_prog *p, int prog_fd, uint8_
 	return 0;
 }
 
+/* The driver's own program. */
+static int
+own_load(const struct ppfrag_dev *pd, bool sg, struct xsk_elf *out)
+{
+	int ret;
+
+	out->map_fd = map_create();
+	out->prog_fd = out->map_fd < 0 ? -1 : prog_load(out->map_fd, sg);
+	if (out->prog_fd >= 0)
+		return 0;
+	ret = -errno;
+	if (out->map_fd >= 0)
+		close(out->map_fd);
+	PPFRAG_LOG(ERR, "%s: the kernel takes no program for '%s': %s%s", ppfrag_port_name(pd),
+			pd->iface, strerror(-ret),
+			ret == -EPERM ? ": run it as root, or with the capabilities CAP_BPF and CAP_NET_ADMIN, before Linux 5.8 CAP_SYS_ADMIN, and before 5.11 'ulimit -l unlimited'" :
+					": it takes Linux 5.9 with XDP sockets");
+	return ret;
+}
+
 static int
 prog_make(const struct ppfrag_dev *pd, struct xsk_prog *p, uint8_t mode, bool sg)
 {
-	int prog_fd, ret;
+	struct xsk_elf elf;
+	int ret;
 
-	p->map_fd = map_create();
-	prog_fd = p->map_fd < 0 ? -1 : prog_load(p->map_fd, sg);
-	if (prog_fd < 0) {
-		ret = -errno;
-		PPFRAG_LOG(ERR, "%s: the kernel takes no program for '%s': %s%s",
-				ppfrag_port_name(pd), pd->iface, strerror(-ret),
-				ret == -EPERM ? ": run it as root, or with the capabilities CAP_BPF and CAP_NET_ADMIN, before Linux 5.8 CAP_SYS_ADMIN, and before 5.11 'ulimit -l unlimited'" :
-						": it takes Linux 5.9 with XDP sockets");
+	ret = pd->xsk.prog[0] != '\0' ? xsk_elf_load(pd, sg, &elf) : own_load(pd, sg, &elf);
+	if (ret != 0)
 		return ret;
-	}
-	ret = prog_attach(pd, p, prog_fd, mode);
-	close(prog_fd); /* the link keeps it */
+	p->map_fd = elf.map_fd;
+	ret = prog_attach(pd, p, elf.prog_fd, mode);
+	close(elf.prog_fd); /* the link keeps it */
 	return ret;
 }
 
@@ -176,6 +193,7 @@ prog_new(const struct ppfrag_dev *pd, uint32_t ifindex, uint8_t mode, bool sg)
 	if (p == NULL)
 		return NULL;
 	p->ifindex = ifindex;
+	rte_strscpy(p->file, pd->xsk.prog, sizeof(p->file));
 	p->map_fd = -1;
 	p->link_fd = -1;
 	ret = prog_make(pd, p, mode, sg);
@@ -197,8 +215,14 @@ xsk_prog_get(const struct ppfrag_dev *pd, uint32_t ifindex, uint8_t mode, bool s
 	pthread_mutex_lock(&progs_lock);
 	for (p = progs; p != NULL && p->ifindex != ifindex; p = p->next)
 		;
-	if (p == NULL)
+	if (p == NULL) {
 		p = prog_new(pd, ifindex, mode, sg);
+	} else if (strcmp(p->file, pd->xsk.prog) != 0) {
+		PPFRAG_LOG(ERR, "%s: interface '%s' has another program, of another port: use the same xdp_prog= for both",
+				ppfrag_port_name(pd), pd->iface);
+		errno = EBUSY;
+		p = NULL;
+	}
 	if (p != NULL)
 		p->nb_users++;
 	pthread_mutex_unlock(&progs_lock);
