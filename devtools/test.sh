@@ -30,6 +30,7 @@ Without a part: all of them, in this order.
   arm64     the unit suites as programs for 64-bit Arm, under an emulator
   autotest  DPDK's own tests of mempool and mbuf, on this pool
   install   an installation, and programs built against it
+  package   Debian packages: made, checked, installed and used in a bare Debian
   doc       guides and reference
   e2e       end to end, with stock DPDK programs
 
@@ -39,7 +40,7 @@ Environment: PPFRAG_NO_HUGE=1 runs everything without hugepages, PPFRAG_LONG=1 i
 END
 }
 
-parts=(lint model build unit sanitize tsan i386 arm64 autotest install doc e2e)
+parts=(lint model build unit sanitize tsan i386 arm64 autotest install package doc e2e)
 passed=0
 failed=0
 skipped=0
@@ -366,6 +367,8 @@ part_install() {
 		one "library of build tree and installation" two_copies
 	rm -rf "$consumer_dir" "$prefix" "$prefix.dest"
 }
+
+part_package() { counted package devtools/package-test.sh; }
 
 part_doc() { one "doc" ninja -C "$PPFRAG_BUILD" doc; }
 
