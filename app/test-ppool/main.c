@@ -37,6 +37,7 @@ static const struct command * const commands[] = {
 	&cmd_rtt,
 	&cmd_size,
 	&cmd_compact,
+	&cmd_wire,
 };
 
 static void
