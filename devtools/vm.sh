@@ -151,7 +151,7 @@ get_kernel() {
 	vmlinuz=$(echo "$kernel_dir"/boot/vmlinuz-*)
 	if [ "$driver" = noiommu ] &&
 		! grep -q '^CONFIG_VFIO_NOIOMMU=y' "$kernel_dir"/boot/config-*; then
-		unable "$kernel is built without CONFIG_VFIO_NOIOMMU, as all of Debian's are:" \
+		unable "$kernel has no CONFIG_VFIO_NOIOMMU, which Debian leaves out:" \
 			"use --driver uio, or name another package with --kernel"
 	fi
 }
@@ -216,9 +216,18 @@ if [ "$conf_gigapages" != 0 ]; then
 fi
 mkdir -p "/root$conf_out"
 mount -o bind /ctl/out "/root$conf_out" || die "no $conf_out"
-nics=
+near= far= nics=
 for d in /sys/bus/pci/devices/*; do
-	case $(cat "$d/class") in 0x0200*) nics="$nics ${d##*/}" ;; esac
+	case $(cat "$d/class"),$d in
+	0x0200*/0000:00:*) near="$near${d##*/} " ;;
+	0x0200*) far="$far${d##*/} " ;;
+	esac
+done
+for place in $conf_places; do
+	case $place in
+	near) nics="$nics ${near%% *}" near=${near#* } ;;
+	far) nics="$nics ${far%% *}" far=${far#* } ;;
+	esac
 done
 case $conf_driver in
 uio) load uio_pci_generic; name=uio_pci_generic ;;
@@ -271,21 +280,24 @@ make_initrd() {
 
 # --- the machine
 
-machine=() nb_nics=0
+machine=() nb_nics=0 places=''
 
 # One NIC; on the far node where there is one and it is asked for.
 nic_add() { # model with properties, netdev, node
-	local device=$1 place
-	place=addr=$(printf %x $((16 + nb_nics)))
+	local device=$1 bus
+	bus=bus=pcie.0,addr=$(printf %x $((16 + nb_nics)))
 	case $1 in
 	virtio-*) [ "$driver" != vfio ] || device+=,disable-legacy=on,iommu_platform=on ;;
 	esac
 	if [ "$3" = 1 ]; then
 		machine+=(-device "pcie-root-port,id=far$nb_nics,bus=far,chassis=$((8 + nb_nics))")
-		place=bus=far$nb_nics
+		bus=bus=far$nb_nics
+		places+="far "
+	else
+		places+="near "
 	fi
 	machine+=(-netdev "$2,id=n$nb_nics" -device
-		"$device,netdev=n$nb_nics,romfile=,$place,mac=52:54:00:00:00:$(printf %02x $nb_nics)")
+		"$device,netdev=n$nb_nics,romfile=,$bus,mac=52:54:00:00:00:$(printf %02x $nb_nics)")
 	nb_nics=$((nb_nics + 1))
 }
 
@@ -311,7 +323,7 @@ add_memory() {
 		machine+=(-m "$mem")
 		return
 	fi
-	machine+=(-m $((half * 2)) -device "pxb-pcie,id=far,bus_nr=128,numa_node=1")
+	machine+=(-m $((half * 2)) -device "pxb-pcie,id=far,bus=pcie.0,bus_nr=128,numa_node=1")
 	for i in 0 1; do
 		machine+=(-object "memory-backend-ram,id=ram$i,size=${half}M"
 			-numa "node,nodeid=$i,memdev=ram$i,cpus=$((i * n))-$((i * n + n - 1))")
@@ -341,7 +353,7 @@ make_ctl() {
 	[ -z "$out" ] || out=$(realpath -m "$out")
 	quote "$@" > "$ctl/out/command"
 	cat > "$ctl/conf" << END
-conf_driver=$driver conf_gigapages=$gigapages conf_out=/run/vm
+conf_driver=$driver conf_gigapages=$gigapages conf_out=/run/vm conf_places='$places'
 conf_dir=$(quote "$PWD")
 conf_path=$(quote "$PATH")
 END
@@ -357,9 +369,9 @@ run_guest() {
 		-kernel "$vmlinuz" -initrd "$initrd" -append "$(kernel_options)" \
 		"${devices[@]}" "${machine[@]}" \
 		-fsdev local,id=host,path=/,security_model=none,readonly=on,multidevs=remap \
-		-device virtio-9p-pci,fsdev=host,mount_tag=host,addr=2 \
+		-device virtio-9p-pci,fsdev=host,mount_tag=host,bus=pcie.0,addr=2 \
 		-fsdev "local,id=ctl,path=$ctl,security_model=none" \
-		-device virtio-9p-pci,fsdev=ctl,mount_tag=ctl,addr=3 \
+		-device virtio-9p-pci,fsdev=ctl,mount_tag=ctl,bus=pcie.0,addr=3 \
 		< /dev/null 2> "$ctl/errors" | tr -d '\r'
 	return "${PIPESTATUS[0]}"
 }
