@@ -35,9 +35,10 @@
 
 #define WIRE_PORTS 2u
 #define WIRE_BURST 16u
-#define WIRE_FLIGHT 64u        /* frames on their way: less than the rings hold */
-#define WIRE_LEN_MIN 60u       /* shorter ones are padded */
-#define WIRE_ETHER_TYPE 0x88b5 /* for experiments: IEEE 802, clause 9 */
+#define WIRE_FLIGHT 64u                /* frames on their way: less than the rings hold */
+#define WIRE_LEN_MIN 60u               /* shorter ones are padded */
+#define WIRE_ETHER_TYPE 0x88b5         /* for experiments: IEEE 802, clause 9 */
+#define WIRE_MTU_MAX (UINT16_MAX - 64) /* frames are counted in 16 bits */
 #define WIRE_LINK_SECONDS 15
 #define WIRE_HELLO UINT32_MAX /* a number that is not a frame's */
 #define WIRE_FAULTS_SHOWN 10u
@@ -66,7 +67,7 @@ static const struct opt wire_opts[] = {
 			"pages on the NUMA node of the second port, or it is an error" },
 	{ "into", OPT_STR, &into, 0, 0, "WHAT",
 			"receive into page: whole pages; slot: slots for the longest frame; keep: pages, moved into slots as they come" },
-	{ "mtu", OPT_UINT, &mtu, RTE_ETHER_MIN_MTU, UINT16_MAX, "BYTES", "MTU of the ports" },
+	{ "mtu", OPT_UINT, &mtu, RTE_ETHER_MIN_MTU, WIRE_MTU_MAX, "BYTES", "MTU of the ports" },
 	{ "frames", OPT_UINT, &frames, 0, INT32_MAX, "N", "each way, 0: one of every length" },
 	{ "segments", OPT_UINT, &segments, 1, 8, "N", "send chains of up to so many frags" },
 	{ "hold", OPT_UINT, &hold, 0, 1 << 20, "N", "frames held, freed in random order" },
@@ -222,7 +223,11 @@ frame_check(struct wire *w, const char *when, const struct rte_mbuf *m, uint32_t
 	}
 	frame_make(want, len, number);
 	data = rte_pktmbuf_read(m, 0, len, copy);
-	if (data == NULL || memcmp(data, want, len) == 0)
+	if (data == NULL) {
+		wire_fault(w, "frame %u: segments of less than %u bytes", number, len);
+		return;
+	}
+	if (memcmp(data, want, len) == 0)
 		return;
 	for (at = 0; data[at] == want[at]; at++)
 		;
@@ -350,7 +355,7 @@ wire_one_way(struct wire *w, uint16_t from, uint32_t n)
 		if (wire_silent(last)) {
 			wire_fault(w,
 					"port %u sent %u frames, %u of them arrived at port %u within --wait %" PRIu64
-					" seconds",
+					" seconds; where the pool is too small, raise --mbufs or lower --hold",
 					from, sent, received, to, wait_seconds);
 			break;
 		}
