@@ -421,8 +421,8 @@ ppool_is_mono_role(const struct rte_mempool *mp)
 }
 
 /*
- * Any mempool of a page pool but itself: frag, mono and slot pool, class views. It has no objects of
- * its own.
+ * Any mempool of a page pool but itself: frag, mono and slot pool, class views. It has no objects
+ * of its own.
  */
 static inline bool
 ppool_is_internal_role(const struct rte_mempool *mp)
@@ -627,8 +627,8 @@ bool ppool_reclaim(struct ppool *p, bool force);
 /* The next search need not wait for frees. */
 void ppool_reclaim_soon(struct ppool *p);
 /*
- * Give back headers for whose frags there was no memory. Pages that were taken for slots since grown
- * was ppool_slots_grown(), or are idle with so many, may be what is missing.
+ * Give back headers for whose frags there was no memory. Pages that were taken for slots since
+ * grown was ppool_slots_grown(), or are idle with so many, may be what is missing.
  */
 void ppool_headers_give_back(struct ppool *p, struct rte_mbuf * const *m, unsigned int n,
 		uint64_t grown);
