@@ -18,7 +18,7 @@ from harness import TIMEOUT, Program, lcores, wait_until
 from test_ping import network_namespace
 
 FRAMES = Path(__file__).with_name("xsk_frames.py")
-FILTER = Path(__file__).with_name("xdp_filter.c")
+FILTER = Path(__file__).with_name("xdp_filter.bpf")
 TRANSFER = Path(__file__).with_name("tcp_transfer.py")
 NEAR, PORT = "near", "port"  # interfaces: of the kernel's side, and of the port
 NEAR_MAC, PORT_MAC = "02:00:00:00:00:0a", "02:00:00:00:00:0b"
@@ -478,13 +478,13 @@ def test_interface(lab, veth):
 
 
 def compile_filter(lab, name="xsks_map"):
-    """tests/xdp_filter.c, with a map of that name, as an object file."""
+    """tests/xdp_filter.bpf, with a map of that name, as an object file."""
     if shutil.which("clang") is None:
         pytest.skip("no clang")
     done = lab.dir / f"{name}.o"
     triplet = subprocess.run(["gcc", "-print-multiarch"], capture_output=True, text=True,
                              timeout=TIMEOUT, check=True).stdout.strip()
-    subprocess.run(["clang", "-target", "bpf", "-O2", "-g", f"-DMAP={name}",
+    subprocess.run(["clang", "-target", "bpf", "-O2", "-g", "-x", "c", f"-DMAP={name}",
                     f"-I/usr/include/{triplet}", "-c", FILTER, "-o", done], timeout=TIMEOUT,
                    check=True)
     return done

@@ -253,8 +253,8 @@ static const struct arg {
 	{ "force_copy", FLAG(xsk.force_copy) },
 	{ "shared_umem", "number, 0 or 1", parse_shared_umem, 0 },
 	{ "busy_budget", "number from 0 to 65535", parse_busy_budget, 0 },
-	{ "xdp_prog", "path of an object file for BPF, shorter than 256 characters",
-			parse_xdp_prog, 0 },
+	{ "xdp_prog", "path of an object file for BPF, shorter than 256 characters", parse_xdp_prog,
+			0 },
 	{ "use_cni", "0", parse_unsupported, 0 },
 	{ "use_pinned_map", "0", parse_unsupported, 0 },
 	{ "dp_path", "0", parse_unsupported, 0 },
@@ -389,8 +389,7 @@ check_lanes(const char *name, const struct rte_kvargs *kvlist, const struct ppfr
 	for (i = 0; i < RTE_DIM(keys) && !pd->want_slots; i++) {
 		if (rte_kvargs_count(kvlist, keys[i]) == 0)
 			continue;
-		PPFRAG_LOG(ERR,
-				"%s: option '%s' is about slots, and rx=lanes receives into none: leave one of the two out",
+		PPFRAG_LOG(ERR, "%s: option '%s' is about slots, and rx=lanes receives into none: leave one of the two out",
 				name, keys[i]);
 		return -EINVAL;
 	}

@@ -137,8 +137,7 @@ rx_work_change(struct rte_eth_dev *dev, const char *what)
 	const uint64_t offloads = dev->data->dev_conf.rxmode.offloads;
 
 	if (pd->kind == PPFRAG_KIND_VIRTIO && dev->data->dev_started &&
-			dev->rx_pkt_burst == ppfrag_rx_burst &&
-			rx_work(pd, offloads) != 0) {
+			dev->rx_pkt_burst == ppfrag_rx_burst && rx_work(pd, offloads) != 0) {
 		PPFRAG_LOG(ERR, "%s: stop the port to turn on %s", dev->data->name, what);
 		return -EBUSY;
 	}

@@ -163,11 +163,11 @@ struct xsk_local {
 	int intr_fd[PPFRAG_MAX_PAIRS]; /**< what is waited for, by receive queue */
 	int ready_fd;                  /**< always readable */
 	struct rte_intr_handle *link_intr;
-	int link_fd;       /**< netlink */
+	int link_fd; /**< netlink */
 	bool link_watched;
-	bool runs;         /**< the port is started; under the lock */
-	bool told_back;    /**< that there is an interface of that name again */
-	bool gone;         /**< the interface that sockets were opened for; atomic */
+	bool runs;            /**< the port is started; under the lock */
+	bool told_back;       /**< that there is an interface of that name again */
+	bool gone;            /**< the interface that sockets were opened for; atomic */
 	uint64_t gone_missed; /**< by sockets that are closed */
 	uint64_t gone_no_chunk;
 	uint64_t base_missed; /**< at the latest reset */

@@ -34,7 +34,8 @@ elf_take(const struct ppfrag_dev *pd, const struct bpf_object *o, const struct b
 	struct bpf_map *map = bpf_object__find_map_by_name(o, MAP_NAME);
 
 	if (map == NULL || bpf_map__type(map) != BPF_MAP_TYPE_XSKMAP) {
-		PPFRAG_LOG(ERR, "%s: xdp_prog=%s has no map '" MAP_NAME
+		PPFRAG_LOG(ERR,
+				"%s: xdp_prog=%s has no map '" MAP_NAME
 				"' of the type BPF_MAP_TYPE_XSKMAP, by which it hands packets to the port",
 				ppfrag_port_name(pd), pd->xsk.prog);
 		return -EINVAL;

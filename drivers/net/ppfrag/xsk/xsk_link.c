@@ -105,7 +105,8 @@ note_back(struct rte_eth_dev *dev)
 	if (!is_gone(local) || local->told_back || !xsk_netdev_exists(dev))
 		return;
 	local->told_back = true;
-	PPFRAG_LOG(NOTICE, "%s: there is an interface '%s' again: stop and start the port to use it",
+	PPFRAG_LOG(NOTICE,
+			"%s: there is an interface '%s' again: stop and start the port to use it",
 			dev->data->name, pd->iface);
 	rte_eth_dev_callback_process(dev, RTE_ETH_EVENT_INTR_RESET, NULL);
 }
