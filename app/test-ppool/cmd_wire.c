@@ -22,7 +22,7 @@
 #include <ppool_slot.h>
 
 #include "app.h"
-#include "pool.h"
+#include "json.h"
 #include "port.h"
 
 /*
@@ -55,6 +55,7 @@ static uint64_t segments = 1;
 static uint64_t wait_seconds = 20;
 static const char *into = "page";
 static bool own_memory;
+static const char *json_path;
 static bool node_of_port;
 
 static const struct opt wire_opts[] = {
@@ -72,6 +73,7 @@ static const struct opt wire_opts[] = {
 	{ "segments", OPT_UINT, &segments, 1, 8, "N", "send chains of up to so many frags" },
 	{ "hold", OPT_UINT, &hold, 0, 1 << 20, "N", "frames held, freed in random order" },
 	{ "wait", OPT_UINT, &wait_seconds, 1, 3600, "S", "give up when no frame comes" },
+	{ "json", OPT_STR, &json_path, 0, 0, "FILE", "write the result there" },
 	{ .name = NULL },
 };
 
@@ -618,20 +620,52 @@ wire_close(struct wire *w)
 }
 
 static void
-wire_report(const struct wire *w)
+wire_report(const struct wire *w, struct json *j)
 {
-	printf("ports            %s, IOVA as %s, MTU %u, into %s\n", w->driver[0],
-			rte_eal_iova_mode() == RTE_IOVA_PA ? "PA" : "VA", (unsigned int)mtu, into);
+	const char *mode = rte_eal_iova_mode() == RTE_IOVA_PA ? "PA" : "VA";
+
+	printf("ports            %s, IOVA as %s, MTU %u, into %s\n", w->driver[0], mode,
+			(unsigned int)mtu, into);
 	printf("frames           %" PRIu64 " sent, %" PRIu64 " received, %" PRIu64 " as chains\n",
 			w->sent, w->received, w->chains);
 	printf("addresses        %" PRIu64 " compared\n", w->addresses);
 	printf("faults           %" PRIu64 "\n", w->faults);
+	json_string(j, "driver", w->driver[0]);
+	json_string(j, "iova", mode);
+	json_uint(j, "mtu", mtu);
+	json_string(j, "into", into);
+	json_uint(j, "sent", w->sent);
+	json_uint(j, "received", w->received);
+	json_uint(j, "chains", w->chains);
+	json_uint(j, "addresses", w->addresses);
+	json_uint(j, "faults", w->faults);
+}
+
+static int
+wire_all(struct json *j)
+{
+	struct wire w = {
+		.pagemap = -1,
+		.driver = { "none", "none" },
+		.len_max = (uint32_t)mtu + RTE_ETHER_HDR_LEN,
+	};
+	int ret = wire_open(&w);
+
+	if (ret == 0) {
+		rte_mempool_obj_iter(w.mp, object_check, &w);
+		ret = wire_exchange(&w);
+	}
+	wire_close(&w);
+	wire_report(&w, j);
+	ret = ret == 0 && w.faults == 0 ? 0 : -1;
+	json_bool(j, "ok", ret == 0);
+	return ret;
 }
 
 static int
 wire_run(char **args)
 {
-	struct wire w = { .pagemap = -1, .len_max = (uint32_t)mtu + RTE_ETHER_HDR_LEN };
+	struct json *j;
 	int ret;
 
 	(void)args;
@@ -639,15 +673,13 @@ wire_run(char **args)
 		fprintf(stderr, "wire: --into %s: it is page, slot or keep\n", into);
 		return EXIT_FAILURE;
 	}
+	if (json_open(&j, json_path) != 0)
+		return EXIT_FAILURE;
 	port_catch_signals();
-	ret = wire_open(&w);
-	if (ret == 0) {
-		rte_mempool_obj_iter(w.mp, object_check, &w);
-		ret = wire_exchange(&w);
-	}
-	wire_close(&w);
-	wire_report(&w);
-	return ret == 0 && w.faults == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	ret = wire_all(j);
+	if (json_close(j) != 0)
+		ret = -1;
+	return ret == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 const struct command cmd_wire = {
