@@ -21,6 +21,7 @@ Steps that change the host need root.
   --driver-sdk DIR  a source tree of the installed DPDK, or of another patch release of it, or a
                     directory of its driver headers: copied, so that this is needed only once
   --no-build        leave out the build
+  --only-headers    take the DPDK driver headers, and do nothing else
 END
 }
 
@@ -29,6 +30,7 @@ local_conf=$root/config/eal.local
 check=no
 tests=no
 build=yes
+only_headers=no
 huge_mb=4096
 driver_sdk=
 headers_taken=no
@@ -64,6 +66,7 @@ while [ $# -gt 0 ]; do
 	--tests) tests=yes ;;
 	--check) check=yes ;;
 	--no-build) build=no ;;
+	--only-headers) only_headers=yes ;;
 	--hugepages | --driver-sdk)
 		[ $# -gt 1 ] || die "$1 needs a value"
 		if [ "$1" = --hugepages ]; then huge_mb=$2; else driver_sdk=$2; fi
@@ -223,6 +226,10 @@ build_tree() {
 	ninja -C "$dir"
 }
 
+if [ $only_headers = yes ]; then
+	driver_headers_take "$driver_sdk"
+	exit 0
+fi
 unusable=$(ppfrag_place) || die "$unusable"
 install_packages "${packages[@]}"
 driver_headers_take "$driver_sdk"

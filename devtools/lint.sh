@@ -132,6 +132,43 @@ exported() {
 		<(sed -nE 's/^\t(ppool_[a-z_]+);$/\1/p' lib/ppool/version.map | sort)
 }
 
+# Functions of a file: name, lines from there to the closing brace, and whether it is static.
+functions() {
+	awk '
+		/^[a-z_][a-z0-9_]*\(/ {
+			name = $0; sub(/\(.*/, "", name); at = FNR; is = before ~ /static/
+		}
+		/^\{/ && name != "" { open = name; name = "" }
+		/;$/ { name = "" }
+		/^\}/ && open != "" { print open, FNR - at + 1, is + 0; open = "" }
+		{ before = $0 }
+	' "$1"
+}
+
+# No function is longer than 55 lines: a reader sees all of it at once.
+short() {
+	local f name lines ret=0
+	for f in "$@"; do
+		while read -r name lines _; do
+			[ "$lines" -le 55 ] && continue
+			echo "$f: $name() has $lines lines, more than 55: split it"
+			ret=1
+		done < <(functions "$f")
+	done
+	return $ret
+}
+
+# A name stands for one function in a profile or a backtrace, also where it is static. Not in the
+# driver: what its transports have in common has the same name in each.
+unique() {
+	local f name ret=0
+	while read -r name; do
+		echo "$name() is a static function of several files: name what each works on"
+		ret=1
+	done < <(for f in "$@"; do functions "$f"; done | sed -n 's/ [0-9]* 1$//p' | sort | uniq -d)
+	return $ret
+}
+
 # Every counter, device argument and extended statistic is explained in a guide, and the versions
 # that versions.sh builds are those of which a guide says that they pass.
 documented() {
@@ -207,6 +244,10 @@ check "C++ comments" none '(^|[[:blank:];{}])//' "${c_files[@]}"
 check "unbounded string functions" \
 	none '\b(strcpy|strcat|sprintf|vsprintf|gets|strtok)\(' "${c_files[@]}"
 check "prefix of others" none '^(struct |enum )?rte_[a-z_]+(\(| \{$)' "${c_files[@]}"
+mapfile -t code_files < <(printf '%s\n' "${c_files[@]}" | grep -E '^./(lib|drivers)/.*[.]c$')
+mapfile -t lib_files < <(printf '%s\n' "${code_files[@]}" | grep '^./lib/')
+check "length of functions" short "${code_files[@]}"
+check "names of functions" unique "${lib_files[@]}"
 check "exported functions" exported
 check "guides" documented
 check "probed operations" probed

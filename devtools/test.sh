@@ -30,8 +30,10 @@ Without a part: all of them, in this order.
   arm64     the unit suites as programs for 64-bit Arm, under an emulator
   autotest  DPDK's own tests of mempool and mbuf, on this pool
   install   an installation, and programs built against it
+  package   Debian packages: made, checked, installed and used in a bare Debian
   doc       guides and reference
   e2e       end to end, with stock DPDK programs
+  vm        stock drivers that do DMA, in virtual machines; needs QEMU
 
 End to end runs beside the others where there are two CPUs, and hugepages for both.
 
@@ -39,7 +41,7 @@ Environment: PPFRAG_NO_HUGE=1 runs everything without hugepages, PPFRAG_LONG=1 i
 END
 }
 
-parts=(lint model build unit sanitize tsan i386 arm64 autotest install doc e2e)
+parts=(lint model build unit sanitize tsan i386 arm64 autotest install package doc e2e vm)
 passed=0
 failed=0
 skipped=0
@@ -367,6 +369,8 @@ part_install() {
 	rm -rf "$consumer_dir" "$prefix" "$prefix.dest"
 }
 
+part_package() { counted package devtools/package-test.sh; }
+
 part_doc() { one "doc" ninja -C "$PPFRAG_BUILD" doc; }
 
 part_e2e() {
@@ -396,6 +400,25 @@ print(int(s["tests"]) - failed - int(s["skipped"]), failed, s["skipped"])' "$xml
 		add 0 1 0
 	fi
 }
+
+# Guests with NICs, where this host can run them.
+vm_tests() {
+	local log=$logs/vm-pytest.log status word n=()
+	devtools/vm.sh --check 2>&1 || {
+		echo "0 passed, 0 failed, 1 skipped"
+		return
+	}
+	timeout "$e2e_limit" /usr/bin/python3 -m pytest -v -ra tests/test_vm.py \
+		--builddir "$PPFRAG_BUILD" -p no:cacheprovider 2>&1 | tee "$log"
+	status=${PIPESTATUS[0]}
+	for word in PASSED 'FAILED|ERROR' SKIPPED; do
+		n+=("$(grep -cE "^tests/.* ($word)( |$)" "$log")")
+	done
+	[ "$status" = 0 ] || [ "${n[1]}" != 0 ] || n[1]=1
+	echo "${n[0]} passed, ${n[1]} failed, ${n[2]} skipped"
+}
+
+part_vm() { counted vm vm_tests; }
 
 # What a part does, as the usage has it.
 part_text() { usage | sed -n "s/^  $1  *//p"; }

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness import TIMEOUT, Program, wait_until, write_frames
-from test_reconnect import LONG, SECONDS, Verifier
+from test_reconnect import LONG, SECONDS, Verifier, finish
 
 KILLS = 100 if LONG else 20
 VSWITCHD = Path("/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk")
@@ -119,14 +119,7 @@ def test_killed(lab, tcp_frames):
             switch.kill()
             dut.wait_link(False, port=0)
             dut.wait_link(False, port=1)
-    dut.stop()
-    dut.check_ledgers()
-    for port in range(4):
-        dut.command(f"port stop {port}")
-    ledger, = dut.check_ledgers().values()
-    assert ledger["charged"] == 0
-    assert verifier.bad == []
-    dut.quit()
+    finish(dut, 4, verifier)
 
 
 def own_ports(lab, sock, out, frames, devargs):

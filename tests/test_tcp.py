@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from harness import TIMEOUT, wait_until
-from test_offload import PORT, End, ends  # pylint: disable=unused-import
+from test_offload import PORT, End
+from test_ping import network_namespace
 from test_queues import queues
 from vhost_peer import F_IN_ORDER, F_MRG_RXBUF
 
@@ -36,8 +37,8 @@ class Wire(End):
     Not a tap: net_tap does not start with more than four queues.
     """
 
-    def __init__(self, end):
-        super().__init__(int(end.tap[-1]), end.netns)
+    def __init__(self, number, netns):
+        super().__init__(number, netns)
         self.other = f"{self.tap}p"
         self.ip("link", "add", self.tap, "type", "veth", "peer", "name", self.other)
         self.ip("link", "set", self.other, "up")
@@ -47,6 +48,13 @@ class Wire(End):
     def vdev(self, pairs):
         """The port, of so many queue pairs."""
         return f"net_af_packet0,iface={self.other},qpairs={pairs}"
+
+
+@pytest.fixture
+def wires():
+    """One in each of two namespaces that reach each other by what the test puts in between."""
+    with network_namespace("left") as left, network_namespace("right") as right:
+        yield Wire(1, left), Wire(2, right)
 
 
 def agreed(peer):
@@ -68,11 +76,10 @@ def transfer_all(sender, receiver, address):
 
 
 @pytest.mark.parametrize("packed,in_order,mrg,into,pairs", ALL if LONG else SOME)
-def test_modes(lab, ends, packed, in_order, mrg, into, pairs):  # noqa: F811
+def test_modes(lab, wires, packed, in_order, mrg, into, pairs):
     """A file goes there and back, byte for byte, in the mode that was asked for."""
-    # pylint: disable=redefined-outer-name, too-many-arguments, too-many-positional-arguments
     sock = lab.socket()
-    near, far = (Wire(end) for end in ends)
+    near, far = wires
     peer = lab.peer(sock, [far.vdev(pairs)], queues(pairs), far.netns, pairs)
     dut = lab.dut(sock, [near.vdev(pairs)], queues(pairs), wrapper=near.netns,
                   devargs=f",packed_vq={packed},in_order={in_order},mrg_rxbuf={mrg},rx={into},"

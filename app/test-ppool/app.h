@@ -65,6 +65,7 @@ extern const struct command cmd_rx;
 extern const struct command cmd_size;
 extern const struct command cmd_compact;
 extern const struct command cmd_verify;
+extern const struct command cmd_wire;
 
 /** The command line as the program was started, for those who start it again. */
 extern char **app_argv;

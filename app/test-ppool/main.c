@@ -38,6 +38,7 @@ static const struct command * const commands[] = {
 	&cmd_size,
 	&cmd_compact,
 	&cmd_verify,
+	&cmd_wire,
 };
 
 static void

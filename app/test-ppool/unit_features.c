@@ -3,15 +3,12 @@
  */
 
 #include <errno.h>
-#include <string.h>
-
-#include <rte_cycles.h>
 
 #include "dut.h"
 
 /*
- * What a port announces, by the names that features have in DPDK's documentation, where a call tells.
- * tests/test_features.py compares the output with the features file of the guide.
+ * What a port announces, by the names that features have in DPDK's documentation, where a call
+ * tells. tests/test_features.py compares the output with the features file of the guide.
  */
 
 /* Checksums, segmentation and UDP segmentation, by either side. */

@@ -348,27 +348,33 @@ test_private_area(void **state)
 
 /* An mbuf that is attached says that its private area is as long as that of the other. */
 static void
+keep_clone_of(struct ctx *x, uint16_t size)
+{
+	struct rte_mempool *from = unit_register(rte_pktmbuf_pool_create_by_ops(unit_name(), 15, 0,
+			size, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY, "ring_mp_mc"));
+	struct rte_mbuf *m = fill(rte_pktmbuf_alloc(from), 100, 1);
+	struct rte_mbuf *clone = rte_pktmbuf_clone(m, ppool_frag_pool(x->mp));
+
+	assert_non_null(clone);
+	assert_int_equal(clone->priv_size, size);
+	unit_fill(RTE_PTR_ADD(clone, sizeof(*clone)), PRIV, size);
+	clone = keep_one(x, clone, 1);
+	assert_true(unit_filled(rte_mbuf_to_priv(clone), PRIV, size));
+	assert_int_equal(rte_mbuf_refcnt_read(m), 1);
+	rte_pktmbuf_free(clone);
+	rte_pktmbuf_free(m);
+}
+
+static void
 test_private_of_clone(void **state)
 {
 	struct ctx x = make_ctx();
-	struct rte_mempool *from;
-	struct rte_mbuf *m, *clone;
 
 	(void)state;
 	unit_require(!UNIT_EXTERNAL_AT_FIRST,
 			"a DPDK that frees clones in the frag pool: before 25.11");
-	from = unit_register(rte_pktmbuf_pool_create_by_ops(unit_name(), 15, 0, 256,
-			RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY, "ring_mp_mc"));
-	m = fill(rte_pktmbuf_alloc(from), 100, 1);
-	clone = rte_pktmbuf_clone(m, ppool_frag_pool(x.mp));
-	assert_non_null(clone);
-	assert_int_equal(clone->priv_size, 256);
-	unit_fill(rte_mbuf_to_priv(clone), PRIV, 9);
-	clone = keep_one(&x, clone, 1);
-	assert_true(unit_filled(rte_mbuf_to_priv(clone), PRIV, 9));
-	assert_int_equal(rte_mbuf_refcnt_read(m), 1);
-	rte_pktmbuf_free(clone);
-	rte_pktmbuf_free(m);
+	keep_clone_of(&x, 256);
+	keep_clone_of(&x, 0);
 }
 
 static void

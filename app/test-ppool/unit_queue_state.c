@@ -513,7 +513,7 @@ test_cleanup_stopped(void **arg)
 	assert_int_equal(rte_eth_tx_done_cleanup(dut.port, 1, 0), 0);
 	assert_int_equal(rte_mempool_avail_count(dut.mp), avail - FLYING);
 	dut_replace_peer();
-	poll_until_up();
+	dut_poll_until_up();
 	assert_int_equal(rte_mempool_avail_count(dut.mp), avail);
 	tx_start(1);
 	transmit(1);

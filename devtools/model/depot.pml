@@ -851,7 +851,7 @@ inline lists_unmark()
 #define IS_THEIRS(s) \
 	(page[PAGE(s)].slots && ((s) - 1) % SLOTS < page[PAGE(s)].formatted && owner[s] == 1)
 
-/* slot_harvest(): the next slot that says it is theirs, to m. Its page does not go home. */
+/* slot_take_back(): the next slot that says it is theirs, to m. Its page does not go home. */
 inline slot_take_back()
 {
 	d_step {
@@ -977,7 +977,7 @@ proctype process(byte self)
 			d_step { op = RELEASE; calls++ };
 			call();
 			goto check
-		/* locks_take_over(), ppool_slots_inherit() */
+		/* ppool_locks_take_over(), ppool_slots_inherit() */
 		:: calls == LIMIT && self == 2 && g_dead && phase == 0 ->
 			op = RELEASE; phase = 1; call()
 		:: phase == 1 -> op = TAKE; x = 1; phase = 2; call()

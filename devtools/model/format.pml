@@ -146,7 +146,7 @@ inline slots_look()
 #endif
 }
 
-/* page_slots_each(), slot_harvest(), slot_is_theirs() */
+/* page_slots_each(), slot_take_back(), slot_is_theirs() */
 proctype recovery()
 {
 	byte look, was;

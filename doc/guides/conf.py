@@ -12,13 +12,13 @@ highlight_language = "none"
 
 # Chapters of the guides that are manual pages, too.
 man_make_section_directory = False
-man_pages = [(f"tools/{name}", name, text, ["The ppfrag authors"], 1) for name, text in (
+man_pages = [(f"tools/{page}", page.replace("_", "-"), text, ["The ppfrag authors"], 1)
+             for page, text in (
     ("dpdk-ppool-hold", "hold the packets of flows under budgets"),
     ("dpdk-test-ppool", "test and measure the page pool of ppfrag"),
     ("ppfrag-capture", "tell what a capture holds for net_pcap"),
     ("ppfrag-plot", "draw what dpdk-test-ppool measured"),
     ("ppfrag-size", "tell how many pages and hugepages a pool needs"),
+    ("ppfrag_top", "show page pools of a running DPDK process"),
+    ("ppool_exporter", "serve metrics of page pools to Prometheus"),
 )]
-man_pages.append(("tools/ppfrag_top", "ppfrag-top", "show page pools of a running DPDK process",
-                  ["The ppfrag authors"], 1))
-exclude_patterns = ["figures"]  # parts of pages, written by devtools/figures.py

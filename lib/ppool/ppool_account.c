@@ -265,7 +265,7 @@ give(struct ppool_account *a, const struct weight *w)
 }
 
 static void
-refuse(struct ppool_account *a)
+account_refuse(struct ppool_account *a)
 {
 	__atomic_fetch_add(&a->refusals, 1, __ATOMIC_RELAXED);
 }
@@ -331,7 +331,7 @@ charge_one(struct ppool_account *a, uint16_t id, struct rte_mbuf *m)
 	if (!belongs(m, PPOOL_ACCOUNT_NONE))
 		answer = charge_rest(a, id, m);
 	if (answer == NO_ROOM)
-		refuse(a);
+		account_refuse(a);
 	return answer;
 }
 
@@ -409,7 +409,7 @@ move_burst(uint16_t from, uint16_t to, struct rte_mbuf * const *m, unsigned int 
 		return 0;
 	}
 	if (k < n && belongs(m[k], from))
-		refuse(target);
+		account_refuse(target);
 	return k;
 }
 
@@ -539,7 +539,7 @@ exchange_bytes(struct ppool_account *a, uint64_t before, uint64_t after)
 	}
 	do {
 		if (w.bytes > room_above(a, used)) {
-			refuse(a);
+			account_refuse(a);
 			return false;
 		}
 	} while (!__atomic_compare_exchange_n(&a->used, &used, used + w.bytes, false,

@@ -67,7 +67,7 @@ struct ppool_frag {
 			uint8_t shinfo_used[offsetof(struct rte_mbuf_ext_shared_info, refcnt) +
 					sizeof(uint16_t)];
 			uint16_t owner;     /**< who has taken this slot last; in the padding */
-			uint32_t next_idle; /**< index of the next slot while idle; in the padding */
+			uint32_t next_idle; /**< next slot's index while idle; in the padding */
 		};
 	};
 	uint32_t page;        /**< index of the data page; else any page's */

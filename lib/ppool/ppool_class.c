@@ -107,7 +107,6 @@ ppool_classes_init(struct ppool *p)
 	while (!room_classes_init(p, parts))
 		parts--;
 	class_table_init(p);
-	ppool_depot_init(&p->depot);
 }
 
 uint16_t

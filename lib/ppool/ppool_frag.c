@@ -32,9 +32,8 @@ frags_drop(struct ppool *p, ppool_owner_t me, uint32_t self, struct rte_mbuf * c
 	unsigned int i, nb_pages = 0;
 	struct ppool_uncharge uncharge;
 	struct ppool_frag *frag;
-	uint64_t drop = 0, sum = 0;
-	/* What the latest account gets back: not in uncharge, so that it stays in a register. */
-	uint64_t charged = 0;
+	/* What the latest account gets back is not in uncharge, so that it stays in a register. */
+	uint64_t drop = 0, sum = 0, charged = 0;
 
 	if (unlikely(!ppool_is_frag(p, m[0]))) {
 		*d = (struct dropped){ .n = 0 };
@@ -57,12 +56,9 @@ frags_drop(struct ppool *p, ppool_owner_t me, uint32_t self, struct rte_mbuf * c
 		}
 		/* rte_mbuf reads a count of one without ordering: clones were freed. */
 		PPOOL_TSAN_ACQUIRE(&frag->shinfo.refcnt);
-		drop += PPOOL_USER + frag->truesize;
 		if (unlikely(frag->account != 0)) {
-			if (unlikely(frag->account >= PPOOL_RECORD_SLOT)) {
-				drop -= PPOOL_USER + frag->truesize;
+			if (unlikely(frag->account >= PPOOL_RECORD_SLOT))
 				break;
-			}
 			if (unlikely(frag->account != uncharge.account)) {
 				ppool_uncharge_switch(&uncharge, frag->account, charged);
 				charged = 0;
@@ -70,6 +66,7 @@ frags_drop(struct ppool *p, ppool_owner_t me, uint32_t self, struct rte_mbuf * c
 			charged += frag->truesize + frag->slot_bytes;
 			frag->account = 0;
 		}
+		drop += PPOOL_USER + frag->truesize;
 		frag->owner = me;
 		frag->truesize = 0;
 	}
@@ -121,7 +118,7 @@ free_bulk(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
 }
 
 static inline void
-count_free(struct ppool_lcore *lc, uint32_t bytes)
+lcore_count_free(struct ppool_lcore *lc, uint32_t bytes)
 {
 	PPOOL_COUNT(lc->stats.frag_free_bytes, bytes);
 	PPOOL_COUNT(lc->stats.frag_free, 1);
@@ -153,7 +150,7 @@ recycle_one(struct ppool *p, struct ppool_lcore *lc, struct ppool_page *pg, uint
 	ppool_debug_pages_in(p, &obj, 1, PPOOL_DEBUG_DATA);
 	PPOOL_COUNT(lc->stats.page_recycle, 1);
 	ppool_freelist_put(p, &obj, 1);
-	count_free(lc, bytes);
+	lcore_count_free(lc, bytes);
 }
 
 /*
@@ -189,7 +186,7 @@ free_one(struct ppool *p, struct ppool_lcore *lc, struct rte_mbuf * const *m)
 	else if (unlikely(last))
 		recycle_one(p, lc, pg, bytes);
 	else
-		count_free(lc, bytes);
+		lcore_count_free(lc, bytes);
 }
 
 void

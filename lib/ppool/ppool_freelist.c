@@ -4,7 +4,7 @@
 
 /*
  * Free pages, last-in first-out: those of the lcore first, then the shared ones, then those of
- * the neighbours, so that no free page is ever out of reach.
+ * other lcores, so that no free page is ever out of reach.
  *
  * An lcore has pages at hand, and a magazine that is full or empty (Bonwick and Adams, "Magazines
  * and Vmem", USENIX 2001). It trades a full one for an empty one of the shared part, or the other
@@ -224,7 +224,7 @@ magazines_repair(struct ppool *p)
  */
 
 static void
-limbo_push(struct ppool *p, void * const *obj, unsigned int n)
+pages_limbo_push(struct ppool *p, void * const *obj, unsigned int n)
 {
 	struct ppool_page *pg;
 	uint32_t first;
@@ -247,7 +247,7 @@ limbo_push(struct ppool *p, void * const *obj, unsigned int n)
  * who put them, pages would never be missed while these live. Others only add pages in front.
  */
 static __rte_noinline void
-limbo_drain(struct ppool *p)
+pages_limbo_drain(struct ppool *p)
 {
 	uint32_t i = __atomic_load_n(&p->limbo, __ATOMIC_ACQUIRE);
 	void *obj;
@@ -271,7 +271,7 @@ shared_settle(struct ppool *p, enum ppool_locked locked)
 	if (unlikely(locked == PPOOL_TAKEN_OVER))
 		magazines_repair(p);
 	if (unlikely(__atomic_load_n(&p->limbo, __ATOMIC_RELAXED) != PPOOL_NONE))
-		limbo_drain(p);
+		pages_limbo_drain(p);
 }
 
 /* Returns false, without the lock, where a process was stopped inside. */
@@ -312,7 +312,7 @@ shared_put(struct ppool *p, void * const *obj, unsigned int n)
 {
 	if (unlikely(!shared_enter(p))) {
 		if (p->page != NULL) {
-			limbo_push(p, obj, n);
+			pages_limbo_push(p, obj, n);
 			return;
 		}
 		/* Without a page table there is no limbo. */
@@ -338,7 +338,7 @@ lcore_create(struct ppool *p, uint32_t owner)
 	lc->spare = lc->magazine;
 	lc->owner = (ppool_owner_t)owner;
 	lc->drop_owner = lc->owner;
-	/* The lock of lists that were deserted protects what was dropped as this owner. */
+	/* The lock of lists that were abandoned protects what was dropped as this owner. */
 	PPOOL_LCORE_FOREACH(p, other)
 		if (other->owner == owner)
 			lc->drop_owner = PPOOL_OWNER_NONE;
@@ -374,7 +374,7 @@ lists_note_foreign(struct ppool *p)
 	ppool_freelist_track(p);
 }
 
-/* Lists of ours that we have deserted, and that nobody is in any more. */
+/* Lists of ours that we have abandoned, and that nobody is in any more. */
 static struct ppool_lcore *
 lcore_return(struct ppool *p, uint32_t owner)
 {
@@ -409,7 +409,7 @@ ppool_lcore_missing(struct ppool *p)
 }
 
 struct ppool_lcore *
-ppool_lcore_desert(struct ppool *p, struct ppool_lcore *lc)
+ppool_lcore_abandon(struct ppool *p, struct ppool_lcore *lc)
 {
 	PPOOL_LOG(WARNING,
 			"mempool %s: another process was stopped in the free lists of lcore %u, which "
@@ -473,7 +473,7 @@ lcore_pop(struct ppool_lcore *lc, void **obj, unsigned int n)
 static unsigned int
 lcore_push(struct ppool *p, struct ppool_lcore *lc, void * const *obj, unsigned int n)
 {
-	/* A neighbour may have lowered max_pages below what is here. */
+	/* Another lcore may have lowered max_pages below what is here. */
 	n = RTE_MIN(n, lc->max_pages - RTE_MIN(lc->max_pages, lc->nb_pages));
 	pages_give_up(p, obj, n);
 	ppool_lcore_push_pages(lc, obj, n);
@@ -558,7 +558,7 @@ refill_other(struct ppool *p, void **obj, unsigned int n)
 
 /*
  * Make pages of an lcore loose: as many as are missing, at least half, the coldest ones. It will
- * keep fewer, so that its neighbours need not come for them again. Shared lock held.
+ * keep fewer, so that others need not come for them again. Shared lock held.
  */
 static void
 lcore_visit(struct ppool *p, struct ppool_lcore *lc, unsigned int missing)
@@ -583,7 +583,7 @@ lcore_visit(struct ppool *p, struct ppool_lcore *lc, unsigned int missing)
 
 /* Search everywhere. Under the shared lock, so that two searchers cannot starve each other. */
 static int
-refill_neighbours(struct ppool *p, struct ppool_lcore *self, void **obj, unsigned int n)
+refill_others(struct ppool *p, struct ppool_lcore *self, void **obj, unsigned int n)
 {
 	struct ppool_lcore *lc;
 	int ret;
@@ -613,7 +613,7 @@ freelist_get_slow(struct ppool *p, struct ppool_lcore *lc, void **obj, unsigned 
 {
 	int ret = likely(lc != NULL) ? refill_shared(p, lc, obj, n) : refill_other(p, obj, n);
 
-	return likely(ret == 0) ? 0 : refill_neighbours(p, lc, obj, n);
+	return likely(ret == 0) ? 0 : refill_others(p, lc, obj, n);
 }
 
 int

@@ -18,7 +18,7 @@ ppool_lcore_push_pages(struct ppool_lcore *lc, void * const *obj, unsigned int n
 {
 	uint32_t old = lc->nb_pages;
 
-	/* A neighbour may have lowered max_pages below what is here. */
+	/* Another lcore may have lowered max_pages below what is here. */
 	if (unlikely((uint64_t)old + n > lc->max_pages))
 		return false;
 	ppool_copy(&lc->pages[old], obj, n);

@@ -224,7 +224,7 @@ chain_data_copy(char *to, const struct rte_mbuf *from, uint32_t room)
 }
 
 static inline void
-packet_copy(struct rte_mbuf *to, const struct rte_mbuf *from)
+keep_copy(struct rte_mbuf *to, const struct rte_mbuf *from)
 {
 	to->data_off = RTE_PKTMBUF_HEADROOM;
 	metadata_copy(to, from);
@@ -250,7 +250,7 @@ chain_is_charged(const struct rte_mbuf *m)
 }
 
 static inline bool
-is_charged(struct burst *b, const struct rte_mbuf *m)
+packet_is_charged(struct burst *b, const struct rte_mbuf *m)
 {
 	if (unlikely(m->nb_segs > 1))
 		return chain_is_charged(m);
@@ -265,7 +265,7 @@ is_charged(struct burst *b, const struct rte_mbuf *m)
 static inline bool
 account_pass_on(struct burst *b, struct rte_mbuf *m, struct rte_mbuf *by)
 {
-	if (likely(!is_charged(b, m)) || ppool_account_pass_on(m, by))
+	if (likely(!packet_is_charged(b, m)) || ppool_account_pass_on(m, by))
 		return true;
 	burst_fail(b, EDQUOT);
 	return false;
@@ -290,7 +290,7 @@ packet_move(struct burst *b, struct rte_mbuf *m, struct rte_mbuf *slot, unsigned
 		return false;
 	if (unlikely(!account_pass_on(b, m, slot)))
 		return false;
-	packet_copy(slot, m);
+	keep_copy(slot, m);
 	return true;
 }
 

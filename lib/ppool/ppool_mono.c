@@ -12,8 +12,8 @@
  *
  * Its record is that of a header slot, as of any other frag; the mbuf of that slot is seen by
  * nobody. The page table knows which slot it is. In front of the page there is a label in the place
- * where the mbuf of a slot has its record: transmit functions put mbufs into the pool of their
- * neighbours, and whoever finds one there must see what it is.
+ * where the mbuf of a slot has its record: transmit functions put mbufs into the pool of the first
+ * of a burst, and whoever finds one there must see what it is.
  *
  * Since DPDK 25.11, rte_pktmbuf_alloc() says of any mbuf from the frag pool that its buffer is an
  * external one (PPOOL_ALLOC_SETS_EXTERNAL). Then its clones refer to the shared information in the

@@ -18,9 +18,9 @@
  *   ppool_page.h           the life of one page: its count and its state
  *   ppool_lock.[ch]        locks of shared memory; the lock of an owner's lists
  *   ppool_freelist.[ch]    free pages: of the lcore, in magazines, loose
+ *   ppool_class.c          the size classes that a layout gives
  *   ppool_park.c           pages that carvers left behind
  *   ppool_slot.c           slot pages: idle slots of the lcore, then of the depot
- *   ppool_class.c          the size classes that a layout gives
  *   ppool_supply.c         where pages and slots come from when lists are empty
  *   ppool_account_table.*  budgets of those who hold mbufs
  *   ppool_pinned.c         the last clone of a frag
@@ -76,7 +76,7 @@
 #define PPOOL_LCORE_PAGES 1024u
 /* Free pages in a magazine: a refill of the largest mempool cache, 512, and a burst of 128. */
 #define PPOOL_MAGAZINE 640u
-/* Free pages an lcore may be reduced to keep when its neighbours have to come for them. */
+/* Free pages an lcore may be reduced to keep when others have to come for them. */
 #define PPOOL_LCORE_PAGES_MIN 64u
 /* Size classes of slots: headers, which have no data room, then others, the smallest first. */
 #define PPOOL_CLASSES 32u
@@ -243,7 +243,7 @@ ppool_carvers_count(const struct ppool *p)
 /* Make our lists where this thread is an lcore, else return NULL. */
 struct ppool_lcore *ppool_lcore_missing(struct ppool *p);
 /* A visitor is stopped in our lists: do without them. Returns NULL. */
-struct ppool_lcore *ppool_lcore_desert(struct ppool *p, struct ppool_lcore *lc);
+struct ppool_lcore *ppool_lcore_abandon(struct ppool *p, struct ppool_lcore *lc);
 
 /* As ppool_lcore_get(), but NULL also where these lists are still to be made. */
 static inline struct ppool_lcore *
@@ -269,7 +269,7 @@ ppool_lcore_enter(struct ppool *p)
 
 	if (unlikely(lc == NULL) || likely(ppool_lock_owner(&lc->lock)))
 		return lc;
-	return ppool_lcore_desert(p, lc);
+	return ppool_lcore_abandon(p, lc);
 }
 
 static inline void
@@ -421,8 +421,8 @@ ppool_is_mono_role(const struct rte_mempool *mp)
 }
 
 /*
- * Any mempool of a page pool but itself: frag, mono and slot pool, class views. It has no objects of
- * its own.
+ * Any mempool of a page pool but itself: frag, mono and slot pool, class views. It has no objects
+ * of its own.
  */
 static inline bool
 ppool_is_internal_role(const struct rte_mempool *mp)
@@ -627,8 +627,8 @@ bool ppool_reclaim(struct ppool *p, bool force);
 /* The next search need not wait for frees. */
 void ppool_reclaim_soon(struct ppool *p);
 /*
- * Give back headers for whose frags there was no memory. Pages that were taken for slots since grown
- * was ppool_slots_grown(), or are idle with so many, may be what is missing.
+ * Give back headers for whose frags there was no memory. Pages that were taken for slots since
+ * grown was ppool_slots_grown(), or are idle with so many, may be what is missing.
  */
 void ppool_headers_give_back(struct ppool *p, struct rte_mbuf * const *m, unsigned int n,
 		uint64_t grown);

@@ -202,7 +202,7 @@ pages_count(struct ppool *p, struct recount *rc)
 
 /* Ordinary objects that are out, as the free lists have it. */
 static void
-whole_count(struct ppool *p)
+whole_recount(struct ppool *p)
 {
 	const struct ppool_lcore *lc;
 	int64_t counted = __atomic_load_n(&p->whole, __ATOMIC_RELAXED), out = 0;
@@ -250,7 +250,7 @@ recount_run(struct ppool *p, struct recount *rc)
 	ppool_slots_each(p, slot_count, rc);
 	ppool_slots_each(p, slot_relist, rc);
 	pages_count(p, rc);
-	whole_count(p);
+	whole_recount(p);
 	stats_count(p, rc);
 }
 

@@ -97,6 +97,9 @@ struct ppool_recovered {
  * nobody may hold a frag or a page that belongs to that process, see ppool_claim(), or a clone of
  * one.
  *
+ * Frags and slots of which that process had clones itself are left, and counted as shared, as the
+ * count of references does not tell whose they are: ppool_recover_rest() takes them back.
+ *
  * @param mp
  *   A page pool or its frag pool.
  * @param process

@@ -323,7 +323,7 @@ depot_pop(struct ppool *p, unsigned int size_class, struct rte_mbuf **m, unsigne
  */
 
 static void
-limbo_push(struct ppool *p, struct rte_mbuf *m)
+slots_limbo_push(struct ppool *p, struct rte_mbuf *m)
 {
 	struct rte_mbuf *first = __atomic_load_n(&p->depot.limbo, __ATOMIC_RELAXED);
 
@@ -335,7 +335,7 @@ limbo_push(struct ppool *p, struct rte_mbuf *m)
 
 /* One by one: a process that ends here has one slot in hand, which says so. */
 static __rte_noinline void
-limbo_drain(struct ppool *p)
+slots_limbo_drain(struct ppool *p)
 {
 	struct rte_mbuf *m = __atomic_load_n(&p->depot.limbo, __ATOMIC_ACQUIRE);
 
@@ -392,7 +392,7 @@ depot_settle(struct ppool *p, enum ppool_locked locked)
 	if (unlikely(locked == PPOOL_TAKEN_OVER))
 		depot_repair(p);
 	if (unlikely(__atomic_load_n(&p->depot.limbo, __ATOMIC_RELAXED) != NULL))
-		limbo_drain(p);
+		slots_limbo_drain(p);
 }
 
 bool
@@ -444,7 +444,6 @@ ppool_slots_add_page(struct ppool *p, unsigned int size_class, void *obj)
 	if (likely(entered)) {
 		taken = p->depot.size_class[size_class].nb_idle == 0;
 		if (likely(taken)) {
-			pg->open = 0;
 			ppool_page_split(pg, size_class);
 			depot_add_page(p, pg);
 			ppool_debug_page_taken(p, size_class);
@@ -477,7 +476,7 @@ depot_page_home(struct ppool *p, struct ppool_page *pg)
 }
 
 static unsigned int
-depot_release(struct ppool *p, struct ppool_class *c)
+class_release(struct ppool *p, struct ppool_class *c)
 {
 	unsigned int before = c->nb_idle_pages;
 	struct ppool_page *pg;
@@ -500,7 +499,7 @@ ppool_depot_release(struct ppool *p)
 	unsigned int i, n = 0;
 
 	for (i = 0; i < p->depot.nb_classes; i++)
-		n += depot_release(p, &p->depot.size_class[i]);
+		n += class_release(p, &p->depot.size_class[i]);
 	return n;
 }
 
@@ -553,7 +552,7 @@ ppool_depot_push(struct ppool *p, struct rte_mbuf * const *m, unsigned int n)
 
 	if (unlikely(!ppool_depot_enter(p))) {
 		for (i = 0; i < n; i++)
-			limbo_push(p, m[i]);
+			slots_limbo_push(p, m[i]);
 		return;
 	}
 	for (i = 0; i < n; i++) {

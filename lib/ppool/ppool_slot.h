@@ -18,8 +18,8 @@
  * Words used here:
  *
  * - size class: a number of slots a page, and the data room that gives. Each class is longer than
- *   the one before by about a ninth, by a cache line at least. Of the largest a page holds few, 3, 2
- *   and 1 at last: they differ by more.
+ *   the one before by about a ninth, by a cache line at least. Of the largest a page holds few, 3,
+ *   2 and 1 at last: they differ by more.
  * - slot pool: the mempool that `m->pool` of every slot points to, of whatever class.
  * - class view: a mempool that hands out slots of one class. Applications allocate from it, and
  *   give it to receive queues of any driver.

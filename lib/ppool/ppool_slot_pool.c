@@ -106,7 +106,7 @@ is_slot(const struct ppool *p, const struct rte_mbuf *m)
 }
 
 static inline bool
-is_charged(const struct rte_mbuf *m)
+mbuf_is_charged(const struct rte_mbuf *m)
 {
 	return ppool_record_account(ppool_frag_of(m)) != 0;
 }
@@ -141,7 +141,7 @@ ppool_slots_free_bulk(struct ppool *p, struct rte_mbuf * const *m, unsigned int 
 	unsigned int k, size_class;
 
 	for (; n > 0; n -= k, m += k) {
-		if (likely(is_slot(p, m[0]) && !is_charged(m[0]))) {
+		if (likely(is_slot(p, m[0]) && !mbuf_is_charged(m[0]))) {
 			size_class = ppool_record_class(ppool_frag_of(m[0]));
 			k = run_length(p, size_class, m, n);
 			run_put(p, size_class, m, k);
@@ -199,7 +199,7 @@ larger_get(struct ppool *p, unsigned int size_class, struct rte_mbuf **m, unsign
 }
 
 static __rte_noinline int
-slots_get_slow(struct ppool *p, unsigned int size_class, struct rte_mbuf **m, unsigned int n)
+slots_alloc_slow(struct ppool *p, unsigned int size_class, struct rte_mbuf **m, unsigned int n)
 {
 	unsigned int got = ppool_slots_get(p, size_class, m, n);
 
@@ -222,7 +222,7 @@ ppool_slots_alloc_bulk(struct ppool *p, unsigned int size_class, struct rte_mbuf
 	bool done;
 
 	if (unlikely(lc == NULL || !ppool_trylock_owner(&lc->lock)))
-		return slots_get_slow(p, size_class, m, n);
+		return slots_alloc_slow(p, size_class, m, n);
 	done = n <= lc->nb_slots[size_class];
 	if (likely(done)) {
 		ppool_lcore_pop_slots(lc, size_class, m, n);
@@ -232,7 +232,7 @@ ppool_slots_alloc_bulk(struct ppool *p, unsigned int size_class, struct rte_mbuf
 	}
 	ppool_tryunlock_owner(&lc->lock);
 	if (unlikely(!done))
-		return slots_get_slow(p, size_class, m, n);
+		return slots_alloc_slow(p, size_class, m, n);
 	ppool_debug_slots_out(p, m, n);
 	return 0;
 }

@@ -103,6 +103,7 @@ ppool_layout_init(struct ppool *p)
 	p->layout.slot_bytes = slot;
 	p->layout.slots = 1 + (mp->elt_size - least) / slot;
 	ppool_classes_init(p);
+	ppool_depot_init(&p->depot);
 	return header_share_check(p);
 }
 

@@ -30,6 +30,13 @@ typedef int ppfrag_eth_queue_count_t;
 typedef uint32_t ppfrag_eth_queue_count_t;
 #endif
 
+/* Numbers of 64 bits in telemetry. */
+#if RTE_VERSION >= RTE_VERSION_NUM(23, 3, 0, 0)
+#define ppfrag_tel_dict_add_u64 rte_tel_data_add_dict_uint
+#else
+#define ppfrag_tel_dict_add_u64 rte_tel_data_add_dict_u64
+#endif
+
 /* The list of packet types that a port tells has its length, and no end mark. */
 #if RTE_VERSION >= RTE_VERSION_NUM(24, 3, 0, 0)
 #define PPFRAG_PTYPES_PARAMS struct rte_eth_dev *dev, size_t *nb

@@ -125,49 +125,38 @@ tx_queue_release(struct rte_eth_dev *dev, uint16_t queue_id)
 }
 
 static int
-rx_queue_run(struct rte_eth_dev *dev, uint16_t queue_id, bool run)
+queue_run(struct rte_eth_dev *dev, bool rx, uint16_t queue_id, bool run)
 {
-	int ret = ppfrag_device(dev)->queue_run(dev, true, queue_id, run);
+	uint8_t *states = rx ? dev->data->rx_queue_state : dev->data->tx_queue_state;
+	int ret = ppfrag_device(dev)->queue_run(dev, rx, queue_id, run);
 
 	if (ret == 0)
-		dev->data->rx_queue_state[queue_id] =
-				run ? RTE_ETH_QUEUE_STATE_STARTED : RTE_ETH_QUEUE_STATE_STOPPED;
-	return ret;
-}
-
-static int
-tx_queue_run(struct rte_eth_dev *dev, uint16_t queue_id, bool run)
-{
-	int ret = ppfrag_device(dev)->queue_run(dev, false, queue_id, run);
-
-	if (ret == 0)
-		dev->data->tx_queue_state[queue_id] =
-				run ? RTE_ETH_QUEUE_STATE_STARTED : RTE_ETH_QUEUE_STATE_STOPPED;
+		states[queue_id] = run ? RTE_ETH_QUEUE_STATE_STARTED : RTE_ETH_QUEUE_STATE_STOPPED;
 	return ret;
 }
 
 static int
 rx_queue_start(struct rte_eth_dev *dev, uint16_t queue_id)
 {
-	return rx_queue_run(dev, queue_id, true);
+	return queue_run(dev, true, queue_id, true);
 }
 
 static int
 rx_queue_stop(struct rte_eth_dev *dev, uint16_t queue_id)
 {
-	return rx_queue_run(dev, queue_id, false);
+	return queue_run(dev, true, queue_id, false);
 }
 
 static int
 tx_queue_start(struct rte_eth_dev *dev, uint16_t queue_id)
 {
-	return tx_queue_run(dev, queue_id, true);
+	return queue_run(dev, false, queue_id, true);
 }
 
 static int
 tx_queue_stop(struct rte_eth_dev *dev, uint16_t queue_id)
 {
-	return tx_queue_run(dev, queue_id, false);
+	return queue_run(dev, false, queue_id, false);
 }
 
 /* Only the primary can talk to the back end. */

@@ -13,12 +13,6 @@
 
 #include "ppfrag_queue.h"
 
-#if RTE_VERSION >= RTE_VERSION_NUM(23, 3, 0, 0)
-#define ppfrag_tel_dict_add_u64 rte_tel_data_add_dict_uint
-#else
-#define ppfrag_tel_dict_add_u64 rte_tel_data_add_dict_u64
-#endif
-
 /*
  * What is told of a receive queue: X(name, value, unit, meaning). The values are those of the
  * thread that drives the queue, read while it works.

@@ -54,7 +54,7 @@ static void __rte_format_printf(3, 4) expect(struct audit *a, bool holds, const 
 }
 
 static void
-count_free(struct audit *a, const struct ppool_motion *m)
+audit_free_pages(struct audit *a, const struct ppool_motion *m)
 {
 	a->l->free = m->free + m->cached;
 	a->l->whole = (uint32_t)RTE_MAX(m->whole - (int64_t)m->cached, INT64_C(0));
@@ -351,7 +351,7 @@ audit_count(struct audit *a)
 	memset(a->l, 0, sizeof(*a->l));
 	a->l->page_bytes = p->mp->header_size + p->mp->elt_size + p->mp->trailer_size;
 	a->l->pages = p->mp->populated_size;
-	count_free(a, &a->walk.before);
+	audit_free_pages(a, &a->walk.before);
 	count_tables(a);
 	if (!ppool_is_split(p))
 		return;

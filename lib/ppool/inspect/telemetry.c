@@ -50,7 +50,7 @@ handle_list(const char *cmd, const char *params, struct rte_tel_data *d)
 	X(carvers, ppool_carvers_count(p), "carvers", "of the pool")
 
 static void
-add_chunk(struct rte_mempool *mp, void *arg, struct rte_mempool_memhdr *chunk, unsigned int i)
+chunk_add_bytes(struct rte_mempool *mp, void *arg, struct rte_mempool_memhdr *chunk, unsigned int i)
 {
 	RTE_SET_USED(mp);
 	RTE_SET_USED(i);
@@ -62,7 +62,7 @@ memory_bytes(struct rte_mempool *mp)
 {
 	uint64_t bytes = 0;
 
-	rte_mempool_mem_iter(mp, add_chunk, &bytes);
+	rte_mempool_mem_iter(mp, chunk_add_bytes, &bytes);
 	return bytes;
 }
 

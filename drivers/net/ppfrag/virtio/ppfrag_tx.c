@@ -438,6 +438,34 @@ tx_batch_read(struct ppfrag_txq *q, uint16_t n)
 	return 1;
 }
 
+/* Mbufs of packets that the device has sent. */
+struct tx_sent {
+	struct rte_mbuf *m[TX_FREE_BURST];
+	unsigned int nb;
+};
+
+/* One more; NULL for a packet that was copied. When there are many, they are freed. */
+static __rte_always_inline void
+tx_sent_add(struct tx_sent *sent, struct rte_mbuf *m)
+{
+	if (m == NULL)
+		return;
+	sent->m[sent->nb++] = m;
+	if (sent->nb == TX_FREE_BURST) {
+		rte_pktmbuf_free_bulk(sent->m, sent->nb);
+		sent->nb = 0;
+	}
+}
+
+/* All are added. Returns how many packets these were. */
+static __rte_always_inline uint16_t
+tx_sent_end(struct ppfrag_txq *q, struct tx_sent *sent, uint16_t packets)
+{
+	rte_pktmbuf_free_bulk(sent->m, sent->nb);
+	q->nb_inflight -= packets;
+	return packets;
+}
+
 /*
  * As tx_reclaim() of a device that works in order: its index alone tells how many packets it has
  * sent. Descriptors become free in the order in which they were taken.
@@ -446,9 +474,9 @@ static __rte_noinline uint16_t
 tx_reclaim_in_order(struct ppfrag_txq *q, uint16_t max)
 {
 	uint16_t n = virtq_used_idx(&q->vq) - q->used_idx, freed, id;
-	struct rte_mbuf *m[TX_FREE_BURST];
-	unsigned int nb_m = 0;
+	struct tx_sent sent;
 
+	sent.nb = 0;
 	n = RTE_MIN(n, q->nb_inflight);
 	for (freed = 0; freed < n && freed < max; freed++) {
 		if (q->batch == 0)
@@ -456,18 +484,11 @@ tx_reclaim_in_order(struct ppfrag_txq *q, uint16_t max)
 		q->batch--;
 		q->used_idx++;
 		id = tx_oldest(q);
-		if (q->slot[id].m != NULL)
-			m[nb_m++] = q->slot[id].m;
 		q->nb_free += q->slot[id].nb;
 		q->slot[id].nb = 0;
-		if (nb_m == TX_FREE_BURST) {
-			rte_pktmbuf_free_bulk(m, nb_m);
-			nb_m = 0;
-		}
+		tx_sent_add(&sent, q->slot[id].m);
 	}
-	rte_pktmbuf_free_bulk(m, nb_m);
-	q->nb_inflight -= freed;
-	return freed;
+	return tx_sent_end(q, &sent, freed);
 }
 
 /*
@@ -477,13 +498,13 @@ tx_reclaim_in_order(struct ppfrag_txq *q, uint16_t max)
 static uint16_t
 tx_reclaim_any_order(struct ppfrag_txq *q, uint16_t max)
 {
-	struct rte_mbuf *m[TX_FREE_BURST];
-	unsigned int nb_m = 0;
+	struct tx_sent sent;
 	uint16_t n, freed = 0;
 	uint32_t id, len;
 
 	if (q->nb_inflight == 0)
 		return 0;
+	sent.nb = 0;
 	n = virtq_used_idx(&q->vq) - q->used_idx;
 	for (n = RTE_MIN(n, q->nb_inflight); n != 0 && freed < max; n--) {
 		virtq_used_read(&q->vq, q->used_idx++, &id, &len);
@@ -492,17 +513,10 @@ tx_reclaim_any_order(struct ppfrag_txq *q, uint16_t max)
 			continue;
 		}
 		freed++;
-		if (q->slot[id].m != NULL)
-			m[nb_m++] = q->slot[id].m;
+		tx_sent_add(&sent, q->slot[id].m);
 		tx_put_descs(q, (uint16_t)id);
-		if (nb_m == TX_FREE_BURST) {
-			rte_pktmbuf_free_bulk(m, nb_m);
-			nb_m = 0;
-		}
 	}
-	rte_pktmbuf_free_bulk(m, nb_m);
-	q->nb_inflight -= freed;
-	return freed;
+	return tx_sent_end(q, &sent, freed);
 }
 
 static __rte_always_inline uint16_t

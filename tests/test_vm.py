@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright(c) 2026 The ppfrag authors
+"""Stock drivers of devices that do DMA, with page pools, in virtual machines (devtools/vm.sh).
+
+Each guest is started once and runs all cases that need it. `dpdk-test-ppool -- wire` sends frames
+from one NIC to another one that is connected to it, and compares data and DMA addresses.
+"""
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+VM = Path(__file__).resolve().parent.parent / "devtools/vm.sh"
+SKIPPED = 77
+CASE_SECONDS = 150
+GUEST_SECONDS = 900  # where others need the CPUs, too
+
+# How a guest is started, and the models of its NICs: two of each.
+GUESTS = {
+    "uio": (["--driver", "uio", "--mem", "1800", "--hugepages", "400"],
+            ["virtio-net-pci", "e1000e", "vmxnet3", "e1000"]),
+    "vfio-48": (["--driver", "vfio", "--iommu-bits", "48"],
+                ["virtio-net-pci", "e1000e", "vmxnet3"]),
+    "vfio-39": (["--driver", "vfio", "--iommu-bits", "39"], ["virtio-net-pci", "e1000e"]),
+    "nodes": (["--driver", "uio", "--numa", "--cpus", "2", "--mem", "4096", "--hugepages", "200",
+               "--gigapages", "2"], ["virtio-net-pci", "e1000e"]),
+}
+
+FEW = "--frames 200"
+JUMBO = f"--mtu 9000 {FEW}"
+CHAINS = f"{JUMBO} --mbuf-size 2176 --mbufs 4096 --hold 64"
+MEGAPAGES = "--huge-dir=/dev/hugepages --socket-mem=0,128"
+GIGAPAGES = "--socket-mem=0,1024"
+
+# Guest, name, model, EAL options, options of wire, and what else it must print. The two models of
+# Intel have one driver.
+WIRE = [
+    *[("uio", name, model, "", options, "IOVA as PA")
+      for model in ("virtio-net-pci", "e1000e", "vmxnet3")
+      for name, options in {
+          "pages": "" if model == "virtio-net-pci" else FEW,
+          "slots": f"--into slot --segments 4 {FEW}",
+          "keep": f"--into keep {FEW}",
+          "jumbo": f"--into slot {JUMBO}",
+      }.items()],
+    ("uio", "slots", "e1000", "", f"--into slot {FEW}", "IOVA as PA"),
+    # Of vmxnet3 under QEMU, frames that need more than one buffer do not arrive.
+    *[("uio", "chains", model, "", CHAINS, r"IOVA as PA[^$]* [1-9]\d* as chains")
+      for model in ("virtio-net-pci", "e1000e")],
+    *[("uio", "memfd", model, "", f"--own-memory {FEW}", "in a memfd")
+      for model in ("virtio-net-pci", "e1000e")],
+    *[(guest, name, model, "", f"{options} {FEW}", "IOVA as VA")
+      for guest in ("vfio-48", "vfio-39")
+      for model in GUESTS[guest][1]
+      for name, options in {
+          "pages": "",
+          "memfd": "--own-memory --segments 4",
+      }.items()],
+    ("vfio-48", "slots", "virtio-net-pci", "", f"--into slot {FEW}", "IOVA as VA"),
+    ("vfio-48", "chains", "e1000e", "", CHAINS, r"IOVA as VA[^$]* [1-9]\d* as chains"),
+    ("vfio-48", "physical", "e1000e", "--iova-mode=pa", FEW, "IOVA as PA"),
+    ("vfio-48", "physical memfd", "e1000e", "--iova-mode=pa", f"--own-memory {FEW}",
+     "IOVA as PA"),
+    *[("nodes", name, model, eal, f"--node {options} {FEW}", places)
+      for model in GUESTS["nodes"][1]
+      for name, eal, options, places in [
+          ("second node", MEGAPAGES, "", "of 2048 KB, node 0: 0, node 1: [1-9]"),
+          ("second node memfd", MEGAPAGES, "--own-memory",
+           "of 2048 KB in a memfd, node 0: 0, node 1: [1-9]"),
+      ]],
+    ("nodes", "1 GB pages", "virtio-net-pci", GIGAPAGES, f"--node {FEW}",
+     "of 1048576 KB, node 0: 0, node 1: 1"),
+]
+
+# Guest, name, and unit suites that ask where memory is.
+SUITES = [("uio", "unit suites", "iova"), ("vfio-48", "unit suites", "iova")]
+
+TESTPMD = ("dpdk-testpmd --lcores 0@0,1@0 -m 128 --log-level=lib.eal:warning "
+           "--no-telemetry --file-prefix")
+
+
+STOCK = ("virtio-net-pci",)
+
+
+class Guest:
+    """The results of a guest that ran all its cases."""
+
+    def __init__(self, name, builddir):
+        self.name = name
+        self.builddir = builddir
+        self.commands = {}
+        self.results = {}
+        self.skipped = None
+
+    def nic(self, model, which):
+        """A shell word: the address of one of the two NICs of a model."""
+        at = 2 * GUESTS[self.name][1].index(model) + which + 1
+        return f"$(echo $VM_NICS | cut -d ' ' -f {at})"
+
+    def program(self, eal):
+        """The start of a command line of dpdk-test-ppool."""
+        plugins = [self.builddir / "lib/ppool/libppool.so",
+                   self.builddir / "drivers/net/ppfrag/librte_net_ppfrag.so"]
+        return " ".join([str(self.builddir / "app/test-ppool/dpdk-test-ppool"), "-l 0",
+                         "--log-level=lib.eal:warning", *(f"-d {path}" for path in plugins), eal])
+
+    def add_wire(self, name, model, eal, options):
+        """A case: frames between the two NICs of a model."""
+        nics = f"-a {self.nic(model, 0)} -a {self.nic(model, 1)}"
+        self.commands[name] = f"{self.program(eal)} {nics} -- wire --wait 10 {options}"
+
+    def add_stock(self, name, model, options):
+        """A case: a stock testpmd whose packets go round between the two NICs."""
+        nics = f"-a {self.nic(model, 0)} -a {self.nic(model, 1)}"
+        self.commands[name] = (
+            f"sleep 6 | {TESTPMD} stock -d {self.builddir}/lib/ppool/libppool.so {nics} "
+            f"--mbuf-pool-ops-name=ppfrag -- --total-num-mbufs=4096 --tx-first {options}")
+
+    def script(self):
+        """Runs the cases, and says where each begins and ends."""
+        lines = []
+        for name, command in self.commands.items():
+            limited = f"timeout {CASE_SECONDS} sh -c {shlex.quote(command)}"
+            lines += [f"echo; echo '=== begin {name}'", limited,
+                      "status=$?; echo; echo \"=== end $status\""]
+        return "\n".join(lines)
+
+    def run(self):
+        """Start the guest; all results are there then."""
+        options, models = GUESTS[self.name]
+        pairs = [option for model in models for option in ("--pair", model)]
+        done = subprocess.run(
+            [VM, *options, *pairs, "--seconds", str(GUEST_SECONDS), "--", "sh", "-c",
+             self.script()], capture_output=True, text=True, errors="replace",
+            timeout=GUEST_SECONDS + 120, check=False)
+        if done.returncode == SKIPPED:
+            self.skipped = done.stderr.splitlines()[-1]
+        for match in re.finditer(r"^=== begin (.*)\n([^$]*?)^=== end (\d+)", done.stdout, re.M):
+            self.results[match[1]] = (int(match[3]), match[2])
+        self.end = f"guest {self.name}: status {done.returncode}\n{done.stderr}" \
+                   f"{done.stdout[-2000:]}"
+
+    def output(self, name):
+        """What a case printed. It must have ended well."""
+        if not self.commands or self.skipped:
+            pytest.skip(self.skipped)
+        assert name in self.results, f"'{name}' did not end: {self.end}"
+        status, output = self.results[name]
+        assert status == 0, f"status {status} of: {self.commands[name]}\n{output}"
+        return output
+
+
+def case_name(name, model):
+    """The name of a case within its guest."""
+    return f"{model} {name}"
+
+
+@pytest.fixture(scope="module")
+def guests(request):
+    """Guests by name, each started when it is first asked for."""
+    builddir = request.config.getoption("--builddir").resolve()
+    made = {name: Guest(name, builddir) for name in GUESTS}
+    for guest, name, model, eal, options, _ in WIRE:
+        made[guest].add_wire(case_name(name, model), model, eal, options)
+    for guest, name, suites in SUITES:
+        made[guest].commands[name] = f"{made[guest].program('-m 256')} --no-pci -- unit {suites}"
+    for model in STOCK:
+        made["uio"].add_stock(case_name("testpmd", model), model, "--mbuf-size=16384")
+    started = set()
+
+    def get(name):
+        if name not in started:
+            started.add(name)
+            made[name].run()
+        return made[name]
+
+    return get
+
+
+@pytest.mark.parametrize("case", WIRE, ids=lambda case: f"{case[0]}, {case[2]}, {case[1]}")
+def test_frames_and_addresses(guests, case):
+    """What a NIC wrote is what was sent, and lies where the pool and the kernel say it does."""
+    guest, name, model, _, _, expected = case
+    output = guests(guest).output(case_name(name, model))
+    sent, received = map(int, re.search(r"(\d+) sent, (\d+) received", output).groups())
+    assert sent == received > 0, output
+    assert int(re.search(r"^addresses +(\d+) compared", output, re.M)[1]) > sent
+    assert re.search(expected, output), output
+
+
+@pytest.mark.parametrize("model", STOCK)
+def test_testpmd(guests, model):
+    """A stock testpmd forwards with a page pool."""
+    output = guests("uio").output(case_name("testpmd", model))
+    total = output[output.index("Accumulated forward statistics"):]
+    assert int(re.search(r"RX-packets: (\d+)", total)[1]) > 100
+    assert int(re.search(r"TX-packets: (\d+)", total)[1]) > 100
+
+
+@pytest.mark.parametrize("case", SUITES, ids=lambda case: case[0])
+def test_unit_suites(guests, case):
+    """The suites that ask where memory is pass where physical addresses, IOMMU or nodes matter."""
+    guest, name, _ = case
+    output = guests(guest).output(name)
+    assert re.search(r"^unit: \d+ suites, [1-9]\d* tests, 0 failed,.*: PASSED", output, re.M)
+    print(output.splitlines()[-1])
