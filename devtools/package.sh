@@ -106,7 +106,7 @@ add_headers() {
 	cp -r "$sdk/include" "$sdk/VERSION" "$tree/debian/driver-sdk/$dpdk/"
 }
 
-# With the date of the entry: two builds give the same packages.
+# The date stays that of the entry, so that a build does not depend on when it is made.
 mark_release() {
 	sed -i "1s/.*/ppfrag ($version) $release; urgency=medium/" "$tree/debian/changelog"
 }
