@@ -193,13 +193,19 @@ mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
 die() { echo "vm: guest: $*" > /dev/ttyS0; poweroff -f; sleep 9; }
-load() { for m in $(cat "/mod/$1"); do [ -e "/loaded.$m" ] || insmod "/mod/$m"; : > "/loaded.$m"; done; }
+load() {
+	for m in $(cat "/mod/$1"); do
+		[ -e "/loaded.$m" ] || insmod "/mod/$m"
+		: > "/loaded.$m"
+	done
+}
 load base
 share() { mount -t 9p -o "$3,trans=virtio,version=9p2000.L,msize=262144" "$1" "$2"; }
 share ctl /ctl rw,cache=none || die "no control directory"
 share host /host ro,cache=loose || die "no root of the host"
 mount -t tmpfs -o size=40% tmpfs /rw && mkdir /rw/up /rw/work
-mount -t overlay -o lowerdir=/host,upperdir=/rw/up,workdir=/rw/work overlay /root || die "no overlay"
+mount -t overlay -o lowerdir=/host,upperdir=/rw/up,workdir=/rw/work overlay /root ||
+	die "no overlay"
 . /ctl/conf
 for d in proc sys dev; do mkdir -p /root/$d; done
 mount -t proc proc /root/proc

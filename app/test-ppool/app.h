@@ -89,7 +89,7 @@ struct opt_words {
 	const char *command, *option;
 	const char * const *names;
 	unsigned int n;
-	bool skip_unknown; /**< leave out what is no such name: it is a list of ours, not a user's */
+	bool skip_unknown; /**< leave out what is no such name: the list is ours, not a user's */
 };
 
 /**
