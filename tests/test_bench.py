@@ -276,14 +276,14 @@ def test_longhold_series(lab):
         assert 50 + 25 == pytest.approx(sum(warm) / len(warm), rel=0.2)
     words = plot(result)
     lanes, slots = (r["pinned"] / 1e6 for r in data["results"])
-    assert f"lanes, 16 KB pages: {lanes:.1f} MB" in words
-    assert f"slots, 16 KB pages: {slots:.1f} MB" in words
+    assert f"ppfrag lanes, 16 KB pages: {lanes:.1f} MB" in words
+    assert f"ppfrag slots, 16 KB pages: {slots:.1f} MB" in words
     assert "MB pinned (logarithmic)" in words
     # What stock mbufs take is the same in both files, and drawn once.
     other = result.with_name("other.json")
     other.write_text(json.dumps(dict(data, results=data["results"][1:])))
     words = plot(other, result)
-    assert f"slots, 16 KB pages (longhold): {slots:.1f} MB" in words
+    assert f"ppfrag slots, 16 KB pages (longhold): {slots:.1f} MB" in words
     assert len([word for word in words if word.startswith("stock mbufs: ")]) == 1
 
 

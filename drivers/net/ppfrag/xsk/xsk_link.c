@@ -67,9 +67,9 @@ xsk_link_run(struct rte_eth_dev *dev, bool run)
 
 /* Only an interface that was moved has a number in another namespace. */
 static bool
-was_moved(const struct nlmsghdr *h)
+was_moved(struct nlmsghdr *h)
 {
-	const struct rtattr *a = IFLA_RTA(NLMSG_DATA(h));
+	struct rtattr *a = IFLA_RTA(NLMSG_DATA(h));
 	size_t len = IFLA_PAYLOAD(h);
 
 	for (; RTA_OK(a, len); a = RTA_NEXT(a, len))
@@ -79,7 +79,7 @@ was_moved(const struct nlmsghdr *h)
 }
 
 static void
-note_gone(struct rte_eth_dev *dev, const struct nlmsghdr *h)
+note_gone(struct rte_eth_dev *dev, struct nlmsghdr *h)
 {
 	const struct ppfrag_dev *pd = dev->data->dev_private;
 	const struct ifinfomsg *info = NLMSG_DATA(h);
@@ -116,7 +116,7 @@ messages_read(struct rte_eth_dev *dev)
 {
 	char buf[MESSAGE_LEN] __rte_aligned(NLMSG_ALIGNTO);
 	struct xsk_local *local = xsk_local(dev);
-	const struct nlmsghdr *h;
+	struct nlmsghdr *h;
 	ssize_t len;
 	size_t left;
 
@@ -125,7 +125,7 @@ messages_read(struct rte_eth_dev *dev)
 		if (len < 0 && errno != ENOBUFS && errno != EINTR)
 			return;
 		left = len < 0 ? 0 : (size_t)len;
-		for (h = (const struct nlmsghdr *)buf; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left))
+		for (h = (struct nlmsghdr *)buf; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left))
 			note_gone(dev, h);
 	}
 }
