@@ -349,10 +349,11 @@ def test_exhaustion(lab, veth, how, lengths):
     assert result["dry"] >= 1 and result["no_mbuf"] > 0
 
 
-def test_reflect(lab, veth):
+def test_reflect(lab, veth, rx):
     """Packets of other pools, and of several segments, are copied into slots to be sent."""
     veth.create()
-    verify = Verify(lab, veth, 1455, "--mbuf-size", 16384, "--mbufs", 1024, "--reflect")
+    verify = Verify(lab, veth, 1455, "--mbuf-size", 16384, "--mbufs", 3072, "--reflect",
+                    devargs=f",rx={rx}")
     veth.echo(ALL_LENGTHS)
     assert verify.result()["received"] == 1455
 

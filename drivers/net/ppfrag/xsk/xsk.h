@@ -132,6 +132,8 @@ struct xsk_txq {
 	struct xsk_ring tx;
 	struct xsk_ring done;
 	const struct ppfrag_rxq *slots; /**< queue whose slots packets are copied into */
+	struct rte_mempool *copies;     /**< these, where that queue has lanes; else NULL */
+	uint32_t max_copy;              /**< the longest one */
 	char *umem;
 	uint64_t umem_len;
 	uint32_t tail; /**< of flight: the oldest one */

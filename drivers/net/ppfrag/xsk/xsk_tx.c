@@ -172,6 +172,22 @@ enum tx_result {
 	TX_DROPPED, /* freed: cannot be sent at all */
 };
 
+/* A receive queue with lanes has no slots of its own. */
+static struct rte_mbuf *
+copy_alloc(const struct xsk_txq *x, uint32_t len)
+{
+	struct rte_mbuf *m;
+
+	if (x->copies == NULL)
+		return ppfrag_slots_get(x->slots, len);
+	m = rte_pktmbuf_alloc(x->copies);
+	if (m == NULL)
+		return NULL;
+	m->data_len = (uint16_t)len;
+	m->pkt_len = len;
+	return m;
+}
+
 /* Send a copy. */
 static __rte_noinline enum tx_result
 tx_send_copy(struct xsk_txq *x, struct rte_mbuf *m)
@@ -179,14 +195,14 @@ tx_send_copy(struct xsk_txq *x, struct rte_mbuf *m)
 	const uint32_t n = (m->pkt_len + XSK_CHUNK - 1) / XSK_CHUNK;
 	struct rte_mbuf *copy;
 
-	if (m->pkt_len == 0 || n > x->max_chunks || m->pkt_len > x->slots->max_len) {
+	if (m->pkt_len == 0 || n > x->max_chunks || m->pkt_len > x->max_copy) {
 		ppfrag_count(&x->q.stats.dropped_packets, 1);
 		rte_pktmbuf_free(m);
 		return TX_DROPPED;
 	}
 	if (x->tx.mask + 1 - nb_in_flight(x) < n)
 		return TX_FULL;
-	copy = ppfrag_slots_get(x->slots, m->pkt_len);
+	copy = copy_alloc(x, m->pkt_len);
 	if (copy == NULL)
 		return TX_FULL;
 	copy_data(rte_pktmbuf_mtod(copy, char *), m);
