@@ -469,6 +469,9 @@ def test_interface(lab, veth):
         before = veth.show()[name]
         dut.command(f"set {mode} 0 on")
         assert veth.show()[name] == before + 1
+        # ethdev asks for it again when a port starts.
+        dut.command("port stop 0")
+        dut.command("port start 0")
         dut.command(f"set {mode} 0 off")
         assert veth.show()[name] == before
     dut.command("mac_addr set 0 02:00:00:00:00:77")

@@ -134,18 +134,23 @@ xsk_netdev_mac_set(struct rte_eth_dev *dev, const struct rte_ether_addr *mac)
 	return netdev_ioctl(dev, SIOCSIFHWADDR, &ifr);
 }
 
-/* Memberships are counted by the kernel, and end with the socket. */
+/*
+ * Memberships are counted by the kernel, and end with the socket. ethdev asks for one again whenever
+ * the port starts: the former one is dropped first, as it drops one only in the end.
+ */
 static int
 membership_set(struct rte_eth_dev *dev, unsigned short type, bool on)
 {
 	const struct xsk_local *local = xsk_local(dev);
 	struct packet_mreq mreq = { .mr_ifindex = (int)local->ifindex, .mr_type = type };
-	int option = on ? PACKET_ADD_MEMBERSHIP : PACKET_DROP_MEMBERSHIP;
 	int ret;
 
-	ret = setsockopt(local->packet_fd, SOL_PACKET, option, &mreq, sizeof(mreq));
-	/* Not to be had, or gone with the interface. */
-	return ret == 0 || !on ? 0 : -errno;
+	/* There may be none, or it has gone with the interface. */
+	setsockopt(local->packet_fd, SOL_PACKET, PACKET_DROP_MEMBERSHIP, &mreq, sizeof(mreq));
+	if (!on)
+		return 0;
+	ret = setsockopt(local->packet_fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &mreq, sizeof(mreq));
+	return ret == 0 ? 0 : -errno;
 }
 
 int
