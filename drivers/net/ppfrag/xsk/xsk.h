@@ -223,7 +223,7 @@ xsk_ring_addr(const struct xsk_ring *r, uint32_t pos)
 
 /* xsk_netdev.c: of the interface of a port. What returns int returns 0 or a negative errno. */
 
-/** Find it, and note its address. Logged. */
+/** Find it, and note its address. Logged. Where it fails, too, call xsk_netdev_close(). */
 int xsk_netdev_open(struct rte_eth_dev *dev);
 void xsk_netdev_close(struct rte_eth_dev *dev);
 

@@ -63,6 +63,7 @@ device_init(struct rte_eth_dev *dev)
 		ret = xsk_link_init(dev);
 	if (ret != 0) {
 		xsk_link_fini(dev);
+		xsk_netdev_close(dev);
 		device_fini(dev);
 		return ret;
 	}

@@ -81,11 +81,7 @@ xsk_netdev_open(struct rte_eth_dev *dev)
 {
 	int ret = sockets_open(dev);
 
-	if (ret == 0)
-		ret = xsk_netdev_find(dev, &xsk_local(dev)->ifindex);
-	if (ret != 0)
-		xsk_netdev_close(dev);
-	return ret;
+	return ret == 0 ? xsk_netdev_find(dev, &xsk_local(dev)->ifindex) : ret;
 }
 
 void
@@ -95,8 +91,10 @@ xsk_netdev_close(struct rte_eth_dev *dev)
 
 	if (local->ctl_fd >= 0)
 		close(local->ctl_fd);
+	local->ctl_fd = -1;
 	if (local->packet_fd >= 0)
 		close(local->packet_fd);
+	local->packet_fd = -1;
 }
 
 int
