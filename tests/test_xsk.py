@@ -218,6 +218,7 @@ def test_mtu(lab, veth, rx):
     dut.command("port stop 0")
     dut.command("port config mtu 0 17000")
     dut.wait_output("MTU 17000 makes frames of up to 17022 bytes, a (slot|page) of pool")
+    assert veth.show()["mtu"] == 1400
     dut.command("port start 0")
     end(dut)
 
