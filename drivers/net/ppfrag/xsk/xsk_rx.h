@@ -36,11 +36,15 @@ desc_offset(const struct xdp_desc *d)
 			(d->addr >> XSK_UNALIGNED_BUF_OFFSET_SHIFT);
 }
 
-/** Whether a descriptor is a packet of its own, of a length that can be. */
+/**
+ * Whether a descriptor is a packet of its own, of a length that can be. As packet_descs() has it:
+ * with lanes, what is a packet there and none here would be looked at for ever.
+ */
 static inline bool
 desc_is_packet(const struct xsk_rxq *x, const struct xdp_desc *d)
 {
-	return d->options == 0 && d->len - RTE_ETHER_HDR_LEN <= x->frame - RTE_ETHER_HDR_LEN;
+	return (d->options & XDP_PKT_CONTD) == 0 &&
+			d->len - RTE_ETHER_HDR_LEN <= x->frame - RTE_ETHER_HDR_LEN;
 }
 
 static inline uint32_t
