@@ -84,6 +84,7 @@ ppool_mark_state(const struct ppool_mark *mark)
 enum ppool_mark_state
 ppool_mark_poll(struct ppool_mark *mark)
 {
+	enum ppool_mark_state state;
 	uint64_t bytes;
 
 	/* Whoever looks at this moment, its own function included, sees the same. */
@@ -94,8 +95,10 @@ ppool_mark_poll(struct ppool_mark *mark)
 		mark_change(mark, PPOOL_MARK_HIGH, bytes);
 	else if (mark->state == PPOOL_MARK_HIGH && bytes <= mark->conf.low)
 		mark_change(mark, PPOOL_MARK_LOW, bytes);
+	state = mark->state;
+	/* The mark may be removed from here on. */
 	rte_spinlock_unlock(&mark->lock);
-	return ppool_mark_state(mark);
+	return state;
 }
 
 static int mark_arm(struct ppool_mark *mark);
@@ -202,8 +205,10 @@ ppool_mark_remove(struct ppool_mark *mark)
 	if (__atomic_load_n(&mark->has_caller, __ATOMIC_ACQUIRE) &&
 			pthread_equal(mark->caller, pthread_self()))
 		return -EBUSY;
-	/* Waits until it does not run. */
+	/* Waits until it does not run, and then for those who look by ppool_mark_poll(). */
 	rte_eal_alarm_cancel(mark_alarm, mark);
+	rte_spinlock_lock(&mark->lock);
+	rte_spinlock_unlock(&mark->lock);
 	mark_unlink(mark);
 	close(mark->fd);
 	free(mark);
