@@ -478,8 +478,11 @@ def test_interface(lab, veth):
     dut.command("mac_addr set 0 02:00:00:00:00:77")
     assert veth.show()["address"] == "02:00:00:00:00:77"
     dut.wait_link()
+    state = dut.telemetry("/ppfrag/queues,0")
+    assert state["link"] == 1 and state["rx_q0"]["posted"] > 0
     run(veth.kernel, "ip", "link", "set", veth.near, "down")
     dut.wait_link(False)
+    assert dut.telemetry("/ppfrag/queues,0")["link"] == 0
     run(veth.kernel, "ip", "link", "set", veth.near, "up")
     dut.wait_link()
     end(dut)

@@ -278,6 +278,7 @@ rxq_close(struct xsk_rxq *x)
 	ppool_carver_free(x->jumbo);
 	x->jumbo = NULL;
 	x->q.nb_starved = 0;
+	x->q.nb_posted = 0;
 	x->fill.pos = 0;
 	x->tail = 0;
 	x->sock = NULL;
