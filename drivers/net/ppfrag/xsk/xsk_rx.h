@@ -78,15 +78,19 @@ packet_read(struct xsk_rxq *x, struct xsk_packet *p,
 {
 	const struct xdp_desc *d;
 	uint32_t i, len;
+	bool found;
 
 	for (i = 0; i < p->nb_desc; i++) {
 		d = xsk_ring_desc(&x->rx, x->rx.pos + i);
 		len = d->len;
-		if (!find(x, x->tail + p->nb, desc_offset(d)) || len - 1 >= x->frame) {
+		found = find(x, x->tail + p->nb, desc_offset(d));
+		if (!found || len - 1 >= x->frame) {
 			p->sane = false;
 			ppfrag_count(&x->q.stats.fifo_miss, 1);
-			continue;
+			len = 0;
 		}
+		if (!found)
+			continue;
 		if (p->nb < XSK_MAX_CHUNKS)
 			p->seg_len[p->nb] = (uint16_t)len;
 		p->nb++;
