@@ -146,7 +146,8 @@ struct xsk_prog {
 	uint32_t ifindex;
 	int map_fd;
 	int link_fd;
-	bool skb; /**< in generic mode */
+	bool skb;  /**< in generic mode */
+	bool gone; /**< with its interface: not for further ports */
 	char file[sizeof(((struct ppfrag_xsk_conf *)0)->prog)];
 	unsigned int nb_users;
 	struct xsk_prog *next;
@@ -268,6 +269,9 @@ int xsk_link_update(struct rte_eth_dev *dev);
  */
 struct xsk_prog *xsk_prog_get(const struct ppfrag_dev *pd, uint32_t ifindex, uint8_t mode, bool sg);
 void xsk_prog_put(struct xsk_prog *p);
+
+/** Its interface is gone; one that comes back can have the same number. NULL is ignored. */
+void xsk_prog_set_gone(struct xsk_prog *p);
 
 /** Hand the packets of a queue to a socket, or again to the kernel (fd -1). */
 int xsk_prog_set(const struct xsk_prog *p, uint32_t queue, int fd);

@@ -238,6 +238,7 @@ interface_init(struct rte_eth_dev *dev)
 	ret = xsk_netdev_find(dev, &ifindex);
 	if (ret != 0 || (ifindex == local->ifindex && !local->gone))
 		return ret;
+	xsk_prog_set_gone(local->prog);
 	device_detach(dev);
 	local->ifindex = ifindex;
 	local->told_back = false;
