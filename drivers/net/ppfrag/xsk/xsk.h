@@ -71,6 +71,7 @@ struct xsk_umem {
 	uint32_t headroom; /**< behind that of the kernel */
 	uint32_t frame;    /**< what the kernel writes at most */
 	bool sg;           /**< packets may take several chunks */
+	bool gaps;         /**< there is other memory between the chunks of the mempool */
 	struct xsk_socket *bound;
 	unsigned int nb_users;
 	struct xsk_umem *next;
@@ -136,6 +137,7 @@ struct xsk_txq {
 	uint32_t max_copy;              /**< the longest one */
 	char *umem;
 	uint64_t umem_len;
+	const struct rte_mempool *gaps; /**< the pool, where the umem is more than that; else NULL */
 	uint32_t tail; /**< of flight: the oldest one */
 	uint16_t max_chunks;
 	struct xsk_flight flight[];

@@ -188,6 +188,7 @@ txq_open(struct xsk_txq *x, struct xsk_socket *s, const struct ppfrag_rxq *slots
 	x->done = s->done;
 	x->umem = s->umem->addr;
 	x->umem_len = s->umem->len;
+	x->gaps = s->umem->gaps ? s->umem->mp : NULL;
 	x->max_chunks = s->umem->sg ? XSK_MAX_CHUNKS : 1;
 	x->slots = slots;
 	x->tail = 0;

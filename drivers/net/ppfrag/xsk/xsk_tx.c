@@ -3,6 +3,7 @@
  */
 
 #include <errno.h>
+#include <sys/queue.h>
 #include <unistd.h>
 
 #include <rte_memcpy.h>
@@ -110,12 +111,32 @@ tx_reclaim(struct xsk_txq *x)
 
 /* Packets */
 
+static __rte_noinline bool
+is_in_pool(const struct rte_mempool *mp, const char *data, uint32_t len)
+{
+	const struct rte_mempool_memhdr *chunk;
+	uint64_t offset;
+
+	STAILQ_FOREACH(chunk, &mp->mem_list, next) {
+		offset = (uint64_t)(data - (const char *)chunk->addr);
+		if (offset < chunk->len && len <= chunk->len - offset)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * What lies between the chunks of the pool belongs to others. They may have given it back and got
+ * other pages at the same address: the kernel would send from the former ones.
+ */
 static inline bool
 is_in_umem(const struct xsk_txq *x, const char *data, uint32_t len)
 {
 	const uint64_t offset = (uint64_t)(data - x->umem);
 
-	return offset < x->umem_len && len <= x->umem_len - offset;
+	if (offset >= x->umem_len || len > x->umem_len - offset)
+		return false;
+	return likely(x->gaps == NULL) || is_in_pool(x->gaps, data, len);
 }
 
 /* Chunks that a packet takes where it is; 0: it cannot be sent from there. */
