@@ -137,8 +137,8 @@ struct xsk_txq {
 	uint32_t max_copy;              /**< the longest one */
 	char *umem;
 	uint64_t umem_len;
-	const struct rte_mempool *gaps; /**< the pool, where the umem is more than that; else NULL */
-	uint32_t tail; /**< of flight: the oldest one */
+	const struct rte_mempool *gaps; /**< the pool, if it has gaps; or NULL */
+	uint32_t tail;                  /**< of flight: the oldest one */
 	uint16_t max_chunks;
 	struct xsk_flight flight[];
 };

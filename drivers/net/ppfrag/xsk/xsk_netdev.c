@@ -133,8 +133,8 @@ xsk_netdev_mac_set(struct rte_eth_dev *dev, const struct rte_ether_addr *mac)
 }
 
 /*
- * Memberships are counted by the kernel, and end with the socket. ethdev asks for one again whenever
- * the port starts: the former one is dropped first, as it drops one only in the end.
+ * Memberships are counted by the kernel, and end with the socket. ethdev asks for one again at each
+ * start of the port: the former one is dropped first, as it drops one only in the end.
  */
 static int
 membership_set(struct rte_eth_dev *dev, unsigned short type, bool on)
