@@ -239,8 +239,8 @@ int xsk_netdev_mtu_set(struct rte_eth_dev *dev, uint32_t mtu);
 int xsk_netdev_mac_set(struct rte_eth_dev *dev, const struct rte_ether_addr *mac);
 int xsk_netdev_promiscuous(struct rte_eth_dev *dev, bool on);
 int xsk_netdev_allmulticast(struct rte_eth_dev *dev, bool on);
-/** Whether there is an interface of that name. */
-bool xsk_netdev_exists(const struct rte_eth_dev *dev);
+/** Of the interface that has the name now; 0: there is none. Not logged. */
+uint32_t xsk_netdev_index(const struct rte_eth_dev *dev);
 /** Whether frames can pass. */
 bool xsk_netdev_is_up(const struct rte_eth_dev *dev);
 /** Warn where the kernel spreads packets over more queues than the port has. */

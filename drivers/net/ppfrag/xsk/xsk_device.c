@@ -240,9 +240,11 @@ interface_init(struct rte_eth_dev *dev)
 		return ret;
 	xsk_prog_set_gone(local->prog);
 	device_detach(dev);
+	pthread_mutex_lock(&local->lock);
 	local->ifindex = ifindex;
 	local->told_back = false;
 	__atomic_store_n(&local->gone, false, __ATOMIC_RELEASE);
+	pthread_mutex_unlock(&local->lock);
 	return 0;
 }
 

@@ -163,12 +163,12 @@ xsk_netdev_allmulticast(struct rte_eth_dev *dev, bool on)
 	return membership_set(dev, PACKET_MR_ALLMULTI, on);
 }
 
-bool
-xsk_netdev_exists(const struct rte_eth_dev *dev)
+uint32_t
+xsk_netdev_index(const struct rte_eth_dev *dev)
 {
 	struct ifreq ifr = { .ifr_flags = 0 };
 
-	return netdev_ioctl(dev, SIOCGIFINDEX, &ifr) == 0;
+	return netdev_ioctl(dev, SIOCGIFINDEX, &ifr) == 0 ? (uint32_t)ifr.ifr_ifindex : 0;
 }
 
 bool
