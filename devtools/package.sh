@@ -133,7 +133,7 @@ if [ -n "$copy" ]; then
 	exit 0
 fi
 install_needed
-rm -f "$out"/*.deb "$out"/ppfrag_*
+rm -f "$out"/{libppool0,libppool-dev,librte-net-ppfrag,ppfrag-tools}{,-dbgsym}_*.deb "$out"/ppfrag_*
 export_tree
 say "ppfrag $version"
 if ! progress_run "package: build" "$out/build.log" build_packages; then

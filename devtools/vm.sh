@@ -124,7 +124,8 @@ choose_kernel() {
 	fi
 	[ -n "$kernel" ] || unable "apt does not know linux-image-amd64: as root, apt-get update;" \
 		"or name a package of your kernel with --kernel"
-	[[ $kernel =~ ^[a-z0-9.+-]+$ ]] || wrong "--kernel $kernel: not the name of a package"
+	[[ $kernel =~ ^[a-z0-9][a-z0-9.+-]+$ ]] ||
+		wrong "--kernel $kernel: not the name of a package"
 }
 
 # Kept: what boots, modules, and the configuration.

@@ -210,7 +210,7 @@ def test_no_answer(lab):
     assert status == 1
     assert "has no page pools: load the library, with the EAL option -d libppool.so" in text
     if os.geteuid() == 0:
-        path = runtime_dir(plain.prefix).parent
+        path = runtime_dir(plain.prefix).parent.parent
         text, status = top("-f", plain.prefix, "--json", "--once", user=NOBODY,
                            env=dict(os.environ, RUNTIME_DIRECTORY=str(path)))
         assert status == 1

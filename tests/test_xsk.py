@@ -218,6 +218,7 @@ def test_mtu(lab, veth, rx):
     dut.command("port stop 0")
     dut.command("port config mtu 0 17000")
     dut.wait_output("MTU 17000 makes frames of up to 17022 bytes, a (slot|page) of pool")
+    assert veth.show()["mtu"] == 1400
     dut.command("port start 0")
     end(dut)
 
@@ -349,10 +350,11 @@ def test_exhaustion(lab, veth, how, lengths):
     assert result["dry"] >= 1 and result["no_mbuf"] > 0
 
 
-def test_reflect(lab, veth):
+def test_reflect(lab, veth, rx):
     """Packets of other pools, and of several segments, are copied into slots to be sent."""
     veth.create()
-    verify = Verify(lab, veth, 1455, "--mbuf-size", 16384, "--mbufs", 1024, "--reflect")
+    verify = Verify(lab, veth, 1455, "--mbuf-size", 16384, "--mbufs", 3072, "--reflect",
+                    devargs=f",rx={rx}")
     veth.echo(ALL_LENGTHS)
     assert verify.result()["received"] == 1455
 
@@ -468,13 +470,19 @@ def test_interface(lab, veth):
         before = veth.show()[name]
         dut.command(f"set {mode} 0 on")
         assert veth.show()[name] == before + 1
+        # ethdev asks for it again when a port starts.
+        dut.command("port stop 0")
+        dut.command("port start 0")
         dut.command(f"set {mode} 0 off")
         assert veth.show()[name] == before
     dut.command("mac_addr set 0 02:00:00:00:00:77")
     assert veth.show()["address"] == "02:00:00:00:00:77"
     dut.wait_link()
+    state = dut.telemetry("/ppfrag/queues,0")
+    assert state["link"] == 1 and state["rx_q0"]["posted"] > 0
     run(veth.kernel, "ip", "link", "set", veth.near, "down")
     dut.wait_link(False)
+    assert dut.telemetry("/ppfrag/queues,0")["link"] == 0
     run(veth.kernel, "ip", "link", "set", veth.near, "up")
     dut.wait_link()
     end(dut)

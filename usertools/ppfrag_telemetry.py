@@ -21,10 +21,8 @@ class TelemetryError(Exception):
 
 def runtime_root():
     """Where EAL keeps the sockets of all processes of this user."""
-    if "RUNTIME_DIRECTORY" in os.environ:
-        return Path(os.environ["RUNTIME_DIRECTORY"])
     base = "/var/run" if os.geteuid() == 0 else os.environ.get("XDG_RUNTIME_DIR", "/tmp")
-    return Path(base) / "dpdk"
+    return Path(os.environ.get("RUNTIME_DIRECTORY", base)) / "dpdk"
 
 
 def socket_path(prefix, instance=0):

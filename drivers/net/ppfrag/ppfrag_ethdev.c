@@ -353,12 +353,10 @@ mtu_set(struct rte_eth_dev *dev, uint16_t mtu)
 		PPFRAG_LOG(ERR, "%s: stop the port to change its MTU", dev->data->name);
 		return -EBUSY;
 	}
-	if (ppfrag_device(dev)->set_mtu != NULL) {
+	ret = ppfrag_queues_check_mtu(dev, mtu);
+	if (ret == 0 && ppfrag_device(dev)->set_mtu != NULL)
 		ret = ppfrag_device(dev)->set_mtu(dev, mtu);
-		if (ret != 0)
-			return ret;
-	}
-	return ppfrag_queues_set_mtu(dev, mtu);
+	return ret == 0 ? ppfrag_queues_set_mtu(dev, mtu) : ret;
 }
 
 static const uint32_t *

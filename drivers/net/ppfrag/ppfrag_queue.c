@@ -198,7 +198,7 @@ set_frame(struct ppfrag_rxq *q, uint32_t frame)
 }
 
 int
-ppfrag_queues_set_mtu(struct rte_eth_dev *dev, uint16_t mtu)
+ppfrag_queues_check_mtu(const struct rte_eth_dev *dev, uint16_t mtu)
 {
 	uint32_t frame = mtu_to_frame(mtu);
 	uint16_t i;
@@ -207,6 +207,16 @@ ppfrag_queues_set_mtu(struct rte_eth_dev *dev, uint16_t mtu)
 	for (i = 0; i < dev->data->nb_rx_queues && ret == 0; i++)
 		if (dev->data->rx_queues[i] != NULL)
 			ret = check_frame(dev->data->rx_queues[i], frame);
+	return ret;
+}
+
+int
+ppfrag_queues_set_mtu(struct rte_eth_dev *dev, uint16_t mtu)
+{
+	uint32_t frame = mtu_to_frame(mtu);
+	uint16_t i;
+	int ret = ppfrag_queues_check_mtu(dev, mtu);
+
 	for (i = 0; i < dev->data->nb_rx_queues && ret == 0; i++)
 		if (dev->data->rx_queues[i] != NULL)
 			ret = set_frame(dev->data->rx_queues[i], frame);

@@ -170,6 +170,9 @@ void ppfrag_txq_release(struct rte_eth_dev *dev, uint16_t queue_id);
 /** Whether all queues are set up. @return 0 or a negative errno, logged. */
 int ppfrag_queues_check(const struct rte_eth_dev *dev);
 
+/** Whether the pools of all receive queues take an MTU. @return 0 or a negative errno, logged. */
+int ppfrag_queues_check_mtu(const struct rte_eth_dev *dev, uint16_t mtu);
+
 /** Make every receive queue ready for frames of an MTU. @return 0 or a negative errno, logged. */
 int ppfrag_queues_set_mtu(struct rte_eth_dev *dev, uint16_t mtu);
 

@@ -11,6 +11,7 @@
 #include <rte_ethdev.h>
 #include <rte_telemetry.h>
 
+#include "ppfrag_device.h"
 #include "ppfrag_queue.h"
 
 /*
@@ -28,8 +29,17 @@
 
 /* What is told of a port: X(name, value, unit, meaning). */
 #define PORT_KEYS(X) \
-	X(link, pd->link_up != 0, "", "1: the other end processes the rings") \
+	X(link, link_is_up(dev), "", "1: the other end processes the rings; with iface=, is up") \
 	X(port_epoch, pd->epoch, "", "counts changes that queues have to look at")
+
+static bool
+link_is_up(const struct rte_eth_dev *dev)
+{
+	const struct ppfrag_dev *pd = dev->data->dev_private;
+
+	return pd->kind == PPFRAG_KIND_XSK ? dev->data->dev_link.link_status != 0 :
+					     pd->link_up != 0;
+}
 
 static int
 tell_error(struct rte_tel_data *d, const char *text)

@@ -24,9 +24,12 @@
 #define INTERVAL_MAX_MS 60000u
 /* How often ppool_wait_idle() looks. */
 #define WAIT_US 1000u
+/* How often a pool that is freed tries to leave its marks. */
+#define DROP_US 100u
 
 struct ppool_mark {
-	struct rte_mempool *mp; /* the lock held; NULL: an account, or a pool that was freed */
+	struct rte_mempool *mp; /* NULL: an account, or a pool that was freed; changed with both
+				 * locks held */
 	uint16_t account;       /* 0: a pool */
 	struct ppool_mark_conf conf;
 	rte_spinlock_t lock;
@@ -84,6 +87,7 @@ ppool_mark_state(const struct ppool_mark *mark)
 enum ppool_mark_state
 ppool_mark_poll(struct ppool_mark *mark)
 {
+	enum ppool_mark_state state;
 	uint64_t bytes;
 
 	/* Whoever looks at this moment, its own function included, sees the same. */
@@ -94,8 +98,10 @@ ppool_mark_poll(struct ppool_mark *mark)
 		mark_change(mark, PPOOL_MARK_HIGH, bytes);
 	else if (mark->state == PPOOL_MARK_HIGH && bytes <= mark->conf.low)
 		mark_change(mark, PPOOL_MARK_LOW, bytes);
+	state = mark->state;
+	/* The mark may be removed from here on. */
 	rte_spinlock_unlock(&mark->lock);
-	return ppool_mark_state(mark);
+	return state;
 }
 
 static int mark_arm(struct ppool_mark *mark);
@@ -202,27 +208,44 @@ ppool_mark_remove(struct ppool_mark *mark)
 	if (__atomic_load_n(&mark->has_caller, __ATOMIC_ACQUIRE) &&
 			pthread_equal(mark->caller, pthread_self()))
 		return -EBUSY;
-	/* Waits until it does not run. */
+	/* Waits until it does not run, and then for those who look by ppool_mark_poll(). */
 	rte_eal_alarm_cancel(mark_alarm, mark);
+	rte_spinlock_lock(&mark->lock);
+	rte_spinlock_unlock(&mark->lock);
 	mark_unlink(mark);
 	close(mark->fd);
 	free(mark);
 	return 0;
 }
 
-void
-ppool_marks_drop(const struct rte_mempool *mp)
+/* Returns false where somebody looks at one: its function may make and remove marks meanwhile. */
+static bool
+marks_try_drop(const struct rte_mempool *mp)
 {
 	struct ppool_mark *mark;
+	bool all = true;
 
 	pthread_mutex_lock(&marks_lock);
 	for (mark = marks; mark != NULL; mark = mark->next) {
-		rte_spinlock_lock(&mark->lock);
-		if (mark->mp == mp)
-			mark->mp = NULL;
+		/* Of no other: a function may free other pools than that of its mark. */
+		if (mark->mp != mp)
+			continue;
+		if (rte_spinlock_trylock(&mark->lock) == 0) {
+			all = false;
+			continue;
+		}
+		mark->mp = NULL;
 		rte_spinlock_unlock(&mark->lock);
 	}
 	pthread_mutex_unlock(&marks_lock);
+	return all;
+}
+
+void
+ppool_marks_drop(const struct rte_mempool *mp)
+{
+	while (!marks_try_drop(mp))
+		rte_delay_us_sleep(DROP_US);
 }
 
 int

@@ -71,6 +71,7 @@ struct xsk_umem {
 	uint32_t headroom; /**< behind that of the kernel */
 	uint32_t frame;    /**< what the kernel writes at most */
 	bool sg;           /**< packets may take several chunks */
+	bool gaps;         /**< there is other memory between the chunks of the mempool */
 	struct xsk_socket *bound;
 	unsigned int nb_users;
 	struct xsk_umem *next;
@@ -132,9 +133,12 @@ struct xsk_txq {
 	struct xsk_ring tx;
 	struct xsk_ring done;
 	const struct ppfrag_rxq *slots; /**< queue whose slots packets are copied into */
+	struct rte_mempool *copies;     /**< these, where that queue has lanes; else NULL */
+	uint32_t max_copy;              /**< the longest one */
 	char *umem;
 	uint64_t umem_len;
-	uint32_t tail; /**< of flight: the oldest one */
+	const struct rte_mempool *gaps; /**< the pool, if it has gaps; or NULL */
+	uint32_t tail;                  /**< of flight: the oldest one */
 	uint16_t max_chunks;
 	struct xsk_flight flight[];
 };
@@ -144,7 +148,8 @@ struct xsk_prog {
 	uint32_t ifindex;
 	int map_fd;
 	int link_fd;
-	bool skb; /**< in generic mode */
+	bool skb;  /**< in generic mode */
+	bool gone; /**< with its interface: not for further ports */
 	char file[sizeof(((struct ppfrag_xsk_conf *)0)->prog)];
 	unsigned int nb_users;
 	struct xsk_prog *next;
@@ -221,7 +226,7 @@ xsk_ring_addr(const struct xsk_ring *r, uint32_t pos)
 
 /* xsk_netdev.c: of the interface of a port. What returns int returns 0 or a negative errno. */
 
-/** Find it, and note its address. Logged. */
+/** Find it, and note its address. Logged. Where it fails, too, call xsk_netdev_close(). */
 int xsk_netdev_open(struct rte_eth_dev *dev);
 void xsk_netdev_close(struct rte_eth_dev *dev);
 
@@ -234,8 +239,8 @@ int xsk_netdev_mtu_set(struct rte_eth_dev *dev, uint32_t mtu);
 int xsk_netdev_mac_set(struct rte_eth_dev *dev, const struct rte_ether_addr *mac);
 int xsk_netdev_promiscuous(struct rte_eth_dev *dev, bool on);
 int xsk_netdev_allmulticast(struct rte_eth_dev *dev, bool on);
-/** Whether there is an interface of that name. */
-bool xsk_netdev_exists(const struct rte_eth_dev *dev);
+/** Of the interface that has the name now; 0: there is none. Not logged. */
+uint32_t xsk_netdev_index(const struct rte_eth_dev *dev);
 /** Whether frames can pass. */
 bool xsk_netdev_is_up(const struct rte_eth_dev *dev);
 /** Warn where the kernel spreads packets over more queues than the port has. */
@@ -266,6 +271,9 @@ int xsk_link_update(struct rte_eth_dev *dev);
  */
 struct xsk_prog *xsk_prog_get(const struct ppfrag_dev *pd, uint32_t ifindex, uint8_t mode, bool sg);
 void xsk_prog_put(struct xsk_prog *p);
+
+/** Its interface is gone; one that comes back can have the same number. NULL is ignored. */
+void xsk_prog_set_gone(struct xsk_prog *p);
 
 /** Hand the packets of a queue to a socket, or again to the kernel (fd -1). */
 int xsk_prog_set(const struct xsk_prog *p, uint32_t queue, int fd);

@@ -63,6 +63,7 @@ device_init(struct rte_eth_dev *dev)
 		ret = xsk_link_init(dev);
 	if (ret != 0) {
 		xsk_link_fini(dev);
+		xsk_netdev_close(dev);
 		device_fini(dev);
 		return ret;
 	}
@@ -237,10 +238,13 @@ interface_init(struct rte_eth_dev *dev)
 	ret = xsk_netdev_find(dev, &ifindex);
 	if (ret != 0 || (ifindex == local->ifindex && !local->gone))
 		return ret;
+	xsk_prog_set_gone(local->prog);
 	device_detach(dev);
+	pthread_mutex_lock(&local->lock);
 	local->ifindex = ifindex;
 	local->told_back = false;
 	__atomic_store_n(&local->gone, false, __ATOMIC_RELEASE);
+	pthread_mutex_unlock(&local->lock);
 	return 0;
 }
 

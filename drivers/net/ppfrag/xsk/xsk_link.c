@@ -95,6 +95,26 @@ note_gone(struct rte_eth_dev *dev, struct nlmsghdr *h)
 			was_moved(h) ? "was moved to another network namespace" : "was deleted");
 }
 
+/* Messages are lost where the kernel has more than the socket holds, that of a deletion, too. */
+static void
+note_replaced(struct rte_eth_dev *dev)
+{
+	struct xsk_local *local = xsk_local(dev);
+	bool replaced = false;
+	uint32_t ifindex;
+
+	pthread_mutex_lock(&local->lock);
+	ifindex = xsk_netdev_index(dev);
+	if (!is_gone(local) && ifindex != 0 && ifindex != local->ifindex) {
+		__atomic_store_n(&local->gone, true, __ATOMIC_RELEASE);
+		replaced = true;
+	}
+	pthread_mutex_unlock(&local->lock);
+	if (replaced)
+		PPFRAG_LOG(WARNING, "%s: another interface has its name now: the link is down",
+				dev->data->name);
+}
+
 /* Tell once that there is an interface of that name again. */
 static void
 note_back(struct rte_eth_dev *dev)
@@ -102,7 +122,7 @@ note_back(struct rte_eth_dev *dev)
 	const struct ppfrag_dev *pd = dev->data->dev_private;
 	struct xsk_local *local = xsk_local(dev);
 
-	if (!is_gone(local) || local->told_back || !xsk_netdev_exists(dev))
+	if (!is_gone(local) || local->told_back || xsk_netdev_index(dev) == 0)
 		return;
 	local->told_back = true;
 	PPFRAG_LOG(NOTICE,
@@ -136,6 +156,7 @@ link_changed(void *arg)
 	struct rte_eth_dev *dev = arg;
 
 	messages_read(dev);
+	note_replaced(dev);
 	if (xsk_link_update(dev) == 0)
 		rte_eth_dev_callback_process(dev, RTE_ETH_EVENT_INTR_LSC, NULL);
 	note_back(dev);

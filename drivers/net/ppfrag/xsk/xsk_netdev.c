@@ -81,11 +81,7 @@ xsk_netdev_open(struct rte_eth_dev *dev)
 {
 	int ret = sockets_open(dev);
 
-	if (ret == 0)
-		ret = xsk_netdev_find(dev, &xsk_local(dev)->ifindex);
-	if (ret != 0)
-		xsk_netdev_close(dev);
-	return ret;
+	return ret == 0 ? xsk_netdev_find(dev, &xsk_local(dev)->ifindex) : ret;
 }
 
 void
@@ -95,8 +91,10 @@ xsk_netdev_close(struct rte_eth_dev *dev)
 
 	if (local->ctl_fd >= 0)
 		close(local->ctl_fd);
+	local->ctl_fd = -1;
 	if (local->packet_fd >= 0)
 		close(local->packet_fd);
+	local->packet_fd = -1;
 }
 
 int
@@ -134,18 +132,23 @@ xsk_netdev_mac_set(struct rte_eth_dev *dev, const struct rte_ether_addr *mac)
 	return netdev_ioctl(dev, SIOCSIFHWADDR, &ifr);
 }
 
-/* Memberships are counted by the kernel, and end with the socket. */
+/*
+ * Memberships are counted by the kernel, and end with the socket. ethdev asks for one again at each
+ * start of the port: the former one is dropped first, as it drops one only in the end.
+ */
 static int
 membership_set(struct rte_eth_dev *dev, unsigned short type, bool on)
 {
 	const struct xsk_local *local = xsk_local(dev);
 	struct packet_mreq mreq = { .mr_ifindex = (int)local->ifindex, .mr_type = type };
-	int option = on ? PACKET_ADD_MEMBERSHIP : PACKET_DROP_MEMBERSHIP;
 	int ret;
 
-	ret = setsockopt(local->packet_fd, SOL_PACKET, option, &mreq, sizeof(mreq));
-	/* Not to be had, or gone with the interface. */
-	return ret == 0 || !on ? 0 : -errno;
+	/* There may be none, or it has gone with the interface. */
+	setsockopt(local->packet_fd, SOL_PACKET, PACKET_DROP_MEMBERSHIP, &mreq, sizeof(mreq));
+	if (!on)
+		return 0;
+	ret = setsockopt(local->packet_fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &mreq, sizeof(mreq));
+	return ret == 0 ? 0 : -errno;
 }
 
 int
@@ -160,12 +163,12 @@ xsk_netdev_allmulticast(struct rte_eth_dev *dev, bool on)
 	return membership_set(dev, PACKET_MR_ALLMULTI, on);
 }
 
-bool
-xsk_netdev_exists(const struct rte_eth_dev *dev)
+uint32_t
+xsk_netdev_index(const struct rte_eth_dev *dev)
 {
 	struct ifreq ifr = { .ifr_flags = 0 };
 
-	return netdev_ioctl(dev, SIOCGIFINDEX, &ifr) == 0;
+	return netdev_ioctl(dev, SIOCGIFINDEX, &ifr) == 0 ? (uint32_t)ifr.ifr_ifindex : 0;
 }
 
 bool

@@ -213,7 +213,7 @@ xsk_prog_get(const struct ppfrag_dev *pd, uint32_t ifindex, uint8_t mode, bool s
 	struct xsk_prog *p;
 
 	pthread_mutex_lock(&progs_lock);
-	for (p = progs; p != NULL && p->ifindex != ifindex; p = p->next)
+	for (p = progs; p != NULL && (p->ifindex != ifindex || p->gone); p = p->next)
 		;
 	if (p == NULL) {
 		p = prog_new(pd, ifindex, mode, sg);
@@ -227,6 +227,16 @@ xsk_prog_get(const struct ppfrag_dev *pd, uint32_t ifindex, uint8_t mode, bool s
 		p->nb_users++;
 	pthread_mutex_unlock(&progs_lock);
 	return p;
+}
+
+void
+xsk_prog_set_gone(struct xsk_prog *p)
+{
+	if (p == NULL)
+		return;
+	pthread_mutex_lock(&progs_lock);
+	p->gone = true;
+	pthread_mutex_unlock(&progs_lock);
 }
 
 void

@@ -159,17 +159,41 @@ rxq_open(struct xsk_rxq *x, struct xsk_socket *s)
 	return 0;
 }
 
-static void
+/* A copy takes a slot, also where packets are received into lanes. */
+static int
+copies_init(struct xsk_txq *x, const struct ppfrag_rxq *slots)
+{
+	const uint32_t room = ppfrag_slots_class(slots->mp, slots->max_len).room;
+
+	x->max_copy = RTE_MIN(slots->max_len, room);
+	x->copies = NULL;
+	if (slots->slots != NULL)
+		return 0;
+	x->copies = ppool_slot_pool(slots->mp, (uint16_t)x->max_copy);
+	if (x->copies != NULL)
+		return 0;
+	PPFRAG_LOG(ERR, "%s: pool %s has no slots to copy packets into: %s",
+			ppfrag_port_name(x->q.dev), slots->mp->name, rte_strerror(rte_errno));
+	return -rte_errno;
+}
+
+static int
 txq_open(struct xsk_txq *x, struct xsk_socket *s, const struct ppfrag_rxq *slots)
 {
+	int ret = copies_init(x, slots);
+
+	if (ret != 0)
+		return ret;
 	x->tx = s->tx;
 	x->done = s->done;
 	x->umem = s->umem->addr;
 	x->umem_len = s->umem->len;
+	x->gaps = s->umem->gaps ? s->umem->mp : NULL;
 	x->max_chunks = s->umem->sg ? XSK_MAX_CHUNKS : 1;
 	x->slots = slots;
 	x->tail = 0;
 	x->sock = s;
+	return 0;
 }
 
 /* Queues of a number; either may be NULL. A transmit queue alone uses the pool of the first. */
@@ -204,7 +228,7 @@ pair_open(struct rte_eth_dev *dev, uint16_t i, struct xsk_rxq *rx, struct xsk_tx
 	if (rx != NULL)
 		rx->wakeup = s->zero_copy;
 	if (ret == 0 && tx != NULL)
-		txq_open(tx, s, slots);
+		ret = txq_open(tx, s, slots);
 	return ret;
 }
 
@@ -255,6 +279,7 @@ rxq_close(struct xsk_rxq *x)
 	ppool_carver_free(x->jumbo);
 	x->jumbo = NULL;
 	x->q.nb_starved = 0;
+	x->q.nb_posted = 0;
 	x->fill.pos = 0;
 	x->tail = 0;
 	x->sock = NULL;

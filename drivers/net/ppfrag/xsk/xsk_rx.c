@@ -69,6 +69,7 @@ xsk_rx_post_all(struct xsk_rxq *x)
 			break;
 	}
 	x->q.nb_starved = (uint16_t)missing;
+	x->q.nb_posted = x->q.nb - x->q.nb_starved;
 	xsk_ring_publish(&x->fill);
 }
 
@@ -91,6 +92,7 @@ slots_repost(struct xsk_rxq *x, struct rte_mbuf * const *again, uint32_t n)
 		*fifo_at(x, x->tail++) = NULL;
 		if (unlikely(again[i] == NULL || !slot_post(x, again[i]))) {
 			x->q.nb_starved++;
+			x->q.nb_posted--;
 			ppfrag_count(&x->q.stats.no_page, 1);
 		}
 	}

@@ -36,11 +36,15 @@ desc_offset(const struct xdp_desc *d)
 			(d->addr >> XSK_UNALIGNED_BUF_OFFSET_SHIFT);
 }
 
-/** Whether a descriptor is a packet of its own, of a length that can be. */
+/**
+ * Whether a descriptor is a packet of its own, of a length that can be. As packet_descs() has it:
+ * with lanes, what is a packet there and none here would be looked at for ever.
+ */
 static inline bool
 desc_is_packet(const struct xsk_rxq *x, const struct xdp_desc *d)
 {
-	return d->options == 0 && d->len - RTE_ETHER_HDR_LEN <= x->frame - RTE_ETHER_HDR_LEN;
+	return (d->options & XDP_PKT_CONTD) == 0 &&
+			d->len - RTE_ETHER_HDR_LEN <= x->frame - RTE_ETHER_HDR_LEN;
 }
 
 static inline uint32_t
@@ -74,15 +78,19 @@ packet_read(struct xsk_rxq *x, struct xsk_packet *p,
 {
 	const struct xdp_desc *d;
 	uint32_t i, len;
+	bool found;
 
 	for (i = 0; i < p->nb_desc; i++) {
 		d = xsk_ring_desc(&x->rx, x->rx.pos + i);
 		len = d->len;
-		if (!find(x, x->tail + p->nb, desc_offset(d)) || len - 1 >= x->frame) {
+		found = find(x, x->tail + p->nb, desc_offset(d));
+		if (!found || len - 1 >= x->frame) {
 			p->sane = false;
 			ppfrag_count(&x->q.stats.fifo_miss, 1);
-			continue;
+			len = 0;
 		}
+		if (!found)
+			continue;
 		if (p->nb < XSK_MAX_CHUNKS)
 			p->seg_len[p->nb] = (uint16_t)len;
 		p->nb++;

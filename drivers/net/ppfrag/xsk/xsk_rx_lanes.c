@@ -77,6 +77,7 @@ lanes_post(struct xsk_rxq *x, const uint16_t *lanes, uint32_t n)
 		if (likely(lane_post(x, lanes[i])))
 			continue;
 		x->q.starved[x->q.nb_starved++] = lanes[i];
+		x->q.nb_posted--;
 		ppfrag_count(&x->q.stats.no_page, 1);
 	}
 }
@@ -103,6 +104,7 @@ xsk_lanes_post_all(struct xsk_rxq *x)
 		x->q.nb_starved = i;
 	while (x->q.nb_starved != 0 && lane_post(x, x->q.starved[x->q.nb_starved - 1]))
 		x->q.nb_starved--;
+	x->q.nb_posted = x->q.nb - x->q.nb_starved;
 	xsk_ring_publish(&x->fill);
 }
 

@@ -3,6 +3,7 @@
  */
 
 #include <errno.h>
+#include <sys/queue.h>
 #include <unistd.h>
 
 #include <rte_memcpy.h>
@@ -110,12 +111,32 @@ tx_reclaim(struct xsk_txq *x)
 
 /* Packets */
 
+static __rte_noinline bool
+is_in_pool(const struct rte_mempool *mp, const char *data, uint32_t len)
+{
+	const struct rte_mempool_memhdr *chunk;
+	uint64_t offset;
+
+	STAILQ_FOREACH(chunk, &mp->mem_list, next) {
+		offset = (uint64_t)(data - (const char *)chunk->addr);
+		if (offset < chunk->len && len <= chunk->len - offset)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * What lies between the chunks of the pool belongs to others. They may have given it back and got
+ * other pages at the same address: the kernel would send from the former ones.
+ */
 static inline bool
 is_in_umem(const struct xsk_txq *x, const char *data, uint32_t len)
 {
 	const uint64_t offset = (uint64_t)(data - x->umem);
 
-	return offset < x->umem_len && len <= x->umem_len - offset;
+	if (offset >= x->umem_len || len > x->umem_len - offset)
+		return false;
+	return likely(x->gaps == NULL) || is_in_pool(x->gaps, data, len);
 }
 
 /* Chunks that a packet takes where it is; 0: it cannot be sent from there. */
@@ -172,6 +193,22 @@ enum tx_result {
 	TX_DROPPED, /* freed: cannot be sent at all */
 };
 
+/* A receive queue with lanes has no slots of its own. */
+static struct rte_mbuf *
+copy_alloc(const struct xsk_txq *x, uint32_t len)
+{
+	struct rte_mbuf *m;
+
+	if (x->copies == NULL)
+		return ppfrag_slots_get(x->slots, len);
+	m = rte_pktmbuf_alloc(x->copies);
+	if (m == NULL)
+		return NULL;
+	m->data_len = (uint16_t)len;
+	m->pkt_len = len;
+	return m;
+}
+
 /* Send a copy. */
 static __rte_noinline enum tx_result
 tx_send_copy(struct xsk_txq *x, struct rte_mbuf *m)
@@ -179,14 +216,14 @@ tx_send_copy(struct xsk_txq *x, struct rte_mbuf *m)
 	const uint32_t n = (m->pkt_len + XSK_CHUNK - 1) / XSK_CHUNK;
 	struct rte_mbuf *copy;
 
-	if (m->pkt_len == 0 || n > x->max_chunks || m->pkt_len > x->slots->max_len) {
+	if (m->pkt_len == 0 || n > x->max_chunks || m->pkt_len > x->max_copy) {
 		ppfrag_count(&x->q.stats.dropped_packets, 1);
 		rte_pktmbuf_free(m);
 		return TX_DROPPED;
 	}
 	if (x->tx.mask + 1 - nb_in_flight(x) < n)
 		return TX_FULL;
-	copy = ppfrag_slots_get(x->slots, m->pkt_len);
+	copy = copy_alloc(x, m->pkt_len);
 	if (copy == NULL)
 		return TX_FULL;
 	copy_data(rte_pktmbuf_mtod(copy, char *), m);

@@ -59,6 +59,7 @@ range_find(const char *name, struct xsk_umem *u)
 				(r.end - r.start) / r.used);
 		return -ENOTSUP;
 	}
+	u->gaps = r.end - r.start != r.used;
 	u->addr = (char *)RTE_ALIGN_FLOOR(r.start, (uintptr_t)OS_PAGE);
 	u->len = RTE_ALIGN_CEIL(r.end, (uintptr_t)OS_PAGE) - (uintptr_t)u->addr;
 	return 0;
