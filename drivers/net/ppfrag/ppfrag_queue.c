@@ -113,7 +113,7 @@ carver_init(struct ppfrag_rxq *q)
 	const struct ppool_carver_conf conf = {
 		.max_len = q->post_len != 0 ? q->post_len : q->max_len,
 		.headroom = RTE_PKTMBUF_HEADROOM,
-		.nb_lanes = q->copy ? 1 : q->nb,
+		.nb_lanes = ppfrag_rxq_copies(q) ? 1 : q->nb,
 		.port = q->dev->port_id,
 		.socket_id = q->socket_id,
 	};
@@ -171,7 +171,8 @@ bounce_init(struct ppfrag_rxq *q)
 static bool
 has_memory(const struct ppfrag_rxq *q)
 {
-	return (q->slots != NULL || q->carver != NULL) && (!q->copy || q->bounce_mz != NULL);
+	return (q->slots != NULL || q->carver != NULL) &&
+			(!ppfrag_rxq_copies(q) || q->bounce_mz != NULL);
 }
 
 /* Make a queue ready for frames of a length that check_frame() accepts. */
@@ -188,10 +189,10 @@ set_frame(struct ppfrag_rxq *q, uint32_t frame)
 	ppool_carver_free(q->carver);
 	q->carver = NULL;
 	q->max_len = max_len;
-	ret = q->copy ? bounce_init(q) : 0;
+	ret = ppfrag_rxq_copies(q) ? bounce_init(q) : 0;
 	if (ret == 0)
 		ret = q->slots != NULL ? ppfrag_slots_set_frame(q) : carver_init(q);
-	q->buf_len = q->copy ? bounce_len(q) : max_len + hdr_len(q);
+	q->buf_len = ppfrag_rxq_copies(q) ? bounce_len(q) : max_len + hdr_len(q);
 	if (ret != 0)
 		q->max_len = 0; /* once more the next time */
 	return ret;
@@ -253,7 +254,7 @@ posted_len(const struct ppfrag_rxq *q)
 static size_t
 ring_bytes(const struct ppfrag_rxq *q, const struct ppool_layout *layout)
 {
-	if (q->copy)
+	if (ppfrag_rxq_copies(q))
 		return (size_t)q->nb * q->buf_len;
 	if (q->slots != NULL)
 		return (size_t)q->nb * ppfrag_slots_class(q->mp, posted_len(q)).truesize;
@@ -291,7 +292,7 @@ describe_way(const struct ppfrag_rxq *q, const char *copy_reason, char *text, si
 		[PPFRAG_PRESET_DENSITY] = "density",
 	};
 
-	if (q->copy)
+	if (ppfrag_rxq_copies(q))
 		snprintf(text, size,
 				"packets are copied, the back end cannot write into the pool: %s",
 				copy_reason);
@@ -313,7 +314,7 @@ warn_few_pages(const struct ppfrag_rxq *q)
 
 	if (q->slots != NULL)
 		buffers *= ppfrag_slots_class(q->mp, posted_len(q)).slots;
-	if (!q->copy && 2 * buffers < 3 * (uint64_t)q->nb)
+	if (!ppfrag_rxq_copies(q) && 2 * buffers < 3 * (uint64_t)q->nb)
 		PPFRAG_LOG(WARNING,
 				"%s: pool %s has pages for %" PRIu64
 				" buffers, fewer than 1.5 times the ring of %u: an application that holds packets stops reception; use more mbufs (testpmd --total-num-mbufs) or a smaller ring",
@@ -385,8 +386,9 @@ ppfrag_rxq_init(struct ppfrag_rxq *q, const char *copy_reason)
 	bool slots = is_for_slots(q, frame);
 	int ret;
 
-	q->copy = copy_reason != NULL;
-	q->how = q->copy ? PPFRAG_RX_COPY : slots ? PPFRAG_RX_SLOTS : PPFRAG_RX_LANES;
+	q->how = slots ? PPFRAG_RX_SLOTS : PPFRAG_RX_LANES;
+	if (copy_reason != NULL)
+		q->how = PPFRAG_RX_COPY;
 	if (slots) {
 		ret = ppfrag_slots_init(q);
 		if (ret != 0)

@@ -80,7 +80,6 @@ struct ppfrag_rxq {
 	uint32_t work;                /**< to be done with packets, PPFRAG_RX_WORK_...; atomic */
 	uint32_t ring_epoch;          /**< that the ring was reset for; atomic */
 	uint16_t queue_id;
-	bool copy;     /**< the pool is not shared with the back end */
 	bool deferred; /**< not started with the port */
 	bool stopped;  /**< its ring belongs to the control thread; atomic */
 	struct virtq_packed packed;
@@ -126,6 +125,13 @@ struct ppfrag_txq {
 	bool stopped;  /**< its ring belongs to the control thread; atomic */
 	struct virtq_packed packed;
 } __rte_cache_aligned;
+
+/** Whether packets are copied out of bounce buffers, into slots or into frags of a carver. */
+static inline bool
+ppfrag_rxq_copies(const struct ppfrag_rxq *q)
+{
+	return q->how == PPFRAG_RX_COPY;
+}
 
 /* ppfrag_queue.c */
 

@@ -240,7 +240,7 @@ ppfrag_mem_collect(struct ppfrag_mem *mem, const struct rte_eth_dev *dev)
 		q = dev->data->rx_queues[i];
 		if (q == NULL)
 			continue;
-		if (!q->copy)
+		if (!ppfrag_rxq_copies(q))
 			ret = ppfrag_mem_add_pool(mem, q->mp);
 		else if (q->bounce_mz != NULL)
 			ret = ppfrag_mem_add(mem, q->bounce_mz->addr, q->bounce_mz->len);

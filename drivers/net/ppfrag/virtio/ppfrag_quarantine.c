@@ -80,7 +80,7 @@ entry_take_rxq(struct ppfrag_quarantine *e, struct ppfrag_rxq *q)
 	e->nb_buffers += q->nb_posted;
 	q->nb_posted = 0;
 	q->nb_starved = 0;
-	if (q->copy) {
+	if (ppfrag_rxq_copies(q)) {
 		e->bounce_mz[i] = q->bounce_mz;
 		q->dev->bounce_mz[i] = NULL;
 		q->bounce_mz = NULL;

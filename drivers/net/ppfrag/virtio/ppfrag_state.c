@@ -120,12 +120,15 @@ ppfrag_rx_burst_mode_get(struct rte_eth_dev *dev, uint16_t queue_id,
 		[PPFRAG_RX_SLOTS] = "Scalar, zero-copy into slots",
 	};
 	const struct ppfrag_rxq *q = dev->data->rx_queues[queue_id];
+	const char *way;
 
 	if (q == NULL)
 		return -EINVAL;
 	mode->flags = RTE_ETH_BURST_FLAG_PER_QUEUE;
-	mode_describe(mode, q->copy && q->slots != NULL ? "Scalar, copy into slots" : names[q->how],
-			&q->packed);
+	way = names[q->how];
+	if (ppfrag_rxq_copies(q) && q->slots != NULL)
+		way = "Scalar, copy into slots";
+	mode_describe(mode, way, &q->packed);
 	return 0;
 }
 

@@ -276,7 +276,7 @@ rxq_init(const struct rte_eth_dev *dev, struct ppfrag_rxq *q)
 	int ret;
 
 	ret = ppfrag_rxq_init(q, copy_reason);
-	if (ret == 0 && q->copy)
+	if (ret == 0 && ppfrag_rxq_copies(q))
 		ret = bounce_check(dev, q);
 	if (ret == 0)
 		ppfrag_rxq_log(q, copy_reason);
