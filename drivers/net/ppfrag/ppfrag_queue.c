@@ -48,20 +48,21 @@ mtu_to_frame(uint16_t mtu)
 
 /* The longest data that a frag of this pool can have. */
 static uint32_t
-page_capacity(struct rte_mempool *mp, struct ppool_layout *layout)
+page_capacity(struct rte_mempool *mp)
 {
-	int ret = ppool_layout_get(mp, layout);
+	struct ppool_layout layout;
+	int ret = ppool_layout_get(mp, &layout);
 
-	if (ret != 0 || layout->room_bytes <= RTE_PKTMBUF_HEADROOM)
+	if (ret != 0 || layout.room_bytes <= RTE_PKTMBUF_HEADROOM)
 		return 0;
-	return RTE_MIN(layout->room_bytes - RTE_PKTMBUF_HEADROOM, (uint32_t)PPFRAG_MAX_FRAME);
+	return RTE_MIN(layout.room_bytes - RTE_PKTMBUF_HEADROOM, (uint32_t)PPFRAG_MAX_FRAME);
 }
 
 /* The longest data of one segment. */
 static uint32_t
-frame_capacity(const struct ppfrag_rxq *q, struct ppool_layout *layout)
+frame_capacity(const struct ppfrag_rxq *q)
 {
-	uint32_t capacity = page_capacity(q->mp, layout);
+	uint32_t capacity = page_capacity(q->mp);
 
 	if (q->slots == NULL)
 		return capacity;
@@ -70,20 +71,20 @@ frame_capacity(const struct ppfrag_rxq *q, struct ppool_layout *layout)
 
 /* The size of mbufs, as testpmd counts it, that are certain to hold frames of this length. */
 static uint32_t
-sufficient_room(const struct ppfrag_rxq *q, const struct ppool_layout *layout, uint32_t frame)
+sufficient_room(const struct ppfrag_rxq *q, uint32_t frame)
 {
 	uint32_t room = frame + RTE_PKTMBUF_HEADROOM;
+	struct ppool_layout layout;
 
-	if (q->slots != NULL)
-		room += layout->slot_bytes; /* an mbuf and its record, inside of the page */
+	if (q->slots != NULL && ppool_layout_get(q->mp, &layout) == 0)
+		room += layout.slot_bytes; /* an mbuf and its record, inside of the page */
 	return RTE_MIN((uint32_t)RTE_ALIGN_CEIL(room, 1024), (uint32_t)UINT16_MAX);
 }
 
 static int
 check_frame(const struct ppfrag_rxq *q, uint32_t frame)
 {
-	struct ppool_layout layout;
-	uint32_t capacity = frame_capacity(q, &layout);
+	uint32_t capacity = frame_capacity(q);
 
 	if (capacity == 0) {
 		PPFRAG_LOG(ERR, "%s: pool %s cannot hold frames: its elements are too small",
@@ -98,10 +99,9 @@ check_frame(const struct ppfrag_rxq *q, uint32_t frame)
 				"RTE_ETH_RX_OFFLOAD_SCATTER",
 				ppfrag_port_name(q->dev), frame - PPFRAG_L2_LEN, frame,
 				q->slots != NULL ? "slot" : "page", q->mp->name, capacity,
-				sufficient_room(q, &layout, frame), capacity - PPFRAG_L2_LEN,
-				frame <= page_capacity(q->mp, &layout) && q->post_len == 0 ?
-						", rx=lanes" :
-						"");
+				sufficient_room(q, frame), capacity - PPFRAG_L2_LEN,
+				frame <= page_capacity(q->mp) && q->post_len == 0 ? ", rx=lanes" :
+										    "");
 		return -EINVAL;
 	}
 	return 0;
@@ -179,8 +179,7 @@ has_memory(const struct ppfrag_rxq *q)
 static int
 set_frame(struct ppfrag_rxq *q, uint32_t frame)
 {
-	struct ppool_layout layout;
-	uint32_t max_len = RTE_MIN(frame, frame_capacity(q, &layout));
+	uint32_t max_len = RTE_MIN(frame, frame_capacity(q));
 	int ret;
 
 	if (q->max_len == max_len && has_memory(q))
@@ -250,25 +249,16 @@ posted_len(const struct ppfrag_rxq *q)
 	return q->post_len != 0 ? q->post_len : q->max_len;
 }
 
-/* The bytes that are posted when all descriptors are. */
-static size_t
-ring_bytes(const struct ppfrag_rxq *q, const struct ppool_layout *layout)
-{
-	if (ppfrag_rxq_copies(q))
-		return (size_t)q->nb * q->buf_len;
-	if (q->slots != NULL)
-		return (size_t)q->nb * ppfrag_slots_class(q->mp, posted_len(q)).truesize;
-	return (size_t)q->nb * layout->page_bytes;
-}
-
 size_t
 ppfrag_rxq_ring_bytes(const struct ppfrag_rxq *q)
 {
 	struct ppool_layout layout;
 
-	if (page_capacity(q->mp, &layout) == 0)
-		return 0;
-	return ring_bytes(q, &layout);
+	if (ppfrag_rxq_copies(q))
+		return (size_t)q->nb * q->buf_len;
+	if (q->slots != NULL)
+		return (size_t)q->nb * ppfrag_slots_class(q->mp, posted_len(q)).truesize;
+	return ppool_layout_get(q->mp, &layout) == 0 ? (size_t)q->nb * layout.page_bytes : 0;
 }
 
 /* Frames of a length that a page takes before what is left is too little for the largest. */
@@ -327,14 +317,15 @@ ppfrag_rxq_log(const struct ppfrag_rxq *q, const char *copy_reason)
 	struct ppool_layout layout;
 	char way[256];
 
-	page_capacity(q->mp, &layout);
+	if (ppool_layout_get(q->mp, &layout) != 0)
+		return; /* not of a pool that the queue was set up for */
 	describe_way(q, copy_reason, way, sizeof(way));
 	PPFRAG_LOG(INFO,
 			"%s: receive queue %u: a page of pool %s (%u bytes) holds %u frames of %u "
 			"bytes or %u of 64; a ring of %u posts %zu bytes; %s",
 			ppfrag_port_name(q->dev), q->queue_id, q->mp->name, layout.page_bytes,
 			frames_per_page(q, &layout, q->max_len), q->max_len,
-			frames_per_page(q, &layout, 64), q->nb, ring_bytes(q, &layout), way);
+			frames_per_page(q, &layout, 64), q->nb, ppfrag_rxq_ring_bytes(q), way);
 	warn_few_pages(q);
 }
 
@@ -371,12 +362,9 @@ ppfrag_rxq_free(struct ppfrag_rxq *q)
 static bool
 is_for_slots(const struct ppfrag_rxq *q, uint32_t frame)
 {
-	struct ppool_layout layout;
-
 	if (!q->dev->want_slots || q->dev->insist_slots)
 		return q->dev->want_slots;
-	return frame <= ppfrag_slots_class(q->mp, frame).room ||
-			frame > page_capacity(q->mp, &layout);
+	return frame <= ppfrag_slots_class(q->mp, frame).room || frame > page_capacity(q->mp);
 }
 
 int
