@@ -37,7 +37,7 @@ ppfrag_slots_look(struct ppfrag_rxq *q)
 		s->dense = 0;
 }
 
-/* The smallest class with so much room. */
+/* The smallest class of the queue with so much room. */
 static uint8_t
 class_for(const struct ppfrag_rx_slots *s, uint32_t len)
 {
@@ -102,39 +102,57 @@ format_init(struct ppfrag_rxq *q)
 	f->data_offset = sizeof(m) + rte_pktmbuf_priv_size(q->mp) + RTE_PKTMBUF_HEADROOM;
 }
 
+/* The classes of a pool, as many as a queue can use. Returns how many, or a negative errno. */
+static int
+classes_get(struct rte_mempool *mp, struct ppool_slot_class *c)
+{
+	int n = ppool_slot_classes_get(mp, c, PPFRAG_CLASSES_MAX);
+
+	return n == 0 ? -E2BIG : RTE_MIN(n, (int)PPFRAG_CLASSES_MAX);
+}
+
+/* The first of n classes with so much room, else the last. */
+static int
+classes_find(const struct ppool_slot_class *c, int n, uint32_t len)
+{
+	int i;
+
+	for (i = 0; i < n - 1 && c[i].room < len; i++)
+		;
+	return i;
+}
+
 /* The class views up to the one for the longest frame. */
 static int
 views_init(struct ppfrag_rxq *q)
 {
 	struct ppool_slot_class c[PPFRAG_CLASSES_MAX];
 	struct ppfrag_rx_slots *s = q->slots;
-	int i, n = ppool_slot_classes_get(q->mp, c, PPFRAG_CLASSES_MAX);
+	int i, last, n = classes_get(q->mp, c);
 
-	for (i = 0; i < n; i++) {
+	if (n < 0)
+		return n;
+	last = classes_find(c, n, RTE_MAX(q->max_len, q->post_len));
+	for (i = 0; i <= last; i++) {
 		s->room[i] = c[i].room;
 		s->view[i] = ppool_slot_pool(q->mp, c[i].room);
 		if (s->view[i] == NULL)
 			return -rte_errno;
-		s->nb_classes = (uint8_t)(i + 1);
-		if (c[i].room >= RTE_MAX(q->max_len, q->post_len))
-			break;
 	}
-	s->post = q->post_len == 0 ? (uint8_t)(s->nb_classes - 1) : class_for(s, q->post_len);
-	return n < 0 ? n : 0;
+	s->nb_classes = (uint8_t)(last + 1);
+	s->post = (uint8_t)(q->post_len == 0 ? last : classes_find(c, n, q->post_len));
+	return 0;
 }
 
 struct ppool_slot_class
 ppfrag_slots_class(struct rte_mempool *mp, uint32_t len)
 {
 	struct ppool_slot_class c[PPFRAG_CLASSES_MAX];
-	int i, n = ppool_slot_classes_get(mp, c, PPFRAG_CLASSES_MAX);
+	int n = classes_get(mp, c);
 
-	n = RTE_MIN(n, (int)PPFRAG_CLASSES_MAX);
-	if (n <= 0)
+	if (n < 0)
 		return (struct ppool_slot_class){ .room = 0 };
-	for (i = 0; i < n - 1 && c[i].room < len; i++)
-		;
-	return c[i];
+	return c[classes_find(c, n, len)];
 }
 
 /* Posted slots of another class are given back. */
