@@ -259,9 +259,11 @@ ppfrag_port_name(const struct ppfrag_dev *pd)
 
 /* ppfrag_args.c */
 
+/** By enum ppfrag_preset. */
+extern const char * const ppfrag_preset_names[];
+
 /**
- * Fill path, mac, queue_size, max_pairs, server, speed, mrg_rxbuf, packed_vq, in_order, indirect,
- * event_idx, size_stats, want_slots, copybreak, preset, max_mtu, share.
+ * Fill in what device arguments say of a port that is all zero, and defaults for what they do not.
  *
  * @return 0 or a negative errno, logged.
  */

@@ -3,6 +3,7 @@
  */
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,28 +33,63 @@ parse_uint(const char *value, unsigned long min, unsigned long max, unsigned lon
 	return errno == 0 && *end == '\0' && *out >= min && *out <= max ? 0 : -EINVAL;
 }
 
+/* An option of ports. */
+struct arg {
+	const char *key;
+	uint8_t kinds;       /* of ports that have it, by bits */
+	const char *accepts; /* what it takes; limits of numbers and texts are said by themselves */
+	int (*parse)(const struct arg *arg, const char *value, struct ppfrag_dev *pd);
+	size_t offset; /* where the value goes in a port */
+	size_t size;
+	uint32_t min, max; /* of numbers */
+};
+
+const char * const ppfrag_preset_names[] = {
+	[PPFRAG_PRESET_AUTO] = "auto",
+	[PPFRAG_PRESET_SPEED] = "speed",
+	[PPFRAG_PRESET_DENSITY] = "density",
+};
+
+/* The member is a bool or uint16_t. */
 static int
-parse_path(const char *value, struct ppfrag_dev *pd)
+parse_number(const struct arg *arg, const char *value, struct ppfrag_dev *pd)
 {
-	if (value[0] == '\0' || strlen(value) >= sizeof(pd->path))
+	void *to = RTE_PTR_ADD(pd, arg->offset);
+	unsigned long n;
+
+	if (parse_uint(value, arg->min, arg->max, &n) != 0)
 		return -EINVAL;
-	rte_strscpy(pd->path, value, sizeof(pd->path));
+	if (arg->size == sizeof(bool))
+		*(bool *)to = n != 0;
+	else
+		*(uint16_t *)to = (uint16_t)n;
 	return 0;
 }
 
 static int
-parse_mac(const char *value, struct ppfrag_dev *pd)
+parse_text(const struct arg *arg, const char *value, struct ppfrag_dev *pd)
 {
+	if (value[0] == '\0' || strlen(value) >= arg->size)
+		return -EINVAL;
+	rte_strscpy(RTE_PTR_ADD(pd, arg->offset), value, arg->size);
+	return 0;
+}
+
+static int
+parse_mac(const struct arg *arg, const char *value, struct ppfrag_dev *pd)
+{
+	RTE_SET_USED(arg);
 	if (rte_ether_unformat_addr(value, &pd->mac[0]) != 0)
 		return -EINVAL;
 	return rte_is_valid_assigned_ether_addr(&pd->mac[0]) ? 0 : -EINVAL;
 }
 
 static int
-parse_queue_size(const char *value, struct ppfrag_dev *pd)
+parse_queue_size(const struct arg *arg, const char *value, struct ppfrag_dev *pd)
 {
 	unsigned long n;
 
+	RTE_SET_USED(arg);
 	if (parse_uint(value, MIN_QUEUE_SIZE, PPFRAG_MAX_DESC, &n) != 0 || !rte_is_power_of_2(n))
 		return -EINVAL;
 	pd->queue_size = (uint16_t)n;
@@ -61,32 +97,11 @@ parse_queue_size(const char *value, struct ppfrag_dev *pd)
 }
 
 static int
-parse_queues(const char *value, struct ppfrag_dev *pd)
+parse_speed(const struct arg *arg, const char *value, struct ppfrag_dev *pd)
 {
 	unsigned long n;
 
-	if (parse_uint(value, 1, PPFRAG_MAX_PAIRS, &n) != 0)
-		return -EINVAL;
-	pd->max_pairs = (uint16_t)n;
-	return 0;
-}
-
-static int
-parse_flag(const char *value, bool *flag)
-{
-	unsigned long n;
-
-	if (parse_uint(value, 0, 1, &n) != 0)
-		return -EINVAL;
-	*flag = n != 0;
-	return 0;
-}
-
-static int
-parse_speed(const char *value, struct ppfrag_dev *pd)
-{
-	unsigned long n;
-
+	RTE_SET_USED(arg);
 	if (parse_uint(value, 1, UINT32_MAX, &n) != 0 ||
 			rte_eth_speed_bitflag((uint32_t)n, RTE_ETH_LINK_FULL_DUPLEX) == 0)
 		return -EINVAL;
@@ -95,124 +110,63 @@ parse_speed(const char *value, struct ppfrag_dev *pd)
 }
 
 static int
-parse_iface(const char *value, struct ppfrag_dev *pd)
-{
-	if (value[0] == '\0' || strlen(value) >= sizeof(pd->iface))
-		return -EINVAL;
-	rte_strscpy(pd->iface, value, sizeof(pd->iface));
-	pd->kind = PPFRAG_KIND_XSK;
-	return 0;
-}
-
-static int
-parse_start_queue(const char *value, struct ppfrag_dev *pd)
-{
-	unsigned long n;
-
-	if (parse_uint(value, 0, MAX_QUEUE, &n) != 0)
-		return -EINVAL;
-	pd->xsk.start_queue = (uint16_t)n;
-	return 0;
-}
-
-static int
-parse_xdp_mode(const char *value, struct ppfrag_dev *pd)
+parse_xdp_mode(const struct arg *arg, const char *value, struct ppfrag_dev *pd)
 {
 	bool native = strcmp(value, "native") == 0;
 
+	RTE_SET_USED(arg);
 	pd->xsk.mode = native ? PPFRAG_XDP_NATIVE : PPFRAG_XDP_SKB;
 	return native || strcmp(value, "skb") == 0 ? 0 : -EINVAL;
 }
 
-static int
-parse_xdp_prog(const char *value, struct ppfrag_dev *pd)
-{
-	if (value[0] == '\0' || strlen(value) >= sizeof(pd->xsk.prog))
-		return -EINVAL;
-	rte_strscpy(pd->xsk.prog, value, sizeof(pd->xsk.prog));
-	return 0;
-}
-
 /* All ports of a pool share its memory anyway. */
 static int
-parse_shared_umem(const char *value, struct ppfrag_dev *pd)
+parse_shared_umem(const struct arg *arg, const char *value, struct ppfrag_dev *pd)
 {
 	unsigned long n;
 
+	RTE_SET_USED(arg);
 	RTE_SET_USED(pd);
 	return parse_uint(value, 0, 1, &n);
 }
 
-static int
-parse_busy_budget(const char *value, struct ppfrag_dev *pd)
-{
-	unsigned long n;
-
-	if (parse_uint(value, 0, UINT16_MAX, &n) != 0)
-		return -EINVAL;
-	pd->xsk.busy_budget = (uint16_t)n;
-	return 0;
-}
-
 /* What net_virtio_user or net_af_xdp has and this driver has not. */
 static int
-parse_unsupported(const char *value, struct ppfrag_dev *pd)
+parse_unsupported(const struct arg *arg, const char *value, struct ppfrag_dev *pd)
 {
+	RTE_SET_USED(arg);
 	RTE_SET_USED(pd);
 	return strcmp(value, "0") == 0 ? 0 : -ENOTSUP;
 }
 
 static int
-parse_rx(const char *value, struct ppfrag_dev *pd)
+parse_rx(const struct arg *arg, const char *value, struct ppfrag_dev *pd)
 {
+	RTE_SET_USED(arg);
 	pd->want_slots = strcmp(value, "slots") == 0;
 	pd->insist_slots = pd->want_slots;
 	return pd->want_slots || strcmp(value, "lanes") == 0 ? 0 : -EINVAL;
 }
 
 static int
-parse_copybreak(const char *value, struct ppfrag_dev *pd)
+parse_preset(const struct arg *arg, const char *value, struct ppfrag_dev *pd)
 {
-	unsigned long n;
-
-	if (parse_uint(value, 0, PPFRAG_MAX_FRAME, &n) != 0)
-		return -EINVAL;
-	pd->copybreak = (uint16_t)n;
-	return 0;
-}
-
-static int
-parse_preset(const char *value, struct ppfrag_dev *pd)
-{
-	static const char * const names[] = {
-		[PPFRAG_PRESET_AUTO] = "auto",
-		[PPFRAG_PRESET_SPEED] = "speed",
-		[PPFRAG_PRESET_DENSITY] = "density",
-	};
+	const uint8_t nb = RTE_DIM(ppfrag_preset_names);
 	uint8_t i;
 
-	for (i = 0; i < RTE_DIM(names) && strcmp(value, names[i]) != 0; i++)
+	RTE_SET_USED(arg);
+	for (i = 0; i < nb && strcmp(value, ppfrag_preset_names[i]) != 0; i++)
 		;
 	pd->preset = i;
-	return i < RTE_DIM(names) ? 0 : -EINVAL;
+	return i < nb ? 0 : -EINVAL;
 }
 
 static int
-parse_mtu(const char *value, struct ppfrag_dev *pd)
-{
-	unsigned long n;
-
-	if (parse_uint(value, RTE_ETHER_MIN_MTU, PPFRAG_MAX_MTU, &n) != 0)
-		return -EINVAL;
-	pd->max_mtu = (uint16_t)n;
-	return 0;
-}
-
-static int
-parse_share(const char *value, struct ppfrag_dev *pd)
+parse_share(const struct arg *arg, const char *value, struct ppfrag_dev *pd)
 {
 	struct ppfrag_share *share = &pd->share;
 
+	RTE_SET_USED(arg);
 	if (strcmp(value, "all") == 0) {
 		share->all = true;
 		return 0;
@@ -224,78 +178,56 @@ parse_share(const char *value, struct ppfrag_dev *pd)
 	return 0;
 }
 
-#define FLAG(member) "number, 0 or 1", NULL, offsetof(struct ppfrag_dev, member)
+#define OF_VIRTIO (1u << PPFRAG_KIND_VIRTIO) /* with path= */
+#define OF_XSK (1u << PPFRAG_KIND_XSK)       /* with iface= */
+#define OF_ALL (OF_VIRTIO | OF_XSK)
 
-static const struct arg {
-	const char *key;
-	const char *accepts;
-	int (*parse)(const char *value, struct ppfrag_dev *pd); /* NULL: a flag */
-	size_t flag;                                            /* where it is in pd */
-} known_args[] = {
-	{ "path", "path of the back end's socket, shorter than 108 characters", parse_path, 0 },
-	{ "mac", "unicast MAC address, as 02:00:00:00:00:01", parse_mac, 0 },
-	{ "queue_size", "power of 2 from 4 to 32768", parse_queue_size, 0 },
-	{ "queues", "number of queue pairs from 1 to 128", parse_queues, 0 },
-	{ "mrg_rxbuf", FLAG(mrg_rxbuf) },
-	{ "packed_vq", FLAG(packed_vq) },
-	{ "in_order", FLAG(in_order) },
-	{ "indirect", FLAG(indirect) },
-	{ "event_idx", FLAG(event_idx) },
-	{ "server", FLAG(server) },
-	{ "size_stats", FLAG(size_stats) },
-	{ "speed", "speed in Mbps that Ethernet has, as 10000", parse_speed, 0 },
-	{ "vectorized", "0", parse_unsupported, 0 },
-	{ "cq", "0", parse_unsupported, 0 },
-	{ "iface", "name of an interface, shorter than 16 characters", parse_iface, 0 },
-	{ "start_queue", "number from 0 to 895", parse_start_queue, 0 },
-	{ "queue_count", "number of queues from 1 to 128", parse_queues, 0 },
-	{ "xdp_mode", "mode, native or skb", parse_xdp_mode, 0 },
-	{ "force_copy", FLAG(xsk.force_copy) },
-	{ "shared_umem", "number, 0 or 1", parse_shared_umem, 0 },
-	{ "busy_budget", "number from 0 to 65535", parse_busy_budget, 0 },
-	{ "xdp_prog", "path of an object file for BPF, shorter than 256 characters", parse_xdp_prog,
-			0 },
-	{ "use_cni", "0", parse_unsupported, 0 },
-	{ "use_pinned_map", "0", parse_unsupported, 0 },
-	{ "dp_path", "0", parse_unsupported, 0 },
-	{ "rx", "way to receive, slots or lanes", parse_rx, 0 },
-	{ "copybreak", "length in bytes from 0 to 65407", parse_copybreak, 0 },
-	{ "mtu", "largest MTU from 68 to 65385", parse_mtu, 0 },
-	{ "preset", "preset, auto, speed or density", parse_preset, 0 },
-	{ "share", "name of a mempool, of 25 characters at most, or all; up to 8 times",
-			parse_share, 0 },
+#define MEMBER(member) offsetof(struct ppfrag_dev, member), sizeof(((struct ppfrag_dev *)0)->member)
+#define NUMBER(member, min, max) parse_number, MEMBER(member), min, max
+#define FLAG(member) "number, 0 or 1", NUMBER(member, 0, 1)
+#define TEXT(member) parse_text, MEMBER(member), 0, 0
+#define OTHER(parse) parse, 0, 0, 0, 0
+
+static const struct arg known_args[] = {
+	{ "path", OF_VIRTIO, "path of the back end's socket", TEXT(path) },
+	{ "mac", OF_VIRTIO, "unicast MAC address, as 02:00:00:00:00:01", OTHER(parse_mac) },
+	{ "queue_size", OF_ALL,
+			"power of 2 from " RTE_STR(MIN_QUEUE_SIZE) " to " RTE_STR(PPFRAG_MAX_DESC),
+			OTHER(parse_queue_size) },
+	{ "queues", OF_VIRTIO, "number of queue pairs", NUMBER(max_pairs, 1, PPFRAG_MAX_PAIRS) },
+	{ "server", OF_VIRTIO, FLAG(server) },
+	{ "speed", OF_VIRTIO, "speed in Mbps that Ethernet has, as 10000", OTHER(parse_speed) },
+	{ "mtu", OF_ALL, "largest MTU", NUMBER(max_mtu, RTE_ETHER_MIN_MTU, PPFRAG_MAX_MTU) },
+	{ "mrg_rxbuf", OF_VIRTIO, FLAG(mrg_rxbuf) },
+	{ "packed_vq", OF_VIRTIO, FLAG(packed_vq) },
+	{ "in_order", OF_VIRTIO, FLAG(in_order) },
+	{ "indirect", OF_VIRTIO, FLAG(indirect) },
+	{ "event_idx", OF_VIRTIO, FLAG(event_idx) },
+	{ "size_stats", OF_ALL, FLAG(size_stats) },
+	{ "rx", OF_ALL, "way to receive, slots or lanes", OTHER(parse_rx) },
+	{ "copybreak", OF_ALL, "length in bytes", NUMBER(copybreak, 0, PPFRAG_MAX_FRAME) },
+	{ "preset", OF_ALL, "preset, auto, speed or density", OTHER(parse_preset) },
+	{ "share", OF_VIRTIO, "name of a mempool, of 25 characters at most, or all; up to 8 times",
+			OTHER(parse_share) },
+	{ "iface", OF_XSK, "name of an interface", TEXT(iface) },
+	{ "start_queue", OF_XSK, "number", NUMBER(xsk.start_queue, 0, MAX_QUEUE) },
+	{ "queue_count", OF_XSK, "number of queues", NUMBER(max_pairs, 1, PPFRAG_MAX_PAIRS) },
+	{ "xdp_mode", OF_XSK, "mode, native or skb", OTHER(parse_xdp_mode) },
+	{ "force_copy", OF_XSK, FLAG(xsk.force_copy) },
+	{ "shared_umem", OF_XSK, "number, 0 or 1", OTHER(parse_shared_umem) },
+	{ "busy_budget", OF_XSK, "number", NUMBER(xsk.busy_budget, 0, UINT16_MAX) },
+	{ "xdp_prog", OF_XSK, "path of an object file for BPF", TEXT(xsk.prog) },
+	{ "vectorized", OF_VIRTIO, "0", OTHER(parse_unsupported) },
+	{ "cq", OF_VIRTIO, "0", OTHER(parse_unsupported) },
+	{ "use_cni", OF_XSK, "0", OTHER(parse_unsupported) },
+	{ "use_pinned_map", OF_XSK, "0", OTHER(parse_unsupported) },
+	{ "dp_path", OF_XSK, "0", OTHER(parse_unsupported) },
 };
 
-#define KNOWN_KEYS \
-	"path, mac, queue_size, queues, server, speed, mtu, mrg_rxbuf, packed_vq, in_order, indirect, " \
-	"event_idx, size_stats, rx, copybreak, preset, share, iface, start_queue, queue_count, " \
-	"xdp_mode, force_copy, shared_umem, busy_budget, xdp_prog"
+/* What the text for share= says. */
+_Static_assert(RTE_MEMPOOL_NAMESIZE - 1 == 25 && PPFRAG_MAX_REGIONS == 8, "limits of share");
 
-/* Options of ports with iface=, and those of all ports; the others are of ports with path=. */
-static const char * const xsk_keys[] = { "iface", "start_queue", "queue_count", "xdp_mode",
-	"force_copy", "shared_umem", "busy_budget", "xdp_prog", "use_cni", "use_pinned_map",
-	"dp_path" };
-static const char * const common_keys[] = { "queue_size", "size_stats", "mtu", "rx", "copybreak",
-	"preset" };
-
-static bool
-is_in(const char *key, const char * const *keys, unsigned int n)
-{
-	unsigned int i;
-
-	for (i = 0; i < n && strcmp(key, keys[i]) != 0; i++)
-		;
-	return i < n;
-}
-
-static bool
-is_of_kind(const char *key, uint8_t kind)
-{
-	bool xsk = is_in(key, xsk_keys, RTE_DIM(xsk_keys));
-
-	return is_in(key, common_keys, RTE_DIM(common_keys)) || xsk == (kind == PPFRAG_KIND_XSK);
-}
-
+/* For dpdk-pmdinfo.py, which reads it out of the file: known_args in its words. */
 RTE_PMD_REGISTER_PARAM_STRING(net_ppfrag,
 		"path=<string> mac=<mac> queue_size=<int> queues=<int> server=<0|1> speed=<int> mtu=<int> mrg_rxbuf=<0|1> "
 		"packed_vq=<0|1> in_order=<0|1> indirect=<0|1> event_idx=<0|1> "
@@ -314,6 +246,35 @@ find_arg(const char *key)
 	return NULL;
 }
 
+/* For those who have asked for an option that there is not. */
+static void
+log_unknown(const char *name, const char *key)
+{
+	char known[512];
+	size_t len = 0;
+	unsigned int i;
+
+	known[0] = '\0';
+	for (i = 0; i < RTE_DIM(known_args) && len < sizeof(known); i++)
+		if (known_args[i].parse != parse_unsupported)
+			len += (size_t)snprintf(&known[len], sizeof(known) - len, "%s%s",
+					len == 0 ? "" : ", ", known_args[i].key);
+	PPFRAG_LOG(ERR, "%s: unknown option '%s'; known are: %s", name, key, known);
+}
+
+static void
+log_invalid(const char *name, const struct arg *arg, const char *value)
+{
+	char limits[64] = "";
+
+	if (arg->parse == parse_number && arg->max > 1)
+		snprintf(limits, sizeof(limits), " from %u to %u", arg->min, arg->max);
+	else if (arg->parse == parse_text)
+		snprintf(limits, sizeof(limits), ", shorter than %zu characters", arg->size);
+	PPFRAG_LOG(ERR, "%s: option '%s=%s' is invalid; it takes a %s%s", name, arg->key, value,
+			arg->accepts, limits);
+}
+
 static int
 parse_pair(const char *name, const struct rte_kvargs *kvlist, const struct rte_kvargs_pair *pair,
 		struct ppfrag_dev *pd)
@@ -323,37 +284,33 @@ parse_pair(const char *name, const struct rte_kvargs *kvlist, const struct rte_k
 	int ret;
 
 	if (arg == NULL) {
-		PPFRAG_LOG(ERR, "%s: unknown option '%s'; known are: " KNOWN_KEYS, name, pair->key);
+		log_unknown(name, pair->key);
 		return -EINVAL;
 	}
 	if (arg->parse != parse_share && rte_kvargs_count(kvlist, pair->key) > 1) {
 		PPFRAG_LOG(ERR, "%s: option '%s' is given more than once", name, pair->key);
 		return -EINVAL;
 	}
-	ret = arg->parse != NULL ? arg->parse(value, pd) :
-				   parse_flag(value, RTE_PTR_ADD(pd, arg->flag));
+	ret = arg->parse(arg, value, pd);
 	if (ret == -ENOTSUP) {
 		PPFRAG_LOG(ERR, "%s: option '%s=%s' of %s is not supported: leave it out", name,
 				pair->key, value,
-				is_of_kind(pair->key, PPFRAG_KIND_XSK) ? "net_af_xdp" :
-									 "net_virtio_user");
+				arg->kinds == OF_XSK ? "net_af_xdp" : "net_virtio_user");
 		return ret;
 	}
-	if (ret != 0) {
-		PPFRAG_LOG(ERR, "%s: option '%s=%s' is invalid; it takes a %s", name, pair->key,
-				value, arg->accepts);
-		return -EINVAL;
-	}
-	return 0;
+	if (ret != 0)
+		log_invalid(name, arg, value);
+	return ret;
 }
 
 /* A port is of one kind: options of the other one are mistakes. */
 static int
 check_kind(const char *name, const struct rte_kvargs *kvlist, struct ppfrag_dev *pd)
 {
-	bool xsk = pd->kind == PPFRAG_KIND_XSK;
+	bool xsk = pd->iface[0] != '\0';
 	unsigned int i;
 
+	pd->kind = xsk ? PPFRAG_KIND_XSK : PPFRAG_KIND_VIRTIO;
 	if (!xsk && pd->path[0] == '\0') {
 		PPFRAG_LOG(ERR, "%s: option 'path=SOCKET' of the vhost-user back end is missing, or 'iface=NAME' of an interface of the kernel",
 				name);
@@ -365,7 +322,7 @@ check_kind(const char *name, const struct rte_kvargs *kvlist, struct ppfrag_dev 
 		return -EINVAL;
 	}
 	for (i = 0; i < kvlist->count; i++) {
-		if (is_of_kind(kvlist->pairs[i].key, pd->kind))
+		if ((find_arg(kvlist->pairs[i].key)->kinds & (1u << pd->kind)) != 0)
 			continue;
 		PPFRAG_LOG(ERR, "%s: option '%s' is for ports with %s=, this one has %s=", name,
 				kvlist->pairs[i].key, xsk ? "path" : "iface",

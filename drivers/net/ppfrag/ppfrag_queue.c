@@ -276,12 +276,6 @@ frames_per_page(const struct ppfrag_rxq *q, const struct ppool_layout *layout, u
 static void
 describe_way(const struct ppfrag_rxq *q, const char *copy_reason, char *text, size_t size)
 {
-	static const char * const presets[] = {
-		[PPFRAG_PRESET_AUTO] = "auto",
-		[PPFRAG_PRESET_SPEED] = "speed",
-		[PPFRAG_PRESET_DENSITY] = "density",
-	};
-
 	if (ppfrag_rxq_copies(q))
 		snprintf(text, size,
 				"packets are copied, the back end cannot write into the pool: %s",
@@ -289,7 +283,7 @@ describe_way(const struct ppfrag_rxq *q, const char *copy_reason, char *text, si
 	else if (q->slots != NULL)
 		snprintf(text, size,
 				"zero-copy into slots, frames of up to %u are copied; preset %s",
-				q->dev->copybreak, presets[q->dev->preset]);
+				q->dev->copybreak, ppfrag_preset_names[q->dev->preset]);
 	else
 		snprintf(text, size, "zero-copy%s",
 				q->dev->want_slots ? " into lanes, as no slot holds such frames" :
