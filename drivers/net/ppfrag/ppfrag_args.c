@@ -343,7 +343,9 @@ check_lanes(const char *name, const struct rte_kvargs *kvlist, const struct ppfr
 	static const char * const keys[] = { "preset", "copybreak" };
 	unsigned int i;
 
-	for (i = 0; i < RTE_DIM(keys) && !pd->want_slots; i++) {
+	if (pd->want_slots)
+		return 0;
+	for (i = 0; i < RTE_DIM(keys); i++) {
 		if (rte_kvargs_count(kvlist, keys[i]) == 0)
 			continue;
 		PPFRAG_LOG(ERR, "%s: option '%s' is about slots, and rx=lanes receives into none: leave one of the two out",

@@ -185,17 +185,20 @@ ppfrag_slots_init(struct ppfrag_rxq *q)
 uint32_t
 ppfrag_slots_release(struct ppfrag_rxq *q, struct rte_mbuf **to)
 {
+	struct ppfrag_rx_slots *s = q->slots;
 	uint32_t i, n = 0;
 
-	for (i = 0; q->slots != NULL && i < q->nb; i++) {
-		if (q->slots->posted[i] == NULL)
+	if (s == NULL)
+		return 0;
+	for (i = 0; i < q->nb; i++) {
+		if (s->posted[i] == NULL)
 			continue;
-		rte_mbuf_refcnt_set(q->slots->posted[i], 1);
+		rte_mbuf_refcnt_set(s->posted[i], 1);
 		if (to != NULL)
-			to[n++] = q->slots->posted[i];
+			to[n++] = s->posted[i];
 		else
-			rte_mempool_put(q->slots->view[q->slots->post], q->slots->posted[i]);
-		q->slots->posted[i] = NULL;
+			rte_mempool_put(s->view[s->post], s->posted[i]);
+		s->posted[i] = NULL;
 	}
 	return n;
 }

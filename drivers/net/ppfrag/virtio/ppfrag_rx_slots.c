@@ -98,13 +98,15 @@ part_read(struct ppfrag_rxq *q, uint16_t at, struct part *p, unsigned int n, con
 	}
 }
 
-/* The device may use these descriptors again. */
+/* The device may use these descriptors again. What is read in place was not marked. */
 static void
 part_forget(struct ppfrag_rxq *q, const struct part *p)
 {
 	unsigned int i;
 
-	for (i = 0; i < p->n && !p->in_place; i++)
+	if (p->in_place)
+		return;
+	for (i = 0; i < p->n; i++)
 		q->posted[p->e[i].id] = RX_POSTED;
 }
 

@@ -95,13 +95,10 @@ fifo_take(struct xsk_rxq *x, uint16_t *lanes, uint32_t n)
 void
 xsk_lanes_post_all(struct xsk_rxq *x)
 {
-	uint16_t i;
-
 	/* A socket that was just opened has none. */
-	for (i = 0; nb_posted(x) == 0 && x->q.nb_starved == 0 && i < x->q.nb; i++)
-		x->q.starved[i] = x->q.nb - 1 - i;
-	if (i != 0)
-		x->q.nb_starved = i;
+	if (nb_posted(x) == 0 && x->q.nb_starved == 0)
+		for (; x->q.nb_starved < x->q.nb; x->q.nb_starved++)
+			x->q.starved[x->q.nb_starved] = x->q.nb - 1 - x->q.nb_starved;
 	while (x->q.nb_starved != 0 && lane_post(x, x->q.starved[x->q.nb_starved - 1]))
 		x->q.nb_starved--;
 	x->q.nb_posted = x->q.nb - x->q.nb_starved;
