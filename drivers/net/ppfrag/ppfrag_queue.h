@@ -37,7 +37,7 @@ enum ppfrag_rx_how {
 /** A receive queue. Its first lines are what the receive path uses. */
 struct ppfrag_rxq {
 	struct virtq vq;             /**< the image of the ring where that is packed */
-	struct ppool_carver *carver; /**< lane i is descriptor i; NULL with slots, copied or not */
+	struct ppool_carver *carver; /**< lane i is descriptor i, or one to copy; NULL with slots */
 	char *bounce;                /**< where the back end writes if not into the pool; NULL */
 	uint16_t used_idx;           /**< next used entry to read */
 	uint16_t avail_idx;          /**< next available entry to write */
@@ -58,13 +58,13 @@ struct ppfrag_rxq {
 	bool mrg;                    /**< a packet may fill several buffers */
 	bool scatter;                /**< deliver these as chains */
 	bool interrupts;             /**< the application wants them */
-	uint32_t *posted; /**< by descriptor: the burst it was last used in, 0: not posted */
-	uint32_t burst;   /**< number of this burst, for posted */
-	uint32_t epoch;   /**< when it last looked what has changed */
-	uint16_t *done;   /**< descriptors of this burst */
-	uint16_t *starved;
-	uint32_t *len;  /**< in order: by descriptor, of used entries that were read */
-	uint16_t known; /**< in order: the first used entry that was not read */
+	uint32_t *posted;            /**< by descriptor, see RX_POSTED in virtio/ppfrag_rx.h */
+	uint32_t burst;              /**< number of this burst, for posted */
+	uint32_t epoch;              /**< when it last looked what has changed */
+	uint16_t *done;              /**< descriptors of this burst */
+	uint16_t *starved;           /**< descriptors that wait for a page */
+	uint32_t *len;               /**< in order: by descriptor, of used entries that were read */
+	uint16_t known;              /**< in order: the first used entry that was not read */
 	struct ppfrag_dev *dev;
 	struct ppfrag_rxq_stats stats;
 

@@ -30,10 +30,7 @@ static const struct counter txq_counters[] = { PPFRAG_TXQ_XSTATS(TXQ_COUNTER)
 			PPFRAG_TOTAL_XSTATS(TXQ_TOTAL) PPFRAG_SIZE_XSTATS(TXQ_SIZE) };
 static const struct counter port_counters[] = { PPFRAG_PORT_XSTATS(PORT_COUNTER) };
 
-/*
- * Where the counters of a queue are, and what they were at the latest reset. The thread that drives
- * the queue is the only one to write them: none decreases, no count is lost.
- */
+/* Where the counters of a queue are, and what they were at the latest reset. */
 struct counters {
 	const uint64_t *now;
 	uint64_t *base;

@@ -522,7 +522,7 @@ ppfrag_rx_burst(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 	return rx_burst(q, pkts, nb_pkts, true);
 }
 
-/* Where packets are copied, so must their headers be. */
+/* The same with the virtio header in front of each packet. In lanes it is there always. */
 static uint16_t
 rx_burst_header(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint16_t nb_pkts)
 {

@@ -7,7 +7,8 @@
 
 /**
  * @file
- * What both ways to receive share: reading and checking what the device says it has used.
+ * What the three ways to receive share, into lanes, into slots and by a copy: reading and checking
+ * what the device says it has used.
  *
  * Functions with a parameter `plain` are compiled twice: for rings without any ring_features, and
  * for those with some, which look in the queue for which.
@@ -145,6 +146,8 @@ rx_are_in_place(const struct ppfrag_rxq *q, uint16_t pos, struct rx_entry *e, un
 	const u32x4 step = { 2, 0, 2, 0 };
 	unsigned int i;
 
+	if (RTE_BYTE_ORDER != RTE_LITTLE_ENDIAN)
+		return false; /* entries, and the available ring, are compared as they lie there */
 	if (n % 2 != 0)
 		e[n] = (struct rx_entry){ pos + n, RX_MIN_LEN };
 	for (i = 0; i < n; i += 2) {

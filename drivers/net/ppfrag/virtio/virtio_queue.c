@@ -527,6 +527,7 @@ ppfrag_queues_start(struct rte_eth_dev *dev)
 		ret = ppfrag_queues_set_mtu(dev, dev->data->mtu);
 	if (ret != 0)
 		return ret;
+	/* Also those that no queue uses: the back end is told of pairs. */
 	for (i = 0; i < 2 * pd->nb_pairs; i++)
 		memset(vring_mem(pd, i), 0, virtq_bytes(pd->queue_size));
 	memset(idle_ring_mem(pd), 0, virtq_bytes(pd->queue_size));

@@ -147,7 +147,7 @@ virtq_used_idx(const struct virtq *vq)
 	return rte_le_to_cpu_16(__atomic_load_n(&vq->used->idx, __ATOMIC_ACQUIRE));
 }
 
-/** The used entry at a position. The only place that reads one. */
+/** The used entry at a position. rx_copy_used() is what reads several at once. */
 static inline void
 virtq_used_read(const struct virtq *vq, uint16_t at, uint32_t *id, uint32_t *len)
 {
