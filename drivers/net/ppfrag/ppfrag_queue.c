@@ -323,6 +323,17 @@ ppfrag_rxq_log(const struct ppfrag_rxq *q, const char *copy_reason)
 	warn_few_pages(q);
 }
 
+void
+ppfrag_rxq_log_starved(const struct ppfrag_rxq *q)
+{
+	if (q->nb_starved == 0)
+		return;
+	PPFRAG_LOG(WARNING,
+			"%s: receive queue %u starts with %u of %u buffers: pool %s has no more free pages",
+			ppfrag_port_name(q->dev), q->queue_id, q->nb - q->nb_starved, q->nb,
+			q->mp->name);
+}
+
 struct ppfrag_rxq *
 ppfrag_rxq_alloc(uint16_t nb, unsigned int socket_id)
 {

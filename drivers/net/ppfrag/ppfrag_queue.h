@@ -25,6 +25,9 @@
 /** Most size classes of slots that a queue uses. */
 #define PPFRAG_CLASSES_MAX 32u
 
+/** Polls between attempts to find pages for descriptors that wait for them. */
+#define PPFRAG_RETRY_POLLS 16u
+
 struct ppfrag_rx_slots;
 
 /** How a queue receives. */
@@ -133,6 +136,27 @@ ppfrag_rxq_copies(const struct ppfrag_rxq *q)
 	return q->how == PPFRAG_RX_COPY;
 }
 
+/** Whether to try now to post what waits for pages: every so many polls that find it waiting. */
+static inline bool
+ppfrag_rxq_retries(struct ppfrag_rxq *q)
+{
+	if (++q->retry < PPFRAG_RETRY_POLLS)
+		return false;
+	q->retry = 0;
+	return true;
+}
+
+/** Count used entries that wait for pages, each once; the oldest ones were just consumed. */
+static inline void
+ppfrag_rxq_count_waiting(struct ppfrag_rxq *q, uint16_t consumed, uint16_t waiting)
+{
+	q->nb_waiting -= RTE_MIN(q->nb_waiting, consumed);
+	if (waiting > q->nb_waiting) {
+		ppfrag_count(&q->stats.no_header, waiting - q->nb_waiting);
+		q->nb_waiting = waiting;
+	}
+}
+
 /* ppfrag_queue.c */
 
 /** Reserve memory that shares no hugepage with anything else. @return NULL with rte_errno. */
@@ -161,6 +185,9 @@ size_t ppfrag_rxq_ring_bytes(const struct ppfrag_rxq *q);
 
 /** Tell the log how a queue receives. */
 void ppfrag_rxq_log(const struct ppfrag_rxq *q, const char *copy_reason);
+
+/** Tell the log where a queue begins with fewer buffers than descriptors. */
+void ppfrag_rxq_log_starved(const struct ppfrag_rxq *q);
 
 /** The counters of the port go on in a queue; the queue is one of the port from here on. */
 void ppfrag_rxq_attach(struct rte_eth_dev *dev, struct ppfrag_rxq *q);

@@ -21,9 +21,6 @@
 /* How far ahead memory is prefetched, in packets. */
 #define RX_AHEAD 4u
 
-/* Polls between attempts to find pages for starved descriptors. */
-#define RX_RETRY_POLLS 16
-
 static inline char *
 rx_buffer(struct ppfrag_rxq *q, uint16_t id)
 {
@@ -107,9 +104,8 @@ rx_retry(struct ppfrag_rxq *q)
 	const uint16_t avail = q->avail_idx;
 	uint16_t id;
 
-	if (++q->retry < RX_RETRY_POLLS)
+	if (!ppfrag_rxq_retries(q))
 		return;
-	q->retry = 0;
 	if (q->in_order) {
 		ppfrag_in_order_post(q);
 		return;
@@ -484,7 +480,7 @@ rx_burst(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint16_t nb_pkts, const b
 	if (unlikely(nb_rx < got))
 		ppool_headers_put(q->carver, &pkts[nb_rx], got - nb_rx);
 	if (unlikely((no_page | q->nb_waiting) != 0))
-		rx_waiting(q, at, no_page != 0 ? ready - at : 0);
+		ppfrag_rxq_count_waiting(q, at, no_page != 0 ? ready - at : 0);
 	if (!plain && q->in_order) {
 		rx_advance(q, at, at);
 		rx_repost_in_order(q, at);

@@ -257,17 +257,6 @@ rx_publish(struct ppfrag_rxq *q, uint16_t since)
 	virtq_publish(&q->vq, q->avail_idx);
 }
 
-/** Count used entries that wait for pages, each once; the oldest ones were just consumed. */
-static inline void
-rx_waiting(struct ppfrag_rxq *q, uint16_t consumed, uint16_t waiting)
-{
-	q->nb_waiting -= RTE_MIN(q->nb_waiting, consumed);
-	if (waiting > q->nb_waiting) {
-		ppfrag_count(&q->stats.no_header, waiting - q->nb_waiting);
-		q->nb_waiting = waiting;
-	}
-}
-
 /**
  * How many buffers the packet fills whose first descriptor came back full.
  *

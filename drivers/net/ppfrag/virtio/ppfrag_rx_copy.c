@@ -192,7 +192,7 @@ copy_burst(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint16_t nb_pkts, const
 		bytes += step.bytes;
 	}
 	if (unlikely((no_page | q->nb_waiting) != 0))
-		rx_waiting(q, at, no_page != 0 ? ready - at : 0);
+		ppfrag_rxq_count_waiting(q, at, no_page != 0 ? ready - at : 0);
 	rx_advance(q, at, nb_done);
 	if (!plain && q->in_order)
 		ppfrag_in_order_post(q);

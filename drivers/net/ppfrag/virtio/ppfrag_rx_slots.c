@@ -518,7 +518,7 @@ slots_burst(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint16_t nb_pkts, cons
 		bytes += step.bytes;
 	}
 	if (unlikely((no_page | q->nb_waiting) != 0))
-		rx_waiting(q, at, no_page != 0 ? ready - at : 0);
+		ppfrag_rxq_count_waiting(q, at, no_page != 0 ? ready - at : 0);
 	if (!plain && q->in_order) {
 		slots_end_in_order(q, at, nb_done);
 	} else {

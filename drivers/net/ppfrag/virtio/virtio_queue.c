@@ -379,12 +379,7 @@ ppfrag_rxq_start(struct ppfrag_rxq *q)
 		ppfrag_rx_post(q, q->done, q->nb);
 	if (virtq_is_packed(&q->packed))
 		ppfrag_rx_packed_give(q);
-	if (q->nb_starved != 0)
-		PPFRAG_LOG(WARNING,
-				"%s: receive queue %u starts with %u of %u buffers: pool %s has "
-				"no more free pages",
-				ppfrag_port_name(q->dev), q->queue_id, q->nb_posted, q->nb,
-				q->mp->name);
+	ppfrag_rxq_log_starved(q);
 	__atomic_store_n(&q->ring_epoch, epoch, __ATOMIC_RELEASE);
 }
 

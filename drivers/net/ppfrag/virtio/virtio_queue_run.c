@@ -77,7 +77,7 @@ rxq_drop(struct ppfrag_rxq *q)
 		else
 			ppfrag_count(&q->stats.bad_used, 1);
 	}
-	rx_waiting(q, n, 0);
+	ppfrag_rxq_count_waiting(q, n, 0);
 	rx_advance(q, n, nb_done);
 	ppfrag_rx_post(q, q->done, nb_done);
 }

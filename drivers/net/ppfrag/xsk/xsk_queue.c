@@ -151,11 +151,7 @@ rxq_open(struct xsk_rxq *x, struct xsk_socket *s)
 	x->q.nb_waiting = 0;
 	x->sock = s;
 	xsk_rx_post_all(x);
-	if (x->q.nb_starved != 0)
-		PPFRAG_LOG(WARNING,
-				"%s: receive queue %u starts with %u of %u buffers: pool %s has no more free pages",
-				ppfrag_port_name(pd), x->q.queue_id, x->q.nb - x->q.nb_starved,
-				x->q.nb, x->q.mp->name);
+	ppfrag_rxq_log_starved(&x->q);
 	return 0;
 }
 

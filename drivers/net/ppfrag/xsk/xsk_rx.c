@@ -20,9 +20,6 @@
  * in the ring. As many descriptors as were posted fit into it, so that none is lost meanwhile.
  */
 
-/* Polls between attempts to post what is missing. */
-#define RX_RETRY_POLLS 16u
-
 static inline uint64_t
 slot_offset(const struct xsk_rxq *x, const struct rte_mbuf *m)
 {
@@ -76,10 +73,8 @@ xsk_rx_post_all(struct xsk_rxq *x)
 static __rte_noinline void
 rx_retry(struct xsk_rxq *x)
 {
-	if (++x->q.retry < RX_RETRY_POLLS)
-		return;
-	x->q.retry = 0;
-	xsk_rx_post_all(x);
+	if (ppfrag_rxq_retries(&x->q))
+		xsk_rx_post_all(x);
 }
 
 /* Post a slot for each of n positions that have come back; what is NULL is missing from here on. */
@@ -305,17 +300,6 @@ rx_unusual(struct xsk_rxq *x, uint32_t ready)
 
 /* The burst */
 
-/* Count descriptors that wait for pages, each once; the oldest ones were just consumed. */
-static void
-rx_waiting(struct ppfrag_rxq *q, uint32_t consumed, uint32_t waiting)
-{
-	q->nb_waiting -= RTE_MIN((uint32_t)q->nb_waiting, consumed);
-	if (waiting > q->nb_waiting) {
-		ppfrag_count(&q->stats.no_header, waiting - q->nb_waiting);
-		q->nb_waiting = (uint16_t)waiting;
-	}
-}
-
 /* The kernel has stopped looking for what is posted, or shall look for packets now. */
 static __rte_noinline void
 rx_wake(const struct xsk_rxq *x)
@@ -345,7 +329,7 @@ xsk_rx_end(struct xsk_rxq *x, struct rte_mbuf **pkts, uint16_t nb_rx, uint64_t b
 		uint32_t consumed, uint32_t waiting)
 {
 	if (unlikely((waiting | x->q.nb_waiting) != 0))
-		rx_waiting(&x->q, consumed, waiting);
+		ppfrag_rxq_count_waiting(&x->q, (uint16_t)consumed, (uint16_t)waiting);
 	xsk_ring_consume(&x->rx);
 	xsk_ring_publish(&x->fill);
 	if (unlikely(rx_wants_wakeup(x)))

@@ -13,10 +13,8 @@
  * again as they were; where no page is long enough it is a chain of what was posted.
  */
 
-/* Polls between attempts to post what is missing. */
-#define RX_RETRY_POLLS 16u
 /* Headers taken at once. */
-#define RX_PART 32u
+#define LANES_PART 32u
 /* What is cut off where a page starts with the memory of the pool: headroom and a line. */
 #define SKIP_LEN RTE_CACHE_LINE_SIZE
 
@@ -108,10 +106,8 @@ xsk_lanes_post_all(struct xsk_rxq *x)
 static __rte_noinline void
 rx_retry(struct xsk_rxq *x)
 {
-	if (++x->q.retry < RX_RETRY_POLLS)
-		return;
-	x->q.retry = 0;
-	xsk_lanes_post_all(x);
+	if (ppfrag_rxq_retries(&x->q))
+		xsk_lanes_post_all(x);
 }
 
 /* Packets of one chunk each. Returns how many, the first that is something else being the next. */
@@ -119,7 +115,7 @@ static inline uint32_t
 lanes_run(struct xsk_rxq *x, struct rte_mbuf **m, uint32_t n, uint64_t *bytes)
 {
 	struct ppool_carver *c = x->q.carver;
-	uint16_t lanes[RX_PART];
+	uint16_t lanes[LANES_PART];
 	const struct xdp_desc *d;
 	uint16_t lane;
 	uint32_t i;
@@ -262,7 +258,7 @@ xsk_rx_burst_lanes(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 		return 0;
 	}
 	while (x->rx.pos != end && nb_rx < nb_pkts) {
-		n = RTE_MIN(RTE_MIN(end - x->rx.pos, (uint32_t)(nb_pkts - nb_rx)), RX_PART);
+		n = RTE_MIN(RTE_MIN(end - x->rx.pos, (uint32_t)(nb_pkts - nb_rx)), LANES_PART);
 		got = ppool_headers_get(x->q.carver, &pkts[nb_rx], n);
 		n = lanes_run(x, &pkts[nb_rx], got, &bytes);
 		if (unlikely(n < got))
