@@ -51,7 +51,8 @@
 #define PPFRAG_MAX_SEGS 64
 /** Most queue pairs of a port: vhost-user names rings in 8 bits. */
 #define PPFRAG_MAX_PAIRS 128
-/** Most descriptors of a ring. */
+/** Fewest and most descriptors of a ring. */
+#define PPFRAG_MIN_DESC 4
 #define PPFRAG_MAX_DESC 32768
 /** Most addresses of a port, its own included: as many as with net_virtio_user. */
 #define PPFRAG_MAX_MACS 64

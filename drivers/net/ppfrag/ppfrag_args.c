@@ -16,7 +16,6 @@
 #define DEFAULT_QUEUE_SIZE 256
 /* What the kernel delivers while the application is away has to wait in the ring. */
 #define DEFAULT_XSK_QUEUE_SIZE 1024
-#define MIN_QUEUE_SIZE 4
 #define MAX_QUEUE 895 /* with 128 queues, what the map of the program has */
 /* Copying that much takes no longer than handing over; see the guide. */
 #define DEFAULT_COPYBREAK 256
@@ -90,7 +89,7 @@ parse_queue_size(const struct arg *arg, const char *value, struct ppfrag_dev *pd
 	unsigned long n;
 
 	RTE_SET_USED(arg);
-	if (parse_uint(value, MIN_QUEUE_SIZE, PPFRAG_MAX_DESC, &n) != 0 || !rte_is_power_of_2(n))
+	if (parse_uint(value, PPFRAG_MIN_DESC, PPFRAG_MAX_DESC, &n) != 0 || !rte_is_power_of_2(n))
 		return -EINVAL;
 	pd->queue_size = (uint16_t)n;
 	return 0;
@@ -192,7 +191,7 @@ static const struct arg known_args[] = {
 	{ "path", OF_VIRTIO, "path of the back end's socket", TEXT(path) },
 	{ "mac", OF_VIRTIO, "unicast MAC address, as 02:00:00:00:00:01", OTHER(parse_mac) },
 	{ "queue_size", OF_ALL,
-			"power of 2 from " RTE_STR(MIN_QUEUE_SIZE) " to " RTE_STR(PPFRAG_MAX_DESC),
+			"power of 2 from " RTE_STR(PPFRAG_MIN_DESC) " to " RTE_STR(PPFRAG_MAX_DESC),
 			OTHER(parse_queue_size) },
 	{ "queues", OF_VIRTIO, "number of queue pairs", NUMBER(max_pairs, 1, PPFRAG_MAX_PAIRS) },
 	{ "server", OF_VIRTIO, FLAG(server) },

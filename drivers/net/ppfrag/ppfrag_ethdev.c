@@ -15,8 +15,6 @@
 
 RTE_LOG_REGISTER_DEFAULT(ppfrag_logtype, INFO);
 
-#define MIN_DESC 4
-
 static int
 dev_configure(struct rte_eth_dev *dev)
 {
@@ -206,7 +204,7 @@ dev_infos_get(struct rte_eth_dev *dev, struct rte_eth_dev_info *info)
 	info->speed_capa = rte_eth_speed_bitflag(pd->speed, RTE_ETH_LINK_FULL_DUPLEX);
 	/* A ring has no more than queue_size descriptors, whatever is asked for. */
 	info->rx_desc_lim.nb_max = PPFRAG_MAX_DESC;
-	info->rx_desc_lim.nb_min = MIN_DESC;
+	info->rx_desc_lim.nb_min = PPFRAG_MIN_DESC;
 	info->rx_desc_lim.nb_align = 1;
 	info->rx_desc_lim.nb_seg_max = PPFRAG_MAX_SEGS;
 	info->rx_desc_lim.nb_mtu_seg_max = PPFRAG_MAX_SEGS;

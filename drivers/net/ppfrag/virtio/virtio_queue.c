@@ -426,6 +426,26 @@ ppfrag_txq_renew(struct ppfrag_txq *q)
 	return true;
 }
 
+/* Memory for a queue with a ring of so many places, all zero. Returns NULL where there is none. */
+static struct ppfrag_txq *
+txq_alloc(const struct ppfrag_dev *pd, uint16_t size, unsigned int socket_id)
+{
+	struct ppfrag_txq *q = rte_zmalloc_socket("ppfrag_txq",
+			sizeof(*q) + size * (sizeof(*q->slot) + sizeof(*q->free)),
+			RTE_CACHE_LINE_SIZE, socket_id);
+
+	if (q == NULL)
+		return NULL;
+	if (image_init(&q->packed, pd, size, (int)socket_id) != 0) {
+		rte_free(q);
+		return NULL;
+	}
+	q->slot = RTE_PTR_ADD(q, sizeof(*q));
+	q->free = (uint16_t *)(q->slot + size);
+	q->vq.size = size;
+	return q;
+}
+
 int
 virtio_txq_setup(struct rte_eth_dev *dev, uint16_t queue_id, uint16_t nb_desc,
 		unsigned int socket_id, const struct rte_eth_txconf *conf)
@@ -446,18 +466,9 @@ virtio_txq_setup(struct rte_eth_dev *dev, uint16_t queue_id, uint16_t nb_desc,
 				dev->data->name, thresh, size);
 		return -EINVAL;
 	}
-	q = rte_zmalloc_socket("ppfrag_txq",
-			sizeof(*q) + size * (sizeof(*q->slot) + sizeof(*q->free)),
-			RTE_CACHE_LINE_SIZE, socket_id);
+	q = txq_alloc(pd, size, socket_id);
 	if (q == NULL)
 		return -ENOMEM;
-	if (image_init(&q->packed, pd, size, (int)socket_id) != 0) {
-		rte_free(q);
-		return -ENOMEM;
-	}
-	q->slot = RTE_PTR_ADD(q, sizeof(*q));
-	q->free = (uint16_t *)(q->slot + size);
-	q->vq.size = size;
 	q->dev = pd;
 	q->queue_id = queue_id;
 	q->free_thresh = thresh;
