@@ -13,10 +13,11 @@
  *   ppfrag_args.c          device arguments
  *   ppfrag_stats.c         statistics
  *   ppfrag_telemetry.c     what queues have, and what counters mean, as JSON
- *   ppfrag_queue.c         what a queue receives into, whatever the device is
- *   ppfrag_slots.c         slots: classes, which packets are copied
- *   ppfrag_control.c       the connection to a back end: make it, notice that it is gone
+ *   ppfrag_queue.[ch]      what a queue receives into, whatever the device is
+ *   ppfrag_slots.[ch]      slots: classes, which packets are copied, and how
+ *   ppfrag_control.c       the connection to a virtio back end: make it, notice that it is gone
  *   ppfrag_device.h        operations of a kind of device
+ *   ppfrag_compat.h        what differs between versions of DPDK
  *   virtio/                virtio rings, see virtio/virtio.h
  *   xsk/                   interfaces of the kernel by AF_XDP, see xsk/xsk.h
  *

@@ -420,7 +420,7 @@ do_start(struct rte_eth_dev *dev)
 	 */
 	if (c->state != PPFRAG_CONN_NONE &&
 			(vu_is_gone(&local->vu) ||
-					ppfrag_mem_is_disguised(&local->mem, &local->told)))
+					ppfrag_mem_was_remapped(&local->mem, &local->told)))
 		conn_close(dev);
 	local->vu.quiet = false;
 	c->want_run = true;

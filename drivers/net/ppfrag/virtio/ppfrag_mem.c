@@ -249,7 +249,7 @@ ppfrag_mem_collect(struct ppfrag_mem *mem, const struct rte_eth_dev *dev)
 }
 
 bool
-ppfrag_mem_is_disguised(const struct ppfrag_mem *mem, const struct ppfrag_mem *told)
+ppfrag_mem_was_remapped(const struct ppfrag_mem *mem, const struct ppfrag_mem *told)
 {
 	const struct vu_region *a, *b;
 	bool same = true;

@@ -14,14 +14,19 @@
  *   virtio_queue_run.c     the same of one queue while the port runs
  *   virtio_ring.h          a ring and its entries
  *   virtio_packed.h        the same of the other layout, and what all others see of it
- *   ppfrag_rx.c            receive path
- *   ppfrag_rx_slots.c      the same into slots
- *   ppfrag_rx_copy.c       the same where the back end cannot reach the pool
+ *   ppfrag_rx.c            posting, which way a queue receives, and the one into lanes
+ *   ppfrag_rx_slots.c      into slots
+ *   ppfrag_rx_copy.c       by a copy, where the back end cannot reach the pool
+ *   ppfrag_rx.h            what these three share: used entries
  *   ppfrag_rx_in_order.c   used entries of a back end that works in order
  *   ppfrag_rx_packed.c     in front of all these where the ring is packed
  *   ppfrag_tx.c            transmit path
  *   ppfrag_tx_packed.c     in front of it where the ring is packed
+ *   ppfrag_offload.c       which offloads there are; in part for all devices, as the next two
+ *   ppfrag_rx_offload.c    what is done with received packets
  *   ppfrag_sizes.c         counting packets by size, where it is wanted
+ *   ppfrag_tx_offload.c    what goes in front of packets
+ *   virtio_hdr.h           values in the virtio header
  *   ppfrag_state.c         what is in the rings, how packets are moved
  *   ppfrag_intr.c          receive interrupts
  *   ppfrag_notify.c        raising eventfds that the back end has, too
@@ -196,10 +201,10 @@ int ppfrag_mem_collect(struct ppfrag_mem *mem, const struct rte_eth_dev *dev);
 int ppfrag_mem_collect_all(struct ppfrag_mem *mem, const struct rte_eth_dev *dev);
 
 /**
- * Whether regions look the same to a back end that compares addresses, as those of DPDK do, but
- * are other memory: it would go on using the old one.
+ * Whether regions have the addresses and sizes that the back end was told before, but are other
+ * files: a back end that compares addresses, as those of DPDK do, would go on using the old memory.
  */
-bool ppfrag_mem_is_disguised(const struct ppfrag_mem *mem, const struct ppfrag_mem *told);
+bool ppfrag_mem_was_remapped(const struct ppfrag_mem *mem, const struct ppfrag_mem *told);
 
 /** Whether the files of regions are still those that were collected. */
 bool ppfrag_mem_is_intact(const struct ppfrag_mem *mem);

@@ -20,6 +20,7 @@
  *   xsk_intr.c     receive interrupts
  *   xsk_rx.c       receive path
  *   xsk_rx_lanes.c the same into lanes
+ *   xsk_rx.h       what both ways share
  *   xsk_tx.c       transmit path
  *   xsk_uapi.h     what old kernel headers do not name
  *
