@@ -29,6 +29,12 @@ mark_stopped(struct rte_eth_dev *dev)
 	memset(dev->data->tx_queue_state, RTE_ETH_QUEUE_STATE_STOPPED, dev->data->nb_tx_queues);
 }
 
+static uint8_t
+state_begin(const struct ppfrag_run *run)
+{
+	return run->deferred ? RTE_ETH_QUEUE_STATE_STOPPED : RTE_ETH_QUEUE_STATE_STARTED;
+}
+
 static void
 mark_started(struct rte_eth_dev *dev)
 {
@@ -38,13 +44,11 @@ mark_started(struct rte_eth_dev *dev)
 
 	for (i = 0; i < dev->data->nb_rx_queues; i++) {
 		rxq = dev->data->rx_queues[i];
-		dev->data->rx_queue_state[i] = rxq->deferred ? RTE_ETH_QUEUE_STATE_STOPPED :
-							       RTE_ETH_QUEUE_STATE_STARTED;
+		dev->data->rx_queue_state[i] = state_begin(&rxq->run);
 	}
 	for (i = 0; i < dev->data->nb_tx_queues; i++) {
 		txq = dev->data->tx_queues[i];
-		dev->data->tx_queue_state[i] = txq->deferred ? RTE_ETH_QUEUE_STATE_STOPPED :
-							       RTE_ETH_QUEUE_STATE_STARTED;
+		dev->data->tx_queue_state[i] = state_begin(&txq->run);
 	}
 }
 

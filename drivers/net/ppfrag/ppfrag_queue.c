@@ -464,7 +464,7 @@ ppfrag_rxq_info_get(struct rte_eth_dev *dev, uint16_t queue_id, struct rte_eth_r
 	info->scattered_rx = q->scatter;
 	info->rx_buf_size = (uint16_t)q->max_len;
 	info->conf.offloads = q->offloads;
-	info->conf.rx_deferred_start = q->deferred;
+	info->conf.rx_deferred_start = q->run.deferred;
 }
 
 void
@@ -474,6 +474,6 @@ ppfrag_txq_info_get(struct rte_eth_dev *dev, uint16_t queue_id, struct rte_eth_t
 
 	info->nb_desc = q->vq.size;
 	info->conf.tx_free_thresh = q->free_thresh;
-	info->conf.tx_deferred_start = q->deferred;
+	info->conf.tx_deferred_start = q->run.deferred;
 	info->conf.offloads = q->offloads;
 }

@@ -37,6 +37,14 @@ enum ppfrag_rx_how {
 	PPFRAG_RX_SLOTS, /**< into slots */
 };
 
+/** What the ring of a queue was reset for, and who drives it; the same for both directions. */
+struct ppfrag_run {
+	uint64_t ring_features;
+	uint32_t ring_epoch; /**< atomic */
+	bool deferred;       /**< not started with the port */
+	bool stopped;        /**< the ring belongs to the control thread; atomic */
+};
+
 /** A receive queue. Its first lines are what the receive path uses. */
 struct ppfrag_rxq {
 	struct virtq vq;             /**< the image of the ring where that is packed */
@@ -79,12 +87,9 @@ struct ppfrag_rxq {
 	uint32_t post_len;            /**< data of posted slots; 0: as much as max_len */
 	struct ppfrag_rxq_stats base; /**< stats at the latest reset */
 	uint64_t offloads;            /**< configured */
-	uint64_t ring_features;       /**< that the ring was reset for */
 	uint32_t work;                /**< to be done with packets, PPFRAG_RX_WORK_...; atomic */
-	uint32_t ring_epoch;          /**< that the ring was reset for; atomic */
 	uint16_t queue_id;
-	bool deferred; /**< not started with the port */
-	bool stopped;  /**< its ring belongs to the control thread; atomic */
+	struct ppfrag_run run;
 	struct virtq_packed packed;
 } __rte_cache_aligned;
 
@@ -120,12 +125,9 @@ struct ppfrag_txq {
 
 	struct ppfrag_txq_stats base; /**< stats at the latest reset */
 	uint64_t offloads;            /**< configured */
-	uint64_t ring_features;       /**< that the ring was reset for */
 	uint64_t allowed;             /**< flags of mbufs that ask for them */
-	uint32_t ring_epoch;          /**< that the ring was reset for; atomic */
 	uint16_t queue_id;
-	bool deferred; /**< not started with the port */
-	bool stopped;  /**< its ring belongs to the control thread; atomic */
+	struct ppfrag_run run;
 	struct virtq_packed packed;
 } __rte_cache_aligned;
 

@@ -71,7 +71,7 @@ must_poll(const struct ppfrag_rxq *q)
 	 * Without buffers the device is silent; only polling finds new pages. A ring that waits to
 	 * be reset is reset by polling. A queue that is stopped gives nothing.
 	 */
-	if (__atomic_load_n(&q->stopped, __ATOMIC_RELAXED))
+	if (__atomic_load_n(&q->run.stopped, __ATOMIC_RELAXED))
 		return false;
 	return has_used(q) || q->nb_posted == 0 || ppfrag_is_stale(q->dev, q->epoch);
 }

@@ -732,7 +732,7 @@ ppfrag_tx_done_cleanup(void *txq, uint32_t n)
 {
 	struct ppfrag_txq *q = txq;
 
-	return __atomic_load_n(&q->stopped, __ATOMIC_ACQUIRE) ? 0 : ppfrag_tx_reclaim(q, n);
+	return __atomic_load_n(&q->run.stopped, __ATOMIC_ACQUIRE) ? 0 : ppfrag_tx_reclaim(q, n);
 }
 
 void

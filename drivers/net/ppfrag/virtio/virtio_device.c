@@ -126,6 +126,14 @@ virtio_forget(struct rte_eth_dev *dev, uint64_t offered)
 	pd->offload_features = 0;
 }
 
+/* Whether a queue has come to the latest reset, for the features that are agreed on now. */
+static bool
+run_fits(const struct ppfrag_run *run, const struct ppfrag_dev *pd)
+{
+	return __atomic_load_n(&run->ring_epoch, __ATOMIC_ACQUIRE) == pd->ring_epoch &&
+			run->ring_features == virtio_ring_features(pd);
+}
+
 /*
  * Whether rings are used as this back end has it. A queue that has not yet come to the latest reset
  * may have seen what another back end had.
@@ -134,9 +142,7 @@ static bool
 rings_fit(const struct rte_eth_dev *dev)
 {
 	const struct ppfrag_dev *pd = dev->data->dev_private;
-	const uint64_t features = virtio_ring_features(pd);
 	const uint8_t layout = virtio_layout(pd);
-	const uint32_t epoch = pd->ring_epoch;
 	const struct ppfrag_rxq *rxq;
 	const struct ppfrag_txq *txq;
 	bool fit = true;
@@ -145,16 +151,12 @@ rings_fit(const struct rte_eth_dev *dev)
 	for (i = 0; i < dev->data->nb_rx_queues; i++) {
 		rxq = dev->data->rx_queues[i];
 		if (ppfrag_vring_runs(dev, ppfrag_rx_vring(i)))
-			fit = fit && __atomic_load_n(&rxq->ring_epoch, __ATOMIC_ACQUIRE) == epoch &&
-					rxq->ring_features == features &&
-					rxq->packed.layout == layout;
+			fit = fit && run_fits(&rxq->run, pd) && rxq->packed.layout == layout;
 	}
 	for (i = 0; i < dev->data->nb_tx_queues; i++) {
 		txq = dev->data->tx_queues[i];
 		if (ppfrag_vring_runs(dev, ppfrag_tx_vring(i)))
-			fit = fit && __atomic_load_n(&txq->ring_epoch, __ATOMIC_ACQUIRE) == epoch &&
-					txq->ring_features == features &&
-					txq->packed.layout == layout;
+			fit = fit && run_fits(&txq->run, pd) && txq->packed.layout == layout;
 	}
 	return fit;
 }

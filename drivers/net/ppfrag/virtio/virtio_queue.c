@@ -223,11 +223,11 @@ ppfrag_vring_get(const struct rte_eth_dev *dev, uint16_t vring, struct virtq *vq
 
 	if (vring % 2 == 0 && vring / 2 < dev->data->nb_rx_queues) {
 		rxq = dev->data->rx_queues[vring / 2];
-		epoch = __atomic_load_n(&rxq->ring_epoch, __ATOMIC_ACQUIRE);
+		epoch = __atomic_load_n(&rxq->run.ring_epoch, __ATOMIC_ACQUIRE);
 		size = rxq->vq.size;
 	} else if (vring % 2 == 1 && vring / 2 < dev->data->nb_tx_queues) {
 		txq = dev->data->tx_queues[vring / 2];
-		epoch = __atomic_load_n(&txq->ring_epoch, __ATOMIC_ACQUIRE);
+		epoch = __atomic_load_n(&txq->run.ring_epoch, __ATOMIC_ACQUIRE);
 		size = txq->vq.size;
 	}
 	mem = epoch == now ? vring_mem(pd, vring) : idle_ring_mem(pd);
@@ -309,7 +309,7 @@ virtio_rxq_setup(struct rte_eth_dev *dev, uint16_t queue_id, uint16_t nb_desc,
 	q->post_offset = q->hdr_offset;
 	q->mrg = virtio_has_mrg(pd);
 	q->offloads = offloads;
-	q->deferred = conf->rx_deferred_start != 0;
+	q->run.deferred = conf->rx_deferred_start != 0;
 	q->scatter = q->mrg &&
 			(offloads & (RTE_ETH_RX_OFFLOAD_SCATTER | RTE_ETH_RX_OFFLOAD_TCP_LRO)) != 0;
 	ret = image_init(&q->packed, pd, q->vq.size, q->socket_id);
@@ -336,10 +336,10 @@ static void
 rxq_set_features(struct ppfrag_rxq *q)
 {
 	q->mrg = virtio_has_mrg(q->dev);
-	q->ring_features = virtio_ring_features(q->dev);
-	q->in_order = (q->ring_features & RTE_BIT64(VIRTIO_F_IN_ORDER)) != 0;
-	q->event_idx = (q->ring_features & RTE_BIT64(VIRTIO_F_EVENT_IDX)) != 0;
-	q->post_offset = q->hdr_offset + hdr_gap(q->ring_features);
+	q->run.ring_features = virtio_ring_features(q->dev);
+	q->in_order = (q->run.ring_features & RTE_BIT64(VIRTIO_F_IN_ORDER)) != 0;
+	q->event_idx = (q->run.ring_features & RTE_BIT64(VIRTIO_F_EVENT_IDX)) != 0;
+	q->post_offset = q->hdr_offset + hdr_gap(q->run.ring_features);
 	q->plain = !q->in_order && !q->event_idx && q->post_offset == q->hdr_offset;
 	ppfrag_slots_set_post(q);
 	ppfrag_rx_intr_ask(q);
@@ -348,11 +348,11 @@ rxq_set_features(struct ppfrag_rxq *q)
 static void
 txq_set_features(struct ppfrag_txq *q)
 {
-	q->ring_features = virtio_ring_features(q->dev);
-	q->in_order = (q->ring_features & RTE_BIT64(VIRTIO_F_IN_ORDER)) != 0;
-	q->indirect = (q->ring_features & RTE_BIT64(VIRTIO_F_INDIRECT_DESC)) != 0;
-	q->event_idx = (q->ring_features & RTE_BIT64(VIRTIO_F_EVENT_IDX)) != 0;
-	q->hdr_len = VIRTIO_HDR_LEN - hdr_gap(q->ring_features);
+	q->run.ring_features = virtio_ring_features(q->dev);
+	q->in_order = (q->run.ring_features & RTE_BIT64(VIRTIO_F_IN_ORDER)) != 0;
+	q->indirect = (q->run.ring_features & RTE_BIT64(VIRTIO_F_INDIRECT_DESC)) != 0;
+	q->event_idx = (q->run.ring_features & RTE_BIT64(VIRTIO_F_EVENT_IDX)) != 0;
+	q->hdr_len = VIRTIO_HDR_LEN - hdr_gap(q->run.ring_features);
 	q->plain = !q->in_order && !q->indirect && !q->event_idx && q->hdr_len == VIRTIO_HDR_LEN;
 	if (q->event_idx) {
 		q->vq.avail->flags = 0;
@@ -380,7 +380,7 @@ ppfrag_rxq_start(struct ppfrag_rxq *q)
 	if (virtq_is_packed(&q->packed))
 		ppfrag_rx_packed_give(q);
 	ppfrag_rxq_log_starved(q);
-	__atomic_store_n(&q->ring_epoch, epoch, __ATOMIC_RELEASE);
+	__atomic_store_n(&q->run.ring_epoch, epoch, __ATOMIC_RELEASE);
 }
 
 void
@@ -391,7 +391,7 @@ ppfrag_txq_start(struct ppfrag_txq *q)
 	ppfrag_tx_drain(q);
 	txq_reset(q);
 	txq_set_features(q);
-	__atomic_store_n(&q->ring_epoch, epoch, __ATOMIC_RELEASE);
+	__atomic_store_n(&q->run.ring_epoch, epoch, __ATOMIC_RELEASE);
 }
 
 /* What was received and not polled, and what was not sent, is lost: nobody knows how far it got. */
@@ -401,9 +401,9 @@ ppfrag_rxq_renew(struct ppfrag_rxq *q)
 {
 	uint32_t epoch = __atomic_load_n(&q->dev->epoch, __ATOMIC_ACQUIRE);
 
-	if (__atomic_load_n(&q->stopped, __ATOMIC_ACQUIRE))
+	if (__atomic_load_n(&q->run.stopped, __ATOMIC_ACQUIRE))
 		return false;
-	if (__atomic_load_n(&q->dev->ring_epoch, __ATOMIC_ACQUIRE) != q->ring_epoch) {
+	if (__atomic_load_n(&q->dev->ring_epoch, __ATOMIC_ACQUIRE) != q->run.ring_epoch) {
 		ppfrag_rxq_start(q);
 		ppfrag_control_ready(q->dev);
 	}
@@ -416,9 +416,9 @@ ppfrag_txq_renew(struct ppfrag_txq *q)
 {
 	uint32_t epoch = __atomic_load_n(&q->dev->epoch, __ATOMIC_ACQUIRE);
 
-	if (__atomic_load_n(&q->stopped, __ATOMIC_ACQUIRE))
+	if (__atomic_load_n(&q->run.stopped, __ATOMIC_ACQUIRE))
 		return false;
-	if (__atomic_load_n(&q->dev->ring_epoch, __ATOMIC_ACQUIRE) != q->ring_epoch) {
+	if (__atomic_load_n(&q->dev->ring_epoch, __ATOMIC_ACQUIRE) != q->run.ring_epoch) {
 		ppfrag_txq_start(q);
 		ppfrag_control_ready(q->dev);
 	}
@@ -472,7 +472,7 @@ virtio_txq_setup(struct rte_eth_dev *dev, uint16_t queue_id, uint16_t nb_desc,
 	q->dev = pd;
 	q->queue_id = queue_id;
 	q->free_thresh = thresh;
-	q->deferred = conf->tx_deferred_start != 0;
+	q->run.deferred = conf->tx_deferred_start != 0;
 	ppfrag_tx_offload_init(q, conf->offloads | dev->data->dev_conf.txmode.offloads);
 	txq_reset(q);
 	ppfrag_txq_attach(dev, q);
@@ -496,26 +496,32 @@ rings_are_square(const struct rte_eth_dev *dev)
 
 /* A queue that is not started with the port has an empty ring, and looks what has changed. */
 
+/* Returns the epoch that the queue knows. */
+static uint32_t
+run_begin(struct ppfrag_run *run, const struct ppfrag_dev *pd)
+{
+	run->stopped = run->deferred;
+	return pd->epoch - (run->deferred ? 1 : 0);
+}
+
 static void
 rxq_begin(struct ppfrag_rxq *q)
 {
 	q->interrupts = false;
-	q->stopped = q->deferred;
-	q->epoch = q->dev->epoch - (q->deferred ? 1 : 0);
-	if (!q->deferred) {
+	q->epoch = run_begin(&q->run, q->dev);
+	if (!q->run.deferred) {
 		ppfrag_rxq_start(q);
 		return;
 	}
 	rxq_reset(q);
 	rxq_set_features(q);
-	q->ring_epoch = q->dev->ring_epoch;
+	q->run.ring_epoch = q->dev->ring_epoch;
 }
 
 static void
 txq_begin(struct ppfrag_txq *q)
 {
-	q->stopped = q->deferred;
-	q->epoch = q->dev->epoch - (q->deferred ? 1 : 0);
+	q->epoch = run_begin(&q->run, q->dev);
 	ppfrag_txq_start(q);
 }
 

@@ -39,15 +39,24 @@ txq_of(const struct rte_eth_dev *dev, uint16_t vring)
 	return dev->data->tx_queues[vring / 2];
 }
 
+/* Of the queue that uses a ring; NULL where none does. */
+static struct ppfrag_run *
+run_of(const struct rte_eth_dev *dev, uint16_t vring)
+{
+	struct ppfrag_rxq *rxq = rxq_of(dev, vring);
+	struct ppfrag_txq *txq = txq_of(dev, vring);
+
+	if (rxq != NULL)
+		return &rxq->run;
+	return txq != NULL ? &txq->run : NULL;
+}
+
 bool
 ppfrag_vring_runs(const struct rte_eth_dev *dev, uint16_t vring)
 {
-	const struct ppfrag_rxq *rxq = rxq_of(dev, vring);
-	const struct ppfrag_txq *txq = txq_of(dev, vring);
+	const struct ppfrag_run *run = run_of(dev, vring);
 
-	if (rxq != NULL)
-		return !__atomic_load_n(&rxq->stopped, __ATOMIC_ACQUIRE);
-	return txq != NULL && !__atomic_load_n(&txq->stopped, __ATOMIC_ACQUIRE);
+	return run != NULL && !__atomic_load_n(&run->stopped, __ATOMIC_ACQUIRE);
 }
 
 /* The threads of all queues look what has changed. */
@@ -55,10 +64,8 @@ static void
 vring_set_stopped(const struct rte_eth_dev *dev, uint16_t vring, bool stopped)
 {
 	struct ppfrag_dev *pd = dev->data->dev_private;
-	struct ppfrag_rxq *rxq = rxq_of(dev, vring);
-	struct ppfrag_txq *txq = txq_of(dev, vring);
 
-	__atomic_store_n(rxq != NULL ? &rxq->stopped : &txq->stopped, stopped, __ATOMIC_RELEASE);
+	__atomic_store_n(&run_of(dev, vring)->stopped, stopped, __ATOMIC_RELEASE);
 	__atomic_add_fetch(&pd->epoch, 1, __ATOMIC_SEQ_CST);
 }
 
@@ -125,11 +132,8 @@ ppfrag_vring_forget(const struct rte_eth_dev *dev, uint16_t vring)
 {
 	const struct ppfrag_dev *pd = dev->data->dev_private;
 	const uint32_t before = __atomic_load_n(&pd->ring_epoch, __ATOMIC_RELAXED) - 1;
-	struct ppfrag_rxq *rxq = rxq_of(dev, vring);
-	struct ppfrag_txq *txq = txq_of(dev, vring);
 
-	__atomic_store_n(rxq != NULL ? &rxq->ring_epoch : &txq->ring_epoch, before,
-			__ATOMIC_RELEASE);
+	__atomic_store_n(&run_of(dev, vring)->ring_epoch, before, __ATOMIC_RELEASE);
 }
 
 void

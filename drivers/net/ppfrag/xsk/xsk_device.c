@@ -195,7 +195,7 @@ rxq_is_deferred(const struct rte_eth_dev *dev, uint16_t i)
 {
 	const struct ppfrag_rxq *q = dev->data->rx_queues[i];
 
-	return q->deferred;
+	return q->run.deferred;
 }
 
 static int

@@ -70,7 +70,7 @@ xsk_rxq_setup(struct rte_eth_dev *dev, uint16_t queue_id, uint16_t nb_desc, unsi
 	x->q.hdr_offset = RTE_PKTMBUF_HEADROOM;
 	x->q.post_len = xsk_umem_frame(mp);
 	x->q.offloads = offloads;
-	x->q.deferred = conf->rx_deferred_start != 0;
+	x->q.run.deferred = conf->rx_deferred_start != 0;
 	x->q.scatter = (offloads & RTE_ETH_RX_OFFLOAD_SCATTER) != 0;
 	ret = ppfrag_rxq_init(&x->q, NULL);
 	if (ret != 0) {
@@ -99,7 +99,7 @@ xsk_txq_setup(struct rte_eth_dev *dev, uint16_t queue_id, uint16_t nb_desc, unsi
 	x->q.dev = pd;
 	x->q.queue_id = queue_id;
 	x->q.vq.size = (uint16_t)size;
-	x->q.deferred = conf->tx_deferred_start != 0;
+	x->q.run.deferred = conf->tx_deferred_start != 0;
 	x->q.free_thresh = conf->tx_free_thresh;
 	x->q.offloads = conf->offloads | dev->data->dev_conf.txmode.offloads;
 	ppfrag_txq_attach(dev, &x->q);
