@@ -343,8 +343,9 @@ def test_exhaustion(lab, veth, how, lengths):
     2600 buffers, 2048 of them posted: 552 packets are received, up to 2048 wait.
     """
     veth.create()
+    devargs = ",queue_size=2048" + (",preset=speed,copybreak=0" if how == "slots" else ",rx=lanes")
     verify = Verify(lab, veth, 2500, "--mbuf-size", 2176, "--mbufs", 2600, "--until-dry",
-                    "--cache", 0, devargs=f",queue_size=2048,preset=speed,copybreak=0,rx={how}")
+                    "--cache", 0, devargs=devargs)
     veth.send(2500, lengths)
     result = verify.result()
     assert result["dry"] >= 1 and result["no_mbuf"] > 0
