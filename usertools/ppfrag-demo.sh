@@ -335,7 +335,7 @@ hold() { # name, port, options of the command
 	wait_log hold '^ready'
 	type_into gen start
 	wait_end hold 'packets held,|no packet for' || keeps_posted "$name" ||
-		show_log hold "dpdk-test-ppool hold with $device failed, see above"
+		show_log hold "dpdk-test-ppool hold with ${device%%,*} failed, see above"
 	type_into gen stop
 	quit gen
 }
