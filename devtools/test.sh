@@ -253,14 +253,20 @@ cross_unit() { # name, architecture, EAL options
 		"${@:3}"
 }
 
+# What memory of another kind makes a difference to.
+memory_suites="mempool frag slots slots_hard keep ledger secondary info create sizing dma port share
+	reconnect rings iova"
+
 # At addresses between program and libraries: a secondary process has to find them free, too.
 part_i386() {
+	local suites=${suites-}
 	cross_build i386 || return
 	if [ "$PPFRAG_NO_HUGE" = 1 ]; then
 		echo "skipped: unit as i386 with hugepages, there are none"
 		add 0 0 1
 	else
 		unit_mem="-m 512" cross_unit "unit as i386" i386 --base-virtaddr=0x60000000
+		[ "${PPFRAG_LONG:-}" = 1 ] || suites=${suites:-$memory_suites}
 	fi
 	unit_mem="--no-huge -m 512" cross_unit "unit as i386 without hugepages" i386
 }
