@@ -105,6 +105,14 @@ def receive(lab, frames, *options, driver="net_ppfrag0", devargs="", endless=Fal
     return hold, peer
 
 
+def receive_full(lab, frames):
+    """The example, with a full account and packets that go on coming."""
+    hold, _ = receive(lab, frames, "--budget", "tcp=256K,other=64K", "--depth", "1M",
+                      "--idle", "60000", endless=True)
+    hold.wait_table(lambda table: table["tcp"]["dropped_oldest"] > 0, "TCP to be dropped")
+    return hold
+
+
 @pytest.mark.parametrize("policy", ["drop-oldest", "drop-new"])
 def test_full_account(lab, policy):
     """UDP exceeds its budget and loses what the policy says; TCP loses nothing."""

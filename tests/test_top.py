@@ -17,7 +17,7 @@ import pytest
 
 from conftest import ROOT
 from harness import TIMEOUT, lcores, runtime_dir, wait_until
-from test_example import receive
+from test_example import receive, receive_full
 
 TOP = ROOT / "usertools/ppfrag-top"
 LINES, COLUMNS = 60, 180
@@ -39,11 +39,8 @@ def rich():
 
 @pytest.fixture
 def hold(lab, tcp_frames):
-    """The example, with a full account and packets that go on coming."""
-    program, _ = receive(lab, tcp_frames, "--budget", "tcp=256K,other=64K", "--depth", "1M",
-                         "--idle", "60000", endless=True)
-    program.wait_table(lambda table: table["tcp"]["dropped_oldest"] > 0, "TCP to be dropped")
-    return program
+    """The example, see receive_full()."""
+    return receive_full(lab, tcp_frames)
 
 
 class Screen:
