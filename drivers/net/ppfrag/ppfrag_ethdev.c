@@ -535,15 +535,6 @@ has_same_ops(const struct rte_eth_dev *dev)
 	return false;
 }
 
-static uint16_t
-refused_burst(void *queue, struct rte_mbuf **pkts, uint16_t nb_pkts)
-{
-	RTE_SET_USED(queue);
-	RTE_SET_USED(pkts);
-	RTE_SET_USED(nb_pkts);
-	return 0;
-}
-
 static int
 probe_primary(struct rte_vdev_device *vdev, const struct ppfrag_dev *args)
 {
@@ -579,8 +570,8 @@ probe_secondary(struct rte_vdev_device *vdev)
 	dev->dev_ops = &secondary_ops;
 	ppfrag_device(dev)->set_burst(dev);
 	if (queues_refused) {
-		dev->rx_pkt_burst = refused_burst;
-		dev->tx_pkt_burst = refused_burst;
+		dev->rx_pkt_burst = rte_eth_pkt_burst_dummy;
+		dev->tx_pkt_burst = rte_eth_pkt_burst_dummy;
 		dev->tx_pkt_prepare = NULL;
 	}
 	rte_eth_dev_probing_finish(dev);

@@ -401,34 +401,32 @@ rx_queue_count(void *rxq)
 	return x == NULL || x->sock == NULL ? 0 : (ppfrag_eth_queue_count_t)xsk_ring_ready(&x->rx);
 }
 
-/* In a secondary process: rings and sockets are those of the primary. */
-static uint16_t
-secondary_burst(void *queue, struct rte_mbuf **pkts, uint16_t nb_pkts)
+/* Rings and sockets are those of the primary process. */
+static void
+set_burst_secondary(struct rte_eth_dev *dev)
 {
-	RTE_SET_USED(queue);
-	RTE_SET_USED(pkts);
-	RTE_SET_USED(nb_pkts);
-	return 0;
+	PPFRAG_LOG(NOTICE,
+			"%s: its queues can be used in the primary process only, as those of any port with iface=",
+			dev->data->name);
+	dev->rx_pkt_burst = rte_eth_pkt_burst_dummy;
+	dev->tx_pkt_burst = rte_eth_pkt_burst_dummy;
+	dev->tx_pkt_prepare = NULL;
+	dev->rx_queue_count = NULL;
 }
 
 static void
 set_burst(struct rte_eth_dev *dev)
 {
 	const struct ppfrag_dev *pd = dev->data->dev_private;
-	bool primary = rte_eal_process_type() == RTE_PROC_PRIMARY;
 
-	if (!primary)
-		PPFRAG_LOG(NOTICE,
-				"%s: its queues can be used in the primary process only, as those of any port with iface=",
-				dev->data->name);
-	dev->rx_pkt_burst = secondary_burst;
-	if (primary)
-		dev->rx_pkt_burst = pd->want_slots ? xsk_rx_burst : xsk_rx_burst_lanes;
-	dev->tx_pkt_burst = secondary_burst;
-	if (primary)
-		dev->tx_pkt_burst = pd->size_stats ? xsk_tx_burst_sizes : xsk_tx_burst;
+	if (rte_eal_process_type() != RTE_PROC_PRIMARY) {
+		set_burst_secondary(dev);
+		return;
+	}
+	dev->rx_pkt_burst = pd->want_slots ? xsk_rx_burst : xsk_rx_burst_lanes;
+	dev->tx_pkt_burst = pd->size_stats ? xsk_tx_burst_sizes : xsk_tx_burst;
 	dev->tx_pkt_prepare = NULL;
-	dev->rx_queue_count = primary ? rx_queue_count : NULL;
+	dev->rx_queue_count = rx_queue_count;
 }
 
 const struct ppfrag_device_ops xsk_device_ops = {

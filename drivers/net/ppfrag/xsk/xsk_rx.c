@@ -367,11 +367,7 @@ xsk_rx_burst(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 		if (likely(n != 0))
 			continue;
 		step = rx_unusual(x, end - x->rx.pos);
-		if (step.m != NULL) {
-			bytes += step.m->pkt_len;
-			pkts[nb_rx++] = step.m;
-		}
-		if (!step.done) {
+		if (!xsk_step_take(step, pkts, &nb_rx, &bytes)) {
 			waiting = step.no_page ? end - x->rx.pos : 0;
 			break;
 		}

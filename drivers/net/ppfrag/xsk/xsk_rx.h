@@ -28,6 +28,17 @@ struct xsk_step {
 	struct rte_mbuf *m;
 };
 
+/** Deliver the packet of a step where there is one. Returns false where it stays in the ring. */
+static inline bool
+xsk_step_take(struct xsk_step step, struct rte_mbuf **pkts, uint16_t *nb_rx, uint64_t *bytes)
+{
+	if (step.m != NULL) {
+		*bytes += step.m->pkt_len;
+		pkts[(*nb_rx)++] = step.m;
+	}
+	return step.done;
+}
+
 /** Where the kernel says that a packet is. */
 static inline uint64_t
 desc_offset(const struct xdp_desc *d)
