@@ -63,7 +63,7 @@ fail() {
 
 # Keep the lines of a log that tell what failed.
 detail() { # log
-	local lines='^\[  FAILED  \] test|runtime error|Sanitizer:|PANIC|^(FAILED|E  ) '
+	local lines='\[  (FAILED|ERROR  ) \] test|runtime error|Sanitizer:|PANIC|^(FAILED|E  ) '
 	details+=("$(grep -a -E -B 6 -A 3 "$lines" "$1" | cut -c -200 | tail -n 40)")
 }
 
@@ -191,7 +191,7 @@ print(r["tests"] - r["failed"] - r["skipped"], r["failed"], r["skipped"])' "$jso
 	add $counts
 	echo "$name: $(tail -n 1 "$log")"
 	if [ $status != 0 ]; then
-		grep -B 20 -E '\[  FAILED  \]|runtime error|Sanitizer' "$log" | tail -n 80
+		grep -a -B 20 -E '\[  (FAILED|ERROR  ) \]|runtime error|Sanitizer' "$log" | tail -n 80
 		failures+=("$name (log: $log)")
 		detail "$log"
 		# All tests passed, but not the program.

@@ -195,6 +195,7 @@ conn_open(struct rte_eth_dev *dev, bool asked)
 static int
 conn_run(struct rte_eth_dev *dev, bool asked)
 {
+	struct ppfrag_dev *pd = dev->data->dev_private;
 	struct ppfrag_local *local = local_of(dev);
 	struct ppfrag_control *c = &local->control;
 	int ret;
@@ -210,6 +211,8 @@ conn_run(struct rte_eth_dev *dev, bool asked)
 	c->retry_ms = 0;
 	c->refused = false;
 	local->vu.quiet = false;
+	if (!asked)
+		pd->reconnections++;
 	link_set(dev, c->admin_up, !asked);
 	return 0;
 }
@@ -296,14 +299,12 @@ static int
 step_run(struct rte_eth_dev *dev)
 {
 	struct ppfrag_local *local = local_of(dev);
-	struct ppfrag_dev *pd = dev->data->dev_private;
 
 	if (conn_run(dev, false) != 0) {
 		local->vu.quiet = true;
 		conn_retry_later(&local->control);
 		return 0;
 	}
-	pd->reconnections++;
 	PPFRAG_LOG(NOTICE, "%s: connected to a back end at %s", local->vu.name, local->vu.path);
 	return 0;
 }
