@@ -22,6 +22,17 @@
 /** What a packet with its virtio header has at least. */
 #define RX_MIN_LEN (VIRTIO_HDR_LEN + RTE_ETHER_HDR_LEN)
 
+/** Where a burst is. */
+struct rx_cursor {
+	struct rte_mbuf **pkts; /**< the next packet's; lanes: its header is there */
+	uint64_t bytes;         /**< of the packets */
+	uint16_t at, ready;     /**< used entries: dealt with, announced */
+	uint16_t nb_rx;         /**< packets delivered */
+	uint16_t nb_done;       /**< descriptors in done[], to be posted again */
+	uint16_t headers;       /**< lanes: at hand, from pkts on */
+	uint16_t no_page;       /**< 1: packets stay in the ring for lack of pages */
+};
+
 /** What became of used entries. */
 struct rx_step {
 	uint16_t used;    /**< used entries consumed; 0: the packet stays in the ring */
@@ -31,6 +42,21 @@ struct rx_step {
 	uint16_t spare;   /**< headers taken from the end of those at hand */
 	uint32_t bytes;   /**< of the packet */
 };
+
+/** Where the device writes a packet and its header. @return NULL where there is no page */
+static inline char *
+rx_buffer(struct ppfrag_rxq *q, uint16_t id)
+{
+	struct ppool_buf buf;
+
+	if (likely(q->how == PPFRAG_RX_SLOTS))
+		return ppfrag_slots_buffer(q, id);
+	if (q->how == PPFRAG_RX_COPY)
+		return q->bounce + (size_t)id * q->buf_len + ppfrag_rx_gap(q);
+	if (unlikely(ppool_reserve(q->carver, id, &buf) != 0))
+		return NULL;
+	return buf.addr + q->post_offset;
+}
 
 /** A used entry, read once: the device can change what is in the ring at any time. */
 static __rte_always_inline struct rx_entry
@@ -195,7 +221,7 @@ rx_is_posted(const struct ppfrag_rxq *q, uint32_t id, const bool plain)
 
 /** Take a descriptor back from the device. */
 static inline void
-rx_done(struct ppfrag_rxq *q, uint16_t nb_done, uint16_t id)
+rx_take_back(struct ppfrag_rxq *q, uint16_t nb_done, uint16_t id)
 {
 	q->posted[id] = 0;
 	q->done[nb_done] = id;
@@ -214,7 +240,7 @@ static inline struct rx_step
 rx_bad(struct ppfrag_rxq *q, uint16_t nb_done, uint16_t id)
 {
 	ppfrag_count(&q->stats.bad_used, 1);
-	rx_done(q, nb_done, id);
+	rx_take_back(q, nb_done, id);
 	return (struct rx_step){ .used = 1, .done = 1 };
 }
 
@@ -225,8 +251,32 @@ rx_short(struct ppfrag_rxq *q, uint16_t nb_done, struct rx_entry e)
 	if (e.len < VIRTIO_HDR_LEN)
 		return rx_bad(q, nb_done, (uint16_t)e.id);
 	ppfrag_count(&q->stats.short_packets, 1);
-	rx_done(q, nb_done, (uint16_t)e.id);
+	rx_take_back(q, nb_done, (uint16_t)e.id);
 	return (struct rx_step){ .used = 1, .done = 1 };
+}
+
+/** Take up what became of used entries. @return false where the next one stays in the ring */
+static inline bool
+rx_step_done(struct rx_cursor *b, const struct rx_step *s)
+{
+	b->no_page |= s->no_page;
+	b->at += s->used;
+	b->nb_done += s->done;
+	b->nb_rx += s->rx;
+	b->pkts += s->rx;
+	b->bytes += s->bytes;
+	return s->used != 0;
+}
+
+/** Count what a burst has delivered, and what stays in the ring for lack of pages. */
+static inline uint16_t
+rx_count(struct ppfrag_rxq *q, const struct rx_cursor *b)
+{
+	if (unlikely((b->no_page | q->nb_waiting) != 0))
+		ppfrag_rxq_count_waiting(q, b->at, b->no_page != 0 ? b->ready - b->at : 0);
+	ppfrag_count(&q->stats.packets, b->nb_rx);
+	ppfrag_count(&q->stats.bytes, b->bytes);
+	return b->nb_rx;
 }
 
 /** Point a descriptor at its memory. */
@@ -275,6 +325,41 @@ rx_num_buffers(const struct ppfrag_rxq *q, const void *hdr)
 	return n == 0 && !q->mrg ? 1 : n;
 }
 
+/**
+ * Read and check the used entry of the next packet.
+ *
+ * @return how many buffers the packet fills; 0: there is none, *step says what became of the entry.
+ */
+static __rte_always_inline uint16_t
+rx_check(struct ppfrag_rxq *q, const struct rx_cursor *b, struct rx_entry *e, struct rx_step *step,
+		const bool plain)
+{
+	uint16_t nb = 1;
+	char *hdr;
+
+	*e = rx_read(q, b->at, plain);
+	*step = (struct rx_step){ .used = 0 };
+	if (!rx_is_posted(q, e->id, plain)) {
+		ppfrag_count(&q->stats.bad_used, 1);
+		step->used = 1;
+		return 0;
+	}
+	if (e->len < RX_MIN_LEN) {
+		*step = rx_short(q, b->nb_done, *e);
+		return 0;
+	}
+	if (e->len == q->buf_len) {
+		/* What is posted has its memory: this tells where. */
+		hdr = rx_buffer(q, (uint16_t)e->id);
+		nb = hdr != NULL ? rx_num_buffers(q, hdr) : 0;
+	}
+	if (e->len > q->buf_len || nb == 0 || nb > q->nb_posted - b->nb_done) {
+		*step = rx_bad(q, b->nb_done, (uint16_t)e->id);
+		return 0;
+	}
+	return nb <= b->ready - b->at ? nb : 0; /* the rest is still to come */
+}
+
 /** A packet that fills several buffers. */
 struct rx_merged {
 	uint16_t nb;   /**< used entries */
@@ -289,8 +374,8 @@ struct rx_merged {
  * @return whether they make sense.
  */
 static __rte_always_inline bool
-rx_collect(struct ppfrag_rxq *q, uint16_t at, uint16_t nb_done, struct rx_entry e,
-		struct rx_merged *p, const bool plain)
+rx_collect(struct ppfrag_rxq *q, const struct rx_cursor *b, struct rx_entry e, struct rx_merged *p,
+		const bool plain)
 {
 	bool sane = true;
 	uint16_t i;
@@ -298,12 +383,12 @@ rx_collect(struct ppfrag_rxq *q, uint16_t at, uint16_t nb_done, struct rx_entry 
 	p->done = 0;
 	for (i = 0; i < p->nb; i++) {
 		if (i > 0)
-			e = rx_read(q, at + i, plain);
+			e = rx_read(q, b->at + i, plain);
 		if (!rx_is_posted(q, e.id, plain)) {
 			sane = false;
 			continue;
 		}
-		rx_done(q, nb_done + p->done++, (uint16_t)e.id);
+		rx_take_back(q, b->nb_done + p->done++, (uint16_t)e.id);
 		if (i < p->nb - 1 ? e.len != q->buf_len : e.len - 1 >= q->buf_len)
 			sane = false;
 	}

@@ -118,14 +118,14 @@ copy_buffers(const struct ppfrag_rxq *q, const uint16_t *ids, const struct rx_me
 
 /* A packet whose buffers are all used, the first of them by an entry that was checked. */
 static __rte_always_inline struct rx_step
-copy_packet(struct ppfrag_rxq *q, uint16_t at, uint16_t nb_done, uint16_t nb, struct rx_entry first,
-		struct rte_mbuf **m, const bool header, const bool plain)
+copy_packet(struct ppfrag_rxq *q, const struct rx_cursor *b, struct rx_entry first, uint16_t nb,
+		const bool header, const bool plain)
 {
 	struct rx_merged p = { .nb = nb };
 	struct copy_dst dst;
 	uint32_t len;
 
-	if (!rx_collect(q, at, nb_done, first, &p, plain)) {
+	if (!rx_collect(q, b, first, &p, plain)) {
 		ppfrag_count(&q->stats.bad_used, nb);
 		return (struct rx_step){ .used = nb, .done = p.done };
 	}
@@ -135,72 +135,46 @@ copy_packet(struct ppfrag_rxq *q, uint16_t at, uint16_t nb_done, uint16_t nb, st
 		return (struct rx_step){ .used = nb, .done = nb };
 	}
 	if (copy_alloc(q, &dst, len) != 0) {
-		rx_uncollect(q, nb_done, &p);
+		rx_uncollect(q, b->nb_done, &p);
 		return (struct rx_step){ .no_page = 1 };
 	}
-	copy_buffers(q, &q->done[nb_done], &p, &dst);
+	copy_buffers(q, &q->done[b->nb_done], &p, &dst);
 	if (header)
 		memcpy(rte_pktmbuf_mtod(dst.seg[0], char *) - VIRTIO_HDR_LEN,
-				bounce_buf(q, q->done[nb_done]), VIRTIO_HDR_LEN);
-	*m = dst.seg[0];
+				bounce_buf(q, q->done[b->nb_done]), VIRTIO_HDR_LEN);
+	b->pkts[0] = dst.seg[0];
 	ppfrag_count(&q->stats.copied_packets, 1);
 	return (struct rx_step){ .used = nb, .done = nb, .rx = 1, .bytes = len };
 }
 
 static __rte_always_inline struct rx_step
-copy_next(struct ppfrag_rxq *q, uint16_t at, uint16_t ready, uint16_t nb_done, struct rte_mbuf **m,
-		const bool header, const bool plain)
+copy_next(struct ppfrag_rxq *q, const struct rx_cursor *b, const bool header, const bool plain)
 {
-	struct rx_entry e = rx_read(q, at, plain);
-	uint16_t nb = 1;
+	struct rx_step step;
+	struct rx_entry e;
+	uint16_t nb = rx_check(q, b, &e, &step, plain);
 
-	if (!rx_is_posted(q, e.id, plain)) {
-		ppfrag_count(&q->stats.bad_used, 1);
-		return (struct rx_step){ .used = 1 };
-	}
-	if (e.len < RX_MIN_LEN)
-		return rx_short(q, nb_done, e);
-	if (e.len > q->buf_len)
-		return rx_bad(q, nb_done, (uint16_t)e.id);
-	if (e.len == q->buf_len)
-		nb = rx_num_buffers(q, bounce_buf(q, (uint16_t)e.id));
-	if (nb == 0 || nb > q->nb_posted - nb_done)
-		return rx_bad(q, nb_done, (uint16_t)e.id);
-	if (nb > ready - at)
-		return (struct rx_step){ .used = 0 }; /* the rest is still to come */
-	return copy_packet(q, at, nb_done, nb, e, m, header, plain);
+	return nb != 0 ? copy_packet(q, b, e, nb, header, plain) : step;
 }
 
 static __rte_always_inline uint16_t
 copy_burst(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint16_t nb_pkts, const bool header,
 		const bool plain)
 {
-	uint16_t at = 0, nb_rx = 0, nb_done = 0, no_page = 0;
-	uint16_t ready = rx_ready(q, plain);
+	struct rx_cursor b = { .pkts = pkts, .ready = rx_ready(q, plain) };
 	struct rx_step step;
-	uint64_t bytes = 0;
 
-	while (at < ready && nb_rx < nb_pkts) {
-		step = copy_next(q, at, ready, nb_done, &pkts[nb_rx], header, plain);
-		if (step.used == 0) {
-			no_page = step.no_page;
+	while (b.at < b.ready && b.nb_rx < nb_pkts) {
+		step = copy_next(q, &b, header, plain);
+		if (!rx_step_done(&b, &step))
 			break;
-		}
-		at += step.used;
-		nb_done += step.done;
-		nb_rx += step.rx;
-		bytes += step.bytes;
 	}
-	if (unlikely((no_page | q->nb_waiting) != 0))
-		ppfrag_rxq_count_waiting(q, at, no_page != 0 ? ready - at : 0);
-	rx_advance(q, at, nb_done);
+	rx_advance(q, b.at, b.nb_done);
 	if (!plain && q->in_order)
 		ppfrag_in_order_post(q);
 	else
-		ppfrag_rx_post(q, q->done, nb_done);
-	ppfrag_count(&q->stats.packets, nb_rx);
-	ppfrag_count(&q->stats.bytes, bytes);
-	return nb_rx;
+		ppfrag_rx_post(q, q->done, b.nb_done);
+	return rx_count(q, &b);
 }
 
 uint16_t

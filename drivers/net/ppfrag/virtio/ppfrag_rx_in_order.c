@@ -84,7 +84,7 @@ ppfrag_in_order_post(struct ppfrag_rxq *q)
 
 	for (i = 0; i < n; i++) {
 		id = (before + i) & q->vq.mask;
-		addr = ppfrag_rx_buffer(q, id);
+		addr = rx_buffer(q, id);
 		if (unlikely(addr == NULL))
 			break;
 		rx_offer(q, &q->vq, before + i, id, addr);

@@ -315,10 +315,10 @@ part_copy_headers(const struct ppfrag_rxq *q, const struct part *p, struct rte_m
 			packet_copy_header(q, pkts[i], p->e[i].id);
 }
 
-/* Returns how many packets are delivered, from the first used entry on. */
-static __rte_always_inline unsigned int
-part_run(struct ppfrag_rxq *q, uint16_t at, struct rte_mbuf **pkts, unsigned int n, uint64_t *bytes,
-		const bool header, const bool plain)
+/* Packets of one descriptor each. Returns false where there is none, or no slot. */
+static __rte_always_inline bool
+part_run(struct ppfrag_rxq *q, struct rx_cursor *b, unsigned int n, const bool header,
+		const bool plain)
 {
 	struct group g[RX_PART];
 	struct part p;
@@ -326,42 +326,37 @@ part_run(struct ppfrag_rxq *q, uint16_t at, struct rte_mbuf **pkts, unsigned int
 
 	memset(p.size_class, 0, sizeof(p.size_class));
 	n = RTE_MIN(n, RX_PART);
-	if (!part_read_wide(q, at, &p, n, plain)) {
+	if (!part_read_wide(q, b->at, &p, n, plain)) {
 		if (unlikely(q->slots->in_place != 0))
 			in_place_end(q);
-		part_read(q, at, &p, n, plain);
+		part_read(q, b->at, &p, n, plain);
 	}
 	if (unlikely(p.n == 0))
-		return 0;
+		return false;
 	nb = part_slots_get(q, &p, g);
 	if (unlikely(nb == 0)) {
 		part_forget(q, &p);
-		return 0;
+		return false;
 	}
-	part_deliver(q, &p, g, nb, pkts, plain);
+	part_deliver(q, &p, g, nb, b->pkts, plain);
 	if (header)
-		part_copy_headers(q, &p, pkts);
+		part_copy_headers(q, &p, b->pkts);
 	for (i = 0; i < p.n; i++)
-		*bytes += p.e[i].len;
+		b->bytes += p.e[i].len;
+	b->at += p.n;
+	b->nb_rx += p.n;
+	b->pkts += p.n;
 	if (!plain && q->in_order)
-		rx_consumed(q, at + (uint16_t)p.n);
+		rx_consumed(q, b->at);
 	else if (likely(p.in_place))
-		q->slots->in_place = (uint16_t)(at + p.n);
-	return p.n;
+		q->slots->in_place = b->at;
+	return true;
 }
 
 /* What part_run() stops at, one packet at a time */
 
-/* Where a burst is. */
-struct slots_place {
-	uint16_t at; /* the entry */
-	uint16_t ready;
-	uint16_t nb_done;
-	struct rte_mbuf **pkt;
-};
-
 static struct rx_step
-one_deliver(struct ppfrag_rxq *q, const struct slots_place *b, uint16_t id, uint32_t len)
+one_deliver(struct ppfrag_rxq *q, const struct rx_cursor *b, uint16_t id, uint32_t len)
 {
 	struct ppfrag_rx_slots *s = q->slots;
 	uint8_t size_class = class_to(s, len);
@@ -369,10 +364,10 @@ one_deliver(struct ppfrag_rxq *q, const struct slots_place *b, uint16_t id, uint
 
 	if (rte_mempool_get(s->view[size_class], (void **)&m) != 0)
 		return (struct rx_step){ .no_page = 1 };
-	*b->pkt = packet_deliver(q, id, m, len, size_class);
+	b->pkts[0] = packet_deliver(q, id, m, len, size_class);
 	if ((q->work & PPFRAG_RX_WORK_HEADER) != 0 && size_class != s->post)
 		packet_copy_header(q, m, id);
-	rx_done(q, b->nb_done, id);
+	rx_take_back(q, b->nb_done, id);
 	return (struct rx_step){ .used = 1, .done = 1, .rx = 1, .bytes = len };
 }
 
@@ -410,52 +405,41 @@ chain_deliver(struct ppfrag_rxq *q, const uint16_t *ids, const struct rx_merged 
 
 /* Mergeable packet whose buffers have all arrived. */
 static __rte_always_inline struct rx_step
-merged_deliver(struct ppfrag_rxq *q, const struct slots_place *b, struct rx_entry first,
-		uint16_t nb, const bool plain)
+merged_deliver(struct ppfrag_rxq *q, const struct rx_cursor *b, struct rx_entry first, uint16_t nb,
+		const bool plain)
 {
 	struct rx_merged p = { .nb = nb };
 	bool chain = q->scatter && nb <= PPFRAG_MAX_SEGS;
 
-	if (!rx_collect(q, b->at, b->nb_done, first, &p, plain) || !chain)
+	if (!rx_collect(q, b, first, &p, plain) || !chain)
 		return rx_drop_merged(q, &p, !chain);
-	chain_deliver(q, &q->done[b->nb_done], &p, b->pkt);
+	chain_deliver(q, &q->done[b->nb_done], &p, b->pkts);
 	return (struct rx_step){ .used = nb, .done = nb, .rx = 1, .bytes = p.len - VIRTIO_HDR_LEN };
 }
 
 /* A used entry whose descriptor is full, which makes no sense, or for which there was no slot. */
 static __rte_always_inline struct rx_step
-slots_next(struct ppfrag_rxq *q, const struct slots_place *b, const bool plain)
+slots_next(struct ppfrag_rxq *q, const struct rx_cursor *b, const bool plain)
 {
-	struct rx_entry e = rx_read(q, b->at, plain);
-	uint16_t nb = 1;
+	struct rx_step step;
+	struct rx_entry e;
+	uint16_t nb = rx_check(q, b, &e, &step, plain);
 
-	if (!rx_is_posted(q, e.id, plain)) {
-		ppfrag_count(&q->stats.bad_used, 1);
-		return (struct rx_step){ .used = 1 };
-	}
-	if (e.len < RX_MIN_LEN)
-		return rx_short(q, b->nb_done, e);
-	if (e.len > q->buf_len)
-		return rx_bad(q, b->nb_done, (uint16_t)e.id);
-	if (e.len == q->buf_len)
-		nb = rx_num_buffers(q, slot_buffer(q, q->slots->posted[e.id]));
-	if (nb == 1)
-		return one_deliver(q, b, (uint16_t)e.id, e.len - VIRTIO_HDR_LEN);
-	if (nb == 0 || nb > q->nb_posted - b->nb_done)
-		return rx_bad(q, b->nb_done, (uint16_t)e.id);
-	if (nb > b->ready - b->at)
-		return (struct rx_step){ .used = 0 }; /* the rest is still to come */
-	return merged_deliver(q, b, e, nb, plain);
+	if (nb == 0)
+		return step;
+	if (nb > 1)
+		return merged_deliver(q, b, e, nb, plain);
+	return one_deliver(q, b, (uint16_t)e.id, e.len - VIRTIO_HDR_LEN);
 }
 
 static __rte_noinline struct rx_step
-slots_unusual_plain(struct ppfrag_rxq *q, const struct slots_place *b)
+slots_unusual_plain(struct ppfrag_rxq *q, const struct rx_cursor *b)
 {
 	return slots_next(q, b, true);
 }
 
 static __rte_noinline struct rx_step
-slots_unusual(struct ppfrag_rxq *q, const struct slots_place *b)
+slots_unusual(struct ppfrag_rxq *q, const struct rx_cursor *b)
 {
 	return slots_next(q, b, false);
 }
@@ -479,57 +463,48 @@ slots_end_in_order(struct ppfrag_rxq *q, uint16_t used, uint16_t nb_done)
 	rx_publish(q, avail);
 }
 
+static inline void
+slots_begin(struct ppfrag_rxq *q)
+{
+	struct ppfrag_rx_slots *s = q->slots;
+
+	rx_next_burst(q);
+	s->in_place = 0;
+	s->secondary = is_secondary();
+	if (unlikely(s->secondary))
+		s->shared = true;
+	if (unlikely(++s->bursts >= LOOK_BURSTS))
+		ppfrag_slots_look(q);
+}
+
 static __rte_always_inline uint16_t
 slots_burst(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint16_t nb_pkts, const bool header,
 		const bool plain)
 {
-	uint16_t ready, avail, at = 0, nb_rx = 0, nb_done = 0, no_page = 0, n;
-	struct slots_place place;
+	struct rx_cursor b = { .pkts = pkts, .ready = rx_ready(q, plain) };
+	const uint16_t avail = q->avail_idx;
 	struct rx_step step;
-	uint64_t bytes = 0;
 
-	ready = rx_ready(q, plain);
-	if (ready == 0)
+	if (b.ready == 0)
 		return 0;
-	rx_next_burst(q);
-	avail = q->avail_idx;
-	q->slots->in_place = 0;
-	q->slots->secondary = is_secondary();
-	if (unlikely(q->slots->secondary))
-		q->slots->shared = true;
-	if (unlikely(++q->slots->bursts >= LOOK_BURSTS))
-		ppfrag_slots_look(q);
-	while (at < ready && nb_rx < nb_pkts) {
-		n = part_run(q, at, &pkts[nb_rx], RTE_MIN(ready - at, nb_pkts - nb_rx), &bytes,
-				header, plain);
-		at += n;
-		nb_rx += n;
-		if (likely(n != 0))
+	slots_begin(q);
+	while (b.at < b.ready && b.nb_rx < nb_pkts) {
+		if (likely(part_run(q, &b, RTE_MIN(b.ready - b.at, nb_pkts - b.nb_rx), header,
+				    plain)))
 			continue;
-		place = (struct slots_place){ at, ready, nb_done, &pkts[nb_rx] };
-		step = plain ? slots_unusual_plain(q, &place) : slots_unusual(q, &place);
-		if (step.used == 0) {
-			no_page = step.no_page;
+		step = plain ? slots_unusual_plain(q, &b) : slots_unusual(q, &b);
+		if (!rx_step_done(&b, &step))
 			break;
-		}
-		at += step.used;
-		nb_done += step.done;
-		nb_rx += step.rx;
-		bytes += step.bytes;
 	}
-	if (unlikely((no_page | q->nb_waiting) != 0))
-		ppfrag_rxq_count_waiting(q, at, no_page != 0 ? ready - at : 0);
 	if (!plain && q->in_order) {
-		slots_end_in_order(q, at, nb_done);
+		slots_end_in_order(q, b.at, b.nb_done);
 	} else {
-		rx_advance(q, at, nb_done);
+		rx_advance(q, b.at, b.nb_done);
 		rx_publish(q, avail);
-		if (unlikely(nb_done != 0))
-			ppfrag_rx_post(q, q->done, nb_done);
+		if (unlikely(b.nb_done != 0))
+			ppfrag_rx_post(q, q->done, b.nb_done);
 	}
-	ppfrag_count(&q->stats.packets, nb_rx);
-	ppfrag_count(&q->stats.bytes, bytes);
-	return nb_rx;
+	return rx_count(q, &b);
 }
 
 uint16_t

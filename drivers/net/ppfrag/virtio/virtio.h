@@ -14,8 +14,9 @@
  *   virtio_queue_run.c     the same of one queue while the port runs
  *   virtio_ring.h          a ring and its entries
  *   virtio_packed.h        the same of the other layout, and what all others see of it
- *   ppfrag_rx.c            posting, which way a queue receives, and the one into lanes
+ *   ppfrag_rx.c            posting, and which way a queue receives
  *   ppfrag_rx_slots.c      into slots
+ *   ppfrag_rx_lanes.c      into lanes
  *   ppfrag_rx_copy.c       by a copy, where the back end cannot reach the pool
  *   ppfrag_rx.h            what these three share: used entries
  *   ppfrag_rx_in_order.c   used entries of a back end that works in order
@@ -308,11 +309,11 @@ uint16_t ppfrag_rx_burst(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts);
 /** The same where a queue of the port has offloads. */
 uint16_t ppfrag_rx_burst_offload(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts);
 
-/** Where the device shall write a packet and its header. @return NULL where there is no page */
-char *ppfrag_rx_buffer(struct ppfrag_rxq *q, uint16_t id);
-
 /** Post descriptors; those without memory wait in the starved list. */
 void ppfrag_rx_post(struct ppfrag_rxq *q, const uint16_t *ids, uint16_t n);
+
+/** One that was posted when the device used it has no memory: it waits in the starved list. */
+void ppfrag_rx_lost(struct ppfrag_rxq *q, uint16_t id);
 
 /** Wake the back end for what was posted. */
 void ppfrag_rx_kick(struct ppfrag_rxq *q);
@@ -346,6 +347,11 @@ uint16_t ppfrag_rx_burst_slots_header(struct ppfrag_rxq *q, struct rte_mbuf **pk
 
 /** Where the device shall write a packet and its header. @return NULL where there is no page */
 char *ppfrag_slots_buffer(struct ppfrag_rxq *q, uint16_t id);
+
+/* ppfrag_rx_lanes.c */
+
+/** As ppfrag_rx_burst(), of a queue that receives into lanes. */
+uint16_t ppfrag_rx_burst_lanes(struct ppfrag_rxq *q, struct rte_mbuf **pkts, uint16_t nb_pkts);
 
 /* ppfrag_rx_copy.c */
 

@@ -80,7 +80,7 @@ rxq_drop(struct ppfrag_rxq *q)
 	for (i = 0; i < n; i++) {
 		e = rx_read(q, i, true);
 		if (rx_is_posted(q, e.id, true))
-			rx_done(q, nb_done++, (uint16_t)e.id);
+			rx_take_back(q, nb_done++, (uint16_t)e.id);
 		else
 			ppfrag_count(&q->stats.bad_used, 1);
 	}
