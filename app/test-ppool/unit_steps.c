@@ -353,7 +353,7 @@ test_steps(void **state)
 
 	(void)state;
 	unit_require_secondary();
-	unit_require(!unit_debug_build() && !UNIT_TSAN, "a build without checks");
+	unit_require(!UNIT_TSAN, "a build without ThreadSanitizer");
 	unit_forgive_heap();
 	assert_non_null(ppool_frag_pool(mp));
 	for (i = 0; i < RTE_DIM(ops); i++) {
@@ -379,7 +379,7 @@ test_first(void **state)
 
 	(void)state;
 	unit_require_secondary();
-	unit_require(!unit_debug_build() && !UNIT_TSAN, "a build without checks");
+	unit_require(!UNIT_TSAN, "a build without ThreadSanitizer");
 	unit_forgive_heap();
 	assert_non_null(ppool_frag_pool(mp));
 	for (i = 0; i < RTE_DIM(ops); i++) {
@@ -429,7 +429,7 @@ test_half_made(void **state)
 
 	(void)state;
 	unit_require_secondary();
-	unit_require(!unit_debug_build() && !UNIT_TSAN, "a build without checks");
+	unit_require(!UNIT_TSAN, "a build without ThreadSanitizer");
 	unit_forgive_heap();
 	assert_non_null(ppool_frag_pool(mp));
 	child = unit_child_trace(unit_free_lcore(), args);
@@ -478,7 +478,7 @@ test_visitor_ends(void **state)
 
 	(void)state;
 	unit_require_secondary();
-	unit_require(!unit_debug_build() && !UNIT_TSAN, "a build without checks");
+	unit_require(!UNIT_TSAN, "a build without ThreadSanitizer");
 	unit_forgive_heap();
 	for (steps = 0; steps < unit_scaled(400, 1600); steps += 40) {
 		kept = slots_offer(mp);
