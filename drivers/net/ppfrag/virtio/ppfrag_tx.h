@@ -118,7 +118,10 @@ tx_put_oldest(struct ppfrag_txq *q, struct tx_sent *sent, uint16_t n)
 
 /* ppfrag_tx_packed.c */
 
-/** As ppfrag_tx_reclaim(), of a packed ring. */
+/**
+ * As ppfrag_tx_reclaim(), of a packed ring. Where the device has used all descriptors and has not
+ * given back all packets, these are freed, too, whatever max is.
+ */
 uint16_t ppfrag_tx_packed_reclaim(struct ppfrag_txq *q, uint16_t max);
 
 /** Make available what was written into a packed ring, and wake the device if it sleeps. */

@@ -41,6 +41,33 @@ packet_is_out(const struct ppfrag_txq *q, uint16_t id)
 	return likely(id < q->vq.size) && likely(q->slot[id].nb != 0);
 }
 
+/*
+ * The device has used all descriptors, but it has given back other packets than it had. It cannot
+ * give back the others any more.
+ */
+static __rte_noinline uint16_t
+packets_recover(struct ppfrag_txq *q)
+{
+	uint16_t i, n = q->nb_inflight;
+
+	ppfrag_tx_drain(q);
+	q->free_head = 0;
+	q->nb_free = q->vq.size;
+	q->batch = 0;
+	for (i = 0; i < q->vq.size; i++)
+		q->free[i] = i;
+	return n;
+}
+
+static __rte_always_inline uint16_t
+reclaim_end(struct ppfrag_txq *q, struct tx_sent *sent, uint16_t freed)
+{
+	tx_sent_end(q, sent, freed);
+	if (unlikely(q->packed.used == q->packed.avail && q->nb_inflight != 0))
+		freed += packets_recover(q);
+	return freed;
+}
+
 static uint16_t
 reclaim_any_order(struct ppfrag_txq *q, uint16_t max)
 {
@@ -63,7 +90,7 @@ reclaim_any_order(struct ppfrag_txq *q, uint16_t max)
 	}
 	p->used = at;
 	q->nb_free = end - q->free_head;
-	return tx_sent_end(q, &sent, freed);
+	return reclaim_end(q, &sent, freed);
 }
 
 /* The device works in order, and each used descriptor from here on tells of its own packet. */
@@ -123,7 +150,7 @@ reclaim_in_order(struct ppfrag_txq *q, uint16_t max)
 		q->batch -= n;
 		freed += n;
 	}
-	return tx_sent_end(q, &sent, freed);
+	return reclaim_end(q, &sent, freed);
 }
 
 uint16_t
