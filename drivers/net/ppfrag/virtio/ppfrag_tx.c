@@ -97,39 +97,45 @@ tx_abandon(struct ppfrag_txq *q, uint16_t nb)
 }
 
 /*
- * Write a chain to a packed ring, but for what makes the first descriptor of all available. That
- * comes last: no device looks behind one that is not available.
+ * Write the next descriptor of a packed ring, but for what makes the first one of all available.
+ * That comes last: no device looks behind one that is not available.
  */
 static __rte_always_inline void
-tx_write_packed(struct ppfrag_txq *q, const struct tx_chain *c)
+tx_write_packed(struct virtq_packed *p, rte_le64_t addr, uint32_t len, uint16_t id, uint16_t flags)
 {
-	struct virtq_packed *p = &q->packed;
-	uint16_t at = p->avail, id = c->head, nb = c->nb;
-	const struct virtq_desc *from;
-	rte_le64_t rest;
+	const uint16_t at = p->avail++;
+	struct packed_desc *desc = &p->desc[at & (p->size - 1)];
+	rte_le64_t rest = packed_rest(p, at, len, id, flags);
 
-	for (; nb != 0; nb--, at++, id = q->slot[id].next) {
-		from = &q->vq.desc[id];
-		rest = packed_rest(p, at, rte_le_to_cpu_32(from->len), c->head,
+	desc->addr = addr;
+	if (unlikely(at == p->offered))
+		p->first = rest;
+	else
+		desc->rest = rest;
+}
+
+static inline void
+tx_write_packed_chain(struct ppfrag_txq *q, const struct tx_chain *c)
+{
+	const struct virtq_desc *desc;
+	uint16_t id = c->head, nb;
+
+	for (nb = c->nb; nb != 0; nb--, id = q->slot[id].next) {
+		desc = &q->vq.desc[id];
+		tx_write_packed(&q->packed, desc->addr, rte_le_to_cpu_32(desc->len), c->head,
 				nb > 1 ? VIRTQ_DESC_F_NEXT : 0);
-		p->desc[at & q->vq.mask].addr = from->addr;
-		if (at == p->offered)
-			p->first = rest;
-		else
-			p->desc[at & q->vq.mask].rest = rest;
 	}
-	p->avail = at;
 }
 
 /* Offer a chain. The mbuf, if any, is freed when the device is done with it. */
-static __rte_always_inline void
-tx_offer(struct ppfrag_txq *q, const struct tx_chain *c, struct rte_mbuf *m, const bool packed)
+static inline void
+tx_offer(struct ppfrag_txq *q, const struct tx_chain *c, struct rte_mbuf *m)
 {
 	q->slot[c->head].m = m;
 	q->slot[c->head].nb = c->nb;
 	q->nb_inflight++;
-	if (packed)
-		tx_write_packed(q, c);
+	if (virtq_is_packed(&q->packed))
+		tx_write_packed_chain(q, c);
 	else
 		virtq_offer(&q->vq, q->avail_idx++, c->head);
 }
@@ -224,7 +230,7 @@ tx_fill_bounce(struct ppfrag_txq *q, const struct rte_mbuf *m, uint32_t nb,
 		}
 	}
 	tx_append(q, &c, buf, used);
-	tx_offer(q, &c, NULL, virtq_is_packed(&q->packed));
+	tx_offer(q, &c, NULL);
 }
 
 /* Send a packet that the device cannot read, or with too many segments. */
@@ -320,7 +326,7 @@ tx_offer_table(struct ppfrag_txq *q, struct virtq_desc *table, uint16_t nb, stru
 	tx_append(q, &c, table, nb * (uint32_t)sizeof(*table));
 	q->vq.desc[c.head].flags = rte_cpu_to_le_16(VIRTQ_DESC_F_INDIRECT);
 	ppfrag_count(&q->stats.indirect_packets, 1);
-	tx_offer(q, &c, m, false);
+	tx_offer(q, &c, m);
 }
 
 static inline void
@@ -426,7 +432,7 @@ tx_send(struct ppfrag_txq *q, struct rte_mbuf *m, const struct ppfrag_tx_head *h
 	tx_write_head(q, hdr, bounce, head, hdr_len);
 	if (unlikely(nb_segs > 1))
 		ppfrag_count(&q->stats.chained_packets, 1);
-	tx_offer(q, &c, m, (how & TX_PACKED) != 0);
+	tx_offer(q, &c, m);
 	return TX_SENT;
 }
 
@@ -553,13 +559,16 @@ tx_reclaim_late(struct ppfrag_txq *q, const unsigned int how)
 	return tx_reclaim(q, q->vq.size, how);
 }
 
-/* As tx_send(), after that. */
+/* Send a packet, whatever it is. */
 static __rte_always_inline enum tx_result
-tx_send_late(struct ppfrag_txq *q, struct rte_mbuf *m, const unsigned int how)
+tx_send_retry(struct ppfrag_txq *q, struct rte_mbuf *m, const struct ppfrag_tx_head *head,
+		const unsigned int how)
 {
-	if (tx_reclaim_late(q, how) == 0)
-		return TX_FULL;
-	return tx_send(q, m, NULL, how);
+	enum tx_result result = tx_send(q, m, head, how);
+
+	if (result == TX_FULL && tx_reclaim_late(q, how) != 0)
+		result = tx_send(q, m, head, how);
+	return result;
 }
 
 /* A packet that asks for something. */
@@ -576,20 +585,18 @@ tx_send_asking(struct ppfrag_txq *q, struct rte_mbuf *m, const unsigned int how)
 	}
 	if ((how & TX_PLAIN) == 0 && q->hdr_len != VIRTIO_HDR_LEN)
 		tx_shorten_head(&head);
-	result = tx_send(q, m, &head, how);
-	if (result == TX_FULL && tx_reclaim_late(q, how) != 0)
-		result = tx_send(q, m, &head, how);
+	result = tx_send_retry(q, m, &head, how);
 	if (result == TX_SENT)
 		ppfrag_count(&q->stats.offload_packets, 1);
 	return result;
 }
 
-/* What is rare, apart from what is not; of each kind of rings. */
+/* What is rare, of each kind of rings. */
 #define TX_RARE(name, how) \
-	static __rte_noinline enum tx_result tx_send_late_##name(struct ppfrag_txq *q, \
+	static __rte_noinline enum tx_result tx_send_##name(struct ppfrag_txq *q, \
 			struct rte_mbuf *m) \
 	{ \
-		return tx_send_late(q, m, how); \
+		return tx_send_retry(q, m, NULL, how); \
 	} \
 	static __rte_noinline enum tx_result tx_send_asking_##name(struct ppfrag_txq *q, \
 			struct rte_mbuf *m) \
@@ -601,23 +608,61 @@ TX_RARE(any, 0)
 TX_RARE(plain, TX_PLAIN)
 TX_RARE(packed, TX_PLAIN | TX_PACKED)
 
+/* Offer one descriptor, of a packet of its own. */
+static __rte_always_inline void
+tx_offer_one(struct ppfrag_txq *q, struct rte_mbuf *m, const void *addr, uint32_t len,
+		const unsigned int how)
+{
+	const uint16_t id = q->free[q->free_head++ & q->vq.mask];
+	struct virtq_desc desc = { .len = rte_cpu_to_le_32(len) };
+
+	q->nb_free--;
+	q->nb_inflight++;
+	q->slot[id].m = m;
+	q->slot[id].nb = 1;
+	virtq_desc_point(&desc, addr);
+	if ((how & TX_PACKED) != 0) {
+		tx_write_packed(&q->packed, desc.addr, len, id, 0);
+	} else {
+		q->vq.desc[id] = desc;
+		virtq_offer(&q->vq, q->avail_idx++, id);
+	}
+}
+
+/*
+ * What most packets are: one segment that has room for the header in front of it, which the device
+ * can read. Returns false, and does nothing, where it is another one, or the ring is full.
+ */
+static __rte_always_inline bool
+tx_send_simple(struct ppfrag_txq *q, struct rte_mbuf *m, const unsigned int how)
+{
+	const uint32_t hdr_len = (how & TX_PLAIN) != 0 ? VIRTIO_HDR_LEN : q->hdr_len;
+	const uint32_t len = m->data_len;
+	const uintptr_t data = rte_pktmbuf_mtod(m, uintptr_t) - hdr_len;
+
+	if (unlikely(m->next != NULL || q->nb_free == 0 || !tx_owns_headroom(m)))
+		return false;
+	if (unlikely(!tx_is_shared(q->dev, data, len + hdr_len)))
+		return false;
+	tx_put_head((char *)data, NULL, hdr_len);
+	tx_offer_one(q, m, (const void *)data, len + hdr_len, how);
+	return true;
+}
+
 static __rte_always_inline enum tx_result
 tx_one(struct ppfrag_txq *q, struct rte_mbuf *m, const unsigned int how)
 {
-	enum tx_result result;
-
 	if ((how & TX_OFFLOAD) != 0 && (m->ol_flags & RTE_MBUF_F_TX_OFFLOAD_MASK) != 0) {
 		if ((how & TX_PACKED) != 0)
 			return tx_send_asking_packed(q, m);
 		return (how & TX_PLAIN) != 0 ? tx_send_asking_plain(q, m) :
 					       tx_send_asking_any(q, m);
 	}
-	result = tx_send(q, m, NULL, how);
-	if (likely(result != TX_FULL))
-		return result;
+	if (likely(tx_send_simple(q, m, how)))
+		return TX_SENT;
 	if ((how & TX_PACKED) != 0)
-		return tx_send_late_packed(q, m);
-	return (how & TX_PLAIN) != 0 ? tx_send_late_plain(q, m) : tx_send_late_any(q, m);
+		return tx_send_packed(q, m);
+	return (how & TX_PLAIN) != 0 ? tx_send_plain(q, m) : tx_send_any(q, m);
 }
 
 /* Of a ring that is up to date. */
