@@ -10,37 +10,43 @@
  * What transmission into split and into packed rings shares: packets that were sent.
  */
 
-#include <rte_atomic.h>
+#include <rte_mbuf.h>
 
 #include "virtio.h"
 
-/** Packets freed in one go. */
+/** Segments freed in one go. */
 #define TX_FREE_BURST 64
 
-/** Mbufs of packets that the device has sent. */
+/** Segments of packets that the device has sent, of one pool, which nobody else uses. */
 struct tx_sent {
-	struct rte_mbuf *m[TX_FREE_BURST];
+	struct rte_mempool *mp;
+	void *m[TX_FREE_BURST];
 	unsigned int nb;
 };
 
 static inline void
 tx_sent_free(struct tx_sent *sent)
 {
-	/* The device has read the packets before it gave them back. */
-	rte_atomic_thread_fence(__ATOMIC_ACQUIRE);
-	rte_pktmbuf_free_bulk(sent->m, sent->nb);
+	rte_mempool_put_bulk(sent->mp, sent->m, sent->nb);
 	sent->nb = 0;
 }
 
-/** One more; NULL for a packet that was copied. When there are many, they are freed. */
+/** One more packet; NULL: it was copied. */
 static __rte_always_inline void
 tx_sent_add(struct tx_sent *sent, struct rte_mbuf *m)
 {
-	if (m == NULL)
-		return;
-	sent->m[sent->nb++] = m;
-	if (sent->nb == TX_FREE_BURST)
-		tx_sent_free(sent);
+	struct rte_mbuf *next;
+
+	for (; m != NULL; m = next) {
+		next = m->next;
+		m = rte_pktmbuf_prefree_seg(m);
+		if (unlikely(m == NULL))
+			continue;
+		if (unlikely(sent->nb != 0 && (sent->nb == TX_FREE_BURST || m->pool != sent->mp)))
+			tx_sent_free(sent);
+		sent->mp = m->pool;
+		sent->m[sent->nb++] = m;
+	}
 }
 
 /** All are added. @return how many packets these were. */

@@ -124,13 +124,16 @@ virtq_packed_init(struct virtq_packed *p, void *mem, uint16_t size)
 	p->pause = rte_get_tsc_hz() * PACKED_PAUSE_NS / 1000000000;
 }
 
-/** All but the address of a descriptor. The only place that reads one. */
+/**
+ * All but the address of a descriptor. The only place that reads one. What the device did before it
+ * wrote that is visible.
+ */
 static inline uint64_t
 packed_read(const struct virtq_packed *p, uint16_t at)
 {
 	const struct packed_desc *d = &p->desc[at & (p->size - 1)];
 
-	return rte_le_to_cpu_64(__atomic_load_n(&d->rest, __ATOMIC_RELAXED));
+	return rte_le_to_cpu_64(__atomic_load_n(&d->rest, __ATOMIC_ACQUIRE));
 }
 
 static inline uint32_t
