@@ -380,8 +380,8 @@ foe_put(struct foe *f, uint16_t at)
 }
 
 /*
- * Rubbish over tables of descriptors. Not in a race: who reads what a descriptor refers to while the
- * driver writes it may find anything there.
+ * Rubbish over tables of descriptors. Not in a race: what a descriptor refers to while the driver
+ * writes it may be anything.
  */
 static void
 foe_scribble_tables(struct foe *f)
