@@ -104,7 +104,7 @@ tx_behind(const struct ppfrag_txq *q, uint16_t id)
 	return tx_step(id, q->slot[id].nb) & q->vq.mask;
 }
 
-/** The n oldest packets were sent, where descriptors are used in order. @return how many they had */
+/** The n oldest packets were sent, where descriptors are used in order. @return descriptors */
 static __rte_always_inline uint16_t
 tx_put_oldest(struct ppfrag_txq *q, struct tx_sent *sent, uint16_t n)
 {
