@@ -41,6 +41,9 @@
 #define XSTATS_MAX 64
 #define MARK_LEN 128u
 #define FLIPS 256 /* before others may have the CPU */
+#define RESTART_ROUNDS 32
+#define STOPPED_ROUNDS 4
+#define DESC_INDIRECT 4u
 #define DRY_ROUNDS 64
 
 struct path {
@@ -60,6 +63,14 @@ struct path {
 
 /* One that says where it is to be woken. */
 #define EVENT_IDX .devargs = "event_idx=1", .features = VHOST_F_EVENT_IDX
+
+/* One that has tables of descriptors, for the chains that it gets back. */
+#define INDIRECT .ring = 64, .scatter = true, .mtu = 9000, .features = VHOST_F_INDIRECT_DESC
+
+/* The same, bound to work in order. */
+#define INDIRECT_IN_ORDER \
+	.ring = 64, .scatter = true, .mtu = 9000, .devargs = "in_order=1", \
+	.features = VHOST_F_INDIRECT_DESC | VHOST_F_IN_ORDER
 
 /* One from before virtio 1.0, with a short header. */
 #define LEGACY .legacy = true, .no_mrg = true
@@ -95,6 +106,9 @@ struct path {
 					.pages = 128 }) \
 	X(shared_event_idx, { .ring = 64, .lanes = true, EVENT_IDX }) \
 	X(slots_event_idx, { .ring = 64, .page_size = 16384, .pages = 96, EVENT_IDX }) \
+	X(shared_indirect, { .lanes = true, INDIRECT }) \
+	X(slots_indirect, { INDIRECT }) \
+	X(slots_indirect_in_order, { INDIRECT_IN_ORDER }) \
 	X(slots, { .ring = 64, .page_size = 16384, .pages = 96 }) \
 	X(slots_default_pages, { .ring = 64 }) \
 	X(slots_small_ring, { .ring = 4, .pages = 16 }) \
@@ -365,10 +379,31 @@ foe_put(struct foe *f, uint16_t at)
 	return k < 85 ? foe_put_merged(f, at) : foe_put_bad(f, at);
 }
 
+/*
+ * Rubbish over tables of descriptors. Not in a race: what a descriptor refers to while the driver
+ * writes it may be anything.
+ */
+static void
+foe_scribble_tables(struct foe *f)
+{
+	const struct vhost_desc *desc = dut.tx->desc;
+	void *table;
+	uint16_t i;
+
+	for (i = 0; f->polls == NULL && i < dut.tx->num; i++) {
+		if ((desc[i].flags & DESC_INDIRECT) == 0)
+			continue;
+		table = vhost_peer_at(dut.peer, desc[i].addr, desc[i].len);
+		if (table != NULL)
+			memset(table, (int)unit_random(&f->rng), desc[i].len);
+	}
+}
+
 /* Rubbish over what the driver writes. */
 static void
 foe_scribble(struct foe *f)
 {
+	foe_scribble_tables(f);
 	vhost_ring_scribble(dut.rx, (int)unit_random(&f->rng));
 	vhost_ring_scribble(dut.tx, (int)unit_random(&f->rng));
 }
@@ -682,6 +717,9 @@ finish(struct app *a, const struct foe *f)
 	assert_int_equal(a->received, dut_xstat("rx_q0_packets"));
 	assert_in_range(a->received, f->entries / 100, f->entries + f->jumped);
 	assert_in_range(bad, f->entries / 100, f->entries + f->jumped - a->received);
+	/* In a race, few chains are received, and sent. */
+	if (f->polls == NULL && (a->path->conf.features & VHOST_F_INDIRECT_DESC) != 0)
+		assert_in_range(dut_xstat("tx_q0_indirect_packets"), 1, UINT64_MAX);
 	app_release(a, 0);
 	unit_ledger(dut.mp);
 	dut_restart();
@@ -749,6 +787,57 @@ test_steps(void **state)
 	finish(a, &foe);
 }
 
+/* Stop a queue, which the back end goes on to use, and start it. */
+static void
+restart_queue(struct app *a, struct foe *f)
+{
+	const bool rx = unit_range(&a->rng, 0, 1) == 0;
+	unsigned int i, n = unit_range(&a->rng, 0, STOPPED_ROUNDS);
+	struct rte_mbuf *m;
+
+	assert_int_equal(rx ? rte_eth_dev_rx_queue_stop(dut.port, 0) :
+			      rte_eth_dev_tx_queue_stop(dut.port, 0),
+			0);
+	for (i = 0; i < n; i++) {
+		foe_round(f);
+		if (rx)
+			assert_int_equal(rte_eth_rx_burst(dut.port, 0, &m, 1), 0);
+		else
+			app_drain(a);
+		app_transmit(a);
+		app_check_counters(a);
+	}
+	assert_int_equal(rx ? rte_eth_dev_rx_queue_start(dut.port, 0) :
+			      rte_eth_dev_tx_queue_start(dut.port, 0),
+			0);
+	assert_true(vhost_peer_wait(dut.peer));
+}
+
+/* As test_steps(), while queues are stopped and started. */
+static void
+test_queues(void **state)
+{
+	const struct path *path = *state;
+	uint64_t round;
+	struct app *a;
+
+	dut_start(&path->conf);
+	a = app_create(path);
+	foe.in_order = (path->conf.features & VHOST_F_IN_ORDER) != 0;
+	a->quiet = true;
+	for (round = 0; foe.entries < foe.goal; round++) {
+		foe_round(&foe);
+		app_round(a, round);
+		foe.knows = app_drain(a);
+		if (round % RESTART_ROUNDS != RESTART_ROUNDS - 1)
+			continue;
+		restart_queue(a, &foe);
+		foe.next_id = 0;
+		foe.knows = app_drain(a);
+	}
+	finish(a, &foe);
+}
+
 /* Receive while it is at work. */
 static void
 app_race(struct app *a, struct foe *f, unsigned int lcore)
@@ -794,7 +883,26 @@ test_race(void **state)
 			{ "test_race_" #id, test_race, hostile_setup, hostile_teardown, \
 				&path_##id },
 
-static const struct CMUnitTest tests[] = { PATHS(PATH_TESTS) };
+/* Split rings whose queues are restarted: those that stay with the back end, and others. */
+#define QUEUE_PATHS(X) \
+	X(shared) \
+	X(shared_in_order) \
+	X(shared_scatter) \
+	X(shared_event_idx) \
+	X(shared_indirect) \
+	X(slots) \
+	X(slots_in_order) \
+	X(slots_small_ring) \
+	X(slots_indirect) \
+	X(slots_indirect_in_order) \
+	X(copied) \
+	X(copied_in_order) \
+	X(legacy_slots)
+
+#define QUEUE_TEST(id) \
+	{ "test_queues_" #id, test_queues, hostile_setup, hostile_teardown, &path_##id },
+
+static const struct CMUnitTest tests[] = { PATHS(PATH_TESTS) QUEUE_PATHS(QUEUE_TEST) };
 
 UNIT_SUITE(hostile, "a back end of net_ppfrag that breaks every rule (PPFRAG_LONG=1: for long)",
 		tests);

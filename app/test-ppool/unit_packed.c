@@ -574,7 +574,7 @@ test_wrong_packets(void **state)
 	for (way = 0; way < WAYS; way += 4) {
 		conf = conf_of(way);
 		start(&conf);
-		for (i = 0; i < 4; i++)
+		for (i = 0; i < 5; i++)
 			send_packet(1, i);
 		id = take_packet(0);
 		vhost_ring_put(dut.tx, 0, id, 0);
@@ -590,6 +590,94 @@ test_wrong_packets(void **state)
 			assert_int_equal(dut_tx_consume(), 1);
 		}
 		assert_int_equal(dut_xstat("tx_q0_bad_used"), 3);
+		dut_stop();
+	}
+}
+
+/* Send packets of 1 to segs segments until the ring is full. Returns how many. */
+static unsigned int
+fill_ring(unsigned int segs)
+{
+	unsigned int n = 0, used = 0, nb = 1;
+
+	for (; used + nb <= RING; nb = 1 + n % segs) {
+		send_packet(nb, n++);
+		used += nb;
+	}
+	for (; used < RING; used++)
+		send_packet(1, n++);
+	return n;
+}
+
+/* Whether one more packet is taken. */
+static bool
+is_taken(void)
+{
+	struct rte_mbuf *m = make_packet(1, 0);
+
+	if (rte_eth_tx_burst(dut.port, 0, &m, 1) == 1)
+		return true;
+	rte_pktmbuf_free(m);
+	return false;
+}
+
+/*
+ * The back end uses every descriptor, and names packets that it has not: it cannot give back the
+ * others any more, so that these are free, and the ring is as good as new.
+ */
+static void
+test_only_wrong_packets(void **state)
+{
+	struct dut_conf conf;
+	unsigned int way, round, i;
+
+	(void)state;
+	for (way = 0; way < WAYS; way += 4) {
+		conf = conf_of(way);
+		start(&conf);
+		for (round = 0; round < 6; round++) {
+			fill_ring(1 + round % 3);
+			assert_true(vhost_ring_pending(dut.tx) > 0);
+			for (i = 0; i < RING; i++) {
+				assert_false(is_taken());
+				vhost_ring_put(dut.tx, 0, i % 2 == 0 ? RING : UINT16_MAX, 0);
+				vhost_ring_publish(dut.tx, 1);
+			}
+			assert_true(is_taken());
+			assert_int_equal(dut_xstat("tx_q0_bad_used"), (round + 1) * RING);
+			dut_restart();
+			unit_ledger(dut.mp);
+		}
+		dut_stop();
+	}
+}
+
+/* The same of all but one: also where its packet has come back before. */
+static void
+test_one_right_packet(void **state)
+{
+	struct dut_conf conf;
+	unsigned int way, i, n = 0;
+	uint16_t id;
+
+	(void)state;
+	for (way = 0; way < WAYS; way += 4) {
+		conf = conf_of(way);
+		start(&conf);
+		fill_ring(1);
+		id = take_packet(0);
+		for (i = 0; i < RING; i++)
+			vhost_ring_put(dut.tx, (uint16_t)i, id, 0);
+		vhost_ring_publish(dut.tx, RING);
+		assert_int_equal(rte_eth_tx_descriptor_status(dut.port, 0, 0),
+				RTE_ETH_TX_DESC_DONE);
+		n = (unsigned int)rte_eth_tx_done_cleanup(dut.port, 0, 1);
+		n += (unsigned int)rte_eth_tx_done_cleanup(dut.port, 0, 0);
+		assert_int_equal(n, RING);
+		assert_int_equal(dut_xstat("tx_q0_bad_used"), RING - 1);
+		assert_int_equal(rte_eth_tx_descriptor_status(dut.port, 0, RING - 1),
+				RTE_ETH_TX_DESC_DONE);
+		unit_ledger(dut.mp);
 		dut_stop();
 	}
 }
@@ -754,6 +842,8 @@ static const struct CMUnitTest tests[] = {
 	DUT_TEST(test_any_order),
 	DUT_TEST(test_skipped_packets),
 	DUT_TEST(test_wrong_packets),
+	DUT_TEST(test_only_wrong_packets),
+	DUT_TEST(test_one_right_packet),
 	DUT_TEST(test_kicks),
 	DUT_TEST(test_stop_inflight),
 	DUT_TEST(test_fallback),

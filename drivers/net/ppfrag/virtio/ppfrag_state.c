@@ -5,12 +5,12 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "virtio.h"
+#include "ppfrag_tx.h"
 
 /*
  * What applications ask about a queue besides its packets. Called like the burst functions: by
- * whoever drives the queue. Nothing here changes what comes next; of a packed ring, what the device
- * has used is brought into the image.
+ * whoever drives the queue. Nothing here changes what comes next; of a packed ring that receives,
+ * what the device has used is brought into the image.
  */
 
 /*
@@ -62,13 +62,13 @@ tx_done_in_order(const struct ppfrag_txq *q, uint16_t n, uint32_t enough)
 
 /* Descriptors, no more than enough, that the device is done with and that wait to be reclaimed. */
 static uint32_t
-tx_done_descriptors(struct ppfrag_txq *q, uint32_t enough)
+tx_done_descriptors(const struct ppfrag_txq *q, uint32_t enough)
 {
 	uint32_t id, len, nb = 0;
 	uint16_t i, n;
 
 	if (virtq_is_packed(&q->packed))
-		ppfrag_tx_packed_take(q);
+		return ppfrag_tx_packed_done(q, enough);
 	n = virtq_used_idx(&q->vq) - q->used_idx;
 	n = RTE_MIN(n, q->nb_inflight);
 	if (q->in_order)

@@ -8,6 +8,7 @@
 #include <rte_memcpy.h>
 
 #include "ppfrag_offload.h"
+#include "ppfrag_tx.h"
 
 /*
  * A packet is one chain of descriptors: its virtio header, then its segments. Where nobody shares
@@ -25,8 +26,10 @@ _Static_assert(TX_TABLE_OFFSET >= sizeof(((struct ppfrag_tx_head *)0)->bytes) &&
 				TX_TABLE_OFFSET + TX_TABLE_BYTES <= PPFRAG_BOUNCE_LEN,
 		"header and table in a bounce buffer");
 
-/* Packets freed in one go. */
-#define TX_FREE_BURST 64
+/* What instances of functions are for, known when they are compiled. */
+#define TX_PLAIN 0x1u   /* the ring is used without any ring_features, as packed rings are */
+#define TX_PACKED 0x2u  /* it is a packed one */
+#define TX_OFFLOAD 0x4u /* packets may ask for something */
 
 /* Whether the device can read these bytes. */
 static inline bool
@@ -93,6 +96,37 @@ tx_abandon(struct ppfrag_txq *q, uint16_t nb)
 	q->nb_free += nb;
 }
 
+/*
+ * Write the next descriptor of a packed ring, but for what makes the first one of all available.
+ * That comes last: no device looks behind one that is not available.
+ */
+static __rte_always_inline void
+tx_write_packed(struct virtq_packed *p, rte_le64_t addr, uint32_t len, uint16_t id, uint16_t flags)
+{
+	const uint16_t at = p->avail++;
+	struct packed_desc *desc = &p->desc[at & (p->size - 1)];
+	rte_le64_t rest = packed_rest(p, at, len, id, flags);
+
+	desc->addr = addr;
+	if (unlikely(at == p->offered))
+		p->first = rest;
+	else
+		desc->rest = rest;
+}
+
+static inline void
+tx_write_packed_chain(struct ppfrag_txq *q, const struct tx_chain *c)
+{
+	const struct virtq_desc *desc;
+	uint16_t id = c->head, nb;
+
+	for (nb = c->nb; nb != 0; nb--, id = q->slot[id].next) {
+		desc = &q->vq.desc[id];
+		tx_write_packed(&q->packed, desc->addr, rte_le_to_cpu_32(desc->len), c->head,
+				nb > 1 ? VIRTQ_DESC_F_NEXT : 0);
+	}
+}
+
 /* Offer a chain. The mbuf, if any, is freed when the device is done with it. */
 static inline void
 tx_offer(struct ppfrag_txq *q, const struct tx_chain *c, struct rte_mbuf *m)
@@ -100,7 +134,10 @@ tx_offer(struct ppfrag_txq *q, const struct tx_chain *c, struct rte_mbuf *m)
 	q->slot[c->head].m = m;
 	q->slot[c->head].nb = c->nb;
 	q->nb_inflight++;
-	virtq_offer(&q->vq, q->avail_idx++, c->head);
+	if (virtq_is_packed(&q->packed))
+		tx_write_packed_chain(q, c);
+	else
+		virtq_offer(&q->vq, q->avail_idx++, c->head);
 }
 
 /* What a packet has in front; its header is all zero where there are no offloads. */
@@ -354,8 +391,9 @@ tx_send_indirect(struct ppfrag_txq *q, struct rte_mbuf *m, const struct ppfrag_t
  */
 static __rte_always_inline enum tx_result
 tx_send(struct ppfrag_txq *q, struct rte_mbuf *m, const struct ppfrag_tx_head *head,
-		const bool plain)
+		const unsigned int how)
 {
+	const bool plain = (how & TX_PLAIN) != 0;
 	const bool inside = (head == NULL || head->skip == 0) && tx_owns_headroom(m);
 	const uint32_t hdr_len = plain ? VIRTIO_HDR_LEN : q->hdr_len;
 	struct tx_chain c = { .nb = 0 };
@@ -398,72 +436,30 @@ tx_send(struct ppfrag_txq *q, struct rte_mbuf *m, const struct ppfrag_tx_head *h
 	return TX_SENT;
 }
 
-/* The descriptors of a packet are free. */
-static inline void
-tx_put_descs(struct ppfrag_txq *q, uint16_t id)
-{
-	uint16_t nb = q->slot[id].nb;
-
-	q->slot[id].nb = 0;
-	for (; nb != 0; nb--) {
-		q->free[(uint16_t)(q->free_head + q->nb_free++) & q->vq.mask] = id;
-		id = q->slot[id].next;
-	}
-}
-
-/* The oldest packet that the device has, which was used in order. */
-static inline uint16_t
-tx_oldest(const struct ppfrag_txq *q)
-{
-	return (q->free_head + q->nb_free) & q->vq.mask;
-}
-
 /*
- * The packets that a used entry tells of, up to n of them, where the device works in order: all up
- * to the one that it names. One, counted, where it names none of these.
+ * The packets that used entries tell of, up to n of them, where the device works in order: those
+ * that have an entry each, or all up to the one that the first entry names. One, counted, where it
+ * names none of these.
  */
 static inline uint16_t
 tx_batch_read(struct ppfrag_txq *q, uint16_t n)
 {
 	uint16_t i, head = tx_oldest(q);
-	uint32_t id, len;
+	uint32_t first, id, len;
 
-	virtq_used_read(&q->vq, q->used_idx, &id, &len);
-	for (i = 1; i <= n; i++) {
-		if (likely(id == head))
+	virtq_used_read(&q->vq, q->used_idx, &first, &len);
+	for (i = 0, id = first; likely(id == head); head = tx_behind(q, head)) {
+		if (++i == n)
 			return i;
-		head = (head + q->slot[head].nb) & q->vq.mask;
+		virtq_used_read(&q->vq, q->used_idx + i, &id, &len);
 	}
+	if (likely(i != 0))
+		return i;
+	for (i = 1; i <= n; i++, head = tx_behind(q, head))
+		if (first == head)
+			return i;
 	ppfrag_count(&q->stats.bad_used, 1);
 	return 1;
-}
-
-/* Mbufs of packets that the device has sent. */
-struct tx_sent {
-	struct rte_mbuf *m[TX_FREE_BURST];
-	unsigned int nb;
-};
-
-/* One more; NULL for a packet that was copied. When there are many, they are freed. */
-static __rte_always_inline void
-tx_sent_add(struct tx_sent *sent, struct rte_mbuf *m)
-{
-	if (m == NULL)
-		return;
-	sent->m[sent->nb++] = m;
-	if (sent->nb == TX_FREE_BURST) {
-		rte_pktmbuf_free_bulk(sent->m, sent->nb);
-		sent->nb = 0;
-	}
-}
-
-/* All are added. Returns how many packets these were. */
-static __rte_always_inline uint16_t
-tx_sent_end(struct ppfrag_txq *q, struct tx_sent *sent, uint16_t packets)
-{
-	rte_pktmbuf_free_bulk(sent->m, sent->nb);
-	q->nb_inflight -= packets;
-	return packets;
 }
 
 /*
@@ -473,20 +469,19 @@ tx_sent_end(struct ppfrag_txq *q, struct tx_sent *sent, uint16_t packets)
 static __rte_noinline uint16_t
 tx_reclaim_in_order(struct ppfrag_txq *q, uint16_t max)
 {
-	uint16_t n = virtq_used_idx(&q->vq) - q->used_idx, freed, id;
+	uint16_t n = virtq_used_idx(&q->vq) - q->used_idx, batch, freed = 0;
 	struct tx_sent sent;
 
 	sent.nb = 0;
 	n = RTE_MIN(n, q->nb_inflight);
-	for (freed = 0; freed < n && freed < max; freed++) {
+	while (freed < n && freed < max) {
 		if (q->batch == 0)
 			q->batch = tx_batch_read(q, n - freed);
-		q->batch--;
-		q->used_idx++;
-		id = tx_oldest(q);
-		q->nb_free += q->slot[id].nb;
-		q->slot[id].nb = 0;
-		tx_sent_add(&sent, q->slot[id].m);
+		batch = RTE_MIN(q->batch, max - freed);
+		tx_put_oldest(q, &sent, batch);
+		q->used_idx += batch;
+		q->batch -= batch;
+		freed += batch;
 	}
 	return tx_sent_end(q, &sent, freed);
 }
@@ -498,83 +493,87 @@ tx_reclaim_in_order(struct ppfrag_txq *q, uint16_t max)
 static uint16_t
 tx_reclaim_any_order(struct ppfrag_txq *q, uint16_t max)
 {
+	uint16_t n, freed = 0, at = q->used_idx, end = q->free_head + q->nb_free;
 	struct tx_sent sent;
-	uint16_t n, freed = 0;
 	uint32_t id, len;
 
 	if (q->nb_inflight == 0)
 		return 0;
 	sent.nb = 0;
-	n = virtq_used_idx(&q->vq) - q->used_idx;
+	n = virtq_used_idx(&q->vq) - at;
 	for (n = RTE_MIN(n, q->nb_inflight); n != 0 && freed < max; n--) {
-		virtq_used_read(&q->vq, q->used_idx++, &id, &len);
+		virtq_used_read(&q->vq, at++, &id, &len);
 		if (unlikely(id >= q->vq.size || q->slot[id].nb == 0)) {
 			ppfrag_count(&q->stats.bad_used, 1);
 			continue;
 		}
 		freed++;
 		tx_sent_add(&sent, q->slot[id].m);
-		tx_put_descs(q, (uint16_t)id);
+		end = tx_put_descs(q, (uint16_t)id, end);
 	}
+	q->used_idx = at;
+	q->nb_free = end - q->free_head;
 	return tx_sent_end(q, &sent, freed);
 }
 
 static __rte_always_inline uint16_t
-tx_reclaim(struct ppfrag_txq *q, uint16_t max, const bool plain)
+tx_reclaim(struct ppfrag_txq *q, uint16_t max, const unsigned int how)
 {
-	return plain || !q->in_order ? tx_reclaim_any_order(q, max) : tx_reclaim_in_order(q, max);
+	if ((how & TX_PACKED) != 0)
+		return ppfrag_tx_packed_reclaim(q, max);
+	if ((how & TX_PLAIN) != 0 || !q->in_order)
+		return tx_reclaim_any_order(q, max);
+	return tx_reclaim_in_order(q, max);
 }
 
 /* Whether the device wants to know what was offered since the ring was at a position. */
 static __rte_always_inline bool
-tx_wants_kick(const struct ppfrag_txq *q, uint16_t since, const bool plain)
+tx_wants_kick(const struct ppfrag_txq *q, uint16_t since, const unsigned int how)
 {
-	if (plain || !q->event_idx)
+	if ((how & TX_PLAIN) != 0 || !q->event_idx)
 		return virtq_wants_kick(&q->vq);
 	return virtq_event_passed(virtq_avail_event(&q->vq), q->avail_idx, since);
 }
 
 static __rte_always_inline void
-tx_publish(struct ppfrag_txq *q, uint16_t since, const bool plain)
+tx_publish(struct ppfrag_txq *q, uint16_t since, const unsigned int how)
 {
 	virtq_publish(&q->vq, q->avail_idx);
 	/* The device first asks for a notification, then looks at idx; we do the reverse. */
 	rte_atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (unlikely(tx_wants_kick(q, since, plain))) {
+	if (unlikely(tx_wants_kick(q, since, how))) {
 		ppfrag_count(&q->stats.kicks, 1);
 		ppfrag_kick(q->dev, ppfrag_tx_vring(q->queue_id));
 	}
 }
 
-/* The ring was short: look for packets that the device has sent. Packed rings are plain. */
+/*
+ * The ring was short: look for packets that the device has sent. Of a packed ring, it gets what is
+ * written first: what comes back is then always something that it has.
+ */
 static __rte_always_inline uint16_t
-tx_reclaim_late(struct ppfrag_txq *q, const bool plain)
+tx_reclaim_late(struct ppfrag_txq *q, const unsigned int how)
 {
-	if (plain && virtq_is_packed(&q->packed))
-		ppfrag_tx_packed_take(q);
-	return tx_reclaim(q, q->vq.size, plain);
+	if ((how & TX_PACKED) != 0)
+		ppfrag_tx_packed_publish(q);
+	return tx_reclaim(q, q->vq.size, how);
 }
 
-/* As tx_send(), after that. */
-static __rte_noinline enum tx_result
-tx_retry_plain(struct ppfrag_txq *q, struct rte_mbuf *m)
+/* Send a packet, whatever it is. */
+static __rte_always_inline enum tx_result
+tx_send_retry(struct ppfrag_txq *q, struct rte_mbuf *m, const struct ppfrag_tx_head *head,
+		const unsigned int how)
 {
-	if (tx_reclaim_late(q, true) == 0)
-		return TX_FULL;
-	return tx_send(q, m, NULL, true);
-}
+	enum tx_result result = tx_send(q, m, head, how);
 
-static __rte_noinline enum tx_result
-tx_retry(struct ppfrag_txq *q, struct rte_mbuf *m)
-{
-	if (tx_reclaim_late(q, false) == 0)
-		return TX_FULL;
-	return tx_send(q, m, NULL, false);
+	if (result == TX_FULL && tx_reclaim_late(q, how) != 0)
+		result = tx_send(q, m, head, how);
+	return result;
 }
 
 /* A packet that asks for something. */
 static __rte_always_inline enum tx_result
-tx_send_asking(struct ppfrag_txq *q, struct rte_mbuf *m, const bool plain)
+tx_send_asking(struct ppfrag_txq *q, struct rte_mbuf *m, const unsigned int how)
 {
 	struct ppfrag_tx_head head;
 	enum tx_result result;
@@ -584,45 +583,91 @@ tx_send_asking(struct ppfrag_txq *q, struct rte_mbuf *m, const bool plain)
 		rte_pktmbuf_free(m);
 		return TX_DROPPED;
 	}
-	if (!plain && q->hdr_len != VIRTIO_HDR_LEN)
+	if ((how & TX_PLAIN) == 0 && q->hdr_len != VIRTIO_HDR_LEN)
 		tx_shorten_head(&head);
-	result = tx_send(q, m, &head, plain);
-	if (result == TX_FULL && tx_reclaim_late(q, plain) != 0)
-		result = tx_send(q, m, &head, plain);
+	result = tx_send_retry(q, m, &head, how);
 	if (result == TX_SENT)
 		ppfrag_count(&q->stats.offload_packets, 1);
 	return result;
 }
 
-static __rte_noinline enum tx_result
-tx_send_offload_plain(struct ppfrag_txq *q, struct rte_mbuf *m)
+/* What is rare, of each kind of rings. */
+#define TX_RARE(name, how) \
+	static __rte_noinline enum tx_result tx_send_##name(struct ppfrag_txq *q, \
+			struct rte_mbuf *m) \
+	{ \
+		return tx_send_retry(q, m, NULL, how); \
+	} \
+	static __rte_noinline enum tx_result tx_send_asking_##name(struct ppfrag_txq *q, \
+			struct rte_mbuf *m) \
+	{ \
+		return tx_send_asking(q, m, how); \
+	}
+
+TX_RARE(any, 0)
+TX_RARE(plain, TX_PLAIN)
+TX_RARE(packed, TX_PLAIN | TX_PACKED)
+
+/* Offer one descriptor, of a packet of its own. */
+static __rte_always_inline void
+tx_offer_one(struct ppfrag_txq *q, struct rte_mbuf *m, const void *addr, uint32_t len,
+		const unsigned int how)
 {
-	return tx_send_asking(q, m, true);
+	const uint16_t id = q->free[q->free_head++ & q->vq.mask];
+	struct virtq_desc desc = { .len = rte_cpu_to_le_32(len) };
+
+	q->nb_free--;
+	q->nb_inflight++;
+	q->slot[id].m = m;
+	q->slot[id].nb = 1;
+	virtq_desc_point(&desc, addr);
+	if ((how & TX_PACKED) != 0) {
+		tx_write_packed(&q->packed, desc.addr, len, id, 0);
+	} else {
+		q->vq.desc[id] = desc;
+		virtq_offer(&q->vq, q->avail_idx++, id);
+	}
 }
 
-static __rte_noinline enum tx_result
-tx_send_offload(struct ppfrag_txq *q, struct rte_mbuf *m)
+/*
+ * What most packets are: one segment that has room for the header in front of it, which the device
+ * can read. Returns false, and does nothing, where it is another one, or the ring is full.
+ */
+static __rte_always_inline bool
+tx_send_simple(struct ppfrag_txq *q, struct rte_mbuf *m, const unsigned int how)
 {
-	return tx_send_asking(q, m, false);
+	const uint32_t hdr_len = (how & TX_PLAIN) != 0 ? VIRTIO_HDR_LEN : q->hdr_len;
+	const uint32_t len = m->data_len;
+	const uintptr_t data = rte_pktmbuf_mtod(m, uintptr_t) - hdr_len;
+
+	if (unlikely(m->next != NULL || q->nb_free == 0 || !tx_owns_headroom(m)))
+		return false;
+	if (unlikely(!tx_is_shared(q->dev, data, len + hdr_len)))
+		return false;
+	tx_put_head((char *)data, NULL, hdr_len);
+	tx_offer_one(q, m, (const void *)data, len + hdr_len, how);
+	return true;
 }
 
 static __rte_always_inline enum tx_result
-tx_one(struct ppfrag_txq *q, struct rte_mbuf *m, const bool offload, const bool plain)
+tx_one(struct ppfrag_txq *q, struct rte_mbuf *m, const unsigned int how)
 {
-	enum tx_result result;
-
-	if (offload && (m->ol_flags & RTE_MBUF_F_TX_OFFLOAD_MASK) != 0)
-		return plain ? tx_send_offload_plain(q, m) : tx_send_offload(q, m);
-	result = tx_send(q, m, NULL, plain);
-	if (likely(result != TX_FULL))
-		return result;
-	return plain ? tx_retry_plain(q, m) : tx_retry(q, m);
+	if ((how & TX_OFFLOAD) != 0 && (m->ol_flags & RTE_MBUF_F_TX_OFFLOAD_MASK) != 0) {
+		if ((how & TX_PACKED) != 0)
+			return tx_send_asking_packed(q, m);
+		return (how & TX_PLAIN) != 0 ? tx_send_asking_plain(q, m) :
+					       tx_send_asking_any(q, m);
+	}
+	if (likely(tx_send_simple(q, m, how)))
+		return TX_SENT;
+	if ((how & TX_PACKED) != 0)
+		return tx_send_packed(q, m);
+	return (how & TX_PLAIN) != 0 ? tx_send_plain(q, m) : tx_send_any(q, m);
 }
 
 /* Of a ring that is up to date. */
 static __rte_always_inline uint16_t
-tx_burst(struct ppfrag_txq *q, struct rte_mbuf **pkts, uint16_t nb_pkts, const bool offload,
-		const bool plain, const bool packed)
+tx_burst(struct ppfrag_txq *q, struct rte_mbuf **pkts, uint16_t nb_pkts, const unsigned int how)
 {
 	uint16_t i, dropped = 0, first = q->avail_idx;
 	enum tx_result result;
@@ -631,15 +676,12 @@ tx_burst(struct ppfrag_txq *q, struct rte_mbuf **pkts, uint16_t nb_pkts, const b
 
 	if (unlikely(__atomic_load_n(&q->dev->link_up, __ATOMIC_RELAXED) == 0))
 		return 0;
-	if (q->nb_free < q->free_thresh) {
-		if (packed)
-			ppfrag_tx_packed_take(q);
-		tx_reclaim(q, q->vq.size, plain);
-	}
+	if (q->nb_free < q->free_thresh)
+		tx_reclaim(q, q->vq.size, how);
 
 	for (i = 0; i < nb_pkts; i++) {
 		len = pkts[i]->pkt_len;
-		result = tx_one(q, pkts[i], offload, plain);
+		result = tx_one(q, pkts[i], how);
 		if (likely(result == TX_SENT)) {
 			bytes += len;
 		} else if (result == TX_DROPPED) {
@@ -650,10 +692,10 @@ tx_burst(struct ppfrag_txq *q, struct rte_mbuf **pkts, uint16_t nb_pkts, const b
 		}
 	}
 
-	if (packed)
-		ppfrag_tx_packed_give(q);
+	if ((how & TX_PACKED) != 0)
+		ppfrag_tx_packed_publish(q);
 	else if (q->avail_idx != first)
-		tx_publish(q, first, plain);
+		tx_publish(q, first, how);
 	ppfrag_count(&q->stats.packets, i - dropped);
 	ppfrag_count(&q->stats.bytes, bytes);
 	return i;
@@ -666,41 +708,36 @@ tx_renew(struct ppfrag_txq *q)
 	return likely(!ppfrag_is_stale(q->dev, q->epoch)) || ppfrag_txq_renew(q);
 }
 
+/* Of a split ring that is up to date, without offloads and with them. */
+
+static __rte_noinline uint16_t
+tx_burst_split(struct ppfrag_txq *q, struct rte_mbuf **pkts, uint16_t nb_pkts)
+{
+	if (likely(q->plain))
+		return tx_burst(q, pkts, nb_pkts, TX_PLAIN);
+	return tx_burst(q, pkts, nb_pkts, 0);
+}
+
+static __rte_noinline uint16_t
+tx_burst_split_offload(struct ppfrag_txq *q, struct rte_mbuf **pkts, uint16_t nb_pkts)
+{
+	if (q->allowed == 0)
+		return tx_burst_split(q, pkts, nb_pkts);
+	if (likely(q->plain))
+		return tx_burst(q, pkts, nb_pkts, TX_OFFLOAD | TX_PLAIN);
+	return tx_burst(q, pkts, nb_pkts, TX_OFFLOAD);
+}
+
 uint16_t
 ppfrag_tx_burst(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 {
-	struct ppfrag_txq *q = txq;
-
-	if (unlikely(!tx_renew(q)))
-		return 0;
-	if (likely(q->plain))
-		return tx_burst(q, pkts, nb_pkts, false, true, false);
-	return tx_burst(q, pkts, nb_pkts, false, false, false);
+	return unlikely(!tx_renew(txq)) ? 0 : tx_burst_split(txq, pkts, nb_pkts);
 }
 
 uint16_t
 ppfrag_tx_burst_offload(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 {
-	struct ppfrag_txq *q = txq;
-
-	if (q->allowed == 0)
-		return ppfrag_tx_burst(q, pkts, nb_pkts);
-	if (unlikely(!tx_renew(q)))
-		return 0;
-	if (likely(q->plain))
-		return tx_burst(q, pkts, nb_pkts, true, true, false);
-	return tx_burst(q, pkts, nb_pkts, true, false, false);
-}
-
-/* Of a ring that is split, and may be packed afterwards, as another back end has come. */
-static __rte_noinline uint16_t
-tx_burst_split(struct ppfrag_txq *q, struct rte_mbuf **pkts, uint16_t nb_pkts)
-{
-	uint16_t n = ppfrag_tx_burst_offload(q, pkts, nb_pkts);
-
-	if (unlikely(virtq_is_packed(&q->packed)))
-		ppfrag_tx_packed_give(q);
-	return n;
+	return unlikely(!tx_renew(txq)) ? 0 : tx_burst_split_offload(txq, pkts, nb_pkts);
 }
 
 uint16_t
@@ -711,19 +748,20 @@ ppfrag_tx_burst_packed(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 	if (unlikely(!tx_renew(q)))
 		return 0;
 	if (unlikely(!virtq_is_packed(&q->packed)))
-		return tx_burst_split(q, pkts, nb_pkts);
+		return tx_burst_split_offload(q, pkts, nb_pkts);
 	if (q->allowed == 0)
-		return tx_burst(q, pkts, nb_pkts, false, true, true);
-	return tx_burst(q, pkts, nb_pkts, true, true, true);
+		return tx_burst(q, pkts, nb_pkts, TX_PLAIN | TX_PACKED);
+	return tx_burst(q, pkts, nb_pkts, TX_OFFLOAD | TX_PLAIN | TX_PACKED);
 }
 
 uint16_t
 ppfrag_tx_reclaim(struct ppfrag_txq *q, uint32_t n)
 {
+	const uint16_t max = n == 0 ? q->vq.size : (uint16_t)RTE_MIN(n, (uint32_t)q->vq.size);
+
 	if (virtq_is_packed(&q->packed))
-		ppfrag_tx_packed_take(q);
-	return tx_reclaim(q, n == 0 ? q->vq.size : (uint16_t)RTE_MIN(n, (uint32_t)q->vq.size),
-			false);
+		return ppfrag_tx_packed_reclaim(q, max);
+	return tx_reclaim(q, max, 0);
 }
 
 /* The ring of a stopped queue belongs to the control thread. */

@@ -22,7 +22,8 @@
  *   ppfrag_rx_in_order.c   used entries of a back end that works in order
  *   ppfrag_rx_packed.c     in front of all these where the ring is packed
  *   ppfrag_tx.c            transmit path
- *   ppfrag_tx_packed.c     in front of it where the ring is packed
+ *   ppfrag_tx_packed.c     what is different where the ring is packed
+ *   ppfrag_tx.h            what these two share: packets that were sent
  *   ppfrag_offload.c       which offloads there are; in part for all devices, as the next two
  *   ppfrag_rx_offload.c    what is done with received packets
  *   ppfrag_sizes.c         counting packets by size, where it is wanted
@@ -396,14 +397,6 @@ void ppfrag_tx_drain(struct ppfrag_txq *q);
 
 /** As ppfrag_tx_burst_offload(), with that. */
 uint16_t ppfrag_tx_burst_sizes(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts);
-
-/* ppfrag_tx_packed.c */
-
-/** Read which packets the device has given back into the image of a packed ring. */
-void ppfrag_tx_packed_take(struct ppfrag_txq *q);
-
-/** Write what was offered in the image into the ring, and wake the device if it sleeps. */
-void ppfrag_tx_packed_give(struct ppfrag_txq *q);
 
 /* ppfrag_state.c */
 

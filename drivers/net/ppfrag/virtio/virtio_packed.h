@@ -13,9 +13,11 @@
  * when it has used a buffer, both in the order of the ring. Two bits of its flags tell which of
  * the two it is; what they mean changes with each lap.
  *
- * Whatever the device writes is read once, by the functions here, and goes into the ring's image:
- * a split ring in memory of our own, which all code works on that knows no layout. What this code
- * offers in the image is then written to the ring. See ppfrag_rx_packed.c, ppfrag_tx_packed.c.
+ * Whatever the device writes is read once, by the functions here. To receive, it goes into the
+ * ring's image: a split ring in memory of our own, which all code works on that knows no layout.
+ * What this code offers in the image is then written to the ring. To transmit, only the descriptors
+ * of the image are used: a packet is put together there, and is written to the ring at once. See
+ * ppfrag_rx_packed.c, ppfrag_tx_packed.c.
  *
  * Positions count on for ever, as those of split rings; the ring has a power of two of places.
  */
@@ -72,10 +74,11 @@ struct virtq_packed {
 	struct packed_event *device; /**< whether the device wants to be woken */
 	void *image;                 /**< memory of the image; NULL where rings are never packed */
 	uint16_t size;
-	uint16_t used;     /**< position of the next descriptor that the device has used */
-	uint16_t avail;    /**< position of the next descriptor to be made available */
-	uint16_t offered;  /**< next entry of the image's available ring to be made so */
-	uint8_t layout;    /**< enum virtio_layout that the ring was reset for */
+	uint16_t used;    /**< position of the next descriptor that the device has used */
+	uint16_t avail;   /**< position of the next descriptor to be made available */
+	uint16_t offered; /**< transmit: next descriptor to be made so, of those that are written */
+	rte_le64_t first; /**< transmit: all but the address of that one */
+	uint8_t layout;   /**< enum virtio_layout that the ring was reset for */
 	uint64_t taken_at; /**< when a burst was last taken, in TSC cycles */
 	uint64_t pause;    /**< from there until less than a burst is worth a look */
 };
@@ -117,16 +120,20 @@ virtq_packed_init(struct virtq_packed *p, void *mem, uint16_t size)
 	p->used = 0;
 	p->avail = 0;
 	p->offered = 0;
+	p->first = 0;
 	p->pause = rte_get_tsc_hz() * PACKED_PAUSE_NS / 1000000000;
 }
 
-/** All but the address of a descriptor. The only place that reads one. */
+/**
+ * All but the address of a descriptor. The only place that reads one. What the device did before it
+ * wrote that is visible.
+ */
 static inline uint64_t
 packed_read(const struct virtq_packed *p, uint16_t at)
 {
 	const struct packed_desc *d = &p->desc[at & (p->size - 1)];
 
-	return rte_le_to_cpu_64(__atomic_load_n(&d->rest, __ATOMIC_RELAXED));
+	return rte_le_to_cpu_64(__atomic_load_n(&d->rest, __ATOMIC_ACQUIRE));
 }
 
 static inline uint32_t
