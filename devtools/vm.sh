@@ -21,6 +21,7 @@ as the user may read them, and what it writes is gone with it, except below \$VM
                       one NIC, with what QEMU's -netdev takes, e.g. virtio-net-pci:user; repeatable
   --driver NAME       what the NICs are bound to in the guest: uio (uio_pci_generic), vfio (with an
                       IOMMU), noiommu (VFIO without one), kernel, none; default uio
+  --modules LIST      modules of the kernel to load: tun, vhost_net, or both as tun,vhost_net
   --iommu-bits N      addresses of the IOMMU: 39 or 48 bits (default 48)
   --mem MB            memory (default 1536)
   --hugepages N       hugepages of 2 MB (default 256)
@@ -44,7 +45,7 @@ END
 root=$(cd "$(dirname "$0")/.." && pwd -P)
 cache=$root/build-vm
 pairs=() driver=uio bits=48 mem=1536 hugepages=256 gigapages=0 cpus=1 numa=no seconds=120
-append='' kernel='' out='' check=no
+append='' kernel='' out='' check=no modules=''
 
 say() { echo "vm: $*" >&2; }
 unable() { say "skipped: $*"; exit 77; }
@@ -55,13 +56,14 @@ while [ $# -gt 0 ]; do
 	--numa) numa=yes ;;
 	--check) check=yes ;;
 	-h | --help) usage; exit 0 ;;
-	--pair | --nic | --driver | --iommu-bits | --mem | --hugepages | --gigapages | --cpus | \
-		--seconds | --append | --kernel | --out)
+	--pair | --nic | --driver | --modules | --iommu-bits | --mem | --hugepages | --gigapages | \
+		--cpus | --seconds | --append | --kernel | --out)
 		[ $# -gt 1 ] || wrong "$1 needs a value"
 		case $1 in
 		--pair) pairs+=("$2:pair") ;;
 		--nic) pairs+=("$2") ;;
 		--driver) driver=$2 ;;
+		--modules) modules=${2//,/ } ;;
 		--iommu-bits) bits=$2 ;;
 		--mem) mem=$2 ;;
 		--hugepages) hugepages=$2 ;;
@@ -85,6 +87,12 @@ case $driver in
 uio | vfio | noiommu | kernel | none) ;;
 *) wrong "--driver $driver: it is one of uio, vfio, noiommu, kernel, none" ;;
 esac
+for module in $modules; do
+	case $module in
+	tun | vhost_net) ;;
+	*) wrong "--modules: it is tun, vhost_net or both, not '$module'" ;;
+	esac
+done
 case $bits in
 39 | 48) ;;
 *) wrong "--iommu-bits $bits: an IOMMU of Intel has 39 or 48" ;;
@@ -160,7 +168,7 @@ get_kernel() {
 # --- what the guest boots: busybox, modules, and its first program
 
 initrd_modules=(virtio_pci 9pnet_virtio 9p overlay)
-driver_modules=(uio_pci_generic vfio_iommu_type1 vfio-pci virtio_net e1000 e1000e vmxnet3)
+driver_modules=(uio_pci_generic vfio_iommu_type1 vfio-pci virtio_net e1000 e1000e vmxnet3 tun vhost_net)
 
 # What a module depends on stands in it.
 module_add() { # directory, list, module
@@ -195,6 +203,7 @@ mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
 die() { echo "vm: guest: $*" > /dev/ttyS0; poweroff -f; sleep 9; }
 load() {
+	[ -e "/mod/$1" ] || return 0 # built in
 	for m in $(cat "/mod/$1"); do
 		[ -e "/loaded.$m" ] || insmod "/mod/$m"
 		: > "/loaded.$m"
@@ -256,6 +265,7 @@ for nic in $nics; do
 	echo $nic > /sys/bus/pci/drivers_probe
 	[ -e /sys/bus/pci/drivers/$name/$nic ] || die "$nic cannot be bound to $name"
 done
+for module in $conf_modules; do load "$module"; done
 export VM_NICS="${nics# }" VM_OUT="$conf_out" HOME=/root PATH="$conf_path"
 /bin/busybox chroot /root /bin/sh -c 'ip link set lo up; cd "$1" && exec /bin/sh "$2"' sh \
 	"$conf_dir" "$conf_out/command" > /dev/ttyS1 2>&1 < /dev/null
@@ -361,6 +371,7 @@ make_ctl() {
 	quote "$@" > "$ctl/out/command"
 	cat > "$ctl/conf" << END
 conf_driver=$driver conf_gigapages=$gigapages conf_out=/run/vm conf_places='$places'
+conf_modules='$modules'
 conf_dir=$(quote "$PWD")
 conf_path=$(quote "$PATH")
 END
