@@ -309,8 +309,7 @@ path_is_kernel(const char *path)
 {
 	struct stat st;
 
-	return strcmp(path, "/dev/vhost-net") == 0 ||
-			(stat(path, &st) == 0 && S_ISCHR(st.st_mode));
+	return strcmp(path, "/dev/vhost-net") == 0 || (stat(path, &st) == 0 && S_ISCHR(st.st_mode));
 }
 
 static int

@@ -102,7 +102,8 @@ static int
 set_backend(const struct rte_eth_dev *dev, uint16_t vring, bool on)
 {
 	struct vhost_kernel *vk = &local_of(dev)->vk;
-	struct vhost_vring_file file = { .index = vring % 2, .fd = on ? vk->tap.fd[vring / 2] : -1 };
+	const int fd = on ? vk->tap.fd[vring / 2] : -1;
+	struct vhost_vring_file file = { .index = vring % 2, .fd = fd };
 	int ret;
 
 	if (vk->runs[vring] == on)

@@ -23,9 +23,16 @@
 /* The kernel puts the first number that is free in place of %d. */
 #define DEFAULT_NAME "tap%d"
 
-#define TAP_LOG(dev, level, ...) \
-	PPFRAG_LOG_LEVEL(((struct ppfrag_local *)(dev)->process_private)->vu.quiet ? \
-					RTE_LOG_DEBUG : RTE_LOG_##level, __VA_ARGS__)
+#define TAP_LOG(dev, level, ...) PPFRAG_LOG_LEVEL(log_level(dev, RTE_LOG_##level), __VA_ARGS__)
+
+/* What fails again and again is said once. */
+static uint32_t
+log_level(const struct rte_eth_dev *dev, uint32_t level)
+{
+	const struct ppfrag_local *local = dev->process_private;
+
+	return local->vu.quiet ? RTE_LOG_DEBUG : level;
+}
 
 static struct vhost_tap *
 tap_of(const struct rte_eth_dev *dev)
@@ -44,10 +51,14 @@ open_tun(const struct rte_eth_dev *dev)
 	if (fd >= 0)
 		return fd;
 	if (err == EACCES || err == EPERM)
-		TAP_LOG(dev, ERR, "%s: " TUN_DEVICE " is refused: %s; run as root, or give the user access to it",
+		TAP_LOG(dev, ERR,
+				"%s: " TUN_DEVICE
+				" is refused: %s; run as root, or give the user access to it",
 				dev->data->name, strerror(err));
 	else
-		TAP_LOG(dev, ERR, "%s: no " TUN_DEVICE ", which makes the tap of path=/dev/vhost-net: %s; load its module: modprobe tun",
+		TAP_LOG(dev, ERR,
+				"%s: no " TUN_DEVICE
+				", which makes the tap of path=/dev/vhost-net: %s; load its module: modprobe tun",
 				dev->data->name, strerror(err));
 	return -err;
 }
@@ -58,13 +69,15 @@ refusal_remedy(int err, uint16_t pairs)
 {
 	switch (err) {
 	case EPERM:
-		return pairs == 1 ? "this takes CAP_NET_ADMIN: run as root, or let root make the tap: ip tuntap add dev NAME mode tap user USER" :
-				    "this takes CAP_NET_ADMIN: run as root, or let root make the tap: ip tuntap add dev NAME mode tap multi_queue user USER";
+		return pairs == 1 ?
+				"this takes CAP_NET_ADMIN: run as root, or let root make the tap: ip tuntap add dev NAME mode tap user USER" :
+				"this takes CAP_NET_ADMIN: run as root, or let root make the tap: ip tuntap add dev NAME mode tap multi_queue user USER";
 	case EBUSY:
 		return "another program has it: choose another name";
 	case EINVAL:
-		return pairs == 1 ? "an interface of this name is no tap: choose another name" :
-				    "an interface of this name is no tap, or one of a single queue: choose another name, queues=1, or make it with multi_queue";
+		return pairs == 1 ?
+				"an interface of this name is no tap: choose another name" :
+				"an interface of this name is no tap, or one of a single queue: choose another name, queues=1, or make it with multi_queue";
 	default:
 		return "choose another name, or fewer queues";
 	}
@@ -189,7 +202,9 @@ set_mac(struct rte_eth_dev *dev)
 	memcpy(ifr.ifr_hwaddr.sa_data, &pd->mac[0], sizeof(pd->mac[0]));
 	if (ioctl(tap->fd[0], SIOCSIFHWADDR, &ifr) != 0) {
 		err = errno;
-		TAP_LOG(dev, ERR, "%s: tap %s does not take mac=" RTE_ETHER_ADDR_PRT_FMT ": %s; use another address",
+		TAP_LOG(dev, ERR,
+				"%s: tap %s does not take mac=" RTE_ETHER_ADDR_PRT_FMT
+				": %s; use another address",
 				dev->data->name, pd->iface, RTE_ETHER_ADDR_BYTES(&pd->mac[0]),
 				strerror(err));
 		return -err;
@@ -233,8 +248,31 @@ set_mtu(struct rte_eth_dev *dev)
 	tap->mtu = mtu;
 	ret = change_mtu(pd, mtu);
 	if (ret != 0)
-		TAP_LOG(dev, WARNING, "%s: the MTU of tap %s cannot be set: %s; set it where the tap is: ip link set dev %s mtu %u",
+		TAP_LOG(dev, WARNING,
+				"%s: the MTU of tap %s cannot be set: %s; set it where the tap is: ip link set dev %s mtu %u",
 				dev->data->name, pd->iface, strerror(-ret), pd->iface, mtu);
+}
+
+static int
+set_queue(const struct rte_eth_dev *dev, uint16_t i, bool detach)
+{
+	const struct ppfrag_dev *pd = dev->data->dev_private;
+	struct vhost_tap *tap = tap_of(dev);
+	struct ifreq ifr;
+	int err;
+
+	if (tap->detached[i] == detach)
+		return 0;
+	memset(&ifr, 0, sizeof(ifr));
+	ifr.ifr_flags = detach ? IFF_DETACH_QUEUE : IFF_ATTACH_QUEUE;
+	if (ioctl(tap->fd[i], TUNSETQUEUE, &ifr) != 0) {
+		err = errno;
+		TAP_LOG(dev, ERR, "%s: queue %u of tap %s cannot be %s: %s", dev->data->name, i,
+				pd->iface, detach ? "detached" : "attached", strerror(err));
+		return -err;
+	}
+	tap->detached[i] = detach;
+	return 0;
 }
 
 /* The kernel spreads packets over the queues that are attached. */
@@ -242,32 +280,17 @@ static int
 set_queues(struct rte_eth_dev *dev)
 {
 	const struct ppfrag_dev *pd = dev->data->dev_private;
-	struct vhost_tap *tap = tap_of(dev);
-	struct ifreq ifr;
 	uint16_t i;
-	int err;
+	int ret = 0;
 
-	for (i = 0; i < pd->max_pairs; i++) {
-		bool detach = i >= pd->nb_pairs;
-
-		if (tap->detached[i] == detach)
-			continue;
-		memset(&ifr, 0, sizeof(ifr));
-		ifr.ifr_flags = detach ? IFF_DETACH_QUEUE : IFF_ATTACH_QUEUE;
-		if (ioctl(tap->fd[i], TUNSETQUEUE, &ifr) != 0) {
-			err = errno;
-			TAP_LOG(dev, ERR, "%s: queue %u of tap %s cannot be %s: %s", dev->data->name,
-					i, pd->iface, detach ? "detached" : "attached",
-					strerror(err));
-			return -err;
-		}
-		tap->detached[i] = detach;
-	}
-	if (dev->data->nb_rx_queues < pd->nb_pairs)
-		TAP_LOG(dev, WARNING, "%s: what the kernel sends by queues %u to %u of tap %s is lost: configure as many receive queues as transmit queues",
+	for (i = 0; i < pd->max_pairs && ret == 0; i++)
+		ret = set_queue(dev, i, i >= pd->nb_pairs);
+	if (ret == 0 && dev->data->nb_rx_queues < pd->nb_pairs)
+		TAP_LOG(dev, WARNING,
+				"%s: what the kernel sends by queues %u to %u of tap %s is lost: configure as many receive queues as transmit queues",
 				dev->data->name, dev->data->nb_rx_queues, pd->nb_pairs - 1,
 				pd->iface);
-	return 0;
+	return ret;
 }
 
 /* What the kernel may leave to the port. */
@@ -291,13 +314,14 @@ vhost_tap_prepare(struct rte_eth_dev *dev, uint64_t features)
 {
 	const struct ppfrag_dev *pd = dev->data->dev_private;
 	const struct vhost_tap *tap = tap_of(dev);
+	const unsigned long offloads = tun_offloads(features);
 	int header = VIRTIO_HDR_LEN, err;
 
 	if (ioctl(tap->fd[0], TUNSETVNETHDRSZ, &header) != 0 ||
-			ioctl(tap->fd[0], TUNSETOFFLOAD,
-					(unsigned long)tun_offloads(features)) != 0) {
+			ioctl(tap->fd[0], TUNSETOFFLOAD, offloads) != 0) {
 		err = errno;
-		TAP_LOG(dev, ERR, "%s: tap %s has no headers for offloads: %s; this takes Linux 4.0",
+		TAP_LOG(dev, ERR,
+				"%s: tap %s has no headers for offloads: %s; this takes Linux 4.0",
 				dev->data->name, pd->iface, strerror(err));
 		return -err;
 	}
