@@ -168,7 +168,9 @@ get_kernel() {
 # --- what the guest boots: busybox, modules, and its first program
 
 initrd_modules=(virtio_pci 9pnet_virtio 9p overlay)
-driver_modules=(uio_pci_generic vfio_iommu_type1 vfio-pci virtio_net e1000 e1000e vmxnet3 tun vhost_net)
+driver_modules=(
+	uio_pci_generic vfio_iommu_type1 vfio-pci virtio_net e1000 e1000e vmxnet3 tun vhost_net
+)
 
 # What a module depends on stands in it.
 module_add() { # directory, list, module
