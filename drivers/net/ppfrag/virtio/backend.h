@@ -25,7 +25,7 @@ struct virtio_offer {
 struct virtio_backend_ops {
 	const char *name;
 	const char *gone; /**< what to say when it is gone */
-	int look_ms;      /**< how often to look whether it is gone or up; 0: there are events */
+	int look_ms;      /**< how often to look whether it is gone or up; 0: never */
 	/** Whether it works only once rings of the first pair were enabled, see rings_rest(). */
 	bool wants_first_pair;
 	/** Connect, a second time, too. @return -EAGAIN, unlogged: it is to connect, and has not. */

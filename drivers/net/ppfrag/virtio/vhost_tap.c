@@ -153,7 +153,7 @@ vhost_tap_close(struct vhost_tap *tap)
 
 /* State */
 
-/* It can be written to exactly while the interface is up; when that is deleted, there is an error. */
+/* It can be written to exactly while it is up; when it is deleted, there is an error. */
 static short
 tap_events(const struct vhost_tap *tap)
 {

@@ -214,7 +214,7 @@ bool ppfrag_mem_was_remapped(const struct ppfrag_mem *mem, const struct ppfrag_m
 /**
  * The back end gets what was collected: note so.
  *
- * @return 0, or -ESTALE where the files of regions are others than those that were collected, logged.
+ * @return 0, or -ESTALE, logged, where the files of regions are others than were collected.
  */
 int ppfrag_mem_lend(struct rte_eth_dev *dev);
 
