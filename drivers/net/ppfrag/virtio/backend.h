@@ -28,7 +28,7 @@ struct virtio_backend_ops {
 	int look_ms;      /**< how often to look whether it is gone or up; 0: never */
 	/** Whether it works only once rings of the first pair were enabled, see rings_rest(). */
 	bool wants_first_pair;
-	/** Connect, a second time, too. @return -EAGAIN, unlogged: it is to connect, and has not. */
+	/** Connect, maybe again. @return -EAGAIN, unlogged: it is to connect, and has not. */
 	int (*connect)(struct rte_eth_dev *dev);
 	/** End the connection, as far as the back end lets go of memory: see lent. */
 	void (*disconnect)(struct rte_eth_dev *dev);
