@@ -97,11 +97,15 @@ def ping():
     assert " 10 received" in (done := run_ping(10)).stdout, done.stdout
 
 
-def restart(dut):
-    """Stop the port, whose tap has no carrier then, and start it."""
+def restart(dut, *between):
+    """Stop the port, whose tap has no carrier then, and start it. The tap stays."""
     dut.stop()
     dut.command("port stop 0")
+    number = tap_state("ifindex")
     assert tap_state("carrier") == "0"
+    for command in between:
+        dut.command(command)
+    assert tap_state("ifindex") == number
     dut.command("port start 0")
     assert tap_state("carrier") == "1"
     dut.start()
@@ -151,6 +155,8 @@ def test_one_port(dut):
     dut.start()
     ping()
     restart(dut)
+    ping()
+    restart(dut, "port reset 0")
     ping()
 
     # More than the ring has room for, while nobody receives; then all goes on.
