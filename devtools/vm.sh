@@ -172,15 +172,22 @@ driver_modules=(
 	uio_pci_generic vfio_iommu_type1 vfio-pci virtio_net e1000 e1000e vmxnet3 tun vhost_net
 )
 
-# What a module depends on stands in it.
+# What a module depends on stands in it. From Linux 6.12 on Debian compresses modules.
 module_add() { # directory, list, module
-	local file depends dep
-	file=$(find "$kernel_dir/lib/modules" -name "${3//[-_]/[-_]}.ko" | head -n 1)
+	local file name depends dep pattern="${3//[-_]/[-_]}.ko"
+	file=$(find "$kernel_dir/lib/modules" -name "$pattern" -o -name "$pattern.xz" | head -n 1)
 	[ -n "$file" ] || return 0 # built in
-	depends=$(tr '\0' '\n' < "$file" | sed -n 's/^depends=//p' | head -n 1)
+	name=$(basename "$file" .xz)
+	case $file in
+	*.xz)
+		xz -dc "$file" > "$1/mod/$name" ||
+			unable "modules of $kernel are compressed: as root, apt-get install xz-utils"
+		;;
+	*) cp "$file" "$1/mod/$name" ;;
+	esac
+	depends=$(tr '\0' '\n' < "$1/mod/$name" | sed -n 's/^depends=//p' | head -n 1)
 	for dep in ${depends//,/ }; do module_add "$1" "$2" "$dep"; done
-	grep -qx "${file##*/}" "$1/mod/$2" 2> /dev/null && return 0
-	cp "$file" "$1/mod/" && echo "${file##*/}" >> "$1/mod/$2"
+	grep -qx "$name" "$1/mod/$2" 2> /dev/null || echo "$name" >> "$1/mod/$2"
 }
 
 busybox_add() { # directory
