@@ -21,6 +21,7 @@ as the user may read them, and what it writes is gone with it, except below \$VM
                       one NIC, with what QEMU's -netdev takes, e.g. virtio-net-pci:user; repeatable
   --driver NAME       what the NICs are bound to in the guest: uio (uio_pci_generic), vfio (with an
                       IOMMU), noiommu (VFIO without one), kernel, none; default uio
+  --modules LIST      modules of the kernel to load: tun, vhost_net, or both as tun,vhost_net
   --iommu-bits N      addresses of the IOMMU: 39 or 48 bits (default 48)
   --mem MB            memory (default 1536)
   --hugepages N       hugepages of 2 MB (default 256)
@@ -44,7 +45,7 @@ END
 root=$(cd "$(dirname "$0")/.." && pwd -P)
 cache=$root/build-vm
 pairs=() driver=uio bits=48 mem=1536 hugepages=256 gigapages=0 cpus=1 numa=no seconds=120
-append='' kernel='' out='' check=no
+append='' kernel='' out='' check=no modules=''
 
 say() { echo "vm: $*" >&2; }
 unable() { say "skipped: $*"; exit 77; }
@@ -55,13 +56,14 @@ while [ $# -gt 0 ]; do
 	--numa) numa=yes ;;
 	--check) check=yes ;;
 	-h | --help) usage; exit 0 ;;
-	--pair | --nic | --driver | --iommu-bits | --mem | --hugepages | --gigapages | --cpus | \
-		--seconds | --append | --kernel | --out)
+	--pair | --nic | --driver | --modules | --iommu-bits | --mem | --hugepages | --gigapages | \
+		--cpus | --seconds | --append | --kernel | --out)
 		[ $# -gt 1 ] || wrong "$1 needs a value"
 		case $1 in
 		--pair) pairs+=("$2:pair") ;;
 		--nic) pairs+=("$2") ;;
 		--driver) driver=$2 ;;
+		--modules) modules=${2//,/ } ;;
 		--iommu-bits) bits=$2 ;;
 		--mem) mem=$2 ;;
 		--hugepages) hugepages=$2 ;;
@@ -85,6 +87,12 @@ case $driver in
 uio | vfio | noiommu | kernel | none) ;;
 *) wrong "--driver $driver: it is one of uio, vfio, noiommu, kernel, none" ;;
 esac
+for module in $modules; do
+	case $module in
+	tun | vhost_net) ;;
+	*) wrong "--modules: it is tun, vhost_net or both, not '$module'" ;;
+	esac
+done
 case $bits in
 39 | 48) ;;
 *) wrong "--iommu-bits $bits: an IOMMU of Intel has 39 or 48" ;;
@@ -160,17 +168,26 @@ get_kernel() {
 # --- what the guest boots: busybox, modules, and its first program
 
 initrd_modules=(virtio_pci 9pnet_virtio 9p overlay)
-driver_modules=(uio_pci_generic vfio_iommu_type1 vfio-pci virtio_net e1000 e1000e vmxnet3)
+driver_modules=(
+	uio_pci_generic vfio_iommu_type1 vfio-pci virtio_net e1000 e1000e vmxnet3 tun vhost_net
+)
 
-# What a module depends on stands in it.
+# What a module depends on stands in it. From Linux 6.12 on Debian compresses modules.
 module_add() { # directory, list, module
-	local file depends dep
-	file=$(find "$kernel_dir/lib/modules" -name "${3//[-_]/[-_]}.ko" | head -n 1)
+	local file name depends dep pattern="${3//[-_]/[-_]}.ko"
+	file=$(find "$kernel_dir/lib/modules" -name "$pattern" -o -name "$pattern.xz" | head -n 1)
 	[ -n "$file" ] || return 0 # built in
-	depends=$(tr '\0' '\n' < "$file" | sed -n 's/^depends=//p' | head -n 1)
+	name=$(basename "$file" .xz)
+	case $file in
+	*.xz)
+		xz -dc "$file" > "$1/mod/$name" ||
+			unable "modules of $kernel are compressed: as root, apt-get install xz-utils"
+		;;
+	*) cp "$file" "$1/mod/$name" ;;
+	esac
+	depends=$(tr '\0' '\n' < "$1/mod/$name" | sed -n 's/^depends=//p' | head -n 1)
 	for dep in ${depends//,/ }; do module_add "$1" "$2" "$dep"; done
-	grep -qx "${file##*/}" "$1/mod/$2" 2> /dev/null && return 0
-	cp "$file" "$1/mod/" && echo "${file##*/}" >> "$1/mod/$2"
+	grep -qx "$name" "$1/mod/$2" 2> /dev/null || echo "$name" >> "$1/mod/$2"
 }
 
 busybox_add() { # directory
@@ -195,6 +212,7 @@ mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
 die() { echo "vm: guest: $*" > /dev/ttyS0; poweroff -f; sleep 9; }
 load() {
+	[ -e "/mod/$1" ] || return 0 # built in
 	for m in $(cat "/mod/$1"); do
 		[ -e "/loaded.$m" ] || insmod "/mod/$m"
 		: > "/loaded.$m"
@@ -256,6 +274,7 @@ for nic in $nics; do
 	echo $nic > /sys/bus/pci/drivers_probe
 	[ -e /sys/bus/pci/drivers/$name/$nic ] || die "$nic cannot be bound to $name"
 done
+for module in $conf_modules; do load "$module"; done
 export VM_NICS="${nics# }" VM_OUT="$conf_out" HOME=/root PATH="$conf_path"
 /bin/busybox chroot /root /bin/sh -c 'ip link set lo up; cd "$1" && exec /bin/sh "$2"' sh \
 	"$conf_dir" "$conf_out/command" > /dev/ttyS1 2>&1 < /dev/null
@@ -361,6 +380,7 @@ make_ctl() {
 	quote "$@" > "$ctl/out/command"
 	cat > "$ctl/conf" << END
 conf_driver=$driver conf_gigapages=$gigapages conf_out=/run/vm conf_places='$places'
+conf_modules='$modules'
 conf_dir=$(quote "$PWD")
 conf_path=$(quote "$PATH")
 END

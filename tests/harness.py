@@ -16,9 +16,11 @@ import threading
 import time
 from pathlib import Path
 
-from scapy.all import IP, UDP, Ether, RawPcapReader, wrpcap
+from scapy.layers.inet import IP, UDP
+from scapy.layers.l2 import Ether
+from scapy.utils import RawPcapReader, wrpcap
 
-TIMEOUT = 60
+TIMEOUT = int(os.environ.get("PPFRAG_TIMEOUT", "60"))  # longer where code is emulated
 NO_PORT = 10000  # ports from this number on do not exist
 POLL_SECONDS = 0.02
 ETHER_HEADER = 14

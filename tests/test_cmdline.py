@@ -2,10 +2,13 @@
 # Copyright(c) 2026 The ppfrag authors
 """The command line of the manual works literally; wrong ones say what is wrong."""
 
+import os
 import re
 import shlex
 import shutil
 import socket
+import stat
+from pathlib import Path
 
 import pytest
 
@@ -154,6 +157,11 @@ BAD_DEVARGS = {
     f"path={SOCK},vectorized=1": "option 'vectorized=1' of net_virtio_user is not supported",
     f"path={SOCK},cq=1": "option 'cq=1' of net_virtio_user is not supported",
     f"path={SOCK},iface=tap0": "options 'path' and 'iface' exclude each other",
+    "path=/dev/vhost-net,server=1": "net_ppfrag0: option 'server=1' is for sockets, and "
+                                    "path=/dev/vhost-net is the kernel's: leave it out",
+    "path=/dev/null": "net_ppfrag0: path=/dev/null refuses VHOST_SET_OWNER of queue pair 0: "
+                      "Inappropriate ioctl for device; it is no vhost-net: "
+                      "use path=/dev/vhost-net",
     f"path={SOCK},force_copy=1": "option 'force_copy' is for ports with iface=, "
                                  "this one has path=",
     "iface=lo,server=1": "option 'server' is for ports with path=, this one has iface=",
@@ -187,6 +195,26 @@ def test_bad_devargs(lab, devargs):
     dut = lab.testpmd("dut", eal, ["--total-num-mbufs=2048"])
     assert message in dut.output
     assert dut.telemetry("/ethdev/list") == []
+    dut.quit()
+
+
+@pytest.mark.skipif(Path("/dev/vhost-net").exists(), reason="this machine has vhost-net")
+def test_no_vhost_net(lab):
+    """Where the kernel has no vhost-net, the message tells how to get it."""
+    dut = lab.dut("/dev/vhost-net", devargs=",iface=tap0")
+    assert ("net_ppfrag0: cannot open path=/dev/vhost-net of the kernel's vhost-net: No such file "
+            "or directory; load its module: modprobe vhost_net\n") in dut.output
+    dut.quit()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to make a device")
+def test_no_permission(lab):
+    """A device that the user may not open. Root may, unless it is without a capability."""
+    device = lab.dir / "vhost-net"
+    os.mknod(device, stat.S_IFCHR, os.makedev(1, 3))
+    dut = lab.dut(device, wrapper=["setpriv", "--bounding-set", "-dac_override"])
+    assert (f"net_ppfrag0: cannot open path={device} of the kernel's vhost-net: Permission denied; "
+            "run as root, or give the user access to it\n") in dut.output
     dut.quit()
 
 

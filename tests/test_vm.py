@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright(c) 2026 The ppfrag authors
-"""Stock drivers of devices that do DMA, with page pools, in virtual machines (devtools/vm.sh).
+"""Virtual machines (devtools/vm.sh): devices that do DMA, and the kernel's vhost-net.
 
-Each guest is started once and runs all cases that need it. `dpdk-test-ppool -- wire` sends frames
-from one NIC to another one that is connected to it, and compares data and DMA addresses.
+Stock drivers of such devices have page pools there. Each guest is started once and runs all cases
+that need it. `dpdk-test-ppool -- wire` sends frames from one NIC to another one that is connected
+to it, and compares data and DMA addresses.
 """
 
+import os
 import re
 import shlex
 import subprocess
@@ -14,6 +16,7 @@ from pathlib import Path
 import pytest
 
 VM = Path(__file__).resolve().parent.parent / "devtools/vm.sh"
+VHOST_KERNEL = Path(__file__).with_name("vhost_kernel.py")
 SKIPPED = 77
 CASE_SECONDS = 150
 GUEST_SECONDS = 900  # where others need the CPUs, too
@@ -207,3 +210,21 @@ def test_unit_suites(guests, case):
     output = guests(guest).output(name)
     assert re.search(r"^unit: \d+ suites, [1-9]\d* tests, 0 failed,.*: PASSED", output, re.M)
     print(output.splitlines()[-1])
+
+
+def test_vhost_kernel(request):
+    """The tests that need /dev/vhost-net pass in a guest whose kernel has it."""
+    builddir = request.config.getoption("--builddir").resolve()
+    done = subprocess.run(
+        [VM, "--driver", "none", "--modules", "tun,vhost_net", "--cpus", "2", "--mem", "2200",
+         "--hugepages", "600", "--seconds", str(GUEST_SECONDS), "--",
+         "env", f"PPFRAG_LONG={os.environ.get('PPFRAG_LONG', '0')}", "PPFRAG_TIMEOUT=240",
+         "/usr/bin/python3", "-m", "pytest", "-ra", "--color=no", "-p",
+         "no:cacheprovider", f"--builddir={builddir}", VHOST_KERNEL],
+        capture_output=True, text=True, errors="replace", timeout=GUEST_SECONDS + 120, check=False)
+    if done.returncode == SKIPPED:
+        pytest.skip(done.stderr.splitlines()[-1])
+    assert done.returncode == 0, done.stdout + done.stderr
+    summary = re.search(r"=+ (.*) in [0-9.]+s", done.stdout)[1]
+    assert summary in ("5 passed", "3 passed, 2 skipped"), done.stdout
+    print(summary)

@@ -34,7 +34,7 @@ SIOCETHTOOL, ETHTOOL_STXCSUM = 0x8946, 0x17
 TUNSETIFF, TAP_FLAGS = 0x400454CA, 0x0002 | 0x1000  # no packet information
 ROOM = 1 << 17
 WINDOW = 64  # frames under way
-PATIENCE = 5.0  # seconds without a frame
+PATIENCE = int(os.environ.get("PPFRAG_TIMEOUT", "60")) / 12  # seconds without a frame
 
 
 def lengths_of(text):

@@ -170,6 +170,12 @@ enum ppfrag_preset {
 	PPFRAG_PRESET_DENSITY,
 };
 
+/** Kinds of back ends of virtio rings, by the index that stands in shared memory. */
+enum virtio_backend_kind {
+	VIRTIO_BACKEND_VHOST_USER,
+	VIRTIO_BACKEND_VHOST_KERNEL,
+};
+
 /** How a program is attached to an interface of the kernel. */
 enum ppfrag_xdp_mode {
 	PPFRAG_XDP_AUTO, /**< native, or else skb */
@@ -241,7 +247,7 @@ struct ppfrag_dev {
 	uint64_t missed;              /**< packets that found no room, as the kernel counts them */
 	uint64_t no_chunk;            /**< times that it found nothing posted */
 	struct ppfrag_xsk_conf xsk;
-	char iface[IF_NAMESIZE];
+	char iface[IF_NAMESIZE]; /**< of AF_XDP, or the tap behind vhost-net */
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	struct ppfrag_kept_stats kept[]; /**< by queue, max_pairs of them */
 };

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <rte_string_fns.h>
 #include <rte_ether.h>
@@ -208,7 +209,7 @@ static const struct arg known_args[] = {
 	{ "preset", OF_ALL, "preset, auto, speed or density", OTHER(parse_preset) },
 	{ "share", OF_VIRTIO, "name of a mempool, of 25 characters at most, or all; up to 8 times",
 			OTHER(parse_share) },
-	{ "iface", OF_XSK, "name of an interface", TEXT(iface) },
+	{ "iface", OF_ALL, "name of an interface", TEXT(iface) },
 	{ "start_queue", OF_XSK, "number", NUMBER(xsk.start_queue, 0, MAX_QUEUE) },
 	{ "queue_count", OF_XSK, "number of queues", NUMBER(max_pairs, 1, PPFRAG_MAX_PAIRS) },
 	{ "xdp_mode", OF_XSK, "mode, native or skb", OTHER(parse_xdp_mode) },
@@ -302,11 +303,36 @@ parse_pair(const char *name, const struct rte_kvargs *kvlist, const struct rte_k
 	return ret;
 }
 
+/* Whether the back end is the kernel: the name says so where there is no such device. */
+static bool
+path_is_kernel(const char *path)
+{
+	struct stat st;
+
+	return strcmp(path, "/dev/vhost-net") == 0 || (stat(path, &st) == 0 && S_ISCHR(st.st_mode));
+}
+
+static int
+check_backend(const char *name, struct ppfrag_dev *pd)
+{
+	if (!path_is_kernel(pd->path)) {
+		pd->backend = VIRTIO_BACKEND_VHOST_USER;
+		return 0;
+	}
+	pd->backend = VIRTIO_BACKEND_VHOST_KERNEL;
+	if (!pd->server)
+		return 0;
+	PPFRAG_LOG(ERR, "%s: option 'server=1' is for sockets, and path=%s is the kernel's: leave it out",
+			name, pd->path);
+	return -EINVAL;
+}
+
 /* A port is of one kind: options of the other one are mistakes. */
 static int
 check_kind(const char *name, const struct rte_kvargs *kvlist, struct ppfrag_dev *pd)
 {
-	bool xsk = pd->iface[0] != '\0';
+	const bool kernel = path_is_kernel(pd->path);
+	bool xsk = pd->iface[0] != '\0' && !kernel;
 	unsigned int i;
 
 	pd->kind = xsk ? PPFRAG_KIND_XSK : PPFRAG_KIND_VIRTIO;
@@ -316,7 +342,7 @@ check_kind(const char *name, const struct rte_kvargs *kvlist, struct ppfrag_dev 
 		return -EINVAL;
 	}
 	if (xsk && pd->path[0] != '\0') {
-		PPFRAG_LOG(ERR, "%s: options 'path' and 'iface' exclude each other: a port is a virtio device or an interface of the kernel",
+		PPFRAG_LOG(ERR, "%s: options 'path' and 'iface' exclude each other: a port is a virtio device or an interface of the kernel; only with path=/dev/vhost-net, iface names the tap",
 				name);
 		return -EINVAL;
 	}
@@ -328,6 +354,8 @@ check_kind(const char *name, const struct rte_kvargs *kvlist, struct ppfrag_dev 
 				xsk ? "iface" : "path");
 		return -EINVAL;
 	}
+	if (check_backend(name, pd) != 0)
+		return -EINVAL;
 	/* There all frames are in slots, or all are in lanes. */
 	pd->insist_slots = pd->insist_slots || (xsk && pd->want_slots);
 	if (pd->queue_size == 0)

@@ -6,12 +6,12 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <rte_alarm.h>
 
 #include "ppfrag_control.h"
+#include "virtio/backend.h"
 #include "virtio/virtio_device.h"
 
 /*
@@ -113,7 +113,6 @@ conn_retry_later(struct ppfrag_control *c)
 	c->retry_at = vu_now() + c->retry_ms;
 }
 
-/* While the back end has memory, the connection is closed for sending only. */
 static void
 conn_close(struct rte_eth_dev *dev)
 {
@@ -123,10 +122,7 @@ conn_close(struct rte_eth_dev *dev)
 	local->control.state = PPFRAG_CONN_NONE;
 	local->control.free_at = 0;
 	local->told.nb = 0;
-	if (local->lent)
-		shutdown(local->vu.fd, SHUT_WR);
-	else
-		vu_close(&local->vu);
+	virtio_backend(dev)->disconnect(dev);
 }
 
 /* A handshake begins. What the thread does by itself ends when it is asked for something else. */
@@ -135,22 +131,6 @@ handshake_begin(struct ppfrag_local *local, bool asked)
 {
 	vu_begin(&local->vu);
 	local->vu.cancel_fd = asked ? -1 : local->control.call_fd;
-}
-
-/* -EAGAIN: the back ends are to connect, and none has. */
-static int
-conn_connect(struct ppfrag_local *local)
-{
-	int ret;
-
-	if (local->server.fd >= 0)
-		return vu_server_accept(&local->server, &local->vu);
-	ret = vu_connect(&local->vu);
-	if (ret != 0)
-		PPFRAG_LOG_LEVEL(local->vu.quiet ? RTE_LOG_DEBUG : RTE_LOG_ERR,
-				"%s: cannot connect to path=%s: %s; start the vhost-user back end (the server) first, or let it be the client and add server=1",
-				local->vu.name, local->vu.path, strerror(-ret));
-	return ret;
 }
 
 /* The application has to act: what it has set up does not suit the back end that is there. */
@@ -177,7 +157,7 @@ conn_open(struct rte_eth_dev *dev, bool asked)
 	if (ret != 0)
 		return ret;
 	c->tainted = false;
-	ret = conn_connect(local);
+	ret = virtio_backend(dev)->connect(dev);
 	if (ret != 0)
 		return ret;
 	ret = virtio_negotiate(dev, &c->offered);
@@ -189,6 +169,15 @@ conn_open(struct rte_eth_dev *dev, bool asked)
 		conn_refused(dev);
 	conn_close(dev);
 	return ret;
+}
+
+/* What the link is to be while the back end has the rings. */
+static bool
+link_wanted(const struct rte_eth_dev *dev)
+{
+	const struct virtio_backend_ops *backend = virtio_backend(dev);
+
+	return control_of(dev)->admin_up && (backend->is_up == NULL || backend->is_up(dev));
 }
 
 /* Hand over memory and rings. */
@@ -213,7 +202,7 @@ conn_run(struct rte_eth_dev *dev, bool asked)
 	local->vu.quiet = false;
 	if (!asked)
 		pd->reconnections++;
-	link_set(dev, c->admin_up, !asked);
+	link_set(dev, link_wanted(dev), !asked);
 	return 0;
 }
 
@@ -223,8 +212,8 @@ conn_lost(struct rte_eth_dev *dev)
 	struct ppfrag_local *local = local_of(dev);
 
 	PPFRAG_LOG_LEVEL(local->vu.quiet ? RTE_LOG_DEBUG : RTE_LOG_WARNING,
-			"%s: back end at %s is gone; the port waits for another one",
-			local->vu.name, local->vu.path);
+			"%s: back end at %s is gone; %s", local->vu.name, local->vu.path,
+			virtio_backend(dev)->gone);
 	if (local->control.state != PPFRAG_CONN_RUNS)
 		conn_retry_later(&local->control);
 	conn_close(dev);
@@ -346,6 +335,7 @@ step_renews(struct rte_eth_dev *dev)
 static int
 step_runs(struct rte_eth_dev *dev)
 {
+	const struct ppfrag_dev *pd = dev->data->dev_private;
 	struct ppfrag_local *local = local_of(dev);
 	int late;
 
@@ -353,6 +343,8 @@ step_runs(struct rte_eth_dev *dev)
 	late = virtio_rings_move(dev, local->control.admin_up);
 	if (late < 0)
 		conn_lost(dev);
+	else if (link_wanted(dev) != (pd->link_up != 0))
+		link_set(dev, link_wanted(dev), true);
 	return late > 0 ? LATE_POLL_MS : -1;
 }
 
@@ -363,7 +355,7 @@ conn_step(struct rte_eth_dev *dev)
 
 	if (local->control.state == PPFRAG_CONN_NONE)
 		return step_none(dev);
-	if (vu_is_gone(&local->vu)) {
+	if (virtio_backend(dev)->is_gone(dev)) {
 		conn_lost(dev);
 		return 0;
 	}
@@ -420,7 +412,7 @@ do_start(struct rte_eth_dev *dev)
 	 * forget it.
 	 */
 	if (c->state != PPFRAG_CONN_NONE &&
-			(vu_is_gone(&local->vu) ||
+			(virtio_backend(dev)->is_gone(dev) ||
 					ppfrag_mem_was_remapped(&local->mem, &local->told)))
 		conn_close(dev);
 	local->vu.quiet = false;
@@ -488,7 +480,7 @@ do_link(struct rte_eth_dev *dev, bool up)
 	handshake_begin(local, true);
 	ret = virtio_enable(dev, up);
 	if (ret == 0)
-		link_set(dev, up, false);
+		link_set(dev, link_wanted(dev), false);
 	else
 		conn_lost(dev);
 	return ret;
@@ -542,7 +534,7 @@ do_close(struct rte_eth_dev *dev)
 	struct ppfrag_local *local = local_of(dev);
 
 	conn_close(dev);
-	vu_server_close(&local->server, &local->vu);
+	virtio_backend(dev)->close(dev);
 	link_set(dev, false, false);
 	local->control.quit = true;
 	return 0;
@@ -629,6 +621,7 @@ control_run(void *arg)
 {
 	struct rte_eth_dev *dev = arg;
 	struct ppfrag_control *c = control_of(dev);
+	const int look_ms = virtio_backend(dev)->look_ms;
 	int ms = -1;
 
 	/* The first command opens the connection, or gives up. */
@@ -636,6 +629,8 @@ control_run(void *arg)
 		control_wait(dev, ms);
 		command_serve(dev);
 		ms = c->quit ? -1 : conn_step(dev);
+		if (look_ms != 0 && c->state == PPFRAG_CONN_RUNS && ms < 0)
+			ms = look_ms;
 	}
 	return 0;
 }

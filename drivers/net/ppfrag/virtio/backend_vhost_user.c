@@ -3,12 +3,14 @@
  */
 
 #include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
 
 #include "backend.h"
 
 /*
- * What is said to a vhost-user back end. Whoever calls this holds the connection, which is made
- * and ended in ppfrag_control.c.
+ * What is said to a vhost-user back end. When the connection is made and ended is decided in
+ * ppfrag_control.c.
  */
 
 /* vhost-user has so many regions. */
@@ -18,6 +20,48 @@ static struct ppfrag_local *
 local_of(const struct rte_eth_dev *dev)
 {
 	return dev->process_private;
+}
+
+static int
+connect_user(struct rte_eth_dev *dev)
+{
+	struct ppfrag_local *local = local_of(dev);
+	int ret;
+
+	if (local->server.fd >= 0)
+		return vu_server_accept(&local->server, &local->vu);
+	ret = vu_connect(&local->vu);
+	if (ret != 0)
+		PPFRAG_LOG_LEVEL(local->vu.quiet ? RTE_LOG_DEBUG : RTE_LOG_ERR,
+				"%s: cannot connect to path=%s: %s; start the vhost-user back end (the server) first, or let it be the client and add server=1",
+				local->vu.name, local->vu.path, strerror(-ret));
+	return ret;
+}
+
+/* While the back end has memory, the connection is closed for sending only. */
+static void
+disconnect(struct rte_eth_dev *dev)
+{
+	struct ppfrag_local *local = local_of(dev);
+
+	if (local->lent)
+		shutdown(local->vu.fd, SHUT_WR);
+	else
+		vu_close(&local->vu);
+}
+
+static void
+close_user(struct rte_eth_dev *dev)
+{
+	struct ppfrag_local *local = local_of(dev);
+
+	vu_server_close(&local->server, &local->vu);
+}
+
+static bool
+is_gone(const struct rte_eth_dev *dev)
+{
+	return vu_is_gone(&local_of(dev)->vu);
 }
 
 static bool
@@ -100,28 +144,10 @@ set_calls(const struct ppfrag_dev *pd, struct ppfrag_local *local)
 static int
 share_memory(struct rte_eth_dev *dev)
 {
-	struct ppfrag_dev *pd = dev->data->dev_private;
 	struct ppfrag_local *local = local_of(dev);
-	const struct ppfrag_mem *mem = &local->mem;
-	unsigned int i;
+	int ret = ppfrag_mem_lend(dev);
 
-	if (!ppfrag_mem_is_intact(mem)) {
-		PPFRAG_LOG_LEVEL(local->vu.quiet ? RTE_LOG_DEBUG : RTE_LOG_ERR,
-				"%s: a pool of receive queues or of the option share was freed while the port was started: stop and start the port",
-				local->vu.name);
-		return -ESTALE;
-	}
-	for (i = 0; i < mem->nb; i++) {
-		pd->shared[i].addr = mem->region[i].addr;
-		pd->shared[i].len = mem->region[i].len;
-		PPFRAG_LOG(DEBUG, "%s: region %u: 0x%" PRIxPTR ", %zu bytes, offset 0x%" PRIx64,
-				local->vu.name, i, mem->region[i].addr, mem->region[i].len,
-				mem->region[i].offset);
-	}
-	pd->nb_shared = mem->nb;
-	local->told = *mem;
-	local->lent = true;
-	return vu_set_mem_table(&local->vu, mem->region, mem->nb);
+	return ret == 0 ? vu_set_mem_table(&local->vu, local->mem.region, local->mem.nb) : ret;
 }
 
 static int
@@ -197,6 +223,12 @@ run(struct rte_eth_dev *dev, bool on)
 
 const struct virtio_backend_ops virtio_backend_vhost_user = {
 	.name = "vhost-user",
+	.gone = "the port waits for another one",
+	.wants_first_pair = true,
+	.connect = connect_user,
+	.disconnect = disconnect,
+	.close = close_user,
+	.is_gone = is_gone,
 	.negotiate = negotiate,
 	.prepare = prepare,
 	.ring_start = ring_start,

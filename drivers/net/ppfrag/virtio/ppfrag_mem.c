@@ -148,29 +148,55 @@ add_piece(struct ppfrag_mem *mem, const struct vu_region *piece)
 	return 0;
 }
 
+/* The memory segment at an address, as a part of its file. */
+static int
+find_file(const void *addr, struct vu_region *piece)
+{
+	const struct rte_memseg *ms = rte_mem_virt2memseg(addr, NULL);
+	size_t offset;
+	int fd;
+
+	if (ms == NULL)
+		return -ENOTSUP;
+	fd = rte_memseg_get_fd(ms);
+	if (fd < 0 || rte_memseg_get_fd_offset(ms, &offset) != 0)
+		return -ENOTSUP;
+	*piece = (struct vu_region){
+		.addr = ms->addr_64, .len = ms->len, .offset = offset, .fd = fd
+	};
+	return 0;
+}
+
+/* The same where files do not matter; what is no memory of EAL is one piece up to its end. */
+static int
+find_memory(const void *addr, uintptr_t end, struct vu_region *piece)
+{
+	const struct rte_memseg *ms = rte_mem_virt2memseg(addr, NULL);
+	const uintptr_t start = ms == NULL ? (uintptr_t)addr : (uintptr_t)ms->addr_64;
+
+	*piece = (struct vu_region){
+		.addr = start,
+		.len = ms == NULL ? end - start : ms->len,
+		.offset = start,
+		.fd = -1,
+	};
+	return 0;
+}
+
 int
 ppfrag_mem_add(struct ppfrag_mem *mem, const void *addr, size_t len)
 {
 	uintptr_t end = (uintptr_t)addr + len;
-	const struct rte_memseg *ms;
-	struct vu_region piece = { .fd = -1 };
-	size_t offset;
+	struct vu_region piece;
 	int ret;
 
 	while ((uintptr_t)addr < end) {
-		ms = rte_mem_virt2memseg(addr, NULL);
-		if (ms == NULL)
-			return -ENOTSUP;
-		piece.fd = rte_memseg_get_fd(ms);
-		if (piece.fd < 0 || rte_memseg_get_fd_offset(ms, &offset) != 0)
-			return -ENOTSUP;
-		piece.addr = ms->addr_64;
-		piece.len = ms->len;
-		piece.offset = offset;
-		ret = add_piece(mem, &piece);
+		ret = mem->by_address ? find_memory(addr, end, &piece) : find_file(addr, &piece);
+		if (ret == 0)
+			ret = add_piece(mem, &piece);
 		if (ret != 0)
 			return ret;
-		addr = RTE_PTR_ADD(ms->addr, ms->len);
+		addr = (const void *)(piece.addr + piece.len);
 	}
 	return 0;
 }
@@ -198,7 +224,7 @@ ppfrag_mem_add_pool(struct ppfrag_mem *mem, struct rte_mempool *mp)
 	struct ppool_memfd memfd;
 	struct vu_region piece;
 
-	if (ppool_memfd(mp, &memfd) == 0) {
+	if (!mem->by_address && ppool_memfd(mp, &memfd) == 0) {
 		piece = (struct vu_region){
 			.addr = (uintptr_t)memfd.addr,
 			.len = memfd.len,
@@ -217,7 +243,7 @@ identify_files(struct ppfrag_mem *mem)
 	struct stat st;
 	unsigned int i;
 
-	for (i = 0; i < mem->nb; i++) {
+	for (i = 0; i < mem->nb && !mem->by_address; i++) {
 		if (fstat(mem->region[i].fd, &st) != 0)
 			return -errno;
 		mem->region[i].dev = st.st_dev;
@@ -234,6 +260,7 @@ ppfrag_mem_collect(struct ppfrag_mem *mem, const struct rte_eth_dev *dev)
 	uint16_t i;
 	int ret;
 
+	mem->by_address = pd->backend == VIRTIO_BACKEND_VHOST_KERNEL;
 	mem->nb = 0;
 	ret = ppfrag_mem_add(mem, pd->arena->addr, pd->arena->len);
 	for (i = 0; i < dev->data->nb_rx_queues && ret == 0; i++) {
@@ -267,8 +294,9 @@ ppfrag_mem_was_remapped(const struct ppfrag_mem *mem, const struct ppfrag_mem *t
 	return !same;
 }
 
-bool
-ppfrag_mem_is_intact(const struct ppfrag_mem *mem)
+/* Whether the files of regions are still those that were collected. */
+static bool
+is_intact(const struct ppfrag_mem *mem)
 {
 	struct ppfrag_mem now = *mem;
 	unsigned int i;
@@ -280,6 +308,33 @@ ppfrag_mem_is_intact(const struct ppfrag_mem *mem)
 				now.region[i].ino != mem->region[i].ino)
 			return false;
 	return true;
+}
+
+int
+ppfrag_mem_lend(struct rte_eth_dev *dev)
+{
+	struct ppfrag_dev *pd = dev->data->dev_private;
+	struct ppfrag_local *local = dev->process_private;
+	const struct ppfrag_mem *mem = &local->mem;
+	unsigned int i;
+
+	if (!is_intact(mem)) {
+		PPFRAG_LOG_LEVEL(local->vu.quiet ? RTE_LOG_DEBUG : RTE_LOG_ERR,
+				"%s: a pool of receive queues or of the option share was freed while the port was started: stop and start the port",
+				local->vu.name);
+		return -ESTALE;
+	}
+	for (i = 0; i < mem->nb; i++) {
+		pd->shared[i].addr = mem->region[i].addr;
+		pd->shared[i].len = mem->region[i].len;
+		PPFRAG_LOG(DEBUG, "%s: region %u: 0x%" PRIxPTR ", %zu bytes, offset 0x%" PRIx64,
+				local->vu.name, i, mem->region[i].addr, mem->region[i].len,
+				mem->region[i].offset);
+	}
+	pd->nb_shared = mem->nb;
+	local->told = *mem;
+	local->lent = true;
+	return 0;
 }
 
 const char *

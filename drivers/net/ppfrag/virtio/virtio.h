@@ -37,7 +37,9 @@
  *   ppfrag_quarantine.c    what a back end may use that did not confirm its stop
  *   backend.h              who is on the other side
  *   backend_vhost_user.c   a process at the other end of a socket
- *   vhost_user.c           the requests that it gets
+ *   backend_vhost_kernel.c the kernel, by vhost-net
+ *   vhost_tap.c            the tap that it has behind that
+ *   vhost_user.c           the requests that a process gets
  *   vhost_user_server.c    a socket at which it connects
  */
 
@@ -48,11 +50,13 @@
 
 #include "../ppfrag_control.h"
 #include "../ppfrag_queue.h"
+#include "vhost_kernel.h"
 #include "vhost_user.h"
 #include "virtio_packed.h"
 
 /** Regions for the back end. */
 struct ppfrag_mem {
+	bool by_address; /**< the back end uses our page tables, and needs no files */
 	unsigned int nb;
 	struct vu_region region[VU_MAX_REGIONS];
 };
@@ -77,6 +81,7 @@ struct ppfrag_local {
 	struct ppfrag_control control;
 	struct vu vu; /**< the control thread uses it */
 	struct vu_server server;
+	struct vhost_kernel vk; /**< likewise, where the back end is the kernel */
 	pthread_mutex_t lock;   /**< of the quarantine, and of pd->arena */
 	struct ppfrag_mem mem;  /**< what back ends get, as collected when the port was started */
 	struct ppfrag_mem told; /**< what the back end at the other end has mapped */
@@ -208,8 +213,12 @@ int ppfrag_mem_collect_all(struct ppfrag_mem *mem, const struct rte_eth_dev *dev
  */
 bool ppfrag_mem_was_remapped(const struct ppfrag_mem *mem, const struct ppfrag_mem *told);
 
-/** Whether the files of regions are still those that were collected. */
-bool ppfrag_mem_is_intact(const struct ppfrag_mem *mem);
+/**
+ * The back end gets what was collected: note so.
+ *
+ * @return 0, or -ESTALE, logged, where the files of regions are others than were collected.
+ */
+int ppfrag_mem_lend(struct rte_eth_dev *dev);
 
 /** Why ppfrag_mem_add() failed, and what helps. */
 const char *ppfrag_mem_reason(int err);

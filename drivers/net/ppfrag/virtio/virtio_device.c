@@ -239,6 +239,8 @@ rings_rest(struct rte_eth_dev *dev)
 	uint16_t i;
 	int ret = 0;
 
+	if (!backend->wants_first_pair)
+		return 0;
 	for (i = 0; i < 2 && ret == 0; i++)
 		if (!ppfrag_vring_runs(dev, i))
 			ret = backend->ring_enable(dev, i, true);
@@ -260,6 +262,8 @@ rings_enable(struct rte_eth_dev *dev, bool enable)
 	for (i = 0; i < 2 * pd->nb_pairs && ret == 0; i++)
 		if (!enable || ppfrag_vring_runs(dev, i))
 			ret = backend->ring_enable(dev, i, enable);
+	if (ret == 0 && backend->enabled != NULL)
+		backend->enabled(dev, enable);
 	return ret;
 }
 
@@ -502,6 +506,7 @@ local_alloc(struct rte_eth_dev *dev)
 		local->kick[i].fd = -1;
 		local->call[i].fd = -1;
 	}
+	vhost_kernel_init(&local->vk);
 	pthread_mutex_init(&local->lock, NULL);
 	ret = local_init(local, pd);
 	if (ret != 0) {
@@ -617,11 +622,28 @@ secondary_tx_prepare(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 	return txq == NULL ? nb_pkts : ppfrag_tx_prepare(txq, pkts, nb_pkts);
 }
 
+/* The kernel sleeps until it is notified, which only the primary process can. */
+static void
+set_burst_refused(struct rte_eth_dev *dev)
+{
+	PPFRAG_LOG(NOTICE,
+			"%s: its queues can be used in the primary process only, as those of any port with path=/dev/vhost-net",
+			dev->data->name);
+	dev->rx_pkt_burst = rte_eth_pkt_burst_dummy;
+	dev->tx_pkt_burst = rte_eth_pkt_burst_dummy;
+	dev->tx_pkt_prepare = NULL;
+}
+
 static void
 set_burst(struct rte_eth_dev *dev)
 {
+	const struct ppfrag_dev *pd = dev->data->dev_private;
 	bool primary = rte_eal_process_type() == RTE_PROC_PRIMARY;
 
+	if (!primary && pd->backend == VIRTIO_BACKEND_VHOST_KERNEL) {
+		set_burst_refused(dev);
+		return;
+	}
 	dev->rx_pkt_burst = primary ? ppfrag_rx_burst : secondary_rx_burst;
 	dev->tx_pkt_burst = primary ? ppfrag_tx_burst : secondary_tx_burst;
 	dev->tx_pkt_prepare = primary ? NULL : secondary_tx_prepare;

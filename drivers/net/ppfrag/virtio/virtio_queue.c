@@ -69,7 +69,7 @@ static int
 arena_check(const struct rte_eth_dev *dev, const struct rte_memzone *arena)
 {
 	const struct ppfrag_dev *pd = dev->data->dev_private;
-	struct ppfrag_mem mem = { .nb = 0 };
+	struct ppfrag_mem mem = { .by_address = pd->backend == VIRTIO_BACKEND_VHOST_KERNEL };
 	int ret = ppfrag_mem_add(&mem, arena->addr, arena->len);
 
 	if (ret != 0)
