@@ -147,6 +147,15 @@ parse_rx(const struct arg *arg, const char *value, struct ppfrag_dev *pd)
 	return pd->want_slots || strcmp(value, "lanes") == 0 ? 0 : -EINVAL;
 }
 
+/* Only devices on the PCI bus have it, and without it they have another driver. */
+static int
+parse_claim(const struct arg *arg, const char *value, struct ppfrag_dev *pd)
+{
+	RTE_SET_USED(arg);
+	pd->kind = PPFRAG_KIND_PCI;
+	return strcmp(value, "1") == 0 ? 0 : -EINVAL;
+}
+
 static int
 parse_preset(const struct arg *arg, const char *value, struct ppfrag_dev *pd)
 {
@@ -179,7 +188,9 @@ parse_share(const struct arg *arg, const char *value, struct ppfrag_dev *pd)
 
 #define OF_VIRTIO (1u << PPFRAG_KIND_VIRTIO) /* with path= */
 #define OF_XSK (1u << PPFRAG_KIND_XSK)       /* with iface= */
-#define OF_ALL (OF_VIRTIO | OF_XSK)
+#define OF_PCI (1u << PPFRAG_KIND_PCI)       /* with ppfrag=1 */
+#define OF_RINGS (OF_VIRTIO | OF_PCI)
+#define OF_ALL (OF_RINGS | OF_XSK)
 
 #define MEMBER(member) offsetof(struct ppfrag_dev, member), sizeof(((struct ppfrag_dev *)0)->member)
 #define NUMBER(member, min, max) parse_number, MEMBER(member), min, max
@@ -188,6 +199,7 @@ parse_share(const struct arg *arg, const char *value, struct ppfrag_dev *pd)
 #define OTHER(parse) parse, 0, 0, 0, 0
 
 static const struct arg known_args[] = {
+	{ "ppfrag", OF_PCI, "1", OTHER(parse_claim) },
 	{ "path", OF_VIRTIO, "path of the back end's socket", TEXT(path) },
 	{ "mac", OF_VIRTIO, "unicast MAC address, as 02:00:00:00:00:01", OTHER(parse_mac) },
 	{ "queue_size", OF_ALL,
@@ -195,9 +207,9 @@ static const struct arg known_args[] = {
 			OTHER(parse_queue_size) },
 	{ "queues", OF_VIRTIO, "number of queue pairs", NUMBER(max_pairs, 1, PPFRAG_MAX_PAIRS) },
 	{ "server", OF_VIRTIO, FLAG(server) },
-	{ "speed", OF_VIRTIO, "speed in Mbps that Ethernet has, as 10000", OTHER(parse_speed) },
+	{ "speed", OF_RINGS, "speed in Mbps that Ethernet has, as 10000", OTHER(parse_speed) },
 	{ "mtu", OF_ALL, "largest MTU", NUMBER(max_mtu, RTE_ETHER_MIN_MTU, PPFRAG_MAX_MTU) },
-	{ "mrg_rxbuf", OF_VIRTIO, FLAG(mrg_rxbuf) },
+	{ "mrg_rxbuf", OF_RINGS, FLAG(mrg_rxbuf) },
 	{ "packed_vq", OF_VIRTIO, FLAG(packed_vq) },
 	{ "in_order", OF_VIRTIO, FLAG(in_order) },
 	{ "indirect", OF_VIRTIO, FLAG(indirect) },
@@ -228,7 +240,7 @@ _Static_assert(RTE_MEMPOOL_NAMESIZE - 1 == 25 && PPFRAG_MAX_REGIONS == 8, "limit
 
 /* For dpdk-pmdinfo.py, which reads it out of the file: known_args in its words. */
 RTE_PMD_REGISTER_PARAM_STRING(net_ppfrag,
-		"path=<string> mac=<mac> queue_size=<int> queues=<int> server=<0|1> speed=<int> mtu=<int> mrg_rxbuf=<0|1> "
+		"ppfrag=<1> path=<string> mac=<mac> queue_size=<int> queues=<int> server=<0|1> speed=<int> mtu=<int> mrg_rxbuf=<0|1> "
 		"packed_vq=<0|1> in_order=<0|1> indirect=<0|1> event_idx=<0|1> "
 		"size_stats=<0|1> rx=<slots|lanes> copybreak=<int> preset=<auto|speed|density> share=<string|all> "
 		"iface=<string> start_queue=<int> queue_count=<int> xdp_mode=<native|skb> "
@@ -306,11 +318,16 @@ parse_pair(const char *name, const struct rte_kvargs *kvlist, const struct rte_k
 static int
 check_kind(const char *name, const struct rte_kvargs *kvlist, struct ppfrag_dev *pd)
 {
-	bool xsk = pd->iface[0] != '\0';
+	static const char * const keys[] = {
+		[PPFRAG_KIND_VIRTIO] = "path",
+		[PPFRAG_KIND_XSK] = "iface",
+		[PPFRAG_KIND_PCI] = "ppfrag",
+	};
+	const bool pci = pd->kind == PPFRAG_KIND_PCI, xsk = !pci && pd->iface[0] != '\0';
 	unsigned int i;
 
-	pd->kind = xsk ? PPFRAG_KIND_XSK : PPFRAG_KIND_VIRTIO;
-	if (!xsk && pd->path[0] == '\0') {
+	pd->kind = pci ? PPFRAG_KIND_PCI : xsk ? PPFRAG_KIND_XSK : PPFRAG_KIND_VIRTIO;
+	if (!pci && !xsk && pd->path[0] == '\0') {
 		PPFRAG_LOG(ERR, "%s: option 'path=SOCKET' of the vhost-user back end is missing, or 'iface=NAME' of an interface of the kernel",
 				name);
 		return -EINVAL;
@@ -324,13 +341,14 @@ check_kind(const char *name, const struct rte_kvargs *kvlist, struct ppfrag_dev 
 		if ((find_arg(kvlist->pairs[i].key)->kinds & (1u << pd->kind)) != 0)
 			continue;
 		PPFRAG_LOG(ERR, "%s: option '%s' is for ports with %s=, this one has %s=", name,
-				kvlist->pairs[i].key, xsk ? "path" : "iface",
-				xsk ? "iface" : "path");
+				kvlist->pairs[i].key,
+				keys[rte_bsf32(find_arg(kvlist->pairs[i].key)->kinds)],
+				keys[pd->kind]);
 		return -EINVAL;
 	}
 	/* There all frames are in slots, or all are in lanes. */
 	pd->insist_slots = pd->insist_slots || (xsk && pd->want_slots);
-	if (pd->queue_size == 0)
+	if (pd->queue_size == 0 && !pci) /* else what the device has */
 		pd->queue_size = xsk ? DEFAULT_XSK_QUEUE_SIZE : DEFAULT_QUEUE_SIZE;
 	return 0;
 }

@@ -37,6 +37,8 @@
  *   backend_vhost_user.c   a process at the other end of a socket
  *   vhost_user.c           the requests that it gets
  *   vhost_user_server.c    a socket at which it connects
+ *   virtio_dma.[ch]        rings of devices that find buffers by IOVA
+ *   virtio_pci.h           a device on the PCI bus
  */
 
 #include <pthread.h>
@@ -45,6 +47,7 @@
 #include <rte_interrupts.h>
 
 #include "../ppfrag_control.h"
+#include "../ppfrag_device.h"
 #include "../ppfrag_queue.h"
 #include "vhost_user.h"
 #include "virtio_packed.h"
@@ -85,6 +88,7 @@ struct ppfrag_local {
 	struct ppfrag_event kick[2 * PPFRAG_MAX_PAIRS]; /**< by ring; those that exist come first */
 	struct ppfrag_event call[2 * PPFRAG_MAX_PAIRS];
 	struct ppfrag_notifier notifier;
+	struct virtio_pci *pci; /**< the device on the PCI bus that has the rings, or NULL */
 };
 
 /** How long after a back end has closed its side it may still use memory, in ms. */
@@ -119,12 +123,21 @@ virtio_is_legacy(const struct ppfrag_dev *pd)
 	return pd->features != 0 && (pd->features & RTE_BIT64(VIRTIO_F_VERSION_1)) == 0;
 }
 
+/** Whether the device does DMA: it needs IOVAs, and no files of memory. */
+static inline bool
+virtio_is_dma(const struct ppfrag_dev *pd)
+{
+	return pd->kind == PPFRAG_KIND_PCI;
+}
+
 /** The layout of rings; before that is agreed on, what it shall be. */
 static inline uint8_t
 virtio_layout(const struct ppfrag_dev *pd)
 {
 	const bool agreed = pd->features != 0;
 
+	if (virtio_is_dma(pd))
+		return VIRTIO_SPLIT_DMA;
 	if (agreed ? (pd->features & RTE_BIT64(VIRTIO_F_RING_PACKED)) == 0 : !pd->packed_vq)
 		return VIRTIO_SPLIT;
 	if (agreed ? (pd->features & RTE_BIT64(VIRTIO_F_IN_ORDER)) == 0 : !pd->in_order)
@@ -260,6 +273,9 @@ bool ppfrag_vring_get(const struct rte_eth_dev *dev, uint16_t vring, struct virt
 int ppfrag_queue_run(struct rte_eth_dev *dev, bool rx, uint16_t queue_id, bool run);
 
 /* The others are for the control thread, which drives queues that are stopped. */
+
+/** Have the thread of a queue see that it is stopped, or runs. */
+void ppfrag_vring_set_stopped(const struct rte_eth_dev *dev, uint16_t vring, bool stopped);
 
 /** Whether a queue uses a ring, and is not stopped. */
 bool ppfrag_vring_runs(const struct rte_eth_dev *dev, uint16_t vring);
@@ -398,6 +414,20 @@ void ppfrag_tx_packed_take(struct ppfrag_txq *q);
 
 /** Write what was offered in the image into the ring, and wake the device if it sleeps. */
 void ppfrag_tx_packed_give(struct ppfrag_txq *q);
+
+/* virtio_dma.c */
+
+uint16_t ppfrag_rx_burst_dma(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts);
+uint16_t ppfrag_tx_burst_dma(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts);
+uint16_t ppfrag_tx_burst_dma_sizes(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts);
+
+/**
+ * What ppfrag_rx_packed_take() and the others do, of a ring that has an image, whatever its layout.
+ * For where it makes no difference how long that takes.
+ */
+void ppfrag_rx_take(struct ppfrag_rxq *q);
+void ppfrag_rx_give(struct ppfrag_rxq *q);
+void ppfrag_tx_take(struct ppfrag_txq *q);
 
 /* ppfrag_state.c */
 

@@ -10,6 +10,7 @@
 
 #include "ppfrag_offload.h"
 #include "virtio.h"
+#include "virtio_dma.h"
 
 /*
  * The rings of queues: their memory, set-up, start and stop. What queues receive into is decided in
@@ -47,6 +48,12 @@ vring_mem(const struct ppfrag_dev *pd, uint16_t vring)
 	return pair_mem(pd, vring / 2) + (vring % 2) * virtq_bytes(pd->queue_size);
 }
 
+static rte_iova_t
+arena_iova(const struct ppfrag_dev *pd, const void *addr)
+{
+	return pd->arena->iova + RTE_PTR_DIFF(addr, pd->arena->addr);
+}
+
 static struct virtio_hdr *
 tx_hdr_mem(const struct ppfrag_dev *pd, uint16_t queue_id)
 {
@@ -70,7 +77,7 @@ arena_check(const struct rte_eth_dev *dev, const struct rte_memzone *arena)
 {
 	const struct ppfrag_dev *pd = dev->data->dev_private;
 	struct ppfrag_mem mem = { .nb = 0 };
-	int ret = ppfrag_mem_add(&mem, arena->addr, arena->len);
+	int ret = virtio_is_dma(pd) ? 0 : ppfrag_mem_add(&mem, arena->addr, arena->len);
 
 	if (ret != 0)
 		PPFRAG_LOG(ERR,
@@ -88,10 +95,14 @@ arena_check(const struct rte_eth_dev *dev, const struct rte_memzone *arena)
 static int
 image_init(struct virtq_packed *p, const struct ppfrag_dev *pd, uint16_t size, int socket_id)
 {
-	if (!pd->packed_vq)
+	const size_t image = virtq_bytes(size);
+
+	if (!pd->packed_vq && !virtio_is_dma(pd))
 		return 0;
-	p->image = rte_zmalloc_socket("ppfrag_image", virtq_bytes(size), RTE_CACHE_LINE_SIZE,
+	p->image = rte_zmalloc_socket("ppfrag_image",
+			image + (virtio_is_dma(pd) ? sizeof(*p->dma) : 0), RTE_CACHE_LINE_SIZE,
 			socket_id);
+	p->dma = RTE_PTR_ADD(p->image, image);
 	return p->image == NULL ? -ENOMEM : 0;
 }
 
@@ -112,6 +123,10 @@ ring_reset(struct virtq *vq, struct virtq_packed *p, const struct ppfrag_dev *pd
 	memset(p->image, 0, virtq_bytes(vq->size));
 	/* Who brings this into the ring wakes the device. */
 	vq->used->flags = rte_cpu_to_le_16(VIRTQ_USED_F_NO_NOTIFY);
+	if (p->layout == VIRTIO_SPLIT_DMA) {
+		virtq_dma_init(p->dma, mem, arena_iova(pd, mem), vq->size);
+		return;
+	}
 	virtq_packed_init(p, mem, vq->size);
 	packed_set_interrupts(p, interrupts);
 }
@@ -231,7 +246,7 @@ ppfrag_vring_get(const struct rte_eth_dev *dev, uint16_t vring, struct virtq *vq
 		size = txq->vq.size;
 	}
 	mem = epoch == now ? vring_mem(pd, vring) : idle_ring_mem(pd);
-	if (virtio_layout(pd) == VIRTIO_SPLIT)
+	if (virtio_layout(pd) == VIRTIO_SPLIT || virtio_layout(pd) == VIRTIO_SPLIT_DMA)
 		virtq_init(vq, mem, size);
 	else
 		virtq_packed_place(vq, mem, size);
@@ -245,6 +260,8 @@ reason_to_copy(const struct rte_eth_dev *dev, struct rte_mempool *mp)
 	struct ppfrag_mem mem;
 	int ret;
 
+	if (virtio_is_dma(dev->data->dev_private))
+		return NULL;
 	ret = ppfrag_mem_collect(&mem, dev);
 	if (ret == 0)
 		ret = ppfrag_mem_add_pool(&mem, mp);
@@ -378,7 +395,7 @@ ppfrag_rxq_start(struct ppfrag_rxq *q)
 	else
 		ppfrag_rx_post(q, q->done, q->nb);
 	if (virtq_is_packed(&q->packed))
-		ppfrag_rx_packed_give(q);
+		ppfrag_rx_give(q);
 	ppfrag_rxq_log_starved(q);
 	__atomic_store_n(&q->run.ring_epoch, epoch, __ATOMIC_RELEASE);
 }

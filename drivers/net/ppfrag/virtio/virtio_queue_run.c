@@ -60,8 +60,8 @@ ppfrag_vring_runs(const struct rte_eth_dev *dev, uint16_t vring)
 }
 
 /* The threads of all queues look what has changed. */
-static void
-vring_set_stopped(const struct rte_eth_dev *dev, uint16_t vring, bool stopped)
+void
+ppfrag_vring_set_stopped(const struct rte_eth_dev *dev, uint16_t vring, bool stopped)
 {
 	struct ppfrag_dev *pd = dev->data->dev_private;
 
@@ -87,6 +87,8 @@ rxq_drop(struct ppfrag_rxq *q)
 	ppfrag_rxq_count_waiting(q, n, 0);
 	rx_advance(q, n, nb_done);
 	ppfrag_rx_post(q, q->done, nb_done);
+	if (virtq_is_packed(&q->packed))
+		ppfrag_rx_give(q);
 }
 
 /* Where an entry may stand for several buffers, or has to be looked for, rings are taken back. */
@@ -166,7 +168,7 @@ ppfrag_vring_start(const struct rte_eth_dev *dev, uint16_t vring, bool ours)
 		rxq_restart(rxq, current);
 	else if (ours && !current)
 		ppfrag_txq_start(txq);
-	vring_set_stopped(dev, vring, false);
+	ppfrag_vring_set_stopped(dev, vring, false);
 }
 
 int
@@ -176,6 +178,6 @@ ppfrag_queue_run(struct rte_eth_dev *dev, bool rx, uint16_t queue_id, bool run)
 
 	if (run)
 		return ppfrag_control_run_queue(dev, vring, true);
-	vring_set_stopped(dev, vring, true);
+	ppfrag_vring_set_stopped(dev, vring, true);
 	return ppfrag_control_run_queue(dev, vring, false);
 }
