@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright(c) 2026 The ppfrag authors
-"""Stock drivers of devices that do DMA, with page pools, in virtual machines (devtools/vm.sh).
+"""Stock drivers of devices that do DMA, with page pools, in virtual machines (devtools/vm.sh); and
+net_ppfrag on virtio devices of the PCI bus.
 
 Each guest is started once and runs all cases that need it. `dpdk-test-ppool -- wire` sends frames
 from one NIC to another one that is connected to it, and compares data and DMA addresses.
@@ -75,6 +76,27 @@ WIRE = [
      "of 1048576 KB, node 0: 0, node 1: 1"),
 ]
 
+# Guest, name, options of our own driver of virtio-net-pci, options of wire, and what it must print.
+OURS = [
+    *[("uio", name, args, options, f"net_ppfrag, IOVA as PA{more}")
+      for name, args, options, more in [
+          ("slots", "", "", ""),
+          ("lanes", "rx=lanes", "", ""),
+          ("restarts", "preset=density", f"--restarts 3 {FEW}", ""),
+          ("restarts lanes", "rx=lanes,size_stats=1", f"--restarts 3 --segments 4 {FEW}", ""),
+          ("chains", "", CHAINS, r"[^$]* [1-9]\d* as chains"),
+          ("chains lanes", "rx=lanes", CHAINS, r"[^$]* [1-9]\d* as chains"),
+          ("not mergeable", "mrg_rxbuf=0,queue_size=64", f"--own-memory {FEW}", ""),
+      ]],
+    *[("vfio-48", name, args, options, "net_ppfrag, IOVA as VA")
+      for name, args, options in [
+          ("slots", "", ""),
+          ("lanes", "rx=lanes", f"--restarts 1 --segments 4 {FEW}"),
+          ("memfd", "", f"--own-memory --segments 4 {FEW}"),
+      ]],
+    ("vfio-39", "slots", "", FEW, "net_ppfrag, IOVA as VA"),
+]
+
 # Guest, name, and unit suites that ask where memory is.
 SUITES = [("uio", "unit suites", "iova"), ("vfio-48", "unit suites", "iova")]
 
@@ -100,21 +122,33 @@ class Guest:
         at = 2 * GUESTS[self.name][1].index(model) + which + 1
         return f"$(echo $VM_NICS | cut -d ' ' -f {at})"
 
+    def plugins(self):
+        """EAL options."""
+        return (f"-d {self.builddir}/lib/ppool/libppool.so "
+                f"-d {self.builddir}/drivers/net/ppfrag/librte_net_ppfrag.so")
+
     def program(self, eal):
         """The start of a command line of dpdk-test-ppool."""
-        plugins = [self.builddir / "lib/ppool/libppool.so",
-                   self.builddir / "drivers/net/ppfrag/librte_net_ppfrag.so"]
         return " ".join([str(self.builddir / "app/test-ppool/dpdk-test-ppool"), "-l 0",
-                         "--log-level=lib.eal:warning", *(f"-d {path}" for path in plugins), eal])
+                         "--log-level=lib.eal:warning", eal, self.plugins()])
 
-    def add_wire(self, name, model, eal, options):
+    def nics(self, model, args=""):
+        """EAL options: the two NICs of a model."""
+        return " ".join(f"-a {self.nic(model, which)}{args}" for which in (0, 1))
+
+    def add_wire(self, name, model, eal, options, args=""):
         """A case: frames between the two NICs of a model."""
-        nics = f"-a {self.nic(model, 0)} -a {self.nic(model, 1)}"
+        nics = self.nics(model, args)
         self.commands[name] = f"{self.program(eal)} {nics} -- wire --wait 10 {options}"
+
+    def add_ours(self, name, args, options, eal=""):
+        """The same by our own driver of virtio-net-pci."""
+        claim = ",ppfrag=1" + (f",{args}" if args else "")
+        self.add_wire(name, "virtio-net-pci", eal, options, claim)
 
     def add_stock(self, name, model, options):
         """A case: a stock testpmd whose packets go round between the two NICs."""
-        nics = f"-a {self.nic(model, 0)} -a {self.nic(model, 1)}"
+        nics = self.nics(model)
         self.commands[name] = (
             f"sleep 6 | {TESTPMD} stock -d {self.builddir}/lib/ppool/libppool.so {nics} "
             f"--mbuf-pool-ops-name=ppfrag -- --total-num-mbufs=4096 --tx-first {options}")
@@ -143,13 +177,13 @@ class Guest:
         self.end = f"guest {self.name}: status {done.returncode}\n{done.stderr}" \
                    f"{done.stdout[-2000:]}"
 
-    def output(self, name):
-        """What a case printed. It must have ended well."""
+    def output(self, name, status=0):
+        """What a case printed. It must have ended with this status."""
         if not self.commands or self.skipped:
             pytest.skip(self.skipped)
         assert name in self.results, f"'{name}' did not end: {self.end}"
-        status, output = self.results[name]
-        assert status == 0, f"status {status} of: {self.commands[name]}\n{output}"
+        ended, output = self.results[name]
+        assert ended == status, f"status {ended} of: {self.commands[name]}\n{output}"
         return output
 
 
@@ -165,6 +199,10 @@ def guests(request):
     made = {name: Guest(name, builddir) for name in GUESTS}
     for guest, name, model, eal, options, _ in WIRE:
         made[guest].add_wire(case_name(name, model), model, eal, options)
+    for guest, name, args, options, _ in OURS:
+        made[guest].add_ours(case_name(name, "ours"), args, options)
+    made["uio"].add_ours("late", "", FEW, "-d librte_net_virtio.so")
+    made["uio"].add_ours("wrong", "path=/tmp/socket", FEW)
     for guest, name, suites in SUITES:
         made[guest].commands[name] = f"{made[guest].program('-m 256')} --no-pci -- unit {suites}"
     for model in STOCK:
@@ -180,15 +218,39 @@ def guests(request):
     return get
 
 
-@pytest.mark.parametrize("case", WIRE, ids=lambda case: f"{case[0]}, {case[2]}, {case[1]}")
-def test_frames_and_addresses(guests, case):
-    """What a NIC wrote is what was sent, and lies where the pool and the kernel say it does."""
-    guest, name, model, _, _, expected = case
-    output = guests(guest).output(case_name(name, model))
+def check_wire(output, expected):
+    """All frames are there, and their addresses are right."""
     sent, received = map(int, re.search(r"(\d+) sent, (\d+) received", output).groups())
     assert sent == received > 0, output
     assert int(re.search(r"^addresses +(\d+) compared", output, re.M)[1]) > sent
     assert re.search(expected, output), output
+
+
+@pytest.mark.parametrize("case", WIRE, ids=lambda case: f"{case[0]}, {case[2]}, {case[1]}")
+def test_frames_and_addresses(guests, case):
+    """What a NIC wrote is what was sent, and lies where the pool and the kernel say it does."""
+    guest, name, model, _, _, expected = case
+    check_wire(guests(guest).output(case_name(name, model)), expected)
+
+
+@pytest.mark.parametrize("case", OURS, ids=lambda case: f"{case[0]}, {case[1]}")
+def test_virtio_pci(guests, case):
+    """The same by net_ppfrag itself, with its own way to receive and send."""
+    guest, name, _, _, expected = case
+    check_wire(guests(guest).output(case_name(name, "ours")), expected)
+
+
+def test_net_virtio_first(guests):
+    """Where net_virtio was loaded first it takes devices with ppfrag=1, and this is said."""
+    output = guests("uio").output("late")
+    assert "net_virtio, IOVA as PA" in output
+    assert len(re.findall("has ppfrag=1, but driver net_virtio took it", output)) == 2
+
+
+def test_wrong_option(guests):
+    """Options of other kinds of ports are refused, with the reason."""
+    output = guests("uio").output("wrong", status=1)
+    assert "option 'path' is for ports with path=, this one has ppfrag=" in output
 
 
 @pytest.mark.parametrize("model", STOCK)

@@ -152,7 +152,7 @@ check_probe(void)
 				rte_dev_driver(dev) == &pci_driver.driver)
 			continue;
 		PPFRAG_LOG(ERR,
-				"%s: has " CLAIM "=1, but driver %s took it, which was loaded first: name this driver by -d before that one, or where both are in the directory of plugins, before EAL gets there",
+				"%s: has " CLAIM "=1, but driver %s took it, which was loaded first: load this one first, by the EAL option -d librte_net_ppfrag.so in front of others",
 				rte_dev_name(dev), rte_driver_name(rte_dev_driver(dev)));
 	}
 	return 0;
