@@ -10,10 +10,15 @@ from one NIC to another one that is connected to it, and compares data and DMA a
 import re
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from guest_pmd import GuestPmd
+from harness import wait_until
+from test_ping import network_namespace
 
+FRAMES = Path(__file__).with_name("xsk_frames.py")
 VM = Path(__file__).resolve().parent.parent / "devtools/vm.sh"
 SKIPPED = 77
 CASE_SECONDS = 150
@@ -269,3 +274,86 @@ def test_unit_suites(guests, case):
     output = guests(guest).output(name)
     assert re.search(r"^unit: \d+ suites, [1-9]\d* tests, 0 failed,.*: PASSED", output, re.M)
     print(output.splitlines()[-1])
+
+
+TAP = "vmtap"
+QUEUES = 2
+ALL_LENGTHS = "60-1514"
+FLOWS = 64
+
+
+@pytest.fixture(name="tap")
+def fixture_tap():
+    """A namespace in which a guest's QEMU can make a tap."""
+    done = subprocess.run([VM, "--check"], capture_output=True, text=True, check=False)
+    if done.returncode == SKIPPED:
+        pytest.skip(done.stderr.splitlines()[-1])
+    with network_namespace("vm") as netns:
+        yield netns
+
+
+def in_netns(netns, *words, check=True):
+    """Run a command there; whether it ended well."""
+    done = subprocess.run([*netns, *map(str, words)], capture_output=True, text=True, check=False)
+    assert not check or done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
+    return done.returncode == 0
+
+
+def tap_up(netns):
+    """Wait for the tap, and have it carry nothing of the kernel's own."""
+    wait_until(lambda: in_netns(netns, "ip", "link", "show", TAP, check=False), "tap", GUEST_SECONDS)
+    in_netns(netns, "sh", "-c", f"echo 1 > /proc/sys/net/ipv6/conf/{TAP}/disable_ipv6")
+    for words in (("link", "set", TAP, "up"), ("address", "add", "198.18.3.1/24", "dev", TAP),
+                  ("neighbour", "add", "198.18.3.2", "lladdr", "02:00:00:00:00:0b", "dev", TAP)):
+        in_netns(netns, "ip", *words)
+
+
+def echo(netns):
+    """Frames of every length come back unchanged."""
+    wait_until(lambda: in_netns(netns, sys.executable, FRAMES, "echo", TAP, "60", check=False),
+               "a frame that comes back", GUEST_SECONDS)
+    in_netns(netns, sys.executable, FRAMES, "echo", TAP, ALL_LENGTHS)
+
+
+def used_queues(pmd, netns):
+    """Send datagrams of many flows until all queues have received some; the counters."""
+    def send():
+        in_netns(netns, sys.executable, FRAMES, "flows", "198.18.3.2", FLOWS)
+        stats = pmd.xstats()
+        return stats if all(stats[f"rx_q{i}_packets"] for i in range(QUEUES)) else None
+    return wait_until(send, f"packets in {QUEUES} queues", GUEST_SECONDS)
+
+
+@pytest.mark.parametrize("driver,args", [("uio", ""), ("vfio", ",rx=lanes")])
+def test_queues(request, tap, driver, args):
+    """Several queues, a tap of the kernel at the other end: control queue, link, restarts."""
+    builddir = request.config.getoption("--builddir").resolve()
+    guest = Guest("uio", builddir)
+    pmd = GuestPmd(
+        VM, ["--driver", driver, "--nic",
+             f"virtio-net-pci,mq=on:tap,ifname={TAP},queues={QUEUES},script=no,downscript=no"],
+        f"{TESTPMD} queues {guest.plugins()} -a $1,ppfrag=1{args} --mbuf-pool-ops-name=ppfrag -- "
+        f"-i --rxq={QUEUES} --txq={QUEUES} --total-num-mbufs=4096 --mbuf-size=16384 "
+        "--disable-link-check", wrapper=tap, seconds=GUEST_SECONDS)
+    try:
+        tap_up(tap)
+        pmd.begin()
+        pmd.command("start")
+        echo(tap)
+        used_queues(pmd, tap)
+        for line in ("stop", "port stop 0", "port start 0", "start"):
+            pmd.command(line)
+        echo(tap)
+        stats = used_queues(pmd, tap)
+        assert all(stats[f"{way}_q{i}_bad_used"] == 0 for way in ("rx", "tx")
+                   for i in range(QUEUES))
+        for line in ("stop", "port 0 rxq 1 stop", "port 0 rxq 1 start", "port 0 txq 1 stop",
+                     "port 0 txq 1 start", "set promisc 0 off", "set promisc 0 on",
+                     "set link-down port 0", "set link-up port 0", "start"):
+            assert not re.search("[Ee]rror|[Ff]ail|first", pmd.command(line))
+        echo(tap)
+        used_queues(pmd, tap)
+        assert "Link status: up" in pmd.command("show port info 0")
+        pmd.quit()
+    finally:
+        pmd.close()

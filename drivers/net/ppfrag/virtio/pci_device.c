@@ -87,11 +87,20 @@ ring_size_max(struct virtio_pci *pci, uint16_t nb_pairs)
 	return least == 0 ? 0 : (uint16_t)rte_align32prevpow2(least);
 }
 
+/* Devices have the queues of further pairs when there are to be such. */
 static int
 ring_size_choose(struct virtio_pci *pci, struct ppfrag_dev *pd)
 {
-	const uint16_t most = ring_size_max(pci, pd->max_pairs);
+	uint16_t most = 0;
+	int ret;
 
+	ret = virtio_pci_agree(pci, pd->features);
+	if (ret == 0)
+		most = ring_size_max(pci, pd->max_pairs);
+	if (ret == 0)
+		ret = virtio_pci_reset(pci);
+	if (ret != 0)
+		return ret;
 	if (most < PPFRAG_MIN_DESC) {
 		PPFRAG_LOG(ERR, "%s: the device has no %u pairs of queues", pci->name,
 				pd->max_pairs);
