@@ -301,7 +301,8 @@ def in_netns(netns, *words, check=True):
 
 def tap_up(netns):
     """Wait for the tap, and have it carry nothing of the kernel's own."""
-    wait_until(lambda: in_netns(netns, "ip", "link", "show", TAP, check=False), "tap", GUEST_SECONDS)
+    wait_until(lambda: in_netns(netns, "ip", "link", "show", TAP, check=False), "a tap",
+               GUEST_SECONDS)
     in_netns(netns, "sh", "-c", f"echo 1 > /proc/sys/net/ipv6/conf/{TAP}/disable_ipv6")
     for words in (("link", "set", TAP, "up"), ("address", "add", "198.18.3.1/24", "dev", TAP),
                   ("neighbour", "add", "198.18.3.2", "lladdr", "02:00:00:00:00:0b", "dev", TAP)):

@@ -147,12 +147,14 @@ check_probe(void)
 	struct rte_dev_iterator it;
 	struct rte_device *dev;
 
-	RTE_DEV_FOREACH(dev, "bus=pci", &it) {
+	RTE_DEV_FOREACH(dev, "bus=pci", &it)
+	{
 		if (!is_claimed(dev) || !rte_dev_is_probed(dev) ||
 				rte_dev_driver(dev) == &pci_driver.driver)
 			continue;
 		PPFRAG_LOG(ERR,
-				"%s: has " CLAIM "=1, but driver %s took it, which was loaded first: load this one first, by the EAL option -d librte_net_ppfrag.so in front of others",
+				"%s: has " CLAIM
+				"=1, but driver %s took it, which was loaded first: load this one first, by the EAL option -d librte_net_ppfrag.so in front of others",
 				rte_dev_name(dev), rte_driver_name(rte_dev_driver(dev)));
 	}
 	return 0;

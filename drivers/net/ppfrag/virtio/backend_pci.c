@@ -168,8 +168,7 @@ caps_find(struct virtio_pci *pci)
 	}
 	if (pci->common != NULL && pci->notify != NULL && pci->config != NULL)
 		return 0;
-	PPFRAG_LOG(ERR,
-			"%s: not a modern virtio device (1.0 or later): leave out ppfrag=1 and net_virtio takes it, or with QEMU, leave out disable-modern=on",
+	PPFRAG_LOG(ERR, "%s: not a modern virtio device (1.0 or later): leave out ppfrag=1 and net_virtio takes it, or with QEMU, leave out disable-modern=on",
 			pci->name);
 	return -ENOTSUP;
 }
@@ -302,7 +301,8 @@ virtio_pci_ring_start(struct virtio_pci *pci, uint16_t number, const struct virt
 	}
 	offset = (uint64_t)read16(&c->queue_notify_off) * pci->notify_multiplier;
 	if (offset + sizeof(uint16_t) > pci->notify_len) {
-		PPFRAG_LOG(ERR, "%s: ring %u has its notifications at 0x%" PRIx64
+		PPFRAG_LOG(ERR,
+				"%s: ring %u has its notifications at 0x%" PRIx64
 				", behind the end of their registers",
 				pci->name, number, offset);
 		return -EINVAL;
@@ -349,7 +349,9 @@ virtio_pci_config_read(struct virtio_pci *pci, uint64_t features, struct virtio_
 
 	config_copy(pci, &c);
 	*config = (struct virtio_pci_config){
-		.link_up = true, .max_pairs = 1, .speed = RTE_ETH_SPEED_NUM_UNKNOWN,
+		.link_up = true,
+		.max_pairs = 1,
+		.speed = RTE_ETH_SPEED_NUM_UNKNOWN,
 	};
 	if ((features & RTE_BIT64(VIRTIO_NET_F_MAC)) != 0)
 		memcpy(config->mac.addr_bytes, c.mac, sizeof(c.mac));

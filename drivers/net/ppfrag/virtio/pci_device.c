@@ -44,9 +44,8 @@ has_feature(const struct rte_eth_dev *dev, unsigned int bit)
 static uint64_t
 features_wanted(const struct ppfrag_dev *pd, uint64_t offered)
 {
-	const uint64_t control = RTE_BIT64(VIRTIO_NET_F_CTRL_VQ) |
-			RTE_BIT64(VIRTIO_NET_F_CTRL_RX) | RTE_BIT64(VIRTIO_NET_F_CTRL_MAC_ADDR) |
-			RTE_BIT64(VIRTIO_NET_F_MQ);
+	const uint64_t control = RTE_BIT64(VIRTIO_NET_F_CTRL_VQ) | RTE_BIT64(VIRTIO_NET_F_CTRL_RX) |
+			RTE_BIT64(VIRTIO_NET_F_CTRL_MAC_ADDR) | RTE_BIT64(VIRTIO_NET_F_MQ);
 	uint64_t wanted = RTE_BIT64(VIRTIO_F_VERSION_1) | RTE_BIT64(VIRTIO_F_ACCESS_PLATFORM) |
 			RTE_BIT64(VIRTIO_F_ORDER_PLATFORM) | RTE_BIT64(VIRTIO_NET_F_MTU) |
 			RTE_BIT64(VIRTIO_NET_F_MAC) | RTE_BIT64(VIRTIO_NET_F_STATUS) |
@@ -107,7 +106,8 @@ ring_size_choose(struct virtio_pci *pci, struct ppfrag_dev *pd)
 		return -ENODEV;
 	}
 	if (pd->queue_size > most)
-		PPFRAG_LOG(NOTICE, "%s: queue_size=%u, but the device has rings of %u: with QEMU, rx_queue_size and tx_queue_size tell",
+		PPFRAG_LOG(NOTICE,
+				"%s: queue_size=%u, but the device has rings of %u: with QEMU, rx_queue_size and tx_queue_size tell",
 				pci->name, pd->queue_size, most);
 	pd->queue_size = pd->queue_size == 0 ? most : RTE_MIN(pd->queue_size, most);
 	return 0;
