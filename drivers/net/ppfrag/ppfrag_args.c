@@ -318,16 +318,11 @@ parse_pair(const char *name, const struct rte_kvargs *kvlist, const struct rte_k
 static int
 check_kind(const char *name, const struct rte_kvargs *kvlist, struct ppfrag_dev *pd)
 {
-	static const char * const keys[] = {
-		[PPFRAG_KIND_VIRTIO] = "path",
-		[PPFRAG_KIND_XSK] = "iface",
-		[PPFRAG_KIND_PCI] = "ppfrag",
-	};
-	const bool pci = pd->kind == PPFRAG_KIND_PCI, xsk = !pci && pd->iface[0] != '\0';
+	bool xsk = pd->iface[0] != '\0';
 	unsigned int i;
 
-	pd->kind = pci ? PPFRAG_KIND_PCI : xsk ? PPFRAG_KIND_XSK : PPFRAG_KIND_VIRTIO;
-	if (!pci && !xsk && pd->path[0] == '\0') {
+	pd->kind = xsk ? PPFRAG_KIND_XSK : PPFRAG_KIND_VIRTIO;
+	if (!xsk && pd->path[0] == '\0') {
 		PPFRAG_LOG(ERR, "%s: option 'path=SOCKET' of the vhost-user back end is missing, or 'iface=NAME' of an interface of the kernel",
 				name);
 		return -EINVAL;
@@ -341,15 +336,30 @@ check_kind(const char *name, const struct rte_kvargs *kvlist, struct ppfrag_dev 
 		if ((find_arg(kvlist->pairs[i].key)->kinds & (1u << pd->kind)) != 0)
 			continue;
 		PPFRAG_LOG(ERR, "%s: option '%s' is for ports with %s=, this one has %s=", name,
-				kvlist->pairs[i].key,
-				keys[rte_bsf32(find_arg(kvlist->pairs[i].key)->kinds)],
-				keys[pd->kind]);
+				kvlist->pairs[i].key, xsk ? "path" : "iface",
+				xsk ? "iface" : "path");
 		return -EINVAL;
 	}
 	/* There all frames are in slots, or all are in lanes. */
 	pd->insist_slots = pd->insist_slots || (xsk && pd->want_slots);
-	if (pd->queue_size == 0 && !pci) /* else what the device has */
+	if (pd->queue_size == 0)
 		pd->queue_size = xsk ? DEFAULT_XSK_QUEUE_SIZE : DEFAULT_QUEUE_SIZE;
+	return 0;
+}
+
+/* A device of the PCI bus tells most of itself, and its rings are as large as it has them. */
+static int
+check_pci(const char *name, const struct rte_kvargs *kvlist)
+{
+	unsigned int i;
+
+	for (i = 0; i < kvlist->count; i++) {
+		if ((find_arg(kvlist->pairs[i].key)->kinds & OF_PCI) != 0)
+			continue;
+		PPFRAG_LOG(ERR, "%s: option '%s' is for other ports than devices of the PCI bus, with ppfrag=1: leave one of the two out",
+				name, kvlist->pairs[i].key);
+		return -EINVAL;
+	}
 	return 0;
 }
 
@@ -395,7 +405,9 @@ ppfrag_args_parse(const char *name, const char *args, struct ppfrag_dev *pd)
 	}
 	for (i = 0; i < kvlist->count && ret == 0; i++)
 		ret = parse_pair(name, kvlist, &kvlist->pairs[i], pd);
-	if (ret == 0)
+	if (ret == 0 && pd->kind == PPFRAG_KIND_PCI)
+		ret = check_pci(name, kvlist);
+	else if (ret == 0)
 		ret = check_kind(name, kvlist, pd);
 	if (ret == 0)
 		ret = check_lanes(name, kvlist, pd);

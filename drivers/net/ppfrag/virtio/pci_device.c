@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include <bus_pci_driver.h>
+#include <rte_cycles.h>
 #include <rte_eal_memconfig.h>
 
 #include "../ppfrag_device.h"
@@ -21,6 +22,9 @@
  * it forget everything: features are agreed on and rings handed over at each start, by the thread
  * that asks for it. There is no control thread, no quarantine.
  */
+
+/* How long a device may take to send what is in the ring of a queue that is stopped, in ms. */
+#define TX_SEND_MS 10
 
 static struct virtio_pci *
 pci_of(const struct rte_eth_dev *dev)
@@ -223,6 +227,18 @@ set_link(struct rte_eth_dev *dev, bool up)
 
 /* Start and stop */
 
+/* Offer what is posted in the image of a ring, if a queue receives by it. */
+static void
+rxq_give(const struct rte_eth_dev *dev, uint16_t vring)
+{
+	struct ppfrag_rxq *q;
+
+	if (vring % 2 != 0 || vring / 2 >= dev->data->nb_rx_queues)
+		return;
+	q = dev->data->rx_queues[vring / 2];
+	virtq_dma_give(q->packed.dma, &q->vq, q->avail_idx);
+}
+
 static int
 rings_start(struct rte_eth_dev *dev)
 {
@@ -234,6 +250,7 @@ rings_start(struct rte_eth_dev *dev)
 
 	for (i = 0; i < 2 * pd->nb_pairs && ret == 0; i++) {
 		ppfrag_vring_get(dev, i, &vq);
+		rxq_give(dev, i);
 		ret = virtio_pci_ring_start(pci, i, &vq, pd->arena, &pci->bell[i]);
 	}
 	return ret;
@@ -317,6 +334,32 @@ device_start(struct rte_eth_dev *dev)
 	return 0;
 }
 
+/* Give the device some time to send what is in a ring, and free that. */
+static void
+txq_settle(struct ppfrag_txq *q)
+{
+	unsigned int ms;
+
+	for (ms = 0; ms < TX_SEND_MS; ms++) {
+		virtq_dma_take(q->packed.dma, &q->vq);
+		ppfrag_tx_reclaim(q, 0);
+		if (q->nb_inflight == 0)
+			break;
+		rte_delay_us_sleep(1000);
+	}
+}
+
+static void
+rxq_restart(struct rte_eth_dev *dev, uint16_t queue_id)
+{
+	struct ppfrag_rxq *q = dev->data->rx_queues[queue_id];
+
+	virtq_dma_take(q->packed.dma, &q->vq);
+	ppfrag_vring_start(dev, ppfrag_rx_vring(queue_id), true);
+	rxq_give(dev, ppfrag_rx_vring(queue_id));
+	ppfrag_rx_kick(q);
+}
+
 /*
  * The device goes on with the ring of a queue that is stopped: buffers that it fills are posted
  * again when the queue is started, packets that it has not sent by then are sent.
@@ -324,24 +367,23 @@ device_start(struct rte_eth_dev *dev)
 static int
 queue_run(struct rte_eth_dev *dev, bool rx, uint16_t queue_id, bool run)
 {
-	const uint16_t vring = rx ? ppfrag_rx_vring(queue_id) : ppfrag_tx_vring(queue_id);
-
-	if (run) {
-		ppfrag_vring_start(dev, vring, true);
-		ppfrag_kick(dev->data->dev_private, vring);
-		return 0;
+	if (run && rx) {
+		rxq_restart(dev, queue_id);
+	} else if (run) {
+		ppfrag_vring_start(dev, ppfrag_tx_vring(queue_id), true);
+	} else if (rx) {
+		ppfrag_vring_set_stopped(dev, ppfrag_rx_vring(queue_id), true);
+	} else {
+		ppfrag_vring_set_stopped(dev, ppfrag_tx_vring(queue_id), true);
+		txq_settle(dev->data->tx_queues[queue_id]);
 	}
-	ppfrag_vring_set_stopped(dev, vring, true);
-	ppfrag_vring_settle(dev, vring);
 	return 0;
 }
 
 static int
 device_reset(struct rte_eth_dev *dev)
 {
-	int ret = virtio_pci_reset(pci_of(dev));
-
-	return ret;
+	return virtio_pci_reset(pci_of(dev));
 }
 
 static int
@@ -454,9 +496,9 @@ set_burst(struct rte_eth_dev *dev)
 {
 	dev->rx_pkt_burst = ppfrag_rx_burst_dma;
 	dev->tx_pkt_burst = ppfrag_tx_burst_dma;
-	dev->rx_queue_count = ppfrag_rx_queue_count;
-	dev->rx_descriptor_status = ppfrag_rx_descriptor_status;
-	dev->tx_descriptor_status = ppfrag_tx_descriptor_status;
+	dev->rx_queue_count = ppfrag_rx_queue_count_dma;
+	dev->rx_descriptor_status = ppfrag_rx_descriptor_status_dma;
+	dev->tx_descriptor_status = ppfrag_tx_descriptor_status_dma;
 }
 
 const struct ppfrag_device_ops pci_device_ops = {
@@ -478,7 +520,7 @@ const struct ppfrag_device_ops pci_device_ops = {
 	.set_burst = set_burst,
 	.rx_burst_mode_get = ppfrag_rx_burst_mode_get,
 	.tx_burst_mode_get = ppfrag_tx_burst_mode_get,
-	.tx_done_cleanup = ppfrag_tx_done_cleanup,
+	.tx_done_cleanup = ppfrag_tx_done_cleanup_dma,
 	.link_update = link_update,
 	.promiscuous = promiscuous_set,
 	.allmulticast = allmulticast_set,

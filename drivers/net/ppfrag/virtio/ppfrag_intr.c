@@ -86,8 +86,6 @@ ppfrag_rx_intr_ask(struct ppfrag_rxq *q)
 	const uint16_t flags = q->interrupts || q->event_idx ? 0 : VIRTQ_AVAIL_F_NO_INTERRUPT;
 	const uint16_t event = q->interrupts ? q->used_idx : q->used_idx - 1;
 
-	if (q->packed.layout == VIRTIO_SPLIT_DMA)
-		return; /* devices that do DMA are polled */
 	if (virtq_is_packed(&q->packed)) {
 		packed_set_interrupts(&q->packed, q->interrupts);
 		return;

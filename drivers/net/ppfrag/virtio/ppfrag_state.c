@@ -25,7 +25,7 @@ rx_waiting_entries(struct ppfrag_rxq *q)
 	uint16_t n;
 
 	if (virtq_is_packed(&q->packed))
-		ppfrag_rx_take(q);
+		ppfrag_rx_packed_take(q);
 	n = virtq_used_idx(&q->vq) - q->used_idx;
 	return RTE_MIN(n, q->nb_posted);
 }
@@ -68,7 +68,7 @@ tx_done_descriptors(struct ppfrag_txq *q, uint32_t enough)
 	uint16_t i, n;
 
 	if (virtq_is_packed(&q->packed))
-		ppfrag_tx_take(q);
+		ppfrag_tx_packed_take(q);
 	n = virtq_used_idx(&q->vq) - q->used_idx;
 	n = RTE_MIN(n, q->nb_inflight);
 	if (q->in_order)
@@ -105,10 +105,10 @@ mode_describe(struct rte_eth_burst_mode *mode, const char *way, const struct vir
 		[VIRTIO_SPLIT] = "",
 		[VIRTIO_PACKED] = ", packed ring",
 		[VIRTIO_PACKED_IN_ORDER] = ", packed ring in order",
-		[VIRTIO_SPLIT_DMA] = ", ring of IOVAs",
 	};
 
-	snprintf(mode->info, sizeof(mode->info), "%s%s", way, layouts[p->layout]);
+	snprintf(mode->info, sizeof(mode->info), "%s%s%s", way, layouts[p->layout],
+			p->dma != NULL ? ", IOVAs" : "");
 }
 
 int

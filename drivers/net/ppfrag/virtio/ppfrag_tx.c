@@ -551,7 +551,7 @@ static __rte_always_inline uint16_t
 tx_reclaim_late(struct ppfrag_txq *q, const bool plain)
 {
 	if (plain && virtq_is_packed(&q->packed))
-		ppfrag_tx_take(q);
+		ppfrag_tx_packed_take(q);
 	return tx_reclaim(q, q->vq.size, plain);
 }
 
@@ -721,7 +721,7 @@ uint16_t
 ppfrag_tx_reclaim(struct ppfrag_txq *q, uint32_t n)
 {
 	if (virtq_is_packed(&q->packed))
-		ppfrag_tx_take(q);
+		ppfrag_tx_packed_take(q);
 	return tx_reclaim(q, n == 0 ? q->vq.size : (uint16_t)RTE_MIN(n, (uint32_t)q->vq.size),
 			false);
 }

@@ -136,8 +136,6 @@ virtio_layout(const struct ppfrag_dev *pd)
 {
 	const bool agreed = pd->features != 0;
 
-	if (virtio_is_dma(pd))
-		return VIRTIO_SPLIT_DMA;
 	if (agreed ? (pd->features & RTE_BIT64(VIRTIO_F_RING_PACKED)) == 0 : !pd->packed_vq)
 		return VIRTIO_SPLIT;
 	if (agreed ? (pd->features & RTE_BIT64(VIRTIO_F_IN_ORDER)) == 0 : !pd->in_order)
@@ -156,7 +154,7 @@ virtio_ring_features(const struct ppfrag_dev *pd)
 {
 	uint64_t offered = __atomic_load_n(&pd->offered, __ATOMIC_RELAXED), wanted = 0;
 
-	if (virtio_layout(pd) != VIRTIO_SPLIT)
+	if (virtio_layout(pd) != VIRTIO_SPLIT || virtio_is_dma(pd))
 		return 0;
 	if (virtio_is_legacy(pd) && !virtio_has_mrg(pd))
 		wanted |= RTE_BIT64(VIRTIO_F_ANY_LAYOUT);
@@ -415,20 +413,6 @@ void ppfrag_tx_packed_take(struct ppfrag_txq *q);
 /** Write what was offered in the image into the ring, and wake the device if it sleeps. */
 void ppfrag_tx_packed_give(struct ppfrag_txq *q);
 
-/* virtio_dma.c */
-
-uint16_t ppfrag_rx_burst_dma(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts);
-uint16_t ppfrag_tx_burst_dma(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts);
-uint16_t ppfrag_tx_burst_dma_sizes(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts);
-
-/**
- * What ppfrag_rx_packed_take() and the others do, of a ring that has an image, whatever its layout.
- * For where it makes no difference how long that takes.
- */
-void ppfrag_rx_take(struct ppfrag_rxq *q);
-void ppfrag_rx_give(struct ppfrag_rxq *q);
-void ppfrag_tx_take(struct ppfrag_txq *q);
-
 /* ppfrag_state.c */
 
 ppfrag_eth_queue_count_t ppfrag_rx_queue_count(void *rxq);
@@ -457,6 +441,18 @@ void ppfrag_kick(const struct ppfrag_dev *pd, uint16_t vring);
 
 /** Add 1 to an eventfd, soon. Never waits, whatever others do with it. Any thread. */
 void ppfrag_notify(struct ppfrag_notifier *n, struct ppfrag_event *event);
+
+/* virtio_dma.c */
+
+uint16_t ppfrag_rx_burst_dma(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts);
+uint16_t ppfrag_tx_burst_dma(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts);
+uint16_t ppfrag_tx_burst_dma_sizes(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts);
+
+/** What the functions without "dma" do, of such queues. */
+ppfrag_eth_queue_count_t ppfrag_rx_queue_count_dma(void *rxq);
+int ppfrag_rx_descriptor_status_dma(void *rxq, uint16_t offset);
+int ppfrag_tx_descriptor_status_dma(void *txq, uint16_t offset);
+int ppfrag_tx_done_cleanup_dma(void *txq, uint32_t n);
 
 /* ppfrag_intr.c */
 

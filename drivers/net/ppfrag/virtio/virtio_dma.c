@@ -192,42 +192,59 @@ ppfrag_tx_burst_dma(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 	struct ppfrag_txq *q = txq;
 	uint16_t n;
 
-	if (q->nb_free < q->free_thresh)
-		virtq_dma_take(q->packed.dma, &q->vq);
+	/* Always: what is missing here is not found where the ring turns out to be full. */
+	virtq_dma_take(q->packed.dma, &q->vq);
 	n = ppfrag_tx_burst_offload(q, pkts, nb_pkts);
 	txq_give(q);
 	return n;
-}
-
-void
-ppfrag_rx_take(struct ppfrag_rxq *q)
-{
-	if (q->packed.layout == VIRTIO_SPLIT_DMA)
-		virtq_dma_take(q->packed.dma, &q->vq);
-	else
-		ppfrag_rx_packed_take(q);
-}
-
-void
-ppfrag_rx_give(struct ppfrag_rxq *q)
-{
-	if (q->packed.layout == VIRTIO_SPLIT_DMA)
-		virtq_dma_give(q->packed.dma, &q->vq, q->avail_idx);
-	else
-		ppfrag_rx_packed_give(q);
-}
-
-void
-ppfrag_tx_take(struct ppfrag_txq *q)
-{
-	if (q->packed.layout == VIRTIO_SPLIT_DMA)
-		virtq_dma_take(q->packed.dma, &q->vq);
-	else
-		ppfrag_tx_packed_take(q);
 }
 
 uint16_t
 ppfrag_tx_burst_dma_sizes(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 {
 	return ppfrag_sizes_send(txq, pkts, nb_pkts, ppfrag_tx_burst_dma);
+}
+
+/* What applications ask about a queue; ethdev does not check that it is set up. */
+
+static void
+rxq_take(const struct ppfrag_rxq *q)
+{
+	if (q != NULL)
+		virtq_dma_take(q->packed.dma, &q->vq);
+}
+
+static void
+txq_take(const struct ppfrag_txq *q)
+{
+	if (q != NULL)
+		virtq_dma_take(q->packed.dma, &q->vq);
+}
+
+ppfrag_eth_queue_count_t
+ppfrag_rx_queue_count_dma(void *rxq)
+{
+	rxq_take(rxq);
+	return ppfrag_rx_queue_count(rxq);
+}
+
+int
+ppfrag_rx_descriptor_status_dma(void *rxq, uint16_t offset)
+{
+	rxq_take(rxq);
+	return ppfrag_rx_descriptor_status(rxq, offset);
+}
+
+int
+ppfrag_tx_descriptor_status_dma(void *txq, uint16_t offset)
+{
+	txq_take(txq);
+	return ppfrag_tx_descriptor_status(txq, offset);
+}
+
+int
+ppfrag_tx_done_cleanup_dma(void *txq, uint32_t n)
+{
+	txq_take(txq);
+	return ppfrag_tx_done_cleanup(txq, n);
 }

@@ -63,7 +63,6 @@ enum virtio_layout {
 	VIRTIO_SPLIT,
 	VIRTIO_PACKED,
 	VIRTIO_PACKED_IN_ORDER, /**< the device may tell of the last buffer of several only */
-	VIRTIO_SPLIT_DMA,       /**< split, with IOVAs, see virtio_dma.h */
 };
 
 struct virtq_dma;
@@ -81,10 +80,9 @@ struct virtq_packed {
 	uint8_t layout;        /**< enum virtio_layout that the ring was reset for */
 	uint64_t taken_at;     /**< when a burst was last taken, in TSC cycles */
 	uint64_t pause;        /**< from there until less than a burst is worth a look */
-	struct virtq_dma *dma; /**< the ring where that is split; behind the image */
+	struct virtq_dma *dma; /**< a split ring that has an image, see virtio_dma.h; NULL */
 };
 
-/** Whether the ring has an image. */
 static inline bool
 virtq_is_packed(const struct virtq_packed *p)
 {

@@ -77,7 +77,7 @@ arena_check(const struct rte_eth_dev *dev, const struct rte_memzone *arena)
 {
 	const struct ppfrag_dev *pd = dev->data->dev_private;
 	struct ppfrag_mem mem = { .nb = 0 };
-	int ret = virtio_is_dma(pd) ? 0 : ppfrag_mem_add(&mem, arena->addr, arena->len);
+	int ret = ppfrag_mem_add(&mem, arena->addr, arena->len);
 
 	if (ret != 0)
 		PPFRAG_LOG(ERR,
@@ -102,8 +102,17 @@ image_init(struct virtq_packed *p, const struct ppfrag_dev *pd, uint16_t size, i
 	p->image = rte_zmalloc_socket("ppfrag_image",
 			image + (virtio_is_dma(pd) ? sizeof(*p->dma) : 0), RTE_CACHE_LINE_SIZE,
 			socket_id);
-	p->dma = RTE_PTR_ADD(p->image, image);
-	return p->image == NULL ? -ENOMEM : 0;
+	if (p->image == NULL)
+		return -ENOMEM;
+	if (virtio_is_dma(pd))
+		p->dma = RTE_PTR_ADD(p->image, image);
+	return 0;
+}
+
+static bool
+has_image(const struct virtq_packed *p)
+{
+	return p->dma != NULL || virtq_is_packed(p);
 }
 
 /* Empty a ring, and point a queue at it, or at its image. */
@@ -115,15 +124,15 @@ ring_reset(struct virtq *vq, struct virtq_packed *p, const struct ppfrag_dev *pd
 
 	p->layout = virtio_layout(pd);
 	memset(mem, 0, virtq_bytes(pd->queue_size));
-	virtq_init(vq, virtq_is_packed(p) ? p->image : mem, vq->size);
-	if (!virtq_is_packed(p)) {
+	virtq_init(vq, has_image(p) ? p->image : mem, vq->size);
+	if (!has_image(p)) {
 		vq->avail->flags = rte_cpu_to_le_16(interrupts ? 0 : VIRTQ_AVAIL_F_NO_INTERRUPT);
 		return;
 	}
 	memset(p->image, 0, virtq_bytes(vq->size));
 	/* Who brings this into the ring wakes the device. */
 	vq->used->flags = rte_cpu_to_le_16(VIRTQ_USED_F_NO_NOTIFY);
-	if (p->layout == VIRTIO_SPLIT_DMA) {
+	if (p->dma != NULL) {
 		virtq_dma_init(p->dma, mem, arena_iova(pd, mem), vq->size);
 		return;
 	}
@@ -197,7 +206,7 @@ arena_make(struct rte_eth_dev *dev)
 				dev->data->name, pd->queue_size, len, rte_strerror(rte_errno));
 		return -ENOMEM;
 	}
-	ret = arena_check(dev, arena);
+	ret = virtio_is_dma(pd) ? 0 : arena_check(dev, arena);
 	if (ret != 0) {
 		rte_memzone_free(arena);
 		return ret;
@@ -246,7 +255,7 @@ ppfrag_vring_get(const struct rte_eth_dev *dev, uint16_t vring, struct virtq *vq
 		size = txq->vq.size;
 	}
 	mem = epoch == now ? vring_mem(pd, vring) : idle_ring_mem(pd);
-	if (virtio_layout(pd) == VIRTIO_SPLIT || virtio_layout(pd) == VIRTIO_SPLIT_DMA)
+	if (virtio_layout(pd) == VIRTIO_SPLIT)
 		virtq_init(vq, mem, size);
 	else
 		virtq_packed_place(vq, mem, size);
@@ -395,7 +404,7 @@ ppfrag_rxq_start(struct ppfrag_rxq *q)
 	else
 		ppfrag_rx_post(q, q->done, q->nb);
 	if (virtq_is_packed(&q->packed))
-		ppfrag_rx_give(q);
+		ppfrag_rx_packed_give(q);
 	ppfrag_rxq_log_starved(q);
 	__atomic_store_n(&q->run.ring_epoch, epoch, __ATOMIC_RELEASE);
 }

@@ -87,8 +87,6 @@ rxq_drop(struct ppfrag_rxq *q)
 	ppfrag_rxq_count_waiting(q, n, 0);
 	rx_advance(q, n, nb_done);
 	ppfrag_rx_post(q, q->done, nb_done);
-	if (virtq_is_packed(&q->packed))
-		ppfrag_rx_give(q);
 }
 
 /* Where an entry may stand for several buffers, or has to be looked for, rings are taken back. */
