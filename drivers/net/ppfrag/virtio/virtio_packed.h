@@ -74,13 +74,15 @@ struct virtq_packed {
 	struct packed_event *device; /**< whether the device wants to be woken */
 	void *image;                 /**< memory of the image; NULL where rings are never packed */
 	uint16_t size;
-	uint16_t used;         /**< position of the next descriptor that the device has used */
-	uint16_t avail;        /**< position of the next descriptor to be made available */
-	uint16_t offered;      /**< next entry of the image's available ring to be made so */
-	uint8_t layout;        /**< enum virtio_layout that the ring was reset for */
-	uint64_t taken_at;     /**< when a burst was last taken, in TSC cycles */
-	uint64_t pause;        /**< from there until less than a burst is worth a look */
-	struct virtq_dma *dma; /**< a split ring that has an image, see virtio_dma.h; NULL */
+	uint16_t used;     /**< position of the next descriptor that the device has used */
+	uint16_t avail;    /**< position of the next descriptor to be made available */
+	uint16_t offered;  /**< next entry of the image's available ring to be made so */
+	uint8_t layout;    /**< enum virtio_layout that the ring was reset for */
+	uint64_t taken_at; /**< when a burst was last taken, in TSC cycles */
+	uint64_t pause;    /**< from there until less than a burst is worth a look */
+
+	/** A split ring that has an image, see virtio_dma.h, or NULL. */
+	struct virtq_dma *dma;
 };
 
 static inline bool
