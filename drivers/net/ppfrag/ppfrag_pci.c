@@ -142,7 +142,7 @@ check_scan(void)
 }
 
 static int
-check_probe(void)
+check_probe(PPFRAG_BUS_PROBE_PARAMS)
 {
 	struct rte_dev_iterator it;
 	struct rte_device *dev;
