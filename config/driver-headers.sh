@@ -12,7 +12,8 @@
 
 sdk_root=${root:?}/.driver-sdk
 sdk_examples=(common ip_reassembly l3fwd)
-sdk_headers=(dev_driver.h bus_driver.h bus_vdev_driver.h ethdev_driver.h ethdev_vdev.h)
+sdk_headers=(dev_driver.h bus_driver.h bus_pci_driver.h bus_vdev_driver.h ethdev_driver.h
+	ethdev_vdev.h)
 releases=https://fast.dpdk.org/rel
 
 # Directories in which a compiler finds the headers of the installed DPDK.
@@ -222,6 +223,7 @@ headers_from_earlier() {
 	local dir
 	for dir in "$sdk_root/$(branch_of "$dpdk_version")".*/include; do
 		if [ ! -e "$dir/ethdev_driver.h" ]; then continue; fi
+		if [ ! -e "$dir/bus_pci_driver.h" ]; then continue; fi
 		headers_from "$dir" "taken earlier" && return 0
 	done
 	return 1
@@ -238,8 +240,11 @@ headers_find() {
 
 # Whether those of the installed package are there, and for tests the examples.
 headers_taken_before() {
-	local dir=$sdk_root/$dpdk_version
+	local dir=$sdk_root/$dpdk_version h
 	[ "$(cat "$dir/PACKAGE" 2> /dev/null)" = "$dpdk_identity" ] || return 1
+	for h in "${sdk_headers[@]}"; do
+		dpdk_has_header "$h" || [ -e "$dir/include/$h" ] || return 1
+	done
 	[ "${tests:?}" = no ] || [ -d "$dir/examples" ]
 }
 

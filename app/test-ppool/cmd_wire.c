@@ -52,6 +52,7 @@ static uint64_t mtu = RTE_ETHER_MTU;
 static uint64_t frames; /* each way; 0: one of every length */
 static uint64_t hold = 512;
 static uint64_t segments = 1;
+static uint64_t restarts;
 static uint64_t wait_seconds = 20;
 static const char *into = "page";
 static bool own_memory;
@@ -72,6 +73,8 @@ static const struct opt wire_opts[] = {
 	{ "frames", OPT_UINT, &frames, 0, INT32_MAX, "N", "each way, 0: one of every length" },
 	{ "segments", OPT_UINT, &segments, 1, 8, "N", "send chains of up to so many frags" },
 	{ "hold", OPT_UINT, &hold, 0, 1 << 20, "N", "frames held, freed in random order" },
+	{ "restarts", OPT_UINT, &restarts, 0, 1000, "N",
+			"stop and start both ports so often, and send all frames again" },
 	{ "wait", OPT_UINT, &wait_seconds, 1, 3600, "S", "give up when no frame comes" },
 	{ "json", OPT_STR, &json_path, 0, 0, "FILE", "write the result there" },
 	{ .name = NULL },
@@ -528,6 +531,16 @@ wire_port_configure(struct wire *w, uint16_t port)
 }
 
 static int
+wire_port_run(struct wire *w, uint16_t port)
+{
+	int ret = rte_eth_dev_start(port);
+
+	if (ret == 0)
+		ret = rte_eth_promiscuous_enable(port);
+	return ret == 0 || ret == -ENOTSUP ? 0 : port_error(w, port, "start", ret);
+}
+
+static int
 wire_port_start(struct wire *w, uint16_t port)
 {
 	uint16_t rxd = 256, txd = 256;
@@ -545,10 +558,23 @@ wire_port_start(struct wire *w, uint16_t port)
 		if (ret != 0)
 			return port_error(w, port, "keep", ret);
 	}
-	ret = rte_eth_dev_start(port);
-	if (ret == 0)
-		ret = rte_eth_promiscuous_enable(port);
-	return ret == 0 || ret == -ENOTSUP ? 0 : port_error(w, port, "start", ret);
+	return wire_port_run(w, port);
+}
+
+/* What is held stays held. */
+static int
+wire_restart(struct wire *w)
+{
+	uint16_t port;
+	int ret = 0;
+
+	for (port = 0; port < WIRE_PORTS && ret == 0; port++)
+		ret = rte_eth_dev_stop(port);
+	if (ret != 0)
+		return port_error(w, port - 1, "stop", ret);
+	for (port = 0; port < WIRE_PORTS && ret == 0; port++)
+		ret = wire_port_run(w, port);
+	return ret;
 }
 
 static int
@@ -650,10 +676,16 @@ wire_all(struct json *j)
 		.len_max = (uint32_t)mtu + RTE_ETHER_HDR_LEN,
 	};
 	int ret = wire_open(&w);
+	uint64_t i;
 
 	if (ret == 0) {
 		rte_mempool_obj_iter(w.mp, object_check, &w);
 		ret = wire_exchange(&w);
+	}
+	for (i = 0; i < restarts && ret == 0; i++) {
+		ret = wire_restart(&w);
+		if (ret == 0)
+			ret = wire_exchange(&w);
 	}
 	wire_close(&w);
 	wire_report(&w, j);

@@ -9,7 +9,8 @@
  * @file
  * net_ppfrag: receive into frags or slots of a page pool. Here is what a port is.
  *
- *   ppfrag_ethdev.c        probe, ethdev operations; knows no ring
+ *   ppfrag_ethdev.c        probe of virtual devices, ethdev operations; knows no ring
+ *   ppfrag_pci.[ch]        probe of devices on the PCI bus
  *   ppfrag_args.c          device arguments
  *   ppfrag_stats.c         statistics
  *   ppfrag_telemetry.c     what queues have, and what counters mean, as JSON
@@ -276,6 +277,24 @@ extern const char * const ppfrag_preset_names[];
  * @return 0 or a negative errno, logged.
  */
 int ppfrag_args_parse(const char *name, const char *args, struct ppfrag_dev *pd);
+
+/* ppfrag_ethdev.c */
+
+/** Make a port of one that ethdev has allocated. @return 0 or a negative errno. */
+int ppfrag_port_init(struct rte_eth_dev *dev, const struct ppfrag_dev *args);
+
+/**
+ * Find a port of the primary process.
+ *
+ * @param has_queues
+ *   Whether its queues can be used in a secondary process.
+ * @return
+ *   0 or a negative errno.
+ */
+int ppfrag_port_attach(struct rte_device *device, bool has_queues);
+
+/** Close and release a port, if it is there. @return 0 or a negative errno. */
+int ppfrag_port_remove(const char *name);
 
 /* ppfrag_stats.c */
 

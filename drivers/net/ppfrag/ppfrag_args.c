@@ -148,6 +148,15 @@ parse_rx(const struct arg *arg, const char *value, struct ppfrag_dev *pd)
 	return pd->want_slots || strcmp(value, "lanes") == 0 ? 0 : -EINVAL;
 }
 
+/* Only devices on the PCI bus have it, and without it they have another driver. */
+static int
+parse_claim(const struct arg *arg, const char *value, struct ppfrag_dev *pd)
+{
+	RTE_SET_USED(arg);
+	pd->kind = PPFRAG_KIND_PCI;
+	return strcmp(value, "1") == 0 ? 0 : -EINVAL;
+}
+
 static int
 parse_preset(const struct arg *arg, const char *value, struct ppfrag_dev *pd)
 {
@@ -180,7 +189,9 @@ parse_share(const struct arg *arg, const char *value, struct ppfrag_dev *pd)
 
 #define OF_VIRTIO (1u << PPFRAG_KIND_VIRTIO) /* with path= */
 #define OF_XSK (1u << PPFRAG_KIND_XSK)       /* with iface= */
-#define OF_ALL (OF_VIRTIO | OF_XSK)
+#define OF_PCI (1u << PPFRAG_KIND_PCI)       /* with ppfrag=1 */
+#define OF_RINGS (OF_VIRTIO | OF_PCI)
+#define OF_ALL (OF_RINGS | OF_XSK)
 
 #define MEMBER(member) offsetof(struct ppfrag_dev, member), sizeof(((struct ppfrag_dev *)0)->member)
 #define NUMBER(member, min, max) parse_number, MEMBER(member), min, max
@@ -189,6 +200,7 @@ parse_share(const struct arg *arg, const char *value, struct ppfrag_dev *pd)
 #define OTHER(parse) parse, 0, 0, 0, 0
 
 static const struct arg known_args[] = {
+	{ "ppfrag", OF_PCI, "1", OTHER(parse_claim) },
 	{ "path", OF_VIRTIO, "path of the back end's socket", TEXT(path) },
 	{ "mac", OF_VIRTIO, "unicast MAC address, as 02:00:00:00:00:01", OTHER(parse_mac) },
 	{ "queue_size", OF_ALL,
@@ -196,9 +208,9 @@ static const struct arg known_args[] = {
 			OTHER(parse_queue_size) },
 	{ "queues", OF_VIRTIO, "number of queue pairs", NUMBER(max_pairs, 1, PPFRAG_MAX_PAIRS) },
 	{ "server", OF_VIRTIO, FLAG(server) },
-	{ "speed", OF_VIRTIO, "speed in Mbps that Ethernet has, as 10000", OTHER(parse_speed) },
+	{ "speed", OF_RINGS, "speed in Mbps that Ethernet has, as 10000", OTHER(parse_speed) },
 	{ "mtu", OF_ALL, "largest MTU", NUMBER(max_mtu, RTE_ETHER_MIN_MTU, PPFRAG_MAX_MTU) },
-	{ "mrg_rxbuf", OF_VIRTIO, FLAG(mrg_rxbuf) },
+	{ "mrg_rxbuf", OF_RINGS, FLAG(mrg_rxbuf) },
 	{ "packed_vq", OF_VIRTIO, FLAG(packed_vq) },
 	{ "in_order", OF_VIRTIO, FLAG(in_order) },
 	{ "indirect", OF_VIRTIO, FLAG(indirect) },
@@ -229,7 +241,7 @@ _Static_assert(RTE_MEMPOOL_NAMESIZE - 1 == 25 && PPFRAG_MAX_REGIONS == 8, "limit
 
 /* For dpdk-pmdinfo.py, which reads it out of the file: known_args in its words. */
 RTE_PMD_REGISTER_PARAM_STRING(net_ppfrag,
-		"path=<string> mac=<mac> queue_size=<int> queues=<int> server=<0|1> speed=<int> mtu=<int> mrg_rxbuf=<0|1> "
+		"ppfrag=<1> path=<string> mac=<mac> queue_size=<int> queues=<int> server=<0|1> speed=<int> mtu=<int> mrg_rxbuf=<0|1> "
 		"packed_vq=<0|1> in_order=<0|1> indirect=<0|1> event_idx=<0|1> "
 		"size_stats=<0|1> rx=<slots|lanes> copybreak=<int> preset=<auto|speed|density> share=<string|all> "
 		"iface=<string> start_queue=<int> queue_count=<int> xdp_mode=<native|skb> "
@@ -363,6 +375,22 @@ check_kind(const char *name, const struct rte_kvargs *kvlist, struct ppfrag_dev 
 	return 0;
 }
 
+/* A device of the PCI bus tells most of itself, and its rings are as large as it has them. */
+static int
+check_pci(const char *name, const struct rte_kvargs *kvlist)
+{
+	unsigned int i;
+
+	for (i = 0; i < kvlist->count; i++) {
+		if ((find_arg(kvlist->pairs[i].key)->kinds & OF_PCI) != 0)
+			continue;
+		PPFRAG_LOG(ERR, "%s: option '%s' is for other ports than devices of the PCI bus, with ppfrag=1: leave one of the two out",
+				name, kvlist->pairs[i].key);
+		return -EINVAL;
+	}
+	return 0;
+}
+
 /* What is only of use where packets are received into slots. */
 static int
 check_lanes(const char *name, const struct rte_kvargs *kvlist, const struct ppfrag_dev *pd)
@@ -405,7 +433,9 @@ ppfrag_args_parse(const char *name, const char *args, struct ppfrag_dev *pd)
 	}
 	for (i = 0; i < kvlist->count && ret == 0; i++)
 		ret = parse_pair(name, kvlist, &kvlist->pairs[i], pd);
-	if (ret == 0)
+	if (ret == 0 && pd->kind == PPFRAG_KIND_PCI)
+		ret = check_pci(name, kvlist);
+	else if (ret == 0)
 		ret = check_kind(name, kvlist, pd);
 	if (ret == 0)
 		ret = check_lanes(name, kvlist, pd);

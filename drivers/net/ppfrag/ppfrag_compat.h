@@ -46,6 +46,13 @@ typedef uint32_t ppfrag_eth_queue_count_t;
 #define PPFRAG_PTYPES_NB (&(size_t){ 0 })
 #endif
 
+/* A bus is told which one it is when its devices are probed. */
+#if RTE_VERSION >= RTE_VERSION_NUM(26, 7, 0, 0)
+#define PPFRAG_BUS_PROBE_PARAMS __rte_unused struct rte_bus *bus
+#else
+#define PPFRAG_BUS_PROBE_PARAMS void
+#endif
+
 /* Control threads: EAL's own type has replaced that of POSIX, which it contains. */
 #if RTE_VERSION >= RTE_VERSION_NUM(23, 11, 0, 0)
 typedef uint32_t ppfrag_thread_ret_t;

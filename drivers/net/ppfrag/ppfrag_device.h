@@ -16,6 +16,7 @@
 enum ppfrag_kind {
 	PPFRAG_KIND_VIRTIO,
 	PPFRAG_KIND_XSK,
+	PPFRAG_KIND_PCI, /**< virtio, too */
 };
 
 /**
@@ -72,6 +73,7 @@ struct ppfrag_device_ops {
 
 extern const struct ppfrag_device_ops virtio_device_ops;
 extern const struct ppfrag_device_ops xsk_device_ops;
+extern const struct ppfrag_device_ops pci_device_ops;
 
 /** The operations of a port, in this process. */
 static inline const struct ppfrag_device_ops *
@@ -80,6 +82,9 @@ ppfrag_device(const struct rte_eth_dev *dev)
 	static const struct ppfrag_device_ops * const kinds[] = {
 		[PPFRAG_KIND_VIRTIO] = &virtio_device_ops,
 		[PPFRAG_KIND_XSK] = &xsk_device_ops,
+#ifdef PPFRAG_HAS_PCI
+		[PPFRAG_KIND_PCI] = &pci_device_ops,
+#endif
 	};
 	const struct ppfrag_dev *pd = dev->data->dev_private;
 

@@ -507,7 +507,9 @@ dev_init(struct rte_eth_dev *dev)
 	dev->data->mac_addrs = pd->mac;
 	dev->data->promiscuous = 1;
 	dev->data->all_multicast = 1;
-	dev->data->dev_flags = RTE_ETH_DEV_INTR_LSC | RTE_ETH_DEV_AUTOFILL_QUEUE_XSTATS;
+	dev->data->dev_flags = RTE_ETH_DEV_AUTOFILL_QUEUE_XSTATS;
+	if (pd->kind != PPFRAG_KIND_PCI) /* which is asked, and does not tell */
+		dev->data->dev_flags |= RTE_ETH_DEV_INTR_LSC;
 	dev->dev_ops = &primary_ops;
 	return ppfrag_device(dev)->init(dev);
 }
@@ -535,6 +537,14 @@ has_same_ops(const struct rte_eth_dev *dev)
 	return false;
 }
 
+int
+ppfrag_port_init(struct rte_eth_dev *dev, const struct ppfrag_dev *args)
+{
+	*(struct ppfrag_dev *)dev->data->dev_private = *args;
+	ppfrag_device(dev)->set_burst(dev);
+	return dev_init(dev);
+}
+
 static int
 probe_primary(struct rte_vdev_device *vdev, const struct ppfrag_dev *args)
 {
@@ -546,9 +556,7 @@ probe_primary(struct rte_vdev_device *vdev, const struct ppfrag_dev *args)
 	dev = rte_eth_vdev_allocate(vdev, sizeof(*args) + args->max_pairs * sizeof(args->kept[0]));
 	if (dev == NULL)
 		return -ENOMEM;
-	*(struct ppfrag_dev *)dev->data->dev_private = *args;
-	ppfrag_device(dev)->set_burst(dev);
-	ret = dev_init(dev);
+	ret = ppfrag_port_init(dev, args);
 	if (ret != 0) {
 		dev->data->mac_addrs = NULL;
 		rte_eth_dev_release_port(dev);
@@ -558,15 +566,16 @@ probe_primary(struct rte_vdev_device *vdev, const struct ppfrag_dev *args)
 	return 0;
 }
 
-static int
-probe_secondary(struct rte_vdev_device *vdev)
+/* With has_queues, that is. */
+int
+ppfrag_port_attach(struct rte_device *device, bool has_queues)
 {
-	struct rte_eth_dev *dev = rte_eth_dev_attach_secondary(rte_vdev_device_name(vdev));
+	struct rte_eth_dev *dev = rte_eth_dev_attach_secondary(rte_dev_name(device));
 
 	if (dev == NULL)
 		return -ENODEV;
-	queues_refused = !has_same_ops(dev);
-	dev->device = &vdev->device;
+	queues_refused = !has_queues || !has_same_ops(dev);
+	dev->device = device;
 	dev->dev_ops = &secondary_ops;
 	ppfrag_device(dev)->set_burst(dev);
 	if (queues_refused) {
@@ -585,20 +594,31 @@ ppfrag_probe(struct rte_vdev_device *vdev)
 	int ret;
 
 	if (rte_eal_process_type() == RTE_PROC_SECONDARY)
-		return probe_secondary(vdev);
+		return ppfrag_port_attach(&vdev->device, true);
 	ret = ppfrag_args_parse(rte_vdev_device_name(vdev), rte_vdev_device_args(vdev), &args);
+	if (ret == 0 && args.kind == PPFRAG_KIND_PCI) {
+		PPFRAG_LOG(ERR, "%s: option 'ppfrag' is for devices on the PCI bus: -a 0000:00:10.0,ppfrag=1",
+				rte_vdev_device_name(vdev));
+		return -EINVAL;
+	}
 	return ret == 0 ? probe_primary(vdev, &args) : ret;
 }
 
-static int
-ppfrag_remove(struct rte_vdev_device *vdev)
+int
+ppfrag_port_remove(const char *name)
 {
-	struct rte_eth_dev *dev = rte_eth_dev_allocated(rte_vdev_device_name(vdev));
+	struct rte_eth_dev *dev = rte_eth_dev_allocated(name);
 
 	if (dev == NULL)
 		return 0; /* closed before */
 	dev_close(dev);
 	return rte_eth_dev_release_port(dev);
+}
+
+static int
+ppfrag_remove(struct rte_vdev_device *vdev)
+{
+	return ppfrag_port_remove(rte_vdev_device_name(vdev));
 }
 
 static struct rte_vdev_driver ppfrag_driver = {

@@ -10,6 +10,7 @@
 #include <rte_malloc.h>
 #include <rte_memory.h>
 
+#include "ppfrag_device.h"
 #include "ppfrag_queue.h"
 
 /*
@@ -34,10 +35,15 @@ ppfrag_zone_reserve(struct ppfrag_dev *pd, const char *what, size_t len, int soc
 {
 	char name[RTE_MEMZONE_NAMESIZE];
 	size_t page = page_len(pd);
+	unsigned int flags = RTE_MEMZONE_2MB | RTE_MEMZONE_SIZE_HINT_ONLY;
 
+	/* A device that does DMA gets no files: there is no need for pages of its own. */
+	if (pd->kind == PPFRAG_KIND_PCI) {
+		page = RTE_CACHE_LINE_SIZE;
+		flags |= RTE_MEMZONE_IOVA_CONTIG;
+	}
 	snprintf(name, sizeof(name), "ppfrag_%s_%u_%u", what, pd->port_id, pd->nb_zones++);
-	return rte_memzone_reserve_aligned(name, RTE_ALIGN_CEIL(len, page), socket_id,
-			RTE_MEMZONE_2MB | RTE_MEMZONE_SIZE_HINT_ONLY, page);
+	return rte_memzone_reserve_aligned(name, RTE_ALIGN_CEIL(len, page), socket_id, flags, page);
 }
 
 static uint32_t

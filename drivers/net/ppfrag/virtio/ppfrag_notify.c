@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "virtio.h"
+#include "virtio_pci.h"
 
 /*
  * Raising an eventfd that the back end has, too: it can clear O_NONBLOCK, which belongs to both
@@ -218,8 +219,15 @@ ppfrag_kick(const struct ppfrag_dev *pd, uint16_t vring)
 	struct ppfrag_local *local = rte_eth_devices[pd->port_id].process_private;
 
 	/* A secondary process has no descriptor to write to; a polling back end needs none. */
-	if (local != NULL)
-		ppfrag_notify(&local->notifier, &local->kick[vring]);
+	if (local == NULL)
+		return;
+#ifdef PPFRAG_HAS_PCI
+	if (local->pci != NULL) {
+		virtio_pci_kick(local->pci, &local->pci->bell[vring]);
+		return;
+	}
+#endif
+	ppfrag_notify(&local->notifier, &local->kick[vring]);
 }
 
 void

@@ -107,7 +107,8 @@ mode_describe(struct rte_eth_burst_mode *mode, const char *way, const struct vir
 		[VIRTIO_PACKED_IN_ORDER] = ", packed ring in order",
 	};
 
-	snprintf(mode->info, sizeof(mode->info), "%s%s", way, layouts[p->layout]);
+	snprintf(mode->info, sizeof(mode->info), "%s%s%s", way, layouts[p->layout],
+			p->dma != NULL ? ", IOVAs" : "");
 }
 
 int

@@ -41,6 +41,8 @@
  *   vhost_tap.c            the tap that it has behind that
  *   vhost_user.c           the requests that a process gets
  *   vhost_user_server.c    a socket at which it connects
+ *   virtio_dma.[ch]        rings of devices that find buffers by IOVA
+ *   virtio_pci.h           a device on the PCI bus
  */
 
 #include <pthread.h>
@@ -49,6 +51,7 @@
 #include <rte_interrupts.h>
 
 #include "../ppfrag_control.h"
+#include "../ppfrag_device.h"
 #include "../ppfrag_queue.h"
 #include "vhost_kernel.h"
 #include "vhost_user.h"
@@ -92,6 +95,7 @@ struct ppfrag_local {
 	struct ppfrag_event kick[2 * PPFRAG_MAX_PAIRS]; /**< by ring; those that exist come first */
 	struct ppfrag_event call[2 * PPFRAG_MAX_PAIRS];
 	struct ppfrag_notifier notifier;
+	struct virtio_pci *pci; /**< the device on the PCI bus that has the rings, or NULL */
 };
 
 /** How long after a back end has closed its side it may still use memory, in ms. */
@@ -126,6 +130,13 @@ virtio_is_legacy(const struct ppfrag_dev *pd)
 	return pd->features != 0 && (pd->features & RTE_BIT64(VIRTIO_F_VERSION_1)) == 0;
 }
 
+/** Whether the device does DMA: it needs IOVAs, and no files of memory. */
+static inline bool
+virtio_is_dma(const struct ppfrag_dev *pd)
+{
+	return pd->kind == PPFRAG_KIND_PCI;
+}
+
 /** The layout of rings; before that is agreed on, what it shall be. */
 static inline uint8_t
 virtio_layout(const struct ppfrag_dev *pd)
@@ -150,7 +161,7 @@ virtio_ring_features(const struct ppfrag_dev *pd)
 {
 	uint64_t offered = __atomic_load_n(&pd->offered, __ATOMIC_RELAXED), wanted = 0;
 
-	if (virtio_layout(pd) != VIRTIO_SPLIT)
+	if (virtio_layout(pd) != VIRTIO_SPLIT || virtio_is_dma(pd))
 		return 0;
 	if (virtio_is_legacy(pd) && !virtio_has_mrg(pd))
 		wanted |= RTE_BIT64(VIRTIO_F_ANY_LAYOUT);
@@ -271,6 +282,9 @@ bool ppfrag_vring_get(const struct rte_eth_dev *dev, uint16_t vring, struct virt
 int ppfrag_queue_run(struct rte_eth_dev *dev, bool rx, uint16_t queue_id, bool run);
 
 /* The others are for the control thread, which drives queues that are stopped. */
+
+/** Have the thread of a queue see that it is stopped, or runs. */
+void ppfrag_vring_set_stopped(const struct rte_eth_dev *dev, uint16_t vring, bool stopped);
 
 /** Whether a queue uses a ring, and is not stopped. */
 bool ppfrag_vring_runs(const struct rte_eth_dev *dev, uint16_t vring);
@@ -435,6 +449,18 @@ void ppfrag_kick(const struct ppfrag_dev *pd, uint16_t vring);
 
 /** Add 1 to an eventfd, soon. Never waits, whatever others do with it. Any thread. */
 void ppfrag_notify(struct ppfrag_notifier *n, struct ppfrag_event *event);
+
+/* virtio_dma.c */
+
+uint16_t ppfrag_rx_burst_dma(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts);
+uint16_t ppfrag_tx_burst_dma(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts);
+uint16_t ppfrag_tx_burst_dma_sizes(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts);
+
+/** What the functions without "dma" do, of such queues. */
+ppfrag_eth_queue_count_t ppfrag_rx_queue_count_dma(void *rxq);
+int ppfrag_rx_descriptor_status_dma(void *rxq, uint16_t offset);
+int ppfrag_tx_descriptor_status_dma(void *txq, uint16_t offset);
+int ppfrag_tx_done_cleanup_dma(void *txq, uint32_t n);
 
 /* ppfrag_intr.c */
 

@@ -67,6 +67,8 @@ enum virtio_layout {
 	VIRTIO_PACKED_IN_ORDER, /**< the device may tell of the last buffer of several only */
 };
 
+struct virtq_dma;
+
 /** A packed ring, and how much of it is in its image. */
 struct virtq_packed {
 	struct packed_desc *desc;
@@ -81,6 +83,9 @@ struct virtq_packed {
 	uint8_t layout;   /**< enum virtio_layout that the ring was reset for */
 	uint64_t taken_at; /**< when a burst was last taken, in TSC cycles */
 	uint64_t pause;    /**< from there until less than a burst is worth a look */
+
+	/** A split ring that has an image, see virtio_dma.h, or NULL. */
+	struct virtq_dma *dma;
 };
 
 static inline bool

@@ -10,6 +10,7 @@
 
 #include "ppfrag_offload.h"
 #include "virtio.h"
+#include "virtio_dma.h"
 
 /*
  * The rings of queues: their memory, set-up, start and stop. What queues receive into is decided in
@@ -45,6 +46,12 @@ static char *
 vring_mem(const struct ppfrag_dev *pd, uint16_t vring)
 {
 	return pair_mem(pd, vring / 2) + (vring % 2) * virtq_bytes(pd->queue_size);
+}
+
+static rte_iova_t
+arena_iova(const struct ppfrag_dev *pd, const void *addr)
+{
+	return pd->arena->iova + RTE_PTR_DIFF(addr, pd->arena->addr);
 }
 
 static struct virtio_hdr *
@@ -88,11 +95,24 @@ arena_check(const struct rte_eth_dev *dev, const struct rte_memzone *arena)
 static int
 image_init(struct virtq_packed *p, const struct ppfrag_dev *pd, uint16_t size, int socket_id)
 {
-	if (!pd->packed_vq)
+	const size_t image = virtq_bytes(size);
+
+	if (!pd->packed_vq && !virtio_is_dma(pd))
 		return 0;
-	p->image = rte_zmalloc_socket("ppfrag_image", virtq_bytes(size), RTE_CACHE_LINE_SIZE,
+	p->image = rte_zmalloc_socket("ppfrag_image",
+			image + (virtio_is_dma(pd) ? sizeof(*p->dma) : 0), RTE_CACHE_LINE_SIZE,
 			socket_id);
-	return p->image == NULL ? -ENOMEM : 0;
+	if (p->image == NULL)
+		return -ENOMEM;
+	if (virtio_is_dma(pd))
+		p->dma = RTE_PTR_ADD(p->image, image);
+	return 0;
+}
+
+static bool
+has_image(const struct virtq_packed *p)
+{
+	return p->dma != NULL || virtq_is_packed(p);
 }
 
 /* Empty a ring, and point a queue at it, or at its image. */
@@ -104,14 +124,18 @@ ring_reset(struct virtq *vq, struct virtq_packed *p, const struct ppfrag_dev *pd
 
 	p->layout = virtio_layout(pd);
 	memset(mem, 0, virtq_bytes(pd->queue_size));
-	virtq_init(vq, virtq_is_packed(p) ? p->image : mem, vq->size);
-	if (!virtq_is_packed(p)) {
+	virtq_init(vq, has_image(p) ? p->image : mem, vq->size);
+	if (!has_image(p)) {
 		vq->avail->flags = rte_cpu_to_le_16(interrupts ? 0 : VIRTQ_AVAIL_F_NO_INTERRUPT);
 		return;
 	}
 	memset(p->image, 0, virtq_bytes(vq->size));
 	/* Who brings this into the ring wakes the device. */
 	vq->used->flags = rte_cpu_to_le_16(VIRTQ_USED_F_NO_NOTIFY);
+	if (p->dma != NULL) {
+		virtq_dma_init(p->dma, mem, arena_iova(pd, mem), vq->size);
+		return;
+	}
 	virtq_packed_init(p, mem, vq->size);
 	packed_set_interrupts(p, interrupts);
 }
@@ -182,7 +206,7 @@ arena_make(struct rte_eth_dev *dev)
 				dev->data->name, pd->queue_size, len, rte_strerror(rte_errno));
 		return -ENOMEM;
 	}
-	ret = arena_check(dev, arena);
+	ret = virtio_is_dma(pd) ? 0 : arena_check(dev, arena);
 	if (ret != 0) {
 		rte_memzone_free(arena);
 		return ret;
@@ -245,6 +269,8 @@ reason_to_copy(const struct rte_eth_dev *dev, struct rte_mempool *mp)
 	struct ppfrag_mem mem;
 	int ret;
 
+	if (virtio_is_dma(dev->data->dev_private))
+		return NULL;
 	ret = ppfrag_mem_collect(&mem, dev);
 	if (ret == 0)
 		ret = ppfrag_mem_add_pool(&mem, mp);

@@ -60,8 +60,8 @@ ppfrag_vring_runs(const struct rte_eth_dev *dev, uint16_t vring)
 }
 
 /* The threads of all queues look what has changed. */
-static void
-vring_set_stopped(const struct rte_eth_dev *dev, uint16_t vring, bool stopped)
+void
+ppfrag_vring_set_stopped(const struct rte_eth_dev *dev, uint16_t vring, bool stopped)
 {
 	struct ppfrag_dev *pd = dev->data->dev_private;
 
@@ -166,7 +166,7 @@ ppfrag_vring_start(const struct rte_eth_dev *dev, uint16_t vring, bool ours)
 		rxq_restart(rxq, current);
 	else if (ours && !current)
 		ppfrag_txq_start(txq);
-	vring_set_stopped(dev, vring, false);
+	ppfrag_vring_set_stopped(dev, vring, false);
 }
 
 int
@@ -176,6 +176,6 @@ ppfrag_queue_run(struct rte_eth_dev *dev, bool rx, uint16_t queue_id, bool run)
 
 	if (run)
 		return ppfrag_control_run_queue(dev, vring, true);
-	vring_set_stopped(dev, vring, true);
+	ppfrag_vring_set_stopped(dev, vring, true);
 	return ppfrag_control_run_queue(dev, vring, false);
 }
