@@ -12,56 +12,65 @@
 
 #include "app.h"
 
-/* EAL options, then "--", a command and its options. */
+/* The command line of every program: EAL options, then "--", a command and its options. */
 
 #define ARGS_MAX 64
 
 char **app_argv;
+const char *app_name;
 
-static const struct command * const commands[] = {
-	&cmd_unit,
-	&cmd_unit_secondary,
-	&cmd_unit_company,
-	&cmd_unit_limbo,
-	&cmd_unit_slots,
-	&cmd_unit_slots_fuzz,
-	&cmd_unit_steps,
-	&cmd_unit_secondary_port,
-	&cmd_unit_secondary_rx,
-	&cmd_mempool_perf,
-	&cmd_frag_perf,
-	&cmd_account_perf,
-	&cmd_hold,
-	&cmd_longhold,
-	&cmd_rx,
-	&cmd_rtt,
-	&cmd_size,
-	&cmd_compact,
-	&cmd_verify,
-	&cmd_wire,
+/* Which program has which command, for those who look for it in another one. */
+static const struct {
+	const char *command, *program;
+} homes[] = {
+	{ "compact", "dpdk-ppool" },
+	{ "hold", "dpdk-ppool" },
+	{ "longhold", "dpdk-ppool" },
+	{ "rtt", "dpdk-ppool" },
+	{ "rx", "dpdk-ppool" },
+	{ "size", "dpdk-ppool" },
+	{ "account-perf", "dpdk-ppool-bench" },
+	{ "frag-perf", "dpdk-ppool-bench" },
+	{ "mempool-perf", "dpdk-ppool-bench" },
+	{ "unit", "dpdk-test-ppool" },
+	{ "verify", "dpdk-test-ppool" },
+	{ "wire", "dpdk-test-ppool" },
 };
 
 static void
-usage(FILE *f)
+usage(FILE *f, const struct command * const *commands)
 {
-	unsigned int i;
-
-	fprintf(f, "usage: dpdk-test-ppool [EAL options] -- COMMAND [options]\n\n");
-	for (i = 0; i < RTE_DIM(commands); i++)
-		if (!commands[i]->hidden)
-			fprintf(f, "  %-14s%s\n", commands[i]->name, commands[i]->help);
-	fprintf(f, "\n'dpdk-test-ppool -- COMMAND --help' tells the options of a command.\n");
+	fprintf(f, "usage: %s [EAL options] -- COMMAND [options]\n\n", app_name);
+	for (; *commands != NULL; commands++)
+		if (!(*commands)->hidden)
+			fprintf(f, "  %-14s%s\n", (*commands)->name, (*commands)->help);
+	fprintf(f, "\n'%s -- COMMAND --help' tells the options of a command.\n", app_name);
 }
 
 static const struct command *
-command_find(const char *name)
+command_find(const struct command * const *commands, const char *name)
+{
+	for (; *commands != NULL; commands++)
+		if (strcmp((*commands)->name, name) == 0)
+			return *commands;
+	return NULL;
+}
+
+/* Another program may have it. */
+static void
+command_unknown(const struct command * const *commands, const char *name)
 {
 	unsigned int i;
 
-	for (i = 0; i < RTE_DIM(commands); i++)
-		if (strcmp(commands[i]->name, name) == 0)
-			return commands[i];
-	return NULL;
+	for (i = 0; i < RTE_DIM(homes); i++) {
+		if (strcmp(homes[i].command, name) != 0)
+			continue;
+		fprintf(stderr, "%s: '%s' is a command of another program: %s [EAL options] -- %s\n",
+				app_name, name, homes[i].program, name);
+		return;
+	}
+	fprintf(stderr, "%s: unknown command '%s'\n", app_name, name);
+	usage(stderr, commands);
 }
 
 static bool
@@ -110,48 +119,49 @@ argv_copy(int argc, char **argv)
 	return copy;
 }
 
-int
-main(int argc, char **argv)
+/* Parse the options of a command, and run it. The first argument is its name. */
+static int
+command_start(const struct command *cmd, int eal_argc, char **argv, int argc, char **words)
 {
-	const struct command *cmd;
 	char *args[ARGS_MAX + 1];
-	int first, ret;
-
-	if (argc == 2 && is_help(argv[1])) {
-		usage(stdout);
-		return EXIT_SUCCESS;
-	}
-	first = command_index(argc, argv);
-	if (first == 0) {
-		usage(stderr);
-		return EXIT_FAILURE;
-	}
-	if (is_help(argv[first])) {
-		usage(stdout);
-		return EXIT_SUCCESS;
-	}
-	cmd = command_find(argv[first]);
-	if (cmd == NULL) {
-		fprintf(stderr, "dpdk-test-ppool: unknown command '%s'\n", argv[first]);
-		usage(stderr);
-		return EXIT_FAILURE;
-	}
 
 	RTE_VERIFY(cmd->max_args <= ARGS_MAX);
-	app_argv = argv_copy(argc, argv);
-	if (app_argv == NULL)
-		return EXIT_FAILURE;
-	ret = EXIT_FAILURE;
-	switch (opts_parse(cmd, argc - first, argv + first, args)) {
+	switch (opts_parse(cmd, argc, words, args)) {
 	case OPTS_OK:
-		ret = run(cmd, first - 1, argv, args);
-		break;
+		return run(cmd, eal_argc, argv, args);
 	case OPTS_HELP:
-		ret = EXIT_SUCCESS;
-		break;
+		return EXIT_SUCCESS;
 	case OPTS_INVALID:
 		break;
 	}
+	return EXIT_FAILURE;
+}
+
+int
+app_main(const char *name, const struct command * const *commands, int argc, char **argv)
+{
+	const struct command *cmd;
+	int first, ret;
+
+	app_name = name;
+	first = argc == 2 && is_help(argv[1]) ? 1 : command_index(argc, argv);
+	if (first == 0) {
+		usage(stderr, commands);
+		return EXIT_FAILURE;
+	}
+	if (is_help(argv[first])) {
+		usage(stdout, commands);
+		return EXIT_SUCCESS;
+	}
+	cmd = command_find(commands, argv[first]);
+	if (cmd == NULL) {
+		command_unknown(commands, argv[first]);
+		return EXIT_FAILURE;
+	}
+	app_argv = argv_copy(argc, argv);
+	if (app_argv == NULL)
+		return EXIT_FAILURE;
+	ret = command_start(cmd, first - 1, argv, argc - first, argv + first);
 	free(app_argv);
 	return ret;
 }
