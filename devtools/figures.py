@@ -93,9 +93,9 @@ def run(command):
 
 
 def app(megabytes, cpu, device=None):
-    """The command line of dpdk-test-ppool, up to its command."""
+    """The command line of dpdk-ppool, up to its command."""
     build = ROOT / "build"
-    words = [build / "app/test-ppool/dpdk-test-ppool", "-m", str(megabytes), "--no-pci",
+    words = [build / "app/ppool-tool/dpdk-ppool", "-m", str(megabytes), "--no-pci",
              "--single-file-segments", "--file-prefix", f"ppfrag-figures-{os.getpid()}",
              "--lcores", f"0@{cpu}", "-d", build / "lib/ppool/libppool.so",
              "-d", build / "drivers/net/ppfrag/librte_net_ppfrag.so"]

@@ -122,12 +122,14 @@ public_headers() {
 	sed -nE "/^ppool_headers = /,/^\)/s/^ +'(.*)',$/lib\/ppool\/\1/p" lib/ppool/meson.build
 }
 
-# Functions that the public headers declare, and those that the library exports: the same.
+# Functions that the public headers declare, and those that the library exports: the same. Names of
+# inline ones that it exports, too, stand behind PPOOL_INLINE.
 exported() {
 	local headers
 	mapfile -t headers < <(public_headers)
 	diff --label "declared in public headers" --label lib/ppool/version.map -u \
-		<(sed -nE '/^(typedef|static|#|[ \t*])/d; s/^[a-z].*[ *](ppool_[a-z_]+)\(.*/\1/p' \
+		<(sed -nE '/^PPOOL_INLINE /{n; s/^(ppool_[a-z_]+)\(.*/\1/p}
+			/^(typedef|static|#|[ \t*])/d; s/^[a-z].*[ *](ppool_[a-z_]+)\(.*/\1/p' \
 			"${headers[@]}" | sort) \
 		<(sed -nE 's/^\t(ppool_[a-z_]+);$/\1/p' lib/ppool/version.map | sort)
 }

@@ -32,7 +32,8 @@ step_programs() {
 
 step_size() {
 	ppfrag-size --packets 10000
-	dpdk-test-ppool --no-huge -m 256 --no-pci -l "$cpu" -- unit carver
+	dpdk-ppool --no-huge -m 256 --no-pci -l "$cpu" -- longhold --packets 20000 --memory 16
+	dpdk-ppool-bench --no-huge -m 256 --no-pci -l "$cpu" -- account-perf --rounds 2
 }
 
 testpmd() { # name, EAL options, "--", options

@@ -118,10 +118,10 @@ class Lab:
         return self.testpmd("dut", eal, options, wrapper, wait)
 
     def app(self, sock, command, *options, devargs="", memory=None, wrapper=()):
-        """Start a command of dpdk-test-ppool whose port is net_ppfrag on a socket."""
+        """Start a command of dpdk-ppool whose port is net_ppfrag on a socket."""
         prefix = self.prefix()
         program = self.add(harness.Program(command, [
-            *wrapper, self.builddir / "app/test-ppool/dpdk-test-ppool", *self.memory(memory),
+            *wrapper, self.builddir / "app/ppool-tool/dpdk-ppool", *self.memory(memory),
             harness.lcores(1), *self.plugins(), "--no-pci", f"--file-prefix={prefix}",
             f"--vdev=net_ppfrag0,path={sock}{devargs}", "--", command, "--ops", "ppfrag",
             *options], prefix))

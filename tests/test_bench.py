@@ -21,7 +21,7 @@ def bench(lab, command, *options):
     """Run a benchmark; the program and the path of its result."""
     result, prefix = lab.dir / f"{command}.json", lab.prefix()
     program = lab.add(Program(command, [
-        lab.builddir / "app/test-ppool/dpdk-test-ppool", *lab.memory(), lcores(0),
+        lab.builddir / "app/ppool-bench/dpdk-ppool-bench", *lab.memory(), lcores(0),
         "--no-pci", f"--file-prefix={prefix}", "--", command, "--rounds", 2, *options,
         "--json", result], prefix))
     return program, result
@@ -187,7 +187,7 @@ def test_rtt_others(lab):
     peer = lab.peer(sock, options=["--forward-mode=txonly"])
     peer.start()
     program = lab.add(Program("rtt", [
-        lab.builddir / "app/test-ppool/dpdk-test-ppool", *lab.memory(), lcores(1), *lab.plugins(),
+        lab.builddir / "app/ppool-tool/dpdk-ppool", *lab.memory(), lcores(1), *lab.plugins(),
         "--no-pci", f"--file-prefix={prefix}", f"--vdev=net_ppfrag0,path={sock}", "--", "rtt",
         "--ops", "ppfrag", "--burst", 3, "--wait", 1], prefix))
     assert program.wait_end() != 0
@@ -198,7 +198,7 @@ def longhold(lab, *options):
     """Run it; the program and the path of its result."""
     result, prefix = lab.dir / "longhold.json", lab.prefix()
     program = lab.add(Program("longhold", [
-        lab.builddir / "app/test-ppool/dpdk-test-ppool", *lab.memory(), lcores(0),
+        lab.builddir / "app/ppool-tool/dpdk-ppool", *lab.memory(), lcores(0),
         "--no-pci", f"--file-prefix={prefix}", "--", "longhold", *options, "--json", result],
         prefix))
     return program, result
@@ -242,7 +242,7 @@ def test_longhold_sized(lab, share, life, packets):
     """A pool that is sized for a load suffices, and two thirds of it do not, reserve apart."""
     path = lab.dir / "size.json"
     subprocess.run([
-        lab.builddir / "app/test-ppool/dpdk-test-ppool", "--", "size", "--rxd", "0", "--spare", "0",
+        lab.builddir / "app/ppool-tool/dpdk-ppool", "--", "size", "--rxd", "0", "--spare", "0",
         "--share", share, "--life", life, "--json", path], check=True)
     size = json.loads(path.read_text())
     assert size["live"] > 0 and len(size["hold"]) == len(share.split(","))

@@ -11,6 +11,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import textwrap
 import urllib.parse
 import urllib.request
 from pathlib import Path
@@ -228,6 +229,37 @@ def test_endpoint(hold):
     for name, (meaning, kind) in described.items():
         assert meaning
         assert types.get(f"dpdk_ppool_{name}", kind) == kind
+
+
+def fields(answer, path=()):
+    """Numbers of an answer by the names that Telegraf's fields have."""
+    if isinstance(answer, (dict, list)):
+        entries = answer.items() if isinstance(answer, dict) else enumerate(answer)
+        return {name: value for key, below in entries
+                for name, value in fields(below, (*path, str(key))).items()}
+    return {"_".join(path): answer} if isinstance(answer, (int, float)) else {}
+
+
+def test_telegraf(hold):
+    """The guide's configuration is valid, its commands are as the plugin wants them, and answered.
+
+    Telegraf itself is not in Debian. Its documentation says: a command starts with / and is shorter
+    than 56 characters.
+    """
+    tomllib = pytest.importorskip("tomllib", reason="needs Python 3.11 or later")
+    guide = (ROOT / "doc/guides/tools/ppool_exporter.rst").read_text()
+    block = re.search(r"code-block:: toml\n\n((?: {3}.*\n|\n)+)", guide)[1]
+    config, = tomllib.loads(textwrap.dedent(block))["inputs"]["dpdk"]
+    assert config.keys() == {"socket_path", "socket_access_timeout", "device_types",
+                             "additional_commands", "unreachable_socket_behavior"}
+    pool, = hold.telemetry("/ppool/list")
+    found = set()
+    for command in config["additional_commands"]:
+        assert re.fullmatch(r"/[^,]{1,54}(,.+)?", command)
+        answer = fields(hold.telemetry(command.replace("mb_pool_0", pool)))
+        assert answer, f"{command} has no numbers"
+        found |= answer.keys()
+    assert {"0_uncharged", "pages"} <= found
 
 
 def series(name, values, **labels):

@@ -16,10 +16,10 @@ MIB = 1 << 20
 
 
 def run_app(lab, vdev, *options, memory=None):
-    """A command of dpdk-test-ppool with a port of any driver."""
+    """A command of dpdk-ppool with a port of any driver."""
     prefix = lab.prefix()
     return lab.add(Program(options[0], [
-        lab.builddir / "app/test-ppool/dpdk-test-ppool", *lab.memory(memory), *lab.plugins(),
+        lab.builddir / "app/ppool-tool/dpdk-ppool", *lab.memory(memory), *lab.plugins(),
         lcores(1), "--no-pci", f"--file-prefix={prefix}", f"--vdev={vdev}", "--",
         *map(str, options)], prefix))
 
@@ -35,7 +35,7 @@ def feed(peer, frame, count):
 @pytest.mark.parametrize("memory", ["single-file", "no-huge"])
 @pytest.mark.parametrize("mbuf_size,mbufs", [(PAGE_DEFAULT, 4096), (16384, 1024), (65535, 512)])
 def test_hold_until_empty(lab, tcp_frames, memory, mbuf_size, mbufs, rx):
-    """dpdk-test-ppool holds until the pool is empty, and finds every page again."""
+    """dpdk-ppool holds until the pool is empty, and finds every page again."""
     lab.need(memory)
     sock, result = lab.socket(), lab.dir / "hold.json"
     source = write_frames(lab.dir / "endless.pcap", tcp_frames)
@@ -172,7 +172,7 @@ def test_rx_aged_needs_hold(lab):
     """Without packets to hold there is nothing to free in random order."""
     prefix = lab.prefix()
     rx = lab.add(Program("rx", [
-        lab.builddir / "app/test-ppool/dpdk-test-ppool", *lab.memory(), lcores(1), "--no-pci",
+        lab.builddir / "app/ppool-tool/dpdk-ppool", *lab.memory(), lcores(1), "--no-pci",
         f"--file-prefix={prefix}", "--", "rx", "--aged"], prefix))
     assert rx.wait_end() != 0
     assert "rx: --aged needs --hold N" in rx.output

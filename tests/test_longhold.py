@@ -36,7 +36,7 @@ def longhold(lab, sock, device, *options):
     """Receive and hold; what it printed and the document that it wrote."""
     result, prefix = lab.dir / "longhold.json", lab.prefix()
     program = lab.add(Program("longhold", [
-        lab.builddir / "app/test-ppool/dpdk-test-ppool", *lab.memory(), *lab.plugins(), lcores(1),
+        lab.builddir / "app/ppool-tool/dpdk-ppool", *lab.memory(), *lab.plugins(), lcores(1),
         "--no-pci", f"--file-prefix={prefix}", f"--vdev={device},path={sock}", "--", "longhold",
         "--live", *map(str, LOAD), *map(str, options), "--json", result], prefix))
     assert program.wait_end() == 0, program.output
@@ -118,7 +118,7 @@ def test_source_stops(lab, tcp_frames):
     source = write_frames(lab.dir / "short.pcap", tcp_frames)
     prefix = lab.prefix()
     program = lab.add(Program("longhold", [
-        lab.builddir / "app/test-ppool/dpdk-test-ppool", *lab.memory(), lcores(1), "--no-pci",
+        lab.builddir / "app/ppool-tool/dpdk-ppool", *lab.memory(), lcores(1), "--no-pci",
         f"--file-prefix={prefix}", f"--vdev=net_pcap0,rx_pcap={source}", "--", "longhold",
         "--live", "--wait", "1"], prefix))
     assert program.wait_end() != 0
@@ -132,7 +132,7 @@ def test_uncounted(lab, ops):
     """net_null does not count that it has no mbuf; the pool is seen to be dry all the same."""
     result, prefix = lab.dir / "longhold.json", lab.prefix()
     program = lab.add(Program("longhold", [
-        lab.builddir / "app/test-ppool/dpdk-test-ppool", *lab.memory(), lcores(1), "--no-pci",
+        lab.builddir / "app/ppool-tool/dpdk-ppool", *lab.memory(), lcores(1), "--no-pci",
         f"--file-prefix={prefix}", "--vdev=net_null0", "--", "longhold", "--live",
         *map(str, LOAD), "--ops", ops, "--mbufs", "1024", "--json", str(result)], prefix))
     assert program.wait_end() == 0, program.output
@@ -147,7 +147,7 @@ def test_interrupt(lab, packets, ok):
     """Ctrl-C ends a run early; with what was measured, if anything was."""
     result, prefix = lab.dir / "longhold.json", lab.prefix()
     program = lab.add(Program("longhold", [
-        lab.builddir / "app/test-ppool/dpdk-test-ppool", *lab.memory(), lcores(1), "--no-pci",
+        lab.builddir / "app/ppool-tool/dpdk-ppool", *lab.memory(), lcores(1), "--no-pci",
         f"--file-prefix={prefix}", "--vdev=net_null0", "--", "longhold", "--live", "--packets",
         str(packets), "--life", "exp:1000", "--json", str(result)], prefix))
     program.wait_output("ready\n")

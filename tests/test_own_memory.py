@@ -48,7 +48,7 @@ def test_regions(lab, queue_size, rx):
     assert peer.rings[RX].num == queue_size
     rings, pool = sorted(peer.regions, key=lambda region: region.size)
     assert rings.size == rings.file_size == 2 * MIB
-    assert "memfd:test_ppool_rx" in pool.file
+    assert "memfd:ppool_rx" in pool.file
     assert 2048 * 16384 < pool.size == pool.file_size < 2048 * 16384 + 4 * MIB
     ring = peer.rings[RX]
     frames = [make_frame(60 + number) for number in range(FRAMES)]

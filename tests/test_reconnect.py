@@ -15,8 +15,8 @@ from harness import POLL_SECONDS, lcores, make_frame, wait_until, write_frames
 LONG = os.environ.get("PPFRAG_LONG") == "1"
 KILLS = 20
 MANY_KILLS = int(os.environ.get("PPFRAG_KILLS", 1000 if LONG else 20))
-SECONDS = 2  # until packets flow again
-LATE_SECONDS = 5  # where CPUs are busy with starting programs, and then for few of many kills
+SECONDS = 2 if LONG else 30  # until packets flow again; CPUs are busy beside other tests
+LATE_SECONDS = 5 if LONG else 30  # where they are busy with starting programs, and few of many
 LATE_SHARE = 0.05
 START = (vp.SET_OWNER, vp.GET_FEATURES, vp.SET_PROTOCOL_FEATURES, vp.SET_FEATURES, vp.SET_MEM_TABLE,
          vp.SET_VRING_BASE, vp.SET_VRING_KICK, vp.SET_VRING_ENABLE)  # requests to hang at

@@ -120,7 +120,7 @@ def test_demo_source_stops(lab, monkeypatch):
     text, status = run_tool(lab, "ppfrag-demo.sh", "--seconds", 1)
     assert status == 1
     assert re.search(r"hold: source stopped, pool not full: \d+ packets held, ", text)
-    assert "dpdk-test-ppool hold with net_virtio_user0 failed, see above" in text
+    assert "dpdk-ppool hold with net_virtio_user0 failed, see above" in text
     assert "truesize per packet" not in text
 
 

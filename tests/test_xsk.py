@@ -270,12 +270,12 @@ def test_tcp(lab, devargs):
 
 
 class Sleeper(Program):
-    """dpdk-test-ppool rx on the port's end of a link, which sleeps until packets come."""
+    """dpdk-ppool rx on the port's end of a link, which sleeps until packets come."""
 
     def __init__(self, lab, link, *options, devargs=""):
         prefix = lab.prefix()
         super().__init__("sleeper", [
-            *link.port, lab.builddir / "app/test-ppool/dpdk-test-ppool", "--no-pci",
+            *link.port, lab.builddir / "app/ppool-tool/dpdk-ppool", "--no-pci",
             f"--file-prefix={prefix}", *eal_options(lab, link, devargs), "--", "rx", "--sleep",
             "--ops", "ppfrag", "--mbuf-size", 16384, "--mbufs", 2048, "--seconds", 3600, *options],
             prefix)

@@ -328,14 +328,14 @@ hold() { # name, port, options of the command
 	start_source
 	rm -f "$work/hold.in"
 	# shellcheck disable=SC2046,SC2086 # options
-	launch hold "$PPFRAG_BUILD/app/test-ppool/dpdk-test-ppool" $PPFRAG_PLUGINS \
+	launch hold "$PPFRAG_BUILD/app/ppool-tool/dpdk-ppool" $PPFRAG_PLUGINS \
 		$(ppfrag_eal_mem $((hold_mb + 64))) --no-pci --file-prefix "ppfrag-demo-$$-hold" \
 		--lcores "0@$last" --vdev "$device" \
 		-- hold --mem "$hold_mb" --mtu "$mtu" --json "$work/$name.json" "$@"
 	wait_log hold '^ready'
 	type_into gen start
 	wait_end hold 'packets held,|no packet for' || keeps_posted "$name" ||
-		show_log hold "dpdk-test-ppool hold with ${device%%,*} failed, see above"
+		show_log hold "dpdk-ppool hold with ${device%%,*} failed, see above"
 	type_into gen stop
 	quit gen
 }

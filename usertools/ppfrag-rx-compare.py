@@ -69,14 +69,14 @@ def parse_args():
                    help="bytes of a packet, or the mix of 7 x 64, 4 x 570, 1 x 1518 [64]")
     p.add_argument("--pcap", help="replay this capture instead")
     p.add_argument("--program", choices=("rx", "testpmd", "rtt"), default="rx",
-                   help="who receives: dpdk-test-ppool rx, or stock dpdk-testpmd; or"
-                   " dpdk-test-ppool rtt, which counts until a packet is back [rx]")
+                   help="who receives: dpdk-ppool rx, or stock dpdk-testpmd; or"
+                   " dpdk-ppool rtt, which counts until a packet is back [rx]")
     p.add_argument("--forward-mode", choices=FORWARD_MODES, default="rxonly",
                    help="with --program testpmd: of the testpmd that is measured [rxonly]")
     p.add_argument("--only", default="", metavar="TEXT,...",
                    help="only receivers whose names contain one of these, e.g. vector,slots")
     p.add_argument("--rx", default="",
-                   help="options for dpdk-test-ppool rx, with a space in front: ' --touch'")
+                   help="options for dpdk-ppool rx, with a space in front: ' --touch'")
     p.add_argument("--mem", type=int, default=1024, help="megabytes of the receiver [1024]")
     p.add_argument("--cpus", default="0,1", help="of the receiver and of the generator [0,1]")
     p.add_argument("--json", help="write the figures there")
@@ -88,7 +88,7 @@ def parse_args():
     if not args.receivers:
         p.error(f"--only {args.only}: no receiver's name contains that; names: "
                 + "; ".join(name for name, _, _ in RECEIVERS))
-    if not (args.build / "app/test-ppool/dpdk-test-ppool").exists():
+    if not (args.build / "app/ppool-tool/dpdk-ppool").exists():
         p.error(f"--build {args.build}: no built tree; run config/setup.sh")
     if not shutil.which("dpdk-testpmd"):
         p.error("there is no dpdk-testpmd: run config/setup.sh")
@@ -252,16 +252,16 @@ def measure_testpmd(args, sock, device, room, log):
         return {"cycles_per_packet": float(match[1])}
 
 
-def run_test_ppool(args, sock, device, room, log, command):
-    """A command of dpdk-test-ppool; its result."""
+def run_ppool(args, sock, device, room, log, command):
+    """A command of dpdk-ppool; its result."""
     ppfrag = device.startswith("net_ppfrag")
     out = Path(log.name).with_suffix(".json")
     out.unlink(missing_ok=True)
-    cmd = [args.build / "app/test-ppool/dpdk-test-ppool", *eal_receiver(args, device, sock, ppfrag),
+    cmd = [args.build / "app/ppool-tool/dpdk-ppool", *eal_receiver(args, device, sock, ppfrag),
            "--", *command, "--ops", "ppfrag" if ppfrag else "ring_mp_mc", "--json", out]
     if room:
         cmd += ["--mbuf-size", str(room)]
-    name = f"{device}: dpdk-test-ppool {command[0]}"
+    name = f"{device}: dpdk-ppool {command[0]}"
     try:
         subprocess.run(cmd, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False,
                        timeout=TIMEOUT + args.seconds)
@@ -276,14 +276,14 @@ def run_test_ppool(args, sock, device, room, log, command):
 
 
 def measure_rx(args, sock, device, room, log):
-    """Receive, and free or hold, with dpdk-test-ppool."""
-    return run_test_ppool(args, sock, device, room, log,
-                          ["rx", "--seconds", str(args.seconds), *args.rx.split()])
+    """Receive, and free or hold, with dpdk-ppool."""
+    return run_ppool(args, sock, device, room, log,
+                     ["rx", "--seconds", str(args.seconds), *args.rx.split()])
 
 
 def measure_rtt(args, sock, device, room, log):
     """Send one packet, wait until it is back: the median of many."""
-    result = run_test_ppool(args, sock, device, room, log, ["rtt", "--length", args.load])
+    result = run_ppool(args, sock, device, room, log, ["rtt", "--length", args.load])
     return {"cycles_per_packet": result["cycles"]["median"]}
 
 

@@ -8,7 +8,7 @@
 #include <rte_cycles.h>
 #include <rte_eal.h>
 
-#include "app.h"
+#include "commands.h"
 #include "json.h"
 #include "unit.h"
 

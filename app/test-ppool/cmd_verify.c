@@ -14,7 +14,7 @@
 
 #include <ppool.h>
 
-#include "app.h"
+#include "commands.h"
 #include "pool.h"
 #include "port.h"
 

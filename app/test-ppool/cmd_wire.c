@@ -21,7 +21,7 @@
 #include <ppool_keep.h>
 #include <ppool_slot.h>
 
-#include "app.h"
+#include "commands.h"
 #include "json.h"
 #include "port.h"
 

@@ -2,6 +2,7 @@
  * Copyright(c) 2026 The ppfrag authors
  */
 
+#include <dlfcn.h>
 #include <stdlib.h>
 
 #include "unit.h"
@@ -567,6 +568,62 @@ test_reserve(void **state)
 	}
 }
 
+/* What language bindings call: the functions that the library exports under the same names. */
+struct exported {
+	int (*reserve)(struct ppool_carver *c, uint16_t lane, struct ppool_buf *buf);
+	char *(*lane_addr)(const struct ppool_carver *c, uint16_t lane);
+	void (*commit)(struct ppool_carver *c, uint16_t lane, struct rte_mbuf *m, uint32_t len);
+};
+
+static struct exported
+exported_get(void)
+{
+	struct exported e = { .reserve = NULL };
+
+	*(void **)&e.reserve = dlsym(RTLD_DEFAULT, "ppool_reserve");
+	*(void **)&e.lane_addr = dlsym(RTLD_DEFAULT, "ppool_lane_addr");
+	*(void **)&e.commit = dlsym(RTLD_DEFAULT, "ppool_commit");
+	assert_non_null(e.reserve);
+	assert_non_null(e.lane_addr);
+	assert_non_null(e.commit);
+	return e;
+}
+
+/* An exported call does what the inline one does: they take turns on one lane. */
+static void
+test_exported(void **state)
+{
+	struct rte_mempool *mp = unit_pool(30, 16384, 0, 0);
+	struct ppool_carver *c = unit_carver(mp, 1518, 1);
+	struct rte_mempool *frag_pool = ppool_frag_pool(mp);
+	struct exported e = exported_get();
+	struct ppool_buf buf, other;
+	struct rte_mbuf *m[64];
+	unsigned int i;
+
+	(void)state;
+	assert_null(e.lane_addr(c, 0));
+	assert_int_equal(ppool_headers_get(c, m, RTE_DIM(m)), RTE_DIM(m));
+	for (i = 0; i < RTE_DIM(m); i++) {
+		assert_int_equal(i % 2 == 0 ? e.reserve(c, 0, &buf) : ppool_reserve(c, 0, &buf), 0);
+		assert_int_equal(i % 2 == 0 ? ppool_reserve(c, 0, &other) : e.reserve(c, 0, &other),
+				0);
+		assert_ptr_equal(other.addr, buf.addr);
+		assert_int_equal(other.iova, buf.iova);
+		assert_int_equal(other.len, buf.len);
+		assert_ptr_equal(e.lane_addr(c, 0), buf.addr);
+		if (i % 4 < 2)
+			e.commit(c, 0, m[i], 64 + i);
+		else
+			ppool_commit(c, 0, m[i], 64 + i);
+		assert_ptr_equal(m[i]->buf_addr, buf.addr);
+		assert_int_equal(m[i]->data_len, 64 + i);
+		assert_ptr_equal(m[i]->pool, frag_pool);
+	}
+	unit_assert_charged(mp, m, RTE_DIM(m));
+	free_all(m, RTE_DIM(m));
+}
+
 /* As a device does: packets of any length into lanes in any order. */
 static void
 exercise_lanes(struct rte_mempool *mp, uint16_t lanes, uint32_t max_len, uint64_t *rng)
@@ -1090,6 +1147,7 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(test_bulk),
 	UNIT_TEST(test_bulk_when_empty),
 	UNIT_TEST(test_reserve),
+	UNIT_TEST(test_exported),
 	UNIT_TEST(test_lanes),
 	UNIT_TEST(test_commit_whole_buffer),
 	UNIT_TEST(test_reserve_when_empty),

@@ -23,7 +23,7 @@
 #include <ppool_recover.h>
 #include <ppool_slot.h>
 
-#include "app.h"
+#include "commands.h"
 #include "unit.h"
 #include "unit_child.h"
 

@@ -12,7 +12,7 @@
 #include <rte_epoll.h>
 #include <rte_ethdev.h>
 
-#include "app.h"
+#include "commands.h"
 #include "unit.h"
 #include "unit_child.h"
 

@@ -7,7 +7,7 @@
 
 #include <rte_cycles.h>
 
-#include "app.h"
+#include "commands.h"
 #include "dut.h"
 #include "unit_child.h"
 

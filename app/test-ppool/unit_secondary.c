@@ -14,7 +14,7 @@
 
 #include <ppool_create.h>
 
-#include "app.h"
+#include "commands.h"
 #include "unit.h"
 #include "unit_child.h"
 

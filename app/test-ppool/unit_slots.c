@@ -13,7 +13,7 @@
 #include <ppool_recover.h>
 #include <ppool_slot.h>
 
-#include "app.h"
+#include "commands.h"
 #include "unit.h"
 #include "unit_child.h"
 
@@ -757,6 +757,33 @@ test_scribbled_idle(void **state)
 	free(m);
 }
 
+/* For language bindings */
+
+static void
+test_get_bulk(void **state)
+{
+	struct rte_mempool *mp = unit_pool(PAGES, ROOM, 0, 0);
+	struct rte_mempool *view = unit_slot_pool(mp, 570);
+	unsigned int i, n = rte_mempool_avail_count(view);
+	struct rte_mbuf **m = calloc(n + 1, sizeof(*m));
+
+	(void)state;
+	assert_non_null(m);
+	assert_true(n > PAGES);
+	assert_true(ppool_slot_get_bulk(view, m, n + 1) < 0);
+	assert_int_equal(unit_ledger(mp).class_slots, 0);
+	assert_int_equal(ppool_slot_get_bulk(view, m, n), 0);
+	assert_int_equal(unit_ledger(mp).class_slots, n);
+	for (i = 0; i < n; i++) {
+		assert_int_equal(m[i]->pkt_len, 0);
+		assert_int_equal(m[i]->data_off, RTE_PKTMBUF_HEADROOM);
+		assert_true(rte_pktmbuf_tailroom(m[i]) >= 570);
+	}
+	assert_true(ppool_slot_get_bulk(view, m + n, 1) < 0);
+	rte_pktmbuf_free_bulk(m, n);
+	free(m);
+}
+
 static const struct CMUnitTest tests[] = {
 	UNIT_TEST(test_classes),
 	UNIT_TEST(test_spacing),
@@ -775,6 +802,7 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(test_child_frees),
 	UNIT_TEST(test_child_holds),
 	UNIT_TEST(test_child_clones),
+	UNIT_TEST(test_get_bulk),
 };
 
 UNIT_SUITE(slots, "slots of all size classes", tests);

@@ -20,7 +20,7 @@
 #include <ppool_recover.h>
 #include <ppool_slot.h>
 
-#include "app.h"
+#include "commands.h"
 #include "unit.h"
 #include "unit_child.h"
 
@@ -353,7 +353,7 @@ test_steps(void **state)
 
 	(void)state;
 	unit_require_secondary();
-	unit_require(!UNIT_TSAN, "a build without ThreadSanitizer");
+	unit_require(!unit_debug_build() && !UNIT_TSAN, "a build without checks: fewer steps");
 	unit_forgive_heap();
 	assert_non_null(ppool_frag_pool(mp));
 	for (i = 0; i < RTE_DIM(ops); i++) {
@@ -379,7 +379,7 @@ test_first(void **state)
 
 	(void)state;
 	unit_require_secondary();
-	unit_require(!UNIT_TSAN, "a build without ThreadSanitizer");
+	unit_require(!unit_debug_build() && !UNIT_TSAN, "a build without checks: fewer steps");
 	unit_forgive_heap();
 	assert_non_null(ppool_frag_pool(mp));
 	for (i = 0; i < RTE_DIM(ops); i++) {

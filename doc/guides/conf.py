@@ -14,10 +14,11 @@ highlight_language = "none"
 man_make_section_directory = False
 man_pages = [(f"tools/{page}", page.replace("_", "-"), text, ["The ppfrag authors"], 1)
              for page, text in (
+    ("dpdk-ppool", "tell what packets take that are held in a page pool"),
+    ("dpdk-ppool-bench", "measure a page pool against those of DPDK"),
     ("dpdk-ppool-hold", "hold the packets of flows under budgets"),
-    ("dpdk-test-ppool", "test and measure the page pool of ppfrag"),
     ("ppfrag-capture", "tell what a capture holds for net_pcap"),
-    ("ppfrag-plot", "draw what dpdk-test-ppool measured"),
+    ("ppfrag-plot", "draw what dpdk-ppool and dpdk-ppool-bench measured"),
     ("ppfrag-size", "tell how many pages and hugepages a pool needs"),
     ("ppfrag_top", "show page pools of a running DPDK process"),
     ("ppool_exporter", "serve metrics of page pools to Prometheus"),

@@ -44,6 +44,15 @@ extern "C" {
 #endif
 
 /**
+ * In front of functions that C programs compile in. The library exports them under the same names,
+ * too, for programs that cannot: language bindings. Define it as empty for a generator of bindings
+ * that leaves out inline functions.
+ */
+#ifndef PPOOL_INLINE
+#define PPOOL_INLINE static inline
+#endif
+
+/**
  * Whether an mbuf has an IOVA. A DPDK that was built with enable_iova_as_pa=false has the pointer
  * to the next segment in its place.
  */
@@ -242,7 +251,7 @@ void ppool_debug_commit(struct ppool_carver *c, uint16_t lane, const struct rte_
  * @return
  *   0, or -ENOMEM when no page is free.
  */
-static inline int
+PPOOL_INLINE int
 ppool_reserve(struct ppool_carver *c, uint16_t lane, struct ppool_buf *buf)
 {
 	struct ppool_lane *l = &c->lane[lane];
@@ -261,7 +270,7 @@ ppool_reserve(struct ppool_carver *c, uint16_t lane, struct ppool_buf *buf)
 /**
  * Where the buffer of a reserved lane starts, for prefetching; NULL where no page is open.
  */
-static inline char *
+PPOOL_INLINE char *
 ppool_lane_addr(const struct ppool_carver *c, uint16_t lane)
 {
 	return c->lane[lane].left != 0 ? c->lane[lane].addr : NULL;
@@ -358,7 +367,7 @@ ppool_lane_cut(const struct ppool_carver *c, struct ppool_lane *l, struct rte_mb
  *   Bytes of data behind the headroom, at least 1: no more than the reserved buffer holds and
  *   65535 allow. The caller checks what its device claims.
  */
-static inline void
+PPOOL_INLINE void
 ppool_commit(struct ppool_carver *c, uint16_t lane, struct rte_mbuf *m, uint32_t len)
 {
 	struct ppool_lane *l = &c->lane[lane];

@@ -30,6 +30,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <rte_mbuf.h>
 #include <rte_mempool.h>
 
 #ifdef __cplusplus
@@ -66,6 +67,19 @@ struct ppool_slot_class {
  *   - E2BIG: no page of this pool holds so much
  */
 struct rte_mempool *ppool_slot_pool(struct rte_mempool *mp, uint16_t room);
+
+/**
+ * Take slots of a class view, as mbufs that are reset: rte_pktmbuf_alloc_bulk() for language
+ * bindings, which have no inline functions. rte_pktmbuf_free_bulk() frees them.
+ *
+ * @param view
+ *   From ppool_slot_pool().
+ * @param m
+ *   Room for n mbufs.
+ * @return
+ *   0, or a negative errno where there are fewer than n: then none is taken.
+ */
+int ppool_slot_get_bulk(struct rte_mempool *view, struct rte_mbuf **m, unsigned int n);
 
 /**
  * Whether a mempool is the slot pool of some page pool, or a class view.

@@ -12,7 +12,7 @@
 
 #include <ppool_sizing.h>
 
-#include "app.h"
+#include "commands.h"
 #include "json.h"
 #include "longhold_load.h"
 

@@ -15,7 +15,7 @@
 #include <ppool_carver.h>
 #include <ppool_compact.h>
 
-#include "app.h"
+#include "commands.h"
 #include "json.h"
 #include "pool.h"
 

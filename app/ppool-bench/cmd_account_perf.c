@@ -16,8 +16,8 @@
 #include <ppool_account.h>
 #include <ppool_carver.h>
 
-#include "app.h"
 #include "bench_common.h"
+#include "commands.h"
 #include "json.h"
 #include "pool.h"
 

@@ -17,8 +17,8 @@
 
 #include <ppool.h>
 
-#include "app.h"
 #include "bench_common.h"
+#include "commands.h"
 #include "json.h"
 
 /*

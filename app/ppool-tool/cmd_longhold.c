@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "commands.h"
 #include "longhold.h"
 
 /*

@@ -10,7 +10,7 @@
 #include <rte_ethdev.h>
 #include <rte_ether.h>
 
-#include "app.h"
+#include "commands.h"
 #include "json.h"
 #include "pool.h"
 #include "port.h"

@@ -88,9 +88,9 @@ create_pool(struct port *p, const struct port_conf *conf)
 	};
 
 	if (conf->mem != 0)
-		p->mp = pool_create_fit("test_ppool_rx", &pc, pool_share(p, conf));
+		p->mp = pool_create_fit("ppool_rx", &pc, pool_share(p, conf));
 	else
-		p->mp = pool_create("test_ppool_rx", &pc);
+		p->mp = pool_create("ppool_rx", &pc);
 	if (p->mp != NULL)
 		return 0;
 	fprintf(stderr,

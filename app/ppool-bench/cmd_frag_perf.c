@@ -15,8 +15,8 @@
 #include <ppool_carver.h>
 #include <ppool_slot.h>
 
-#include "app.h"
 #include "bench_common.h"
+#include "commands.h"
 #include "frag_perf.h"
 #include "json.h"
 #include "pool.h"

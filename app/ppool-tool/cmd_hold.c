@@ -10,7 +10,7 @@
 
 #include <ppool.h>
 
-#include "app.h"
+#include "commands.h"
 #include "json.h"
 #include "pool.h"
 #include "port.h"

@@ -224,9 +224,9 @@ opts_help(FILE *f, const struct command *cmd)
 {
 	const struct opt *o;
 
-	fprintf(f, "%s%s%s%s [options]\n%s\n\n",
-			getenv(SHORTCUT) != NULL ? "" : "dpdk-test-ppool [EAL options] -- ",
-			typed_name(cmd), cmd->synopsis != NULL ? " " : "",
+	fprintf(f, "%s%s%s%s%s [options]\n%s\n\n", getenv(SHORTCUT) != NULL ? "" : app_name,
+			getenv(SHORTCUT) != NULL ? "" : " [EAL options] -- ", typed_name(cmd),
+			cmd->synopsis != NULL ? " " : "",
 			cmd->synopsis != NULL ? cmd->synopsis : "", cmd->help);
 	for (o = cmd->opts; o->name != NULL; o++) {
 		int width = fprintf(f, "  --%s%s%s", o->name, o->arg != NULL ? " " : "",

@@ -33,7 +33,7 @@ struct opt {
 	const char *help;
 };
 
-/** A command of dpdk-test-ppool. Its options are parsed before EAL starts. */
+/** A command of a program. Its options are parsed before EAL starts. */
 struct command {
 	const char *name;
 	const char *synopsis; /**< positional arguments, for --help */
@@ -46,26 +46,20 @@ struct command {
 	int (*run)(char **args);    /**< positional arguments, a NULL behind them */
 };
 
-extern const struct command cmd_unit;
-extern const struct command cmd_unit_secondary;
-extern const struct command cmd_unit_company;
-extern const struct command cmd_unit_steps;
-extern const struct command cmd_unit_limbo;
-extern const struct command cmd_unit_slots;
-extern const struct command cmd_unit_slots_fuzz;
-extern const struct command cmd_unit_secondary_port;
-extern const struct command cmd_unit_secondary_rx;
-extern const struct command cmd_frag_perf;
-extern const struct command cmd_account_perf;
-extern const struct command cmd_hold;
-extern const struct command cmd_longhold;
-extern const struct command cmd_mempool_perf;
-extern const struct command cmd_rtt;
-extern const struct command cmd_rx;
-extern const struct command cmd_size;
-extern const struct command cmd_compact;
-extern const struct command cmd_verify;
-extern const struct command cmd_wire;
+/**
+ * Run the command that the command line names.
+ *
+ * @param name
+ *   Of the program.
+ * @param commands
+ *   Those that it has, a NULL behind them.
+ * @return
+ *   The exit status.
+ */
+int app_main(const char *name, const struct command * const *commands, int argc, char **argv);
+
+/** Name of the program. */
+extern const char *app_name;
 
 /** The command line as the program was started, for those who start it again. */
 extern char **app_argv;
