@@ -108,7 +108,8 @@ def test_named_files():
     """Files of the project that documents name."""
     tops = {path.name for path in ROOT.iterdir()
             if path.is_dir() and not path.name.startswith((".", "build"))}
-    tracked = {path.name for top in tops for path in (ROOT / top).rglob("*")}
+    tracked = {path.name for path in ROOT.iterdir()}
+    tracked |= {path.name for top in tops for path in (ROOT / top).rglob("*")}
     name = r"`{1,2}([\w.*-]+/[\w./*-]*|[\w-]+\.(?:sh|py|rst|c|h|md))`{1,2}"
     found = [(path, text) for path, text in places(name)
              if text not in ELSEWHERE and (text.split("/")[0] in tops or "/" not in text)]
