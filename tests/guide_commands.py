@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from conftest import ROOT
 
 LANGUAGES = ("console", "shell", "bash", "sh")
-PROMPT = re.compile(r"^(\$|#|testpmd>|-->) (?=\S)")
+PROMPT = re.compile(r"^(\$|testpmd>|-->) (?=\S)")
 COMMENT = re.compile(r"(^|\s+)# .*$")
 
 

@@ -128,6 +128,14 @@ def test_named_functions():
             and not re.search(rf"\b{name}\(", headers)} == set()
 
 
+def test_moved_over():
+    """The tutorial says that five lines move the receiver over."""
+    lines = (ROOT / "examples/receiver/ppfrag.diff").read_text().splitlines()
+    added = [line for line in lines if line.startswith("+") and line[1:].strip()]
+    assert len(added) - 1 == 5  # but for the name of the file
+    assert "moved over in five lines" in (GUIDES / "tutorial.rst").read_text().replace("\n", " ")
+
+
 @pytest.mark.skipif(os.environ.get("PPFRAG_LONG") != "1", reason="asks other hosts")
 def test_external_links():
     """Addresses of others answer."""
