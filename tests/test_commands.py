@@ -51,7 +51,8 @@ RUN = {
     r"^nsenter .*dpdk-ppool-hold ": Run(ready="pool: .* pages free"),
     r"^(build/examples/)?dpdk-ppool-hold (?!.*iface=eth1).* -- ": Run(until="pool: .* pages free",
                                                       prints="The books balance"),
-    r" longhold --live .*( --ops ring_mp_mc| --json auto\.json)$": Run(prints="live +wire", always=False),
+    r" longhold --live .*( --ops ring_mp_mc| --json auto\.json)$": Run(prints="live +wire",
+                                                                      always=False),
     r" longhold --live ": Run(prints="live +wire"),
     # the pool alone
     r"^\$app .* longhold ": Run(prints="live +wire", always=False),

@@ -36,8 +36,8 @@ on_signal(int signum)
 static struct rte_mempool *
 pool_create(void)
 {
-	return rte_pktmbuf_pool_create("packets", 8192, 256, 0,
-			RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+	return rte_pktmbuf_pool_create("packets", 8192, 256, 0, RTE_MBUF_DEFAULT_BUF_SIZE,
+			SOCKET_ID_ANY);
 }
 
 static int
@@ -73,8 +73,8 @@ report(const struct rte_mempool *pool)
 	uint64_t bytes = (uint64_t)pool->size *
 			(pool->header_size + pool->elt_size + pool->trailer_size);
 
-	printf("%" PRIu64 " packets held, %" PRIu64 " dropped, pool of %.1f MiB\n",
-			newest - oldest, oldest, bytes / 1048576.0);
+	printf("%" PRIu64 " packets held, %" PRIu64 " dropped, pool of %.1f MiB\n", newest - oldest,
+			oldest, bytes / 1048576.0);
 	fflush(stdout);
 }
 
