@@ -143,13 +143,14 @@ SUBSTITUTIONS = [
      r"\1 --file-prefix {prefix}"),
     (r"(--file-prefix[= ]|-f )(source|rx|tx|hold)\b", r"\1{prefix}-\2"),
     (r"\b(left|right)\b", r"{prefix}-\1"),
-    (r"--packets [0-9]{7,}", "--packets 400000"),
-    (r"longhold --json", "longhold --packets 400000 --ways stock,slots --json"),
+    (r"--packets [0-9]{7,}", "--packets 60000"),
+    (r"pareto:1\.2:20000(?!,)", "pareto:1.2:1000"),
+    (r"longhold --json", "longhold --packets 60000 --ways stock,slots --json"),
     (r"mempool-perf", "mempool-perf --ms 2 --rounds 1 --keep 32 --bulk 32"),
     (r"frag-perf --rounds 9", "frag-perf --rounds 1 --held 0,1024 --page 16384"),
     (r"-m 1536|-m 1500|-m 1024", "-m 512"),
     (r"ppfrag_eal_mem (640|1500)", "ppfrag_eal_mem 320"),
-    (r"--mem 256", "--mem 64"),
+    (r"--mem 256", "--mem 32"),
 ]
 # Where there are no hugepages to be had.
 WITHOUT_HUGEPAGES = [
@@ -299,6 +300,8 @@ def need(block):
     text = " ".join(command.text for command in block.commands)
     if not {0, 1} <= os.sched_getaffinity(0):
         pytest.skip("needs CPUs 0 and 1, which guides name")
+    if "ppfrag-top" in text:
+        pytest.importorskip("rich")
     if "netns" in text:
         need_xdp()
         if os.geteuid() != 0:
