@@ -116,7 +116,7 @@ TESTED = {
     r"^devtools/lint\.sh ": "devtools/test.sh lint",
     r"^devtools/package(-test)?\.sh|^apt-get install \./build": "devtools/test.sh package",
     r"^apt-get install .*librte-net-vhost": "devtools/test.sh package",
-    r"^devtools/vm\.sh ": "devtools/test.sh vm",
+    r"^devtools/vm\.sh |/dev/vhost-net,|^modprobe vhost_net$|^ip .* tap0": "devtools/test.sh vm",
 }
 
 NOT_RUN = {
