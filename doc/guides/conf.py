@@ -8,7 +8,6 @@ project = "ppfrag"
 copyright = "2026 The ppfrag authors"
 if find_spec("sphinx_rtd_theme"):  # that of DPDK's guides
     html_theme = "sphinx_rtd_theme"
-    html_theme_options = {"collapse_navigation": False, "navigation_depth": 3}
     html_static_path = ["static"]
     html_css_files = ["tables.css"]
 else:
