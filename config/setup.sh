@@ -47,7 +47,7 @@ packages=(
 )
 test_packages=(
 	# to build in other ways: g++ and make, clang, guides and reference
-	build-essential clang libclang-rt-dev doxygen python3-sphinx
+	build-essential clang libclang-rt-dev doxygen python3-sphinx python3-sphinx-rtd-theme
 	# to test: models, network namespaces, ping, another shell
 	spin python3-pytest iproute2 iputils-ping procps busybox
 	# to look at a screen. Tests unpack prometheus, too, but do not install it: it is a service

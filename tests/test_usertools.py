@@ -4,7 +4,6 @@
 
 import json
 import os
-import platform
 import re
 import shutil
 import struct
@@ -179,21 +178,6 @@ def test_bad_place(lab, place, command):
     assert done.returncode == 1
     assert message.format(above) in done.stderr and str(checkout / "build") in done.stderr
     assert not done.stdout
-
-
-def test_size_guide(lab):
-    """The guide shows what ppfrag-size prints, on the machine for which the guide is written."""
-    linked = subprocess.run(["ldd", lab.builddir / "lib/ppool/libppool.so"], capture_output=True,
-                            text=True, check=True).stdout
-    if platform.machine() != "x86_64" or "librte_eal.so.23 " not in linked:
-        pytest.skip("needs DPDK 22.11 on x86-64")
-    guide = (ROOT / "doc/guides/mempool/ppfrag.rst").read_text()
-    shown = re.findall(r"^   \$ usertools/ppfrag-size (.*)\n((?:   .*\n|\n)+)", guide, re.M)
-    assert len(shown) == 2
-    for options, output in shown:
-        text, status = run_tool(lab, "ppfrag-size", *options.split())
-        assert status == 0
-        assert text.strip() == re.sub("^   ", "", output, flags=re.M).strip()
 
 
 # Captures that cannot be replayed, and why. None: there is no such file.

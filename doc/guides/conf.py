@@ -2,10 +2,17 @@
 # Copyright(c) 2026 The ppfrag authors
 """Sphinx configuration of the guides. The build passes the release."""
 
+from importlib.util import find_spec
+
 project = "ppfrag"
 copyright = "2026 The ppfrag authors"
-html_theme = "alabaster"
-html_theme_options = {"description": "Page frags for DPDK", "page_width": "70em"}
+if find_spec("sphinx_rtd_theme"):  # that of DPDK's guides
+    html_theme = "sphinx_rtd_theme"
+    html_static_path = ["static"]
+    html_css_files = ["tables.css"]
+else:
+    html_theme = "alabaster"
+    html_theme_options = {"description": "Page frags for DPDK", "page_width": "70em"}
 html_show_sourcelink = False
 html_copy_source = False
 highlight_language = "none"
