@@ -4,6 +4,7 @@
 
 import contextlib
 import json
+import platform
 import re
 import shutil
 import signal
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+import without_aio
 from harness import TIMEOUT, Program, lcores, wait_until
 from test_ping import network_namespace
 
@@ -80,9 +82,9 @@ class Veth:
         """Send frames; each of them must come back."""
         run(self.kernel, sys.executable, FRAMES, "echo", self.near, lengths, *tag)
 
-    def send(self, count, lengths, rate=RATE):
-        """Send frames."""
-        run(self.kernel, sys.executable, FRAMES, "send", self.near, count, lengths, rate)
+    def send(self, count, lengths, rate=RATE, first=0):
+        """Send frames, numbered from one on."""
+        run(self.kernel, sys.executable, FRAMES, "send", self.near, count, lengths, rate, first)
 
 
 def need_xdp():
@@ -537,16 +539,12 @@ def test_own_program_refused(lab, veth):
             f",xdp_prog={compile_filter(lab, 'other')}")
 
 
-def comes_back(dut, veth):
-    """A port whose interface is there again works after a restart."""
-    dut.wait_output("there is an interface 'port0' again: stop and start the port to use it")
-    dut.stop()
-    dut.command("port stop 0")
-    dut.command("port start 0")
+def resumes(dut, veth, times=1, lengths=ALL_LENGTHS):
+    """A port goes on by itself when its interface is there again."""
+    wait_until(lambda: dut.output.count("goes on with the interface 'port0'") == times, "it goes on")
     dut.wait_link()
-    dut.start()
-    veth.echo(ALL_LENGTHS)
-    end(dut)
+    assert dut.xstats()["reconnections"] == times
+    veth.echo(lengths)
 
 
 def test_link_events(lab, veth):
@@ -565,7 +563,7 @@ def test_link_events(lab, veth):
 
 
 def test_deleted(lab, veth):
-    """An interface that is deleted is a link that is down; its successor needs a restart."""
+    """Without an interface a port cannot be started; with its successor it can."""
     veth.create()
     dut = start_pmd(lab, veth)
     dut.start()
@@ -585,35 +583,149 @@ def test_deleted(lab, veth):
     end(dut)
 
 
-def test_deleted_under_traffic(lab, veth):
-    """The port is told when there is a successor, and its link stays down until it is restarted."""
-    veth.create()
-    dut = start_pmd(lab, veth)
-    dut.start()
+@contextlib.contextmanager
+def traffic(veth):
+    """Frames come until their interface is gone."""
     with subprocess.Popen([*veth.kernel, sys.executable, FRAMES, "send", veth.near, "1000000",
                            "60-1514", str(RATE)], stderr=subprocess.DEVNULL) as sender:
-        dut.wait_received(1000)
-        run(veth.kernel, "ip", "link", "delete", veth.near)
-        assert sender.wait(TIMEOUT) != 0  # its interface is gone
-    dut.wait_link(False)
-    veth.create()
-    dut.wait_link(False)
-    comes_back(dut, veth)
+        yield
+        assert sender.wait(TIMEOUT) != 0
+
+
+@pytest.mark.parametrize("devargs", ["", ",xdp_mode=skb", ",rx=lanes", ",queue_count=2"])
+def test_deleted_under_traffic(lab, veth, devargs):
+    """A port goes on by itself with every successor of its interface, also of another MTU."""
+    queues = 2 if "queue_count" in devargs else 1
+    veth.create(queues=queues)
+    dut = start_pmd(lab, veth, f"--rxq={queues}", f"--txq={queues}", "--print-event=intr_lsc",
+                    devargs=devargs)
+    dut.start()
+    for times in range(1, 4):
+        with traffic(veth):
+            dut.wait_received(1000 * times)
+            run(veth.kernel, "ip", "link", "delete", veth.near)
+        dut.wait_link(False)
+        veth.create(mtu=1500 - 100 * (times % 2), queues=queues)
+        run(veth.kernel, "ip", "link", "set", veth.near, "mtu", 1500)
+        resumes(dut, veth, times)
+        assert veth.show()["mtu"] == 1500 and veth.show()["promiscuity"] > 0
+    wait_until(lambda: dut.output.count("link state change event") >= 6, "all events")
+    end(dut)
+    assert not veth.has_program()
 
 
 def test_moved(lab, veth):
-    """An interface in another namespace is a link that is down, also when it is back."""
+    """A port goes on by itself when its interface is moved back, and set up."""
     veth.create()
     dut = start_pmd(lab, veth)
     dut.start()
     there = Path(veth.kernel[1].split("=")[1]).name
     here = Path(veth.port[1].split("=")[1]).name
-    run(veth.port, "ip", "link", "set", veth.iface, "netns", there)
-    dut.wait_output("interface 'port0' was moved to another network namespace")
+    for times in range(1, 3):
+        run(veth.port, "ip", "link", "set", veth.iface, "netns", there)
+        wait_until(lambda times=times: dut.output.count("was moved to another") == times, "a move")
+        dut.wait_link(False)
+        run(veth.kernel, "ip", "link", "set", veth.iface, "netns", here)
+        run(veth.port, "ip", "link", "set", veth.iface, "address", PORT_MAC, "up")
+        resumes(dut, veth, times)
+    end(dut)
+
+
+def test_replaced(lab, veth):
+    """An interface that has another name now is left alone: the port goes on with that of its own.
+
+    Its sockets are those of a live interface until then.
+    """
+    veth.create()
+    dut = start_pmd(lab, veth)
+    dut.start()
+    run(veth.port, "sh", "-c", f"ip link set {veth.iface} down; ip link set {veth.iface} name old")
+    run(veth.kernel, "ip", "link", "set", veth.near, "name", "oldnear")
+    veth.create()
+    dut.wait_output("another interface has its name now: the link is down")
+    resumes(dut, veth)
+    assert "xdp" not in json.loads(run(veth.port, "ip", "-d", "-j", "link", "show", "old"))[0]
+    end(dut)
+
+
+def rename(netns, before, after):
+    """Give an interface another name."""
+    run(netns, "sh", "-c", f"ip link set {before} down; ip link set {before} name {after};"
+        f" ip link set {after} up")
+
+
+def test_taken_meanwhile(lab, veth):
+    """A successor whose queue belongs to another program is tried until that one ends."""
+    veth.create()
+    dut = start_pmd(lab, veth)
+    dut.start()
+    run(veth.kernel, "ip", "link", "delete", veth.near)
     dut.wait_link(False)
-    run(veth.kernel, "ip", "link", "set", veth.iface, "netns", here)
-    run(veth.port, "ip", "link", "set", veth.iface, "address", PORT_MAC, "up")
-    comes_back(dut, veth)
+    taken = Veth(veth.kernel, veth.port, 9).create()
+    other = start_pmd(lab, taken)
+    other.start()
+    rename(veth.kernel, taken.near, veth.near)
+    rename(veth.port, taken.iface, veth.iface)
+    dut.wait_output("no socket for queue 0 of interface 'port0': Device or resource busy")
+    assert not dut.link_up(0)
+    end(other)
+    resumes(dut, veth)
+    end(dut)
+
+
+def test_deleted_while_held(lab, veth, rx):
+    """Packets that the application holds outlive the interface that they came from."""
+    veth.create()
+    verify = Verify(lab, veth, 4000, "--mbuf-size", 16384, "--mbufs", 3072, "--hold", 700,
+                    devargs=f",rx={rx},queue_size=1024")
+    for times in range(1, 5):
+        veth.send(1000, ALL_LENGTHS, first=1000 * (times - 1))
+        if times == 4:
+            break
+        wait_until(lambda all_of=1000 * times: verify.telemetry("/ethdev/stats,0")["ipackets"] ==
+                   all_of, "all frames")
+        run(veth.kernel, "ip", "link", "delete", veth.near)
+        veth.create()
+        wait_until(lambda times=times: verify.output.count("goes on with the") == times, "more")
+    assert verify.result()["received"] == 4000
+
+
+def test_deleted_while_asleep(lab, veth, rx):
+    """An application that sleeps is woken by packets of the successor."""
+    veth.create()
+    sleeper = Sleeper(lab, veth, devargs=f",rx={rx}")
+    for times in range(1, 4):
+        veth.send(100, "60-100", 0)
+        wait_until(lambda all_of=100 * times: sleeper.telemetry("/ethdev/stats,0")["ipackets"] ==
+                   all_of, "all frames")
+        run(veth.kernel, "ip", "link", "delete", veth.near)
+        veth.create()
+        wait_until(lambda times=times: sleeper.output.count("goes on with the") == times, "more")
+    sleeper.interrupt()
+    assert sleeper.wait_end() == 0
+
+
+@pytest.mark.skipif(platform.machine() not in without_aio.MEMBARRIER,
+                    reason="the number of the system call is not known here")
+def test_no_membarrier(lab, veth):
+    """Where bursts cannot be kept off the queues, a port needs a restart, and says so."""
+    veth.create()
+    veth.port = (*veth.port, sys.executable, without_aio.__file__, "--membarrier")
+    dut = start_pmd(lab, veth)
+    veth.port = veth.port[:-3]
+    dut.start()
+    run(veth.kernel, "ip", "link", "delete", veth.near)
+    dut.wait_link(False)
+    veth.create()
+    dut.wait_output("there is an interface 'port0' again: stop and start the port to use it")
+    assert dut.telemetry("/ethdev/link_status,0")["status"] == "DOWN"
+    dut.stop()
+    dut.command("port stop 0")
+    dut.command("port start 0")
+    dut.wait_link()
+    dut.start()
+    veth.echo(ALL_LENGTHS)
+    end(dut)
 
 
 def refused(lab, link, message, devargs="", *, wrapper=(), options=(), vdevs=()):

@@ -340,10 +340,9 @@ xsk_rx_end(struct xsk_rxq *x, struct rte_mbuf **pkts, uint16_t nb_rx, uint64_t b
 		ppfrag_rx_offload(&x->q, pkts, nb_rx, x->q.work);
 }
 
-uint16_t
-xsk_rx_burst(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts)
+static __rte_always_inline uint16_t
+rx_burst(struct xsk_rxq *x, struct rte_mbuf **pkts, uint16_t nb_pkts)
 {
-	struct xsk_rxq *x = rxq;
 	uint32_t left, end, begin = x->rx.pos, waiting = 0;
 	struct xsk_step step;
 	uint64_t bytes = 0;
@@ -373,6 +372,19 @@ xsk_rx_burst(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 		}
 	}
 	xsk_rx_end(x, pkts, nb_rx, bytes, x->rx.pos - begin, waiting);
+	return nb_rx;
+}
+
+uint16_t
+xsk_rx_burst(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts)
+{
+	struct xsk_rxq *x = rxq;
+	uint16_t nb_rx;
+
+	if (unlikely(!xsk_gate_enter(&x->gate)))
+		return 0;
+	nb_rx = rx_burst(x, pkts, nb_pkts);
+	xsk_gate_leave(&x->gate);
 	return nb_rx;
 }
 

@@ -265,10 +265,9 @@ tx_wake(struct xsk_txq *x)
 	}
 }
 
-uint16_t
-xsk_tx_burst(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
+static __rte_always_inline uint16_t
+tx_burst(struct xsk_txq *x, struct rte_mbuf **pkts, uint16_t nb_pkts)
 {
-	struct xsk_txq *x = txq;
 	uint16_t i, dropped = 0;
 	enum tx_result result;
 	uint64_t bytes = 0;
@@ -296,6 +295,19 @@ xsk_tx_burst(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 }
 
 uint16_t
+xsk_tx_burst(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
+{
+	struct xsk_txq *x = txq;
+	uint16_t sent;
+
+	if (unlikely(!xsk_gate_enter(&x->gate)))
+		return 0;
+	sent = tx_burst(x, pkts, nb_pkts);
+	xsk_gate_leave(&x->gate);
+	return sent;
+}
+
+uint16_t
 xsk_tx_burst_sizes(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 {
 	return ppfrag_sizes_send(txq, pkts, nb_pkts, xsk_tx_burst);
@@ -305,13 +317,17 @@ int
 xsk_tx_done_cleanup(void *txq, uint32_t n)
 {
 	struct xsk_txq *x = txq;
+	int freed = 0;
 
 	RTE_SET_USED(n); /* a hint: freeing more does no harm */
 	if (rte_eal_process_type() != RTE_PROC_PRIMARY)
 		return -ENOTSUP;
-	if (x->sock == NULL)
+	if (!xsk_gate_enter(&x->gate))
 		return 0;
-	return (int)tx_reclaim(x);
+	if (x->sock != NULL)
+		freed = (int)tx_reclaim(x);
+	xsk_gate_leave(&x->gate);
+	return freed;
 }
 
 void

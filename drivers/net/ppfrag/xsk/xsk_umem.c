@@ -18,7 +18,8 @@
 
 #define OS_PAGE 4096u
 
-static pthread_mutex_t umems_lock = PTHREAD_MUTEX_INITIALIZER;
+/* Also of the sockets that are bound; taken again by what is called under it. */
+static pthread_mutex_t umems_lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 static struct xsk_umem *umems;
 
 uint32_t
@@ -129,19 +130,31 @@ umem_new(const char *name, struct rte_mempool *mp, int fd)
 	return u;
 }
 
+void
+xsk_umems_lock(void)
+{
+	pthread_mutex_lock(&umems_lock);
+}
+
+void
+xsk_umems_unlock(void)
+{
+	pthread_mutex_unlock(&umems_lock);
+}
+
 struct xsk_umem *
 xsk_umem_get(const char *name, struct rte_mempool *mp, int fd)
 {
 	struct xsk_umem *u;
 
-	pthread_mutex_lock(&umems_lock);
+	xsk_umems_lock();
 	for (u = umems; u != NULL && u->mp != mp; u = u->next)
 		;
 	if (u == NULL)
 		u = umem_new(name, mp, fd);
 	if (u != NULL)
 		u->nb_users++;
-	pthread_mutex_unlock(&umems_lock);
+	xsk_umems_unlock();
 	return u;
 }
 
@@ -152,12 +165,12 @@ xsk_umem_put(struct xsk_umem *u)
 
 	if (u == NULL)
 		return;
-	pthread_mutex_lock(&umems_lock);
+	xsk_umems_lock();
 	if (--u->nb_users == 0) {
 		for (at = &umems; *at != u; at = &(*at)->next)
 			;
 		*at = u->next;
 		free(u);
 	}
-	pthread_mutex_unlock(&umems_lock);
+	xsk_umems_unlock();
 }
