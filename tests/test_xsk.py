@@ -30,6 +30,7 @@ JUMBO_MTU = 9000
 RATE = 10000  # frames a second, so that nobody has to be fast
 TCP_SIZE = 20 << 20
 TCP_PORT = 5001
+LEGACY = ["--legacy-mem", "-m", "256"]  # of EAL: memory that is not contiguous has gaps
 RESTARTS = {"slots": 100, "lanes": 20}
 
 
@@ -105,7 +106,7 @@ def veth():
 
 def eal_options(lab, link, devargs="", memory=None, vdevs=()):
     """EAL options for a port on the port's end of a link."""
-    return [*lab.memory(memory), lcores(1), *lab.plugins(),
+    return [*(LEGACY if memory == "legacy" else lab.memory(memory)), lcores(1), *lab.plugins(),
             f"--vdev=net_ppfrag0,iface={link.iface}{devargs}", *map("--vdev={}".format, vdevs)]
 
 
@@ -131,7 +132,8 @@ def end(dut):
     ("", None), (",xdp_mode=native,preset=density", None), (",xdp_mode=skb", None),
     (",force_copy=1,busy_budget=64,shared_umem=1", None), (",queue_size=64,copybreak=0", None),
     ("", "no-huge"), ("", "default"), ("", "in-memory"), (",rx=lanes", None),
-    (",rx=lanes,queue_size=64", "no-huge"),
+    (",rx=lanes,queue_size=64", "no-huge"), (",umem=own", None),
+    (",umem=own,rx=lanes,queue_size=64,xdp_mode=skb", None),
 ])
 def test_every_length(lab, veth, devargs, memory):
     """Frames of every length come and go unchanged."""
@@ -143,12 +145,14 @@ def test_every_length(lab, veth, devargs, memory):
     veth.echo(ALL_LENGTHS)
     stats = dut.xstats()
     assert stats["rx_q0_packets"] == stats["tx_q0_packets"] == 1455
-    assert stats["tx_q0_copied_packets"] == 0
+    copies = 1455 if "own" in devargs else 0
+    assert stats["tx_q0_copied_packets"] == stats["rx_q0_copied_packets"] == copies
     end(dut)
     assert not veth.has_program()
 
 
-@pytest.mark.parametrize("devargs", ["", ",xdp_mode=skb", ",rx=lanes"])
+@pytest.mark.parametrize("devargs", ["", ",xdp_mode=skb", ",rx=lanes", ",umem=own",
+                                     ",umem=own,rx=lanes"])
 @pytest.mark.parametrize("mbuf_size,options", [(16384, []), (2176, ["--enable-scatter"])])
 def test_jumbo(lab, veth, devargs, mbuf_size, options):
     """Jumbo frames are contiguous where a slot holds them, else chains. The interface follows."""
@@ -162,7 +166,20 @@ def test_jumbo(lab, veth, devargs, mbuf_size, options):
     stats = dut.xstats()
     assert (stats["rx_q0_chained_packets"] == 0) == (mbuf_size == 16384)
     assert stats["rx_q0_copied_packets"] > 0
-    assert stats["tx_q0_chained_packets"] > 0
+    assert stats["tx_q0_chained_packets"] > 0 or "own" in devargs
+    end(dut)
+
+
+def test_pieces(lab, veth, rx):
+    """Where the pool is in pieces, which legacy memory is in most often, packets are copied."""
+    lab.need("legacy")
+    veth.create()
+    dut = start_pmd(lab, veth, devargs=f",rx={rx}", memory="legacy", mbufs=8192)
+    dut.start()
+    veth.echo(ALL_LENGTHS)
+    copied = "is no memory of the kernel's: it lies in several pieces" in dut.output
+    stats = dut.xstats()
+    assert stats["rx_q0_copied_packets"] == stats["tx_q0_copied_packets"] == 1455 * copied
     end(dut)
 
 
@@ -252,7 +269,7 @@ def two_links():
         yield links
 
 
-@pytest.mark.parametrize("devargs", ["", ",xdp_mode=skb", ",rx=lanes"])
+@pytest.mark.parametrize("devargs", ["", ",xdp_mode=skb", ",rx=lanes", ",umem=own"])
 def test_tcp(lab, devargs):
     """A file passes from one kernel to another through two ports that share one umem."""
     with two_links() as (left, right):
@@ -266,7 +283,7 @@ def test_tcp(lab, devargs):
                        TCP_SIZE)
             assert server.communicate(timeout=TIMEOUT)[0] == sent
         for port in range(2):
-            assert dut.xstats(port)["tx_q0_copied_packets"] == 0
+            assert (dut.xstats(port)["tx_q0_copied_packets"] != 0) == ("own" in devargs)
         assert dut.stats(0)["ibytes"] > TCP_SIZE
         end(dut)
 
@@ -325,7 +342,7 @@ class Verify(Program):
 
 
 @pytest.mark.parametrize("devargs", [",preset=auto", ",preset=density", ",preset=speed",
-                                     ",rx=lanes"])
+                                     ",rx=lanes", ",umem=own", ",umem=own,rx=lanes"])
 @pytest.mark.parametrize("mtu,lengths", [(1500, ALL_LENGTHS), (JUMBO_MTU, f"60-700,{9014},60-99")])
 def test_held_packets_stay(lab, veth, devargs, mtu, lengths):
     """What an application writes around its packets damages no other, nor do others damage its."""
@@ -335,6 +352,16 @@ def test_held_packets_stay(lab, veth, devargs, mtu, lengths):
                     mtu, devargs=f"{devargs},queue_size={size}")
     veth.send(4000, lengths)
     assert verify.result()["received"] == 4000
+
+
+def test_own_exhaustion(lab, veth):
+    """With memory of their own, packets wait in the ring for pages: none is lost."""
+    veth.create()
+    verify = Verify(lab, veth, 900, "--mbuf-size", 2176, "--mbufs", 250, "--until-dry", "--cache",
+                    0, devargs=",umem=own,queue_size=512")
+    veth.send(900, ALL_LENGTHS)
+    result = verify.result()
+    assert result["dry"] >= 1 and result["no_mbuf"] > 0
 
 
 @pytest.mark.parametrize("how,lengths", [("slots", "60"), ("slots", ALL_LENGTHS),
@@ -353,11 +380,12 @@ def test_exhaustion(lab, veth, how, lengths):
     assert result["dry"] >= 1 and result["no_mbuf"] > 0
 
 
-def test_reflect(lab, veth, rx):
-    """Packets of other pools, and of several segments, are copied into slots to be sent."""
+@pytest.mark.parametrize("devargs", ["", ",rx=lanes", ",umem=own"])
+def test_reflect(lab, veth, devargs):
+    """Packets of other pools, and of several segments, are copied to be sent."""
     veth.create()
     verify = Verify(lab, veth, 1455, "--mbuf-size", 16384, "--mbufs", 3072, "--reflect",
-                    devargs=f",rx={rx}")
+                    devargs=devargs)
     veth.echo(ALL_LENGTHS)
     assert verify.result()["received"] == 1455
 
@@ -401,10 +429,11 @@ def flows(veth, count):
     run(veth.kernel, sys.executable, FRAMES, "flows", "198.18.4.2", count)
 
 
-def test_queues(lab, veth):
-    """Each queue receives its share; all of them share one umem."""
+@pytest.mark.parametrize("umem", ["pool", "own"])
+def test_queues(lab, veth, umem):
+    """Each queue receives its share; all of them share one umem, or each has its own."""
     veth.create(queues=4)
-    dut = start_pmd(lab, veth, "--rxq=4", "--txq=4", devargs=",queue_count=4")
+    dut = start_pmd(lab, veth, "--rxq=4", "--txq=4", devargs=f",queue_count=4,umem={umem}")
     dut.start()
     flows(veth, 400)
     dut.wait_received(400)
@@ -592,7 +621,8 @@ def traffic(veth):
         assert sender.wait(TIMEOUT) != 0
 
 
-@pytest.mark.parametrize("devargs", ["", ",xdp_mode=skb", ",rx=lanes", ",queue_count=2"])
+@pytest.mark.parametrize("devargs", ["", ",xdp_mode=skb", ",rx=lanes", ",queue_count=2",
+                                     ",umem=own"])
 def test_deleted_under_traffic(lab, veth, devargs):
     """A port goes on by itself with every successor of its interface, also of another MTU."""
     queues = 2 if "queue_count" in devargs else 1

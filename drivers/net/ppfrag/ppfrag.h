@@ -183,6 +183,7 @@ struct ppfrag_xsk_conf {
 	uint16_t busy_budget; /**< 0: the interface is not polled */
 	uint8_t mode;         /**< enum ppfrag_xdp_mode */
 	bool force_copy;
+	bool own_umem; /**< copy packets, whatever the pool is */
 	char prog[256]; /**< file of a program to use in place of the driver's; "": none */
 };
 

@@ -21,6 +21,7 @@
  *   xsk_intr.c     receive interrupts
  *   xsk_rx.c       receive path
  *   xsk_rx_lanes.c the same into lanes
+ *   xsk_rx_copy.c  the same out of a umem of the driver's own
  *   xsk_rx.h       what both ways share
  *   xsk_tx.c       transmit path
  *   xsk_uapi.h     what old kernel headers do not name
@@ -65,9 +66,12 @@ struct xsk_ring {
 	size_t map_len;
 };
 
-/** The memory of a pool, for all sockets of this process that use it. */
+/**
+ * The memory of a pool, for all sockets of this process that use it; or that of one socket, which
+ * packets are copied out of and into.
+ */
 struct xsk_umem {
-	struct rte_mempool *mp;
+	struct rte_mempool *mp; /**< NULL: the memory is the umem's own */
 	char *addr;
 	uint64_t len;
 	uint32_t headroom; /**< behind that of the kernel */
@@ -98,7 +102,7 @@ struct xsk_socket_conf {
 	const char *iface;
 	uint32_t ifindex;
 	uint32_t queue;
-	struct rte_mempool *mp;
+	struct rte_mempool *mp; /**< NULL: with memory of its own */
 	uint32_t rx_size;
 	uint32_t tx_size;
 	uint16_t busy_budget;
@@ -125,10 +129,11 @@ struct xsk_rxq {
 	uint32_t lead;      /**< from the start of a chunk to the data */
 	uint32_t frame;
 	uint32_t tail;              /**< position in the fill ring of what comes back next */
+	bool copies;                /**< out of memory of its own */
 	bool busy;                  /**< poll the interface with system calls */
 	bool wakeup;                /**< the kernel may want to be told of what is posted */
 	struct ppool_carver *jumbo; /**< with lanes: for packets of several chunks; or NULL */
-	uint16_t *lane;             /**< with lanes: which one, by position in the fill ring */
+	uint16_t *lane; /**< with lanes, or copies: which one, by position in the fill ring */
 };
 
 /** A descriptor that the kernel has. */
@@ -145,10 +150,12 @@ struct xsk_txq {
 	struct xsk_ring tx;
 	struct xsk_ring done;
 	const struct ppfrag_rxq *slots; /**< queue whose slots packets are copied into */
-	struct rte_mempool *copies;     /**< these, where that queue has lanes; else NULL */
+	struct rte_mempool *copy_pool;  /**< these, where that queue has lanes; else NULL */
 	uint32_t max_copy;              /**< the longest one */
 	char *umem;
 	uint64_t umem_len;
+	bool copies;                    /**< packets, into memory of its own, */
+	uint64_t own;                   /**< which is at this offset */
 	const struct rte_mempool *gaps; /**< the pool, if it has gaps; or NULL */
 	uint32_t tail;                  /**< of flight: the oldest one */
 	uint16_t max_chunks;
@@ -359,12 +366,18 @@ int xsk_elf_load(const struct ppfrag_dev *pd, bool sg, struct xsk_elf *elf);
 /** What the kernel can write at most into a slot that is posted for it; 0: there are no slots. */
 uint32_t xsk_umem_frame(struct rte_mempool *mp);
 
+/** Why the memory of a pool can be no umem; NULL: it can be one, as far as one can see. */
+const char *xsk_umem_misfit(struct rte_mempool *mp);
+
 /**
  * The umem of a pool, registered for a socket if it is the first one.
  *
  * @return NULL with errno, logged.
  */
 struct xsk_umem *xsk_umem_get(const char *name, struct rte_mempool *mp, int fd);
+
+/** One of so many chunks of its own, for this socket alone. @return NULL with errno, logged. */
+struct xsk_umem *xsk_umem_get_own(const char *name, uint32_t nb_chunks, int fd);
 void xsk_umem_put(struct xsk_umem *u);
 
 /* xsk_socket.c */
@@ -429,6 +442,9 @@ void xsk_rx_post_all(struct xsk_rxq *x);
 
 /** Post again what was received and not polled. */
 void xsk_rx_discard(struct xsk_rxq *x);
+
+/** The same where the queue has a umem of its own: by xsk_rx_burst() and xsk_rx_burst_lanes(). */
+uint16_t xsk_rx_burst_copy(struct xsk_rxq *x, struct rte_mbuf **pkts, uint16_t nb_pkts);
 
 /* xsk_tx.c */
 

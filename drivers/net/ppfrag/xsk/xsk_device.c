@@ -504,15 +504,22 @@ static int
 rx_burst_mode_get(struct rte_eth_dev *dev, uint16_t queue_id, struct rte_eth_burst_mode *mode)
 {
 	const struct ppfrag_dev *pd = dev->data->dev_private;
+	const struct xsk_rxq *x = dev->data->rx_queues[queue_id];
+	const char *what = pd->want_slots ? "into slots" : "into lanes";
 
-	return burst_mode(dev, queue_id, dev->data->rx_queues[queue_id],
-			pd->want_slots ? "into slots" : "into lanes", mode);
+	if (x != NULL && x->copies)
+		what = pd->want_slots ? "and by the driver, into slots" :
+					"and by the driver, into lanes";
+	return burst_mode(dev, queue_id, x, what, mode);
 }
 
 static int
 tx_burst_mode_get(struct rte_eth_dev *dev, uint16_t queue_id, struct rte_eth_burst_mode *mode)
 {
-	return burst_mode(dev, queue_id, dev->data->tx_queues[queue_id], "from the pool", mode);
+	const struct xsk_txq *x = dev->data->tx_queues[queue_id];
+
+	return burst_mode(dev, queue_id, x,
+			x != NULL && x->copies ? "and by the driver" : "from the pool", mode);
 }
 
 static ppfrag_eth_queue_count_t

@@ -48,6 +48,23 @@ rxq_alloc(uint16_t nb, unsigned int socket_id)
 	return x;
 }
 
+/* The memory that the kernel writes into: that of the pool, if it can be. */
+static void
+memory_choose(struct xsk_rxq *x)
+{
+	const char *reason = "umem=own asks for that";
+
+	if (!x->q.dev->xsk.own_umem)
+		reason = xsk_umem_misfit(x->q.mp);
+	x->copies = reason != NULL;
+	if (reason == NULL)
+		ppfrag_rxq_log(&x->q, NULL);
+	else
+		PPFRAG_LOG(NOTICE,
+				"%s: receive queue %u: packets are copied, those that are sent, too, as pool %s is no memory of the kernel's: %s",
+				ppfrag_port_name(x->q.dev), x->q.queue_id, x->q.mp->name, reason);
+}
+
 int
 xsk_rxq_setup(struct rte_eth_dev *dev, uint16_t queue_id, uint16_t nb_desc, unsigned int socket_id,
 		const struct rte_eth_rxconf *conf, struct rte_mempool *mp)
@@ -77,7 +94,7 @@ xsk_rxq_setup(struct rte_eth_dev *dev, uint16_t queue_id, uint16_t nb_desc, unsi
 		ppfrag_rxq_free(&x->q);
 		return ret;
 	}
-	ppfrag_rxq_log(&x->q, NULL);
+	memory_choose(x);
 	ppfrag_rxq_attach(dev, &x->q);
 	return 0;
 }
@@ -175,11 +192,11 @@ copies_init(struct xsk_txq *x, const struct ppfrag_rxq *slots)
 	const uint32_t room = ppfrag_slots_class(slots->mp, slots->max_len).room;
 
 	x->max_copy = RTE_MIN(slots->max_len, room);
-	x->copies = NULL;
+	x->copy_pool = NULL;
 	if (slots->slots != NULL)
 		return 0;
-	x->copies = ppool_slot_pool(slots->mp, (uint16_t)x->max_copy);
-	if (x->copies != NULL)
+	x->copy_pool = ppool_slot_pool(slots->mp, (uint16_t)x->max_copy);
+	if (x->copy_pool != NULL)
 		return 0;
 	PPFRAG_LOG(ERR, "%s: pool %s has no slots to copy packets into: %s",
 			ppfrag_port_name(x->q.dev), slots->mp->name, rte_strerror(rte_errno));
@@ -189,10 +206,13 @@ copies_init(struct xsk_txq *x, const struct ppfrag_rxq *slots)
 static int
 txq_open(struct xsk_txq *x, struct xsk_socket *s, const struct ppfrag_rxq *slots)
 {
-	int ret = copies_init(x, slots);
+	int ret;
 
+	x->copies = s->umem->mp == NULL;
+	ret = x->copies ? 0 : copies_init(x, slots);
 	if (ret != 0)
 		return ret;
+	x->own = s->umem->len - (uint64_t)x->q.vq.size * XSK_CHUNK;
 	x->tx = s->tx;
 	x->done = s->done;
 	x->umem = s->umem->addr;
@@ -268,7 +288,7 @@ socket_conf_init(struct rte_eth_dev *dev, uint16_t i, struct xsk_socket_conf *co
 		.iface = pd->iface,
 		.ifindex = local->ifindex,
 		.queue = pd->xsk.start_queue + i,
-		.mp = pool->q.mp,
+		.mp = pool->copies ? NULL : pool->q.mp,
 		.rx_size = rx != NULL ? rx->q.nb : 0,
 		.tx_size = tx != NULL ? tx->q.vq.size : 0,
 		.busy_budget = pd->xsk.busy_budget,

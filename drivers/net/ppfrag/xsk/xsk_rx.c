@@ -56,6 +56,10 @@ xsk_rx_post_all(struct xsk_rxq *x)
 	uint32_t missing = x->q.nb - nb_posted(x);
 	struct rte_mbuf *m;
 
+	if (x->copies) {
+		xsk_copy_post_all(x);
+		return;
+	}
 	if (x->q.slots == NULL) {
 		xsk_lanes_post_all(x);
 		return;
@@ -383,7 +387,10 @@ xsk_rx_burst(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 
 	if (unlikely(!xsk_gate_enter(&x->gate)))
 		return 0;
-	nb_rx = rx_burst(x, pkts, nb_pkts);
+	if (unlikely(x->copies))
+		nb_rx = xsk_rx_burst_copy(x, pkts, nb_pkts);
+	else
+		nb_rx = rx_burst(x, pkts, nb_pkts);
 	xsk_gate_leave(&x->gate);
 	return nb_rx;
 }
@@ -395,6 +402,10 @@ xsk_rx_discard(struct xsk_rxq *x)
 	struct rte_mbuf *again;
 	uint32_t ready = xsk_ring_ready(&x->rx);
 
+	if (x->copies) {
+		xsk_copy_discard(x);
+		return;
+	}
 	if (x->q.slots == NULL) {
 		xsk_lanes_discard(x);
 		return;

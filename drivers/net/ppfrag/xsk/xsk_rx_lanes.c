@@ -285,7 +285,10 @@ xsk_rx_burst_lanes(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 
 	if (unlikely(!xsk_gate_enter(&x->gate)))
 		return 0;
-	nb_rx = rx_burst(x, pkts, nb_pkts);
+	if (unlikely(x->copies))
+		nb_rx = xsk_rx_burst_copy(x, pkts, nb_pkts);
+	else
+		nb_rx = rx_burst(x, pkts, nb_pkts);
 	xsk_gate_leave(&x->gate);
 	return nb_rx;
 }

@@ -153,6 +153,18 @@ packet_chunks(const struct xsk_txq *x, const struct rte_mbuf *m)
 	return likely(n <= x->max_chunks) ? n : 0;
 }
 
+/* The next descriptor. There is a free one. */
+static inline void
+desc_write(struct xsk_txq *x, uint64_t addr, uint32_t len, struct rte_mbuf *m, bool last)
+{
+	*flight_at(x, x->tx.pos) = (struct xsk_flight){ addr, m };
+	*xsk_ring_desc(&x->tx, x->tx.pos++) = (struct xdp_desc){
+		.addr = addr,
+		.len = len,
+		.options = last ? 0 : XDP_PKT_CONTD,
+	};
+}
+
 /* Write the descriptors of a packet, of which there are n free ones. */
 static inline void
 packet_offer(struct xsk_txq *x, struct rte_mbuf *packet, uint32_t n)
@@ -166,13 +178,7 @@ packet_offer(struct xsk_txq *x, struct rte_mbuf *packet, uint32_t n)
 		for (left = m->data_len; left > 0; left -= len, addr += len) {
 			len = RTE_MIN(left, XSK_CHUNK);
 			n--;
-			*flight_at(x, x->tx.pos) =
-					(struct xsk_flight){ addr, n == 0 ? packet : NULL };
-			*xsk_ring_desc(&x->tx, x->tx.pos++) = (struct xdp_desc){
-				.addr = addr,
-				.len = len,
-				.options = n == 0 ? 0 : XDP_PKT_CONTD,
-			};
+			desc_write(x, addr, len, n == 0 ? packet : NULL, n == 0);
 		}
 	}
 }
@@ -199,9 +205,9 @@ copy_alloc(const struct xsk_txq *x, uint32_t len)
 {
 	struct rte_mbuf *m;
 
-	if (x->copies == NULL)
+	if (x->copy_pool == NULL)
 		return ppfrag_slots_get(x->slots, len);
-	m = rte_pktmbuf_alloc(x->copies);
+	m = rte_pktmbuf_alloc(x->copy_pool);
 	if (m == NULL)
 		return NULL;
 	m->data_len = (uint16_t)len;
@@ -233,11 +239,44 @@ tx_send_copy(struct xsk_txq *x, struct rte_mbuf *m)
 	return TX_SENT;
 }
 
+/* Send what is copied into chunks of the queue's own: each descriptor has one. */
+static __rte_noinline enum tx_result
+tx_send_own(struct xsk_txq *x, struct rte_mbuf *m)
+{
+	uint32_t n = (m->pkt_len + XSK_CHUNK - 1) / XSK_CHUNK, at, len;
+	const char *from;
+	uint64_t addr;
+	char *to;
+
+	if (n == 0 || n > x->max_chunks) {
+		ppfrag_count(&x->q.stats.dropped_packets, 1);
+		rte_pktmbuf_free(m);
+		return TX_DROPPED;
+	}
+	if (x->tx.mask + 1 - nb_in_flight(x) < n)
+		return TX_FULL;
+	for (at = 0; at < m->pkt_len; at += len) {
+		len = RTE_MIN(m->pkt_len - at, XSK_CHUNK);
+		addr = x->own + (uint64_t)(x->tx.pos & x->tx.mask) * XSK_CHUNK;
+		to = x->umem + addr;
+		from = rte_pktmbuf_read(m, at, len, to);
+		if (from != to)
+			rte_memcpy(to, from, len);
+		desc_write(x, addr, len, NULL, at + len == m->pkt_len);
+	}
+	rte_pktmbuf_free(m);
+	ppfrag_count(&x->q.stats.copied_packets, 1);
+	return TX_SENT;
+}
+
 static inline enum tx_result
 tx_send(struct xsk_txq *x, struct rte_mbuf *m)
 {
-	const uint32_t n = packet_chunks(x, m);
+	uint32_t n;
 
+	if (unlikely(x->copies))
+		return tx_send_own(x, m);
+	n = packet_chunks(x, m);
 	if (unlikely(n == 0))
 		return tx_send_copy(x, m);
 	if (unlikely(x->tx.mask + 1 - nb_in_flight(x) < n))

@@ -6,6 +6,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "../ppfrag_slots.h"
 #include "xsk.h"
@@ -49,17 +51,13 @@ range_add(struct rte_mempool *mp, void *arg, struct rte_mempool_memhdr *chunk, u
 
 /* Gaps between the chunks of a mempool are given along: more than a fourth is another range. */
 static int
-range_find(const char *name, struct xsk_umem *u)
+range_find(struct xsk_umem *u)
 {
 	struct range r = { .start = UINTPTR_MAX };
 
 	rte_mempool_mem_iter(u->mp, range_add, &r);
-	if (r.end - r.start > r.used + r.used / 4 + OS_PAGE) {
-		PPFRAG_LOG(ERR, "%s: pool %s lies in %u pieces, in a range %zu times its size: the kernel takes one piece; start EAL with more memory at once (-m or --socket-mem), or use a pool made by ppool_create() in a memfd",
-				name, u->mp->name, u->mp->nb_mem_chunks,
-				(r.end - r.start) / r.used);
+	if (r.end - r.start > r.used + r.used / 4 + OS_PAGE)
 		return -ENOTSUP;
-	}
 	u->gaps = r.end - r.start != r.used;
 	u->addr = (char *)RTE_ALIGN_FLOOR(r.start, (uintptr_t)OS_PAGE);
 	u->len = RTE_ALIGN_CEIL(r.end, (uintptr_t)OS_PAGE) - (uintptr_t)u->addr;
@@ -79,7 +77,7 @@ reg_remedy(int err)
 }
 
 static int
-umem_register(const char *name, const struct xsk_umem *u, int fd)
+reg_try(const struct xsk_umem *u, int fd)
 {
 	const struct xsk_umem_reg reg = {
 		.addr = (uintptr_t)u->addr,
@@ -88,20 +86,61 @@ umem_register(const char *name, const struct xsk_umem *u, int fd)
 		.headroom = u->headroom,
 		.flags = XDP_UMEM_UNALIGNED_CHUNK_FLAG,
 	};
-	int err;
 
-	if (setsockopt(fd, SOL_XDP, XDP_UMEM_REG, &reg, sizeof(reg)) == 0)
-		return 0;
-	err = errno;
-	PPFRAG_LOG(ERR, "%s: the %" PRIu64 " bytes of pool %s cannot be registered: %s%s", name,
-			u->len, u->mp->name, strerror(err), reg_remedy(err));
-	return -err;
+	return setsockopt(fd, SOL_XDP, XDP_UMEM_REG, &reg, sizeof(reg)) == 0 ? 0 : -errno;
+}
+
+static int
+umem_register(const char *name, const struct xsk_umem *u, int fd)
+{
+	int ret = reg_try(u, fd);
+
+	if (ret != 0)
+		PPFRAG_LOG(ERR, "%s: the %" PRIu64 " bytes of %s%s cannot be registered: %s%s",
+				name, u->len, u->mp != NULL ? "pool " : "a umem",
+				u->mp != NULL ? u->mp->name : "", strerror(-ret), reg_remedy(-ret));
+	return ret;
+}
+
+/* Whether the kernel takes the first page of a piece: it does not take memory of every kind. */
+static void
+piece_try(struct rte_mempool *mp, void *arg, struct rte_mempool_memhdr *chunk, unsigned int idx)
+{
+	const struct xsk_umem u = {
+		.addr = RTE_PTR_ALIGN_FLOOR(chunk->addr, OS_PAGE),
+		.len = OS_PAGE,
+	};
+	int fd, ret, *result = arg;
+
+	RTE_SET_USED(mp);
+	RTE_SET_USED(idx);
+	if (*result != 0)
+		return;
+	fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return; /* that is told when the port starts */
+	ret = reg_try(&u, fd);
+	close(fd);
+	if (ret == -EFAULT || ret == -ENOMEM || ret == -EOPNOTSUPP)
+		*result = ret;
+}
+
+const char *
+xsk_umem_misfit(struct rte_mempool *mp)
+{
+	struct xsk_umem u = { .mp = mp };
+	int result = 0;
+
+	if (range_find(&u) != 0)
+		return "it lies in several pieces: start EAL with more memory at once (-m or --socket-mem), or use a pool made by ppool_create() in a memfd";
+	rte_mempool_mem_iter(mp, piece_try, &result);
+	return result != 0 ? "the kernel does not take memory of this kind" : NULL;
 }
 
 static int
 umem_init(const char *name, struct xsk_umem *u, int fd)
 {
-	int ret = range_find(name, u);
+	int ret = range_find(u);
 
 	if (ret != 0)
 		return ret;
@@ -158,6 +197,45 @@ xsk_umem_get(const char *name, struct rte_mempool *mp, int fd)
 	return u;
 }
 
+/* The same chunks as those of pools, one behind the other. */
+static int
+own_init(const char *name, struct xsk_umem *u, uint32_t nb_chunks, int fd)
+{
+	u->frame = XSK_FRAME_MAX;
+	u->headroom = XSK_CHUNK - XSK_KERNEL_HEADROOM - u->frame;
+	u->len = RTE_ALIGN_CEIL((uint64_t)nb_chunks * XSK_CHUNK, OS_PAGE);
+	u->addr = mmap(NULL, u->len, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	if (u->addr == MAP_FAILED) {
+		u->addr = NULL;
+		PPFRAG_LOG(ERR,
+				"%s: no memory for a umem of %" PRIu64
+				" bytes: use a smaller queue_size",
+				name, u->len);
+		return -ENOMEM;
+	}
+	return umem_register(name, u, fd);
+}
+
+struct xsk_umem *
+xsk_umem_get_own(const char *name, uint32_t nb_chunks, int fd)
+{
+	struct xsk_umem *u = calloc(1, sizeof(*u));
+	int ret;
+
+	if (u == NULL)
+		return NULL;
+	u->nb_users = 1;
+	ret = own_init(name, u, nb_chunks, fd);
+	if (ret == 0)
+		return u;
+	if (u->addr != NULL)
+		munmap(u->addr, u->len);
+	free(u);
+	errno = -ret;
+	return NULL;
+}
+
 void
 xsk_umem_put(struct xsk_umem *u)
 {
@@ -167,9 +245,12 @@ xsk_umem_put(struct xsk_umem *u)
 		return;
 	xsk_umems_lock();
 	if (--u->nb_users == 0) {
-		for (at = &umems; *at != u; at = &(*at)->next)
+		for (at = &umems; *at != u && *at != NULL; at = &(*at)->next)
 			;
-		*at = u->next;
+		if (*at != NULL)
+			*at = u->next;
+		if (u->mp == NULL)
+			munmap(u->addr, u->len);
 		free(u);
 	}
 	xsk_umems_unlock();
