@@ -130,7 +130,7 @@ def end(dut):
 
 @pytest.mark.parametrize("devargs,memory", [
     ("", None), (",xdp_mode=native,preset=density", None), (",xdp_mode=skb", None),
-    (",force_copy=1,busy_budget=64,shared_umem=1", None), (",queue_size=64,copybreak=0", None),
+    (",force_copy=0,busy_budget=64,shared_umem=1", None), (",queue_size=64,copybreak=0", None),
     ("", "no-huge"), ("", "default"), ("", "in-memory"), (",rx=lanes", None),
     (",rx=lanes,queue_size=64", "no-huge"), (",umem=own", None),
     (",umem=own,rx=lanes,queue_size=64,xdp_mode=skb", None),
@@ -255,7 +255,7 @@ def test_ping(lab, veth):
 
 
 @contextlib.contextmanager
-def two_links():
+def two_links(plain=True):
     """Two kernels, and in between a namespace for two ports."""
     need_xdp()
     with namespace("left") as left, namespace("right") as right, namespace("port") as port:
@@ -264,9 +264,18 @@ def two_links():
             link.create()
             run(link.kernel, "ip", "link", "set", link.near, "address", f"02:00:00:00:01:0{number}")
             run(link.kernel, "ip", "address", "add", f"198.18.3.{number + 1}/24", "dev", link.near)
-            # A port does not complete checksums.
-            run(link.kernel, sys.executable, FRAMES, "plain", link.near)
+            if plain:  # a port does not complete checksums unless it is asked to
+                run(link.kernel, sys.executable, FRAMES, "plain", link.near)
         yield links
+
+
+def transfer(left, right):
+    """Send a file from one kernel to the other one."""
+    with subprocess.Popen([*right.kernel, sys.executable, TRANSFER, "receive", "198.18.3.2",
+                           str(TCP_PORT)], stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout.readline() == "listening\n"
+        sent = run(left.kernel, sys.executable, TRANSFER, "send", "198.18.3.2", TCP_PORT, TCP_SIZE)
+        assert server.communicate(timeout=TIMEOUT)[0] == sent
 
 
 @pytest.mark.parametrize("devargs", ["", ",xdp_mode=skb", ",rx=lanes", ",umem=own"])
@@ -276,15 +285,32 @@ def test_tcp(lab, devargs):
         dut = start_pmd(lab, left, devargs=devargs,
                       vdevs=[f"net_ppfrag1,iface={right.iface}{devargs}"])
         dut.start()
-        with subprocess.Popen([*right.kernel, sys.executable, TRANSFER, "receive", "198.18.3.2",
-                               str(TCP_PORT)], stdout=subprocess.PIPE, text=True) as server:
-            assert server.stdout.readline() == "listening\n"
-            sent = run(left.kernel, sys.executable, TRANSFER, "send", "198.18.3.2", TCP_PORT,
-                       TCP_SIZE)
-            assert server.communicate(timeout=TIMEOUT)[0] == sent
+        transfer(left, right)
         for port in range(2):
             assert (dut.xstats(port)["tx_q0_copied_packets"] != 0) == ("own" in devargs)
         assert dut.stats(0)["ibytes"] > TCP_SIZE
+        end(dut)
+
+
+@pytest.mark.parametrize("devargs", ["", ",rx=lanes", ",umem=own"])
+def test_checksums(lab, devargs):
+    """The kernel completes checksums of TCP that it has not computed before it was forwarded.
+
+    The interface of the port on the right is one that cannot, so that the receiver looks at them.
+    """
+    with two_links(plain=False) as (left, right):
+        run(right.port, sys.executable, FRAMES, "plain", right.iface)
+        dut = start_pmd(lab, left, "--forward-mode=csum", "--tx-offloads=0xe",
+                        "--eth-peer=0,02:00:00:00:01:00", "--eth-peer=1,02:00:00:00:01:01",
+                        devargs=devargs, vdevs=[f"net_ppfrag1,iface={right.iface}{devargs}"])
+        if "UDP_CKSUM" not in dut.command("show port 0 tx_offload capabilities"):
+            pytest.skip("the kernel is older than 6.11")
+        dut.start()
+        transfer(left, right)
+        for port in range(2):
+            stats = dut.xstats(port)
+            assert stats["tx_q0_offload_packets"] > 100
+            assert stats["tx_q0_bad_offload_packets"] == 0
         end(dut)
 
 

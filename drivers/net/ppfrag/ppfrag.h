@@ -184,6 +184,7 @@ struct ppfrag_xsk_conf {
 	uint8_t mode;         /**< enum ppfrag_xdp_mode */
 	bool force_copy;
 	bool own_umem; /**< copy packets, whatever the pool is */
+	bool tx_csum;  /**< the kernel completes checksums of what is sent */
 	char prog[256]; /**< file of a program to use in place of the driver's; "": none */
 };
 

@@ -375,6 +375,7 @@ ppfrag_args_parse(const char *name, const char *args, struct ppfrag_dev *pd)
 	pd->mrg_rxbuf = true;
 	pd->indirect = true;
 	pd->want_slots = true;
+	pd->xsk.force_copy = true;
 	pd->copybreak = DEFAULT_COPYBREAK;
 	pd->max_mtu = PPFRAG_MAX_MTU;
 	rte_eth_random_addr(pd->mac[0].addr_bytes);

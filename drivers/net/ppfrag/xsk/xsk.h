@@ -76,6 +76,7 @@ struct xsk_umem {
 	uint64_t len;
 	uint32_t headroom; /**< behind that of the kernel */
 	uint32_t frame;    /**< what the kernel writes at most */
+	uint32_t meta;     /**< bytes in front of what is sent that may ask for a checksum, or 0 */
 	bool sg;           /**< packets may take several chunks */
 	bool gaps;         /**< there is other memory between the chunks of the mempool */
 	struct xsk_socket *bound;
@@ -159,6 +160,8 @@ struct xsk_txq {
 	const struct rte_mempool *gaps; /**< the pool, if it has gaps; or NULL */
 	uint32_t tail;                  /**< of flight: the oldest one */
 	uint16_t max_chunks;
+	uint16_t max_piece; /**< of data, by one descriptor */
+	uint16_t meta;      /**< as that of the umem */
 	struct xsk_flight flight[];
 };
 
@@ -365,6 +368,9 @@ int xsk_elf_load(const struct ppfrag_dev *pd, bool sg, struct xsk_elf *elf);
 
 /** What the kernel can write at most into a slot that is posted for it; 0: there are no slots. */
 uint32_t xsk_umem_frame(struct rte_mempool *mp);
+
+/** Whether the kernel completes checksums where it copies what is sent. */
+bool xsk_umem_takes_meta(void);
 
 /** Why the memory of a pool can be no umem; NULL: it can be one, as far as one can see. */
 const char *xsk_umem_misfit(struct rte_mempool *mp);

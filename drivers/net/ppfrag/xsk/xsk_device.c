@@ -51,11 +51,14 @@ device_fini(struct rte_eth_dev *dev)
 static int
 device_init(struct rte_eth_dev *dev)
 {
+	struct ppfrag_dev *pd = dev->data->dev_private;
 	uint32_t mtu;
 	int ret = local_alloc(dev);
 
 	if (ret != 0)
 		return ret;
+	/* What a driver that does not copy can do, nobody tells. */
+	pd->xsk.tx_csum = pd->xsk.force_copy && xsk_umem_takes_meta();
 	dev->data->promiscuous = 0;
 	dev->data->all_multicast = 0;
 	ret = xsk_intr_init(dev);
@@ -322,6 +325,10 @@ log_way(const struct rte_eth_dev *dev)
 			local->prog->skb ? "skb" : "native",
 			local->sock[0]->zero_copy ? "does not copy" : "copies",
 			local->sock[0]->umem->sg ? "" : "; frames over 1536 bytes take Linux 6.6");
+	if (local->sock[0]->zero_copy)
+		PPFRAG_LOG(WARNING,
+				"%s: the driver of interface '%s' writes into the pool by itself, which has not been tried: it loses buffers that lie over two pages which are not contiguous for the device; leave force_copy=0 out",
+				dev->data->name, pd->iface);
 }
 
 void
@@ -409,13 +416,18 @@ device_start(struct rte_eth_dev *dev)
 static void
 device_infos(const struct rte_eth_dev *dev, struct rte_eth_dev_info *info)
 {
+	const struct ppfrag_dev *pd = dev->data->dev_private;
+
 	if (xsk_local(dev) != NULL) /* in the primary process */
 		info->if_index = xsk_local(dev)->ifindex;
 	info->max_mtu = RTE_MIN(info->max_mtu, XSK_MAX_FRAME_LEN - PPFRAG_L2_LEN);
 	info->max_rx_pktlen = info->max_mtu + PPFRAG_L2_LEN;
 	info->max_lro_pkt_size = 0;
-	info->tx_offload_capa = RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
-	info->tx_queue_offload_capa = RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
+	info->tx_offload_capa = RTE_ETH_TX_OFFLOAD_MULTI_SEGS | RTE_ETH_TX_OFFLOAD_IPV4_CKSUM;
+	if (pd->xsk.tx_csum)
+		info->tx_offload_capa |=
+				RTE_ETH_TX_OFFLOAD_UDP_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM;
+	info->tx_queue_offload_capa = info->tx_offload_capa;
 }
 
 /* The kernel is told, and what is posted given back: slots of other classes take its place. */
@@ -560,7 +572,7 @@ set_burst(struct rte_eth_dev *dev)
 	}
 	dev->rx_pkt_burst = pd->want_slots ? xsk_rx_burst : xsk_rx_burst_lanes;
 	dev->tx_pkt_burst = pd->size_stats ? xsk_tx_burst_sizes : xsk_tx_burst;
-	dev->tx_pkt_prepare = NULL;
+	dev->tx_pkt_prepare = ppfrag_tx_prepare;
 	dev->rx_queue_count = rx_queue_count;
 }
 

@@ -9,6 +9,7 @@
 #include <rte_malloc.h>
 
 #include "../ppfrag_slots.h"
+#include "../virtio/ppfrag_offload.h"
 #include "xsk.h"
 
 /*
@@ -118,7 +119,7 @@ xsk_txq_setup(struct rte_eth_dev *dev, uint16_t queue_id, uint16_t nb_desc, unsi
 	x->q.vq.size = (uint16_t)size;
 	x->q.run.deferred = conf->tx_deferred_start != 0;
 	x->q.free_thresh = conf->tx_free_thresh;
-	x->q.offloads = conf->offloads | dev->data->dev_conf.txmode.offloads;
+	ppfrag_tx_offload_init(&x->q, conf->offloads | dev->data->dev_conf.txmode.offloads);
 	ppfrag_txq_attach(dev, &x->q);
 	return 0;
 }
@@ -219,6 +220,8 @@ txq_open(struct xsk_txq *x, struct xsk_socket *s, const struct ppfrag_rxq *slots
 	x->umem_len = s->umem->len;
 	x->gaps = s->umem->gaps ? s->umem->mp : NULL;
 	x->max_chunks = s->umem->sg ? XSK_MAX_CHUNKS : 1;
+	x->max_piece = (uint16_t)(XSK_CHUNK - s->umem->meta);
+	x->meta = (uint16_t)s->umem->meta;
 	x->slots = slots;
 	x->tail = 0;
 	x->sock = s;

@@ -84,7 +84,9 @@ reg_try(const struct xsk_umem *u, int fd)
 		.len = u->len,
 		.chunk_size = XSK_CHUNK,
 		.headroom = u->headroom,
-		.flags = XDP_UMEM_UNALIGNED_CHUNK_FLAG,
+		.flags = XDP_UMEM_UNALIGNED_CHUNK_FLAG |
+				(u->meta != 0 ? XDP_UMEM_TX_METADATA_LEN : 0),
+		.tx_metadata_len = u->meta,
 	};
 
 	return setsockopt(fd, SOL_XDP, XDP_UMEM_REG, &reg, sizeof(reg)) == 0 ? 0 : -errno;
@@ -100,6 +102,34 @@ umem_register(const char *name, const struct xsk_umem *u, int fd)
 				name, u->len, u->mp != NULL ? "pool " : "a umem",
 				u->mp != NULL ? u->mp->name : "", strerror(-ret), reg_remedy(-ret));
 	return ret;
+}
+
+/* An older kernel does not take the flag. */
+bool
+xsk_umem_takes_meta(void)
+{
+	struct xsk_umem u = { .len = OS_PAGE, .meta = sizeof(struct xsk_tx_meta) };
+	int ret = -1, fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
+
+	u.addr = mmap(NULL, u.len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (fd >= 0 && u.addr != MAP_FAILED)
+		ret = reg_try(&u, fd);
+	if (u.addr != MAP_FAILED)
+		munmap(u.addr, u.len);
+	if (fd >= 0)
+		close(fd);
+	return ret == 0;
+}
+
+/* The same for all umems of the process. */
+static uint32_t
+meta_len(void)
+{
+	static int takes = -1;
+
+	if (takes < 0)
+		takes = xsk_umem_takes_meta();
+	return takes != 0 ? sizeof(struct xsk_tx_meta) : 0;
 }
 
 /* Whether the kernel takes the first page of a piece: it does not take memory of every kind. */
@@ -145,6 +175,7 @@ umem_init(const char *name, struct xsk_umem *u, int fd)
 	if (ret != 0)
 		return ret;
 	u->frame = xsk_umem_frame(u->mp);
+	u->meta = meta_len();
 	u->headroom = XSK_CHUNK - XSK_KERNEL_HEADROOM - u->frame;
 	return umem_register(name, u, fd);
 }
@@ -202,6 +233,7 @@ static int
 own_init(const char *name, struct xsk_umem *u, uint32_t nb_chunks, int fd)
 {
 	u->frame = XSK_FRAME_MAX;
+	u->meta = meta_len();
 	u->headroom = XSK_CHUNK - XSK_KERNEL_HEADROOM - u->frame;
 	u->len = RTE_ALIGN_CEIL((uint64_t)nb_chunks * XSK_CHUNK, OS_PAGE);
 	u->addr = mmap(NULL, u->len, PROT_READ | PROT_WRITE,
