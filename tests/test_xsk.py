@@ -485,6 +485,14 @@ def test_two_ports_of_one_interface(lab, veth):
     assert not veth.has_program()
 
 
+def test_fewer_to_send(lab, veth):
+    """testpmd does not poll receive queues beyond those it sends to, which is said."""
+    veth.create(queues=2)
+    dut = start_pmd(lab, veth, "--rxq=2", "--txq=1", devargs=",queue_count=2")
+    assert "does not poll queues 1 to 1" in dut.output
+    end(dut)
+
+
 def test_one_queue_twice(lab, veth):
     """A queue belongs to one port."""
     veth.create(queues=2)
@@ -499,6 +507,23 @@ def test_channels(lab, veth):
     veth.create(queues=2)
     dut = start_pmd(lab, veth)
     assert "interface 'port0' receives with 2 queues, the port with 1" in dut.output
+    end(dut)
+
+
+def test_stop_while_down(lab, veth):
+    """A stop does not wait for what an interface that is down cannot send."""
+    veth.create(queues=8)
+    dut = start_pmd(lab, veth, "--rxq=8", "--txq=8", "--forward-mode=txonly",
+                    devargs=",queue_count=8,queue_size=64")
+    run(veth.port, "ip", "link", "set", veth.iface, "down")
+    dut.start()
+    wait_until(lambda: all(dut.xstats()[f"tx_q{i}_full"] for i in range(8)), "full rings")
+    dut.stop()
+    before = dut.xstats()
+    dut.command("port stop 0")
+    after = dut.xstats()
+    for name in (f"tx_q{i}_kicks" for i in range(8)):
+        assert after[name] - before[name] < 10  # and not one each millisecond
     end(dut)
 
 

@@ -130,6 +130,7 @@ struct xsk_rxq {
 	uint32_t lead;      /**< from the start of a chunk to the data */
 	uint32_t frame;
 	uint32_t tail;              /**< position in the fill ring of what comes back next */
+	struct rte_mbuf *aside;     /**< slots that cannot be posted */
 	bool copies;                /**< out of memory of its own */
 	bool busy;                  /**< poll the interface with system calls */
 	bool wakeup;                /**< the kernel may want to be told of what is posted */
@@ -445,6 +446,9 @@ uint16_t xsk_rx_burst_lanes(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 
 /** Post as many slots, or lanes, as the fill ring takes and the pool has. */
 void xsk_rx_post_all(struct xsk_rxq *x);
+
+/** Free slots that were kept as they cannot be posted. */
+void xsk_rx_aside_free(struct xsk_rxq *x);
 
 /** Post again what was received and not polled. */
 void xsk_rx_discard(struct xsk_rxq *x);

@@ -313,6 +313,18 @@ interface_take(struct rte_eth_dev *dev)
 	return 0;
 }
 
+/* Many applications poll a receive queue for each queue that they send to. */
+static void
+log_unpaired(const struct rte_eth_dev *dev)
+{
+	const uint16_t nb_rx = dev->data->nb_rx_queues, nb_tx = dev->data->nb_tx_queues;
+
+	if (nb_tx != 0 && nb_tx < nb_rx)
+		PPFRAG_LOG(NOTICE,
+				"%s: %u receive queues and %u to send: an application that pairs them, as testpmd, does not poll queues %u to %u, and what the interface hands to these stands still; use as many of both (testpmd --rxq and --txq)",
+				dev->data->name, nb_rx, nb_tx, nb_tx, nb_rx - 1);
+}
+
 static void
 log_way(const struct rte_eth_dev *dev)
 {
@@ -393,6 +405,7 @@ start_locked(struct rte_eth_dev *dev)
 		return ret;
 	}
 	xsk_netdev_check_channels(dev);
+	log_unpaired(dev);
 	log_way(dev);
 	xsk_gates_open(dev);
 	xsk_link_run(dev, true);

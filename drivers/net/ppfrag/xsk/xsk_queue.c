@@ -232,6 +232,7 @@ txq_open(struct xsk_txq *x, struct xsk_socket *s, const struct ppfrag_rxq *slots
 static void
 rxq_close(struct xsk_rxq *x)
 {
+	xsk_rx_aside_free(x);
 	ppfrag_slots_release(&x->q, NULL);
 	ppool_carver_free(x->jumbo);
 	x->jumbo = NULL;

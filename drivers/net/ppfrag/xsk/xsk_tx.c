@@ -381,8 +381,11 @@ tx_send(struct xsk_txq *x, struct rte_mbuf *m)
 	return TX_SENT;
 }
 
-/* Have the kernel send what it was given: it does so in its caller's time, some at each call. */
-static void
+/*
+ * Have the kernel send what it was given: it does so in its caller's time, some at each call.
+ * Returns false where it does not now: the interface is down, or gone.
+ */
+static bool
 tx_wake(struct xsk_txq *x)
 {
 	unsigned int i;
@@ -390,12 +393,15 @@ tx_wake(struct xsk_txq *x)
 	for (i = 0; i < TX_WAKE_MAX; i++) {
 		if (__atomic_load_n(x->tx.consumer, __ATOMIC_RELAXED) == x->tx.pos ||
 				!xsk_ring_wants_wakeup(&x->tx))
-			return;
+			return true;
 		ppfrag_count(&x->q.stats.kicks, 1);
-		if (sendto(x->sock->fd, NULL, 0, MSG_DONTWAIT, NULL, 0) >= 0 || errno != EAGAIN)
-			return;
+		if (sendto(x->sock->fd, NULL, 0, MSG_DONTWAIT, NULL, 0) >= 0)
+			return true;
+		if (errno != EAGAIN)
+			return errno != ENXIO && errno != ENETDOWN;
 		tx_reclaim(x);
 	}
+	return true;
 }
 
 static __rte_always_inline uint16_t
@@ -466,12 +472,13 @@ xsk_tx_done_cleanup(void *txq, uint32_t n)
 void
 xsk_tx_wait(struct xsk_txq *x)
 {
+	bool sends = true;
 	unsigned int ms;
 
-	for (ms = 0; ms < TX_WAIT_MS && nb_in_flight(x) != 0; ms++) {
+	for (ms = 0; ms < TX_WAIT_MS && nb_in_flight(x) != 0 && sends; ms++) {
 		if (ms != 0)
 			usleep(1000);
-		tx_wake(x);
+		sends = tx_wake(x);
 		tx_reclaim(x);
 	}
 }
