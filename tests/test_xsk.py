@@ -4,6 +4,7 @@
 
 import contextlib
 import json
+import os
 import platform
 import re
 import shutil
@@ -28,16 +29,18 @@ ALL_LENGTHS = "60-1514"
 JUMBO_LENGTHS = "60-100,1500-1560,3040-3110,4590-4620,8900-9014"
 JUMBO_MTU = 9000
 RATE = 10000  # frames a second, so that nobody has to be fast
+LONG = os.environ.get("PPFRAG_LONG") == "1"
+MANY, MANY_RATE = 10_000_000, 50000
 TCP_SIZE = 20 << 20
 TCP_PORT = 5001
 LEGACY = ["--legacy-mem", "-m", "256"]  # of EAL: memory that is not contiguous has gaps
 RESTARTS = {"slots": 100, "lanes": 20}
 
 
-def run(netns, *words, check=True):
+def run(netns, *words, check=True, timeout=TIMEOUT):
     """Run a program in a namespace; what it printed."""
     done = subprocess.run([*netns, *map(str, words)], check=False, capture_output=True, text=True,
-                          timeout=TIMEOUT)
+                          timeout=timeout)
     assert not check or done.returncode == 0, (words, done.stdout, done.stderr)
     return done.stdout
 
@@ -406,6 +409,17 @@ def test_exhaustion(lab, veth, how, lengths):
     assert result["dry"] >= 1 and result["no_mbuf"] > 0
 
 
+@pytest.mark.skipif(not LONG, reason="several minutes: with PPFRAG_LONG=1")
+def test_ten_million(lab, veth, rx):
+    """10,000,000 frames of all kinds of lengths while 700 are held and written around."""
+    veth.create()
+    verify = Verify(lab, veth, MANY, "--mbuf-size", 16384, "--mbufs", 8192, "--hold", 700,
+                    devargs=f",rx={rx},queue_size=4096")
+    run(veth.kernel, sys.executable, FRAMES, "send", veth.near, MANY, "60,570,64,1514,100,61,256,60",
+        MANY_RATE, timeout=3600)
+    assert verify.result()["received"] == MANY
+
+
 @pytest.mark.parametrize("devargs", ["", ",rx=lanes", ",umem=own"])
 def test_reflect(lab, veth, devargs):
     """Packets of other pools, and of several segments, are copied to be sent."""
@@ -450,8 +464,8 @@ def test_restarts(lab, veth, rx):
 
 def flows(veth, count):
     """Send datagrams of so many flows."""
-    run(veth.kernel, "ip", "address", "add", "198.18.4.1/24", "dev", veth.near)
-    run(veth.kernel, "ip", "neigh", "add", "198.18.4.2", "lladdr", PORT_MAC, "dev", veth.near)
+    run(veth.kernel, "ip", "address", "replace", "198.18.4.1/24", "dev", veth.near)
+    run(veth.kernel, "ip", "neigh", "replace", "198.18.4.2", "lladdr", PORT_MAC, "dev", veth.near)
     run(veth.kernel, sys.executable, FRAMES, "flows", "198.18.4.2", count)
 
 
@@ -483,6 +497,90 @@ def test_two_ports_of_one_interface(lab, veth):
     assert veth.has_program()
     end(dut)
     assert not veth.has_program()
+
+
+class Shares:
+    """What each of two queues receives of 400 flows; the first one always runs."""
+
+    def __init__(self, dut, veth):
+        self.dut = dut
+        self.veth = veth
+        self.all = self.now()
+
+    def now(self):
+        """Packets of each queue so far."""
+        stats = self.dut.xstats()
+        return [stats[f"rx_q{i}_packets"] for i in range(2)]
+
+    def take(self):
+        """Send the flows, wait until those of the first queue are there, and say what came."""
+        before = self.now()
+        flows(self.veth, 400)
+        if self.all == [0, 0]:  # whatever it is
+            wait_until(lambda: sum(self.now()) == 400, "all flows")
+            self.all = self.now()
+            assert all(self.all)
+        wait_until(lambda: self.now()[0] == before[0] + self.all[0], "the first queue's share")
+        return self.now()[1] - before[1]
+
+
+def queue_run(dut, what):
+    """Stop or start both queues of the second pair; testpmd does not forward meanwhile."""
+    dut.stop()
+    for direction in ("rxq", "txq"):
+        assert "not supported" not in dut.command(f"port 0 {direction} 1 {what}")
+        state = "stopped" if what == "stop" else "started"
+        assert f"queue state: {state}" in dut.command(f"show {direction} info 0 1")
+    dut.start()
+
+
+@pytest.mark.parametrize("umem", ["pool", "own"])
+@pytest.mark.parametrize("deferred", [False, True], ids=["stopped", "deferred"])
+def test_queue_stop_and_start(lab, veth, deferred, umem):
+    """Packets of a queue that does not run go to the kernel, also of a new interface."""
+    veth.create(queues=2)
+    dut = start_pmd(lab, veth, "--rxq=2", "--txq=2", devargs=f",queue_count=2,umem={umem}")
+    dut.start()
+    shares = Shares(dut, veth)
+    assert shares.take() == shares.all[1]
+    if deferred:
+        dut.stop()
+        dut.command("port stop 0")
+        for direction in ("rxq", "txq"):
+            dut.command(f"port 0 {direction} 1 deferred_start on")
+        dut.command("port start 0")
+        dut.start()
+    else:
+        queue_run(dut, "stop")
+    assert shares.take() == 0
+    run(veth.kernel, "ip", "link", "delete", veth.near)
+    dut.wait_link(False)
+    veth.create(queues=2)
+    wait_until(lambda: "goes on with the interface" in dut.output, "it goes on")
+    dut.wait_link()
+    assert shares.take() == 0
+    queue_run(dut, "start")
+    wait_until(lambda: shares.take() == shares.all[1], "the second queue's share")
+    veth.echo("60-100")
+    end(dut)
+
+
+SIZES = {"undersize": 4, "size_64": 1, "size_65_127": 63, "size_128_255": 128,
+         "size_256_511": 256, "size_512_1023": 512, "size_1024_1518": 491, "size_1519_max": 0,
+         "multicast": 0, "broadcast": 0}
+
+
+@pytest.mark.parametrize("devargs", ["", ",rx=lanes", ",umem=own"])
+def test_sizes(lab, veth, devargs):
+    """Each queue counts what it receives and sends by size."""
+    veth.create()
+    dut = start_pmd(lab, veth, devargs=f",size_stats=1{devargs}")
+    dut.start()
+    veth.echo(ALL_LENGTHS)
+    stats = dut.xstats()
+    for queue in ("rx_q0", "tx_q0"):
+        assert {name: stats[f"{queue}_{name}_packets"] for name in SIZES} == SIZES
+    end(dut)
 
 
 def test_fewer_to_send(lab, veth):
