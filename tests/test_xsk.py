@@ -583,6 +583,24 @@ def test_sizes(lab, veth, devargs):
     end(dut)
 
 
+@pytest.mark.hugepages
+def test_secondary(lab, veth):
+    """A secondary process reads statistics; its bursts take nothing from the primary's queues."""
+    veth.create()
+    dut = start_pmd(lab, veth, memory="default")
+    second = lab.testpmd("second", ["--proc-type=secondary", f"--file-prefix={dut.prefix}",
+                                    lcores(0), *lab.plugins()], ["--forward-mode=rxonly"])
+    assert "its queues can be used in the primary process only" in second.output
+    second.start()
+    dut.start()
+    veth.echo(ALL_LENGTHS)
+    assert dut.stats()["ipackets"] == 1455
+    assert re.search(r"RX-packets: 1455\b", second.command("show port stats 0"))
+    second.stop()
+    second.quit()
+    end(dut)
+
+
 def test_fewer_to_send(lab, veth):
     """testpmd does not poll receive queues beyond those it sends to, which is said."""
     veth.create(queues=2)
