@@ -34,6 +34,7 @@ SIOCETHTOOL, ETHTOOL_STXCSUM = 0x8946, 0x17
 TUNSETIFF, TAP_FLAGS = 0x400454CA, 0x0002 | 0x1000  # no packet information
 ROOM = 1 << 17
 WINDOW = 64  # frames under way
+STEP = 0.002  # seconds: who sleeps for less sleeps too long
 PATIENCE = 5.0  # seconds without a frame
 
 
@@ -76,7 +77,9 @@ def send(iface, count, lengths, rate="0", first="0"):
     for number in range(int(count)):
         sock.send(make(int(first) + number, lengths[number % len(lengths)]))
         if float(rate) > 0:
-            time.sleep(max(0, begin + number / float(rate) - time.monotonic()))
+            ahead = begin + number / float(rate) - time.monotonic()
+            if ahead > STEP:
+                time.sleep(ahead)
     print(f"sent {count}")
 
 

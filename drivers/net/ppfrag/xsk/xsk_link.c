@@ -173,6 +173,7 @@ resume_try(struct rte_eth_dev *dev)
 		pd->reconnections++;
 		PPFRAG_LOG(NOTICE, "%s: goes on with the interface '%s' that is here now",
 				dev->data->name, pd->iface);
+		step_in(dev, 0);
 		return;
 	}
 	local->retry_ms = RTE_MIN(RTE_MAX(2 * local->retry_ms, RETRY_MIN_MS), RETRY_MAX_MS);
@@ -237,12 +238,13 @@ link_step(void *arg)
 	struct rte_eth_dev *dev = arg;
 	struct xsk_local *local = xsk_local(dev);
 
-	if (local->has_gates)
-		resume_step(dev);
+	/* Before the port goes on, the application has been told that the link was down. */
 	if (link_differs(dev)) {
 		step_in(dev, 0);
 		rte_eth_dev_callback_process(dev, RTE_ETH_EVENT_INTR_LSC, NULL);
-	} else if (!local->has_gates && note_back(dev)) {
+	} else if (local->has_gates) {
+		resume_step(dev);
+	} else if (note_back(dev)) {
 		rte_eth_dev_callback_process(dev, RTE_ETH_EVENT_INTR_RESET, NULL);
 	}
 }
