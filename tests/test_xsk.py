@@ -415,7 +415,7 @@ def test_ten_million(lab, veth, rx):
     veth.create()
     verify = Verify(lab, veth, MANY, "--mbuf-size", 16384, "--mbufs", 8192, "--hold", 700,
                     devargs=f",rx={rx},queue_size=4096")
-    run(veth.kernel, sys.executable, FRAMES, "send", veth.near, MANY, "60,570,64,1514,100,61,256,60",
+    run(veth.kernel, sys.executable, FRAMES, "send", veth.near, MANY, "60,570,64,1514,100,61,256",
         MANY_RATE, timeout=3600)
     assert verify.result()["received"] == MANY
 
@@ -736,7 +736,7 @@ def test_own_program_refused(lab, veth):
 
 def resumes(dut, veth, times=1, lengths=ALL_LENGTHS):
     """A port goes on by itself when its interface is there again."""
-    wait_until(lambda: dut.output.count("goes on with the interface 'port0'") == times, "it goes on")
+    wait_until(lambda: dut.output.count("goes on with the interface 'port0'") == times, "more")
     dut.wait_link()
     assert dut.xstats()["reconnections"] == times
     veth.echo(lengths)

@@ -119,7 +119,8 @@ extern int ppfrag_logtype;
 /** Of a port: X(name, type in the sense of Prometheus, unit, meaning). */
 #define PPFRAG_PORT_XSTATS(X) \
 	X(quarantines, counter, "stops", "of the port that a back end did not confirm") \
-	X(reconnections, counter, "reconnections", "of a started port to a back end, or an interface") \
+	X(reconnections, counter, "reconnections", \
+			"of a started port to a back end, or an interface") \
 	X(quarantined_buffers, gauge, "buffers", \
 			"that a back end may still use though the port stopped") \
 	X(no_chunk, counter, "times", "an interface found no buffer posted (AF_XDP)")
@@ -183,8 +184,8 @@ struct ppfrag_xsk_conf {
 	uint16_t busy_budget; /**< 0: the interface is not polled */
 	uint8_t mode;         /**< enum ppfrag_xdp_mode */
 	bool force_copy;
-	bool own_umem; /**< copy packets, whatever the pool is */
-	bool tx_csum;  /**< the kernel completes checksums of what is sent */
+	bool own_umem;  /**< copy packets, whatever the pool is */
+	bool tx_csum;   /**< the kernel completes checksums of what is sent */
 	char prog[256]; /**< file of a program to use in place of the driver's; "": none */
 };
 
