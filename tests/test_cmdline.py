@@ -169,6 +169,7 @@ BAD_DEVARGS = {
     "iface=lo,start_queue=896": "option 'start_queue=896' is invalid; it takes a number from 0",
     "iface=lo,queue_count=129": "option 'queue_count=129' is invalid; it takes a number of queues",
     "iface=lo,xdp_mode=hw": "option 'xdp_mode=hw' is invalid; it takes a mode, native or skb",
+    "iface=lo,umem=shared": "option 'umem=shared' is invalid; it takes a memory, pool or own",
     "iface=lo,busy_budget=65536": "option 'busy_budget=65536' is invalid; it takes a number from",
     "iface=lo,use_cni=1": "option 'use_cni=1' of net_af_xdp is not supported: leave it out",
     "iface=lo": "interface 'lo' is none of Ethernet",
@@ -177,7 +178,7 @@ BAD_DEVARGS = {
                                  "path, mac, queue_size, queues, server, speed, mtu, mrg_rxbuf, "
                                  "packed_vq, in_order, indirect, event_idx, size_stats, rx, "
                                  "copybreak, preset, share, iface, start_queue, "
-                                 "queue_count, xdp_mode, force_copy, shared_umem, "
+                                 "queue_count, xdp_mode, force_copy, shared_umem, umem, "
                                  "busy_budget, xdp_prog",
     f"path={SOCK}": f"net_ppfrag0: cannot connect to path={SOCK}: No such file or directory; "
                     "start the vhost-user back end (the server) first",

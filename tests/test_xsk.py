@@ -4,6 +4,8 @@
 
 import contextlib
 import json
+import os
+import platform
 import re
 import shutil
 import signal
@@ -14,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+import without_aio
 from harness import TIMEOUT, Program, lcores, wait_until
 from test_ping import network_namespace
 
@@ -26,15 +29,18 @@ ALL_LENGTHS = "60-1514"
 JUMBO_LENGTHS = "60-100,1500-1560,3040-3110,4590-4620,8900-9014"
 JUMBO_MTU = 9000
 RATE = 10000  # frames a second, so that nobody has to be fast
+LONG = os.environ.get("PPFRAG_LONG") == "1"
+MANY, MANY_RATE = 10_000_000, 60000
 TCP_SIZE = 20 << 20
 TCP_PORT = 5001
+LEGACY = ["--legacy-mem", "-m", "256"]  # of EAL: memory that is not contiguous has gaps
 RESTARTS = {"slots": 100, "lanes": 20}
 
 
-def run(netns, *words, check=True):
+def run(netns, *words, check=True, timeout=TIMEOUT):
     """Run a program in a namespace; what it printed."""
     done = subprocess.run([*netns, *map(str, words)], check=False, capture_output=True, text=True,
-                          timeout=TIMEOUT)
+                          timeout=timeout)
     assert not check or done.returncode == 0, (words, done.stdout, done.stderr)
     return done.stdout
 
@@ -80,9 +86,9 @@ class Veth:
         """Send frames; each of them must come back."""
         run(self.kernel, sys.executable, FRAMES, "echo", self.near, lengths, *tag)
 
-    def send(self, count, lengths, rate=RATE):
-        """Send frames."""
-        run(self.kernel, sys.executable, FRAMES, "send", self.near, count, lengths, rate)
+    def send(self, count, lengths, rate=RATE, first=0):
+        """Send frames, numbered from one on."""
+        run(self.kernel, sys.executable, FRAMES, "send", self.near, count, lengths, rate, first)
 
 
 def need_xdp():
@@ -103,7 +109,7 @@ def veth():
 
 def eal_options(lab, link, devargs="", memory=None, vdevs=()):
     """EAL options for a port on the port's end of a link."""
-    return [*lab.memory(memory), lcores(1), *lab.plugins(),
+    return [*(LEGACY if memory == "legacy" else lab.memory(memory)), lcores(1), *lab.plugins(),
             f"--vdev=net_ppfrag0,iface={link.iface}{devargs}", *map("--vdev={}".format, vdevs)]
 
 
@@ -127,9 +133,10 @@ def end(dut):
 
 @pytest.mark.parametrize("devargs,memory", [
     ("", None), (",xdp_mode=native,preset=density", None), (",xdp_mode=skb", None),
-    (",force_copy=1,busy_budget=64,shared_umem=1", None), (",queue_size=64,copybreak=0", None),
+    (",force_copy=0,busy_budget=64,shared_umem=1", None), (",queue_size=64,copybreak=0", None),
     ("", "no-huge"), ("", "default"), ("", "in-memory"), (",rx=lanes", None),
-    (",rx=lanes,queue_size=64", "no-huge"),
+    (",rx=lanes,queue_size=64", "no-huge"), (",umem=own", None),
+    (",umem=own,rx=lanes,queue_size=64,xdp_mode=skb", None),
 ])
 def test_every_length(lab, veth, devargs, memory):
     """Frames of every length come and go unchanged."""
@@ -141,12 +148,14 @@ def test_every_length(lab, veth, devargs, memory):
     veth.echo(ALL_LENGTHS)
     stats = dut.xstats()
     assert stats["rx_q0_packets"] == stats["tx_q0_packets"] == 1455
-    assert stats["tx_q0_copied_packets"] == 0
+    copies = 1455 if "own" in devargs else 0
+    assert stats["tx_q0_copied_packets"] == stats["rx_q0_copied_packets"] == copies
     end(dut)
     assert not veth.has_program()
 
 
-@pytest.mark.parametrize("devargs", ["", ",xdp_mode=skb", ",rx=lanes"])
+@pytest.mark.parametrize("devargs", ["", ",xdp_mode=skb", ",rx=lanes", ",umem=own",
+                                     ",umem=own,rx=lanes"])
 @pytest.mark.parametrize("mbuf_size,options", [(16384, []), (2176, ["--enable-scatter"])])
 def test_jumbo(lab, veth, devargs, mbuf_size, options):
     """Jumbo frames are contiguous where a slot holds them, else chains. The interface follows."""
@@ -160,7 +169,20 @@ def test_jumbo(lab, veth, devargs, mbuf_size, options):
     stats = dut.xstats()
     assert (stats["rx_q0_chained_packets"] == 0) == (mbuf_size == 16384)
     assert stats["rx_q0_copied_packets"] > 0
-    assert stats["tx_q0_chained_packets"] > 0
+    assert stats["tx_q0_chained_packets"] > 0 or "own" in devargs
+    end(dut)
+
+
+def test_pieces(lab, veth):
+    """Where the pool is in pieces, which legacy memory is in most often, packets are copied."""
+    lab.need("legacy")
+    veth.create()
+    dut = start_pmd(lab, veth, memory="legacy", mbufs=8192)
+    dut.start()
+    veth.echo(ALL_LENGTHS)
+    copied = "is no memory of the kernel's: it lies in several pieces" in dut.output
+    stats = dut.xstats()
+    assert stats["rx_q0_copied_packets"] == stats["tx_q0_copied_packets"] == 1455 * copied
     end(dut)
 
 
@@ -236,7 +258,7 @@ def test_ping(lab, veth):
 
 
 @contextlib.contextmanager
-def two_links():
+def two_links(plain=True):
     """Two kernels, and in between a namespace for two ports."""
     need_xdp()
     with namespace("left") as left, namespace("right") as right, namespace("port") as port:
@@ -245,27 +267,53 @@ def two_links():
             link.create()
             run(link.kernel, "ip", "link", "set", link.near, "address", f"02:00:00:00:01:0{number}")
             run(link.kernel, "ip", "address", "add", f"198.18.3.{number + 1}/24", "dev", link.near)
-            # A port does not complete checksums.
-            run(link.kernel, sys.executable, FRAMES, "plain", link.near)
+            if plain:  # a port does not complete checksums unless it is asked to
+                run(link.kernel, sys.executable, FRAMES, "plain", link.near)
         yield links
 
 
-@pytest.mark.parametrize("devargs", ["", ",xdp_mode=skb", ",rx=lanes"])
+def transfer(left, right):
+    """Send a file from one kernel to the other one."""
+    with subprocess.Popen([*right.kernel, sys.executable, TRANSFER, "receive", "198.18.3.2",
+                           str(TCP_PORT)], stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout.readline() == "listening\n"
+        sent = run(left.kernel, sys.executable, TRANSFER, "send", "198.18.3.2", TCP_PORT, TCP_SIZE)
+        assert server.communicate(timeout=TIMEOUT)[0] == sent
+
+
+@pytest.mark.parametrize("devargs", ["", ",xdp_mode=skb", ",rx=lanes", ",umem=own"])
 def test_tcp(lab, devargs):
     """A file passes from one kernel to another through two ports that share one umem."""
     with two_links() as (left, right):
         dut = start_pmd(lab, left, devargs=devargs,
                       vdevs=[f"net_ppfrag1,iface={right.iface}{devargs}"])
         dut.start()
-        with subprocess.Popen([*right.kernel, sys.executable, TRANSFER, "receive", "198.18.3.2",
-                               str(TCP_PORT)], stdout=subprocess.PIPE, text=True) as server:
-            assert server.stdout.readline() == "listening\n"
-            sent = run(left.kernel, sys.executable, TRANSFER, "send", "198.18.3.2", TCP_PORT,
-                       TCP_SIZE)
-            assert server.communicate(timeout=TIMEOUT)[0] == sent
+        transfer(left, right)
         for port in range(2):
-            assert dut.xstats(port)["tx_q0_copied_packets"] == 0
+            assert (dut.xstats(port)["tx_q0_copied_packets"] != 0) == ("own" in devargs)
         assert dut.stats(0)["ibytes"] > TCP_SIZE
+        end(dut)
+
+
+@pytest.mark.parametrize("devargs", ["", ",rx=lanes", ",umem=own"])
+def test_checksums(lab, devargs):
+    """The kernel completes checksums of TCP that it has not computed before it was forwarded.
+
+    The interface of the port on the right is one that cannot, so that the receiver looks at them.
+    """
+    with two_links(plain=False) as (left, right):
+        run(right.port, sys.executable, FRAMES, "plain", right.iface)
+        dut = start_pmd(lab, left, "--forward-mode=csum", "--tx-offloads=0xe",
+                        "--eth-peer=0,02:00:00:00:01:00", "--eth-peer=1,02:00:00:00:01:01",
+                        devargs=devargs, vdevs=[f"net_ppfrag1,iface={right.iface}{devargs}"])
+        if "UDP_CKSUM" not in dut.command("show port 0 tx_offload capabilities"):
+            pytest.skip("the kernel is older than 6.11")
+        dut.start()
+        transfer(left, right)
+        for port in range(2):
+            stats = dut.xstats(port)
+            assert stats["tx_q0_offload_packets"] > 100
+            assert stats["tx_q0_bad_offload_packets"] == 0
         end(dut)
 
 
@@ -323,7 +371,7 @@ class Verify(Program):
 
 
 @pytest.mark.parametrize("devargs", [",preset=auto", ",preset=density", ",preset=speed",
-                                     ",rx=lanes"])
+                                     ",rx=lanes", ",umem=own", ",umem=own,rx=lanes"])
 @pytest.mark.parametrize("mtu,lengths", [(1500, ALL_LENGTHS), (JUMBO_MTU, f"60-700,{9014},60-99")])
 def test_held_packets_stay(lab, veth, devargs, mtu, lengths):
     """What an application writes around its packets damages no other, nor do others damage its."""
@@ -333,6 +381,16 @@ def test_held_packets_stay(lab, veth, devargs, mtu, lengths):
                     mtu, devargs=f"{devargs},queue_size={size}")
     veth.send(4000, lengths)
     assert verify.result()["received"] == 4000
+
+
+def test_own_exhaustion(lab, veth):
+    """With memory of their own, packets wait in the ring for pages: none is lost."""
+    veth.create()
+    verify = Verify(lab, veth, 900, "--mbuf-size", 2176, "--mbufs", 250, "--until-dry", "--cache",
+                    0, devargs=",umem=own,queue_size=512")
+    veth.send(900, ALL_LENGTHS)
+    result = verify.result()
+    assert result["dry"] >= 1 and result["no_mbuf"] > 0
 
 
 @pytest.mark.parametrize("how,lengths", [("slots", "60"), ("slots", ALL_LENGTHS),
@@ -351,11 +409,23 @@ def test_exhaustion(lab, veth, how, lengths):
     assert result["dry"] >= 1 and result["no_mbuf"] > 0
 
 
-def test_reflect(lab, veth, rx):
-    """Packets of other pools, and of several segments, are copied into slots to be sent."""
+@pytest.mark.skipif(not LONG, reason="several minutes: with PPFRAG_LONG=1")
+def test_ten_million(lab, veth, rx):
+    """10,000,000 frames of all kinds of lengths while 700 are held and written around."""
+    veth.create()
+    verify = Verify(lab, veth, MANY, "--mbuf-size", 16384, "--mbufs", 8192, "--hold", 700,
+                    devargs=f",rx={rx},queue_size=4096")
+    run(veth.kernel, sys.executable, FRAMES, "send", veth.near, MANY, "60,570,64,1514,100,61,256",
+        MANY_RATE, timeout=3600)
+    assert verify.result()["received"] == MANY
+
+
+@pytest.mark.parametrize("devargs", ["", ",rx=lanes", ",umem=own"])
+def test_reflect(lab, veth, devargs):
+    """Packets of other pools, and of several segments, are copied to be sent."""
     veth.create()
     verify = Verify(lab, veth, 1455, "--mbuf-size", 16384, "--mbufs", 3072, "--reflect",
-                    devargs=f",rx={rx}")
+                    devargs=devargs)
     veth.echo(ALL_LENGTHS)
     assert verify.result()["received"] == 1455
 
@@ -394,15 +464,16 @@ def test_restarts(lab, veth, rx):
 
 def flows(veth, count):
     """Send datagrams of so many flows."""
-    run(veth.kernel, "ip", "address", "add", "198.18.4.1/24", "dev", veth.near)
-    run(veth.kernel, "ip", "neigh", "add", "198.18.4.2", "lladdr", PORT_MAC, "dev", veth.near)
+    run(veth.kernel, "ip", "address", "replace", "198.18.4.1/24", "dev", veth.near)
+    run(veth.kernel, "ip", "neigh", "replace", "198.18.4.2", "lladdr", PORT_MAC, "dev", veth.near)
     run(veth.kernel, sys.executable, FRAMES, "flows", "198.18.4.2", count)
 
 
-def test_queues(lab, veth):
-    """Each queue receives its share; all of them share one umem."""
+@pytest.mark.parametrize("umem", ["pool", "own"])
+def test_queues(lab, veth, umem):
+    """Each queue receives its share; all of them share one umem, or each has its own."""
     veth.create(queues=4)
-    dut = start_pmd(lab, veth, "--rxq=4", "--txq=4", devargs=",queue_count=4")
+    dut = start_pmd(lab, veth, "--rxq=4", "--txq=4", devargs=f",queue_count=4,umem={umem}")
     dut.start()
     flows(veth, 400)
     dut.wait_received(400)
@@ -428,6 +499,115 @@ def test_two_ports_of_one_interface(lab, veth):
     assert not veth.has_program()
 
 
+class Shares:
+    """What each of two queues receives of 400 flows; the first one always runs."""
+
+    def __init__(self, dut, veth):
+        self.dut = dut
+        self.veth = veth
+        self.all = self.now()
+
+    def now(self):
+        """Packets of each queue so far."""
+        stats = self.dut.xstats()
+        return [stats[f"rx_q{i}_packets"] for i in range(2)]
+
+    def take(self):
+        """Send the flows, wait until those of the first queue are there, and say what came."""
+        before = self.now()
+        flows(self.veth, 400)
+        if self.all == [0, 0]:  # whatever it is
+            wait_until(lambda: sum(self.now()) == 400, "all flows")
+            self.all = self.now()
+            assert all(self.all)
+        wait_until(lambda: self.now()[0] == before[0] + self.all[0], "the first queue's share")
+        return self.now()[1] - before[1]
+
+
+def queue_run(dut, what):
+    """Stop or start both queues of the second pair; testpmd does not forward meanwhile."""
+    dut.stop()
+    for direction in ("rxq", "txq"):
+        assert "not supported" not in dut.command(f"port 0 {direction} 1 {what}")
+        state = "stopped" if what == "stop" else "started"
+        assert f"queue state: {state}" in dut.command(f"show {direction} info 0 1")
+    dut.start()
+
+
+@pytest.mark.parametrize("deferred", [False, True], ids=["stopped", "deferred"])
+def test_queue_stop_and_start(lab, veth, deferred):
+    """Packets of a queue that does not run go to the kernel, also of a new interface."""
+    veth.create(queues=2)
+    dut = start_pmd(lab, veth, "--rxq=2", "--txq=2", devargs=",queue_count=2")
+    dut.start()
+    shares = Shares(dut, veth)
+    assert shares.take() == shares.all[1]
+    if deferred:
+        dut.stop()
+        dut.command("port stop 0")
+        for direction in ("rxq", "txq"):
+            dut.command(f"port 0 {direction} 1 deferred_start on")
+        dut.command("port start 0")
+        dut.start()
+    else:
+        queue_run(dut, "stop")
+    assert shares.take() == 0
+    run(veth.kernel, "ip", "link", "delete", veth.near)
+    dut.wait_link(False)
+    veth.create(queues=2)
+    wait_until(lambda: "goes on with the interface" in dut.output, "it goes on")
+    dut.wait_link()
+    assert shares.take() == 0
+    queue_run(dut, "start")
+    wait_until(lambda: shares.take() == shares.all[1], "the second queue's share")
+    veth.echo("60-100")
+    end(dut)
+
+
+SIZES = {"undersize": 4, "size_64": 1, "size_65_127": 63, "size_128_255": 128,
+         "size_256_511": 256, "size_512_1023": 512, "size_1024_1518": 491, "size_1519_max": 0,
+         "multicast": 0, "broadcast": 0}
+
+
+@pytest.mark.parametrize("devargs", ["", ",rx=lanes", ",umem=own"])
+def test_sizes(lab, veth, devargs):
+    """Each queue counts what it receives and sends by size."""
+    veth.create()
+    dut = start_pmd(lab, veth, devargs=f",size_stats=1{devargs}")
+    dut.start()
+    veth.echo(ALL_LENGTHS)
+    stats = dut.xstats()
+    for queue in ("rx_q0", "tx_q0"):
+        assert {name: stats[f"{queue}_{name}_packets"] for name in SIZES} == SIZES
+    end(dut)
+
+
+@pytest.mark.hugepages
+def test_secondary(lab, veth):
+    """A secondary process reads statistics; its bursts take nothing from the primary's queues."""
+    veth.create()
+    dut = start_pmd(lab, veth, memory="default")
+    second = lab.testpmd("second", ["--proc-type=secondary", f"--file-prefix={dut.prefix}",
+                                    lcores(0), *lab.plugins()], ["--forward-mode=rxonly"])
+    assert "its queues can be used in the primary process only" in second.output
+    second.start()
+    dut.start()
+    veth.echo(ALL_LENGTHS)
+    assert dut.stats()["ipackets"] == 1455
+    assert re.search(r"RX-packets: 1455\b", second.command("show port stats 0"))
+    second.stop()
+    second.quit()
+    end(dut)
+
+
+def test_fewer_to_send(lab, veth):
+    """testpmd does not poll receive queues beyond those it sends to, which is said."""
+    veth.create(queues=2)
+    dut = start_pmd(lab, veth, "--rxq=2", "--txq=1", devargs=",queue_count=2")
+    assert "does not poll queues 1 to 1" in dut.output
+    end(dut)
+
+
 def test_one_queue_twice(lab, veth):
     """A queue belongs to one port."""
     veth.create(queues=2)
@@ -442,6 +622,23 @@ def test_channels(lab, veth):
     veth.create(queues=2)
     dut = start_pmd(lab, veth)
     assert "interface 'port0' receives with 2 queues, the port with 1" in dut.output
+    end(dut)
+
+
+def test_stop_while_down(lab, veth):
+    """A stop does not wait for what an interface that is down cannot send."""
+    veth.create(queues=8)
+    dut = start_pmd(lab, veth, "--rxq=8", "--txq=8", "--forward-mode=txonly",
+                    devargs=",queue_count=8,queue_size=64")
+    run(veth.port, "ip", "link", "set", veth.iface, "down")
+    dut.start()
+    wait_until(lambda: all(dut.xstats()[f"tx_q{i}_full"] for i in range(8)), "full rings")
+    dut.stop()
+    before = dut.xstats()
+    dut.command("port stop 0")
+    after = dut.xstats()
+    for name in (f"tx_q{i}_kicks" for i in range(8)):
+        assert after[name] - before[name] < 10  # and not one each millisecond
     end(dut)
 
 
@@ -537,16 +734,12 @@ def test_own_program_refused(lab, veth):
             f",xdp_prog={compile_filter(lab, 'other')}")
 
 
-def comes_back(dut, veth):
-    """A port whose interface is there again works after a restart."""
-    dut.wait_output("there is an interface 'port0' again: stop and start the port to use it")
-    dut.stop()
-    dut.command("port stop 0")
-    dut.command("port start 0")
+def resumes(dut, veth, times=1, lengths=ALL_LENGTHS):
+    """A port goes on by itself when its interface is there again."""
+    wait_until(lambda: dut.output.count("goes on with the interface 'port0'") == times, "more")
     dut.wait_link()
-    dut.start()
-    veth.echo(ALL_LENGTHS)
-    end(dut)
+    assert dut.xstats()["reconnections"] == times
+    veth.echo(lengths)
 
 
 def test_link_events(lab, veth):
@@ -565,7 +758,7 @@ def test_link_events(lab, veth):
 
 
 def test_deleted(lab, veth):
-    """An interface that is deleted is a link that is down; its successor needs a restart."""
+    """Without an interface a port cannot be started; with its successor it can."""
     veth.create()
     dut = start_pmd(lab, veth)
     dut.start()
@@ -585,35 +778,150 @@ def test_deleted(lab, veth):
     end(dut)
 
 
-def test_deleted_under_traffic(lab, veth):
-    """The port is told when there is a successor, and its link stays down until it is restarted."""
-    veth.create()
-    dut = start_pmd(lab, veth)
-    dut.start()
+@contextlib.contextmanager
+def traffic(veth):
+    """Frames come until their interface is gone."""
     with subprocess.Popen([*veth.kernel, sys.executable, FRAMES, "send", veth.near, "1000000",
                            "60-1514", str(RATE)], stderr=subprocess.DEVNULL) as sender:
-        dut.wait_received(1000)
-        run(veth.kernel, "ip", "link", "delete", veth.near)
-        assert sender.wait(TIMEOUT) != 0  # its interface is gone
-    dut.wait_link(False)
-    veth.create()
-    dut.wait_link(False)
-    comes_back(dut, veth)
+        yield
+        assert sender.wait(TIMEOUT) != 0
+
+
+@pytest.mark.parametrize("devargs", ["", ",xdp_mode=skb,rx=lanes", ",queue_count=2", ",umem=own"])
+def test_deleted_under_traffic(lab, veth, devargs):
+    """A port goes on by itself with every successor of its interface, also of another MTU."""
+    queues = 2 if "queue_count" in devargs else 1
+    veth.create(queues=queues)
+    dut = start_pmd(lab, veth, f"--rxq={queues}", f"--txq={queues}", "--print-event=intr_lsc",
+                    devargs=devargs)
+    dut.start()
+    for times in range(1, 3):
+        with traffic(veth):
+            dut.wait_received(1000 * times)
+            run(veth.kernel, "ip", "link", "delete", veth.near)
+        dut.wait_link(False)
+        veth.create(mtu=1500 - 100 * (times % 2), queues=queues)
+        run(veth.kernel, "ip", "link", "set", veth.near, "mtu", 1500)
+        resumes(dut, veth, times)
+        assert veth.show()["mtu"] == 1500 and veth.show()["promiscuity"] > 0
+        wait_until(lambda all_of=2 * times: dut.output.count("link state change event") >= all_of,
+                   "down, and up")
+    end(dut)
+    assert not veth.has_program()
 
 
 def test_moved(lab, veth):
-    """An interface in another namespace is a link that is down, also when it is back."""
+    """A port goes on by itself when its interface is moved back, and set up."""
     veth.create()
     dut = start_pmd(lab, veth)
     dut.start()
     there = Path(veth.kernel[1].split("=")[1]).name
     here = Path(veth.port[1].split("=")[1]).name
-    run(veth.port, "ip", "link", "set", veth.iface, "netns", there)
-    dut.wait_output("interface 'port0' was moved to another network namespace")
+    for times in range(1, 3):
+        run(veth.port, "ip", "link", "set", veth.iface, "netns", there)
+        wait_until(lambda times=times: dut.output.count("was moved to another") == times, "a move")
+        dut.wait_link(False)
+        run(veth.kernel, "ip", "link", "set", veth.iface, "netns", here)
+        run(veth.port, "ip", "link", "set", veth.iface, "address", PORT_MAC, "up")
+        resumes(dut, veth, times)
+    end(dut)
+
+
+def test_replaced(lab, veth):
+    """An interface that has another name now is left alone: the port goes on with that of its own.
+
+    Its sockets are those of a live interface until then.
+    """
+    veth.create()
+    dut = start_pmd(lab, veth)
+    dut.start()
+    run(veth.port, "sh", "-c", f"ip link set {veth.iface} down; ip link set {veth.iface} name old")
+    run(veth.kernel, "ip", "link", "set", veth.near, "name", "oldnear")
+    veth.create()
+    dut.wait_output("another interface has its name now: the link is down")
+    resumes(dut, veth)
+    assert "xdp" not in json.loads(run(veth.port, "ip", "-d", "-j", "link", "show", "old"))[0]
+    end(dut)
+
+
+def rename(netns, before, after):
+    """Give an interface another name."""
+    run(netns, "sh", "-c", f"ip link set {before} down; ip link set {before} name {after};"
+        f" ip link set {after} up")
+
+
+def test_taken_meanwhile(lab, veth):
+    """A successor whose queue belongs to another program is tried until that one ends."""
+    veth.create()
+    dut = start_pmd(lab, veth)
+    dut.start()
+    run(veth.kernel, "ip", "link", "delete", veth.near)
     dut.wait_link(False)
-    run(veth.kernel, "ip", "link", "set", veth.iface, "netns", here)
-    run(veth.port, "ip", "link", "set", veth.iface, "address", PORT_MAC, "up")
-    comes_back(dut, veth)
+    taken = Veth(veth.kernel, veth.port, 9).create()
+    other = start_pmd(lab, taken)
+    other.start()
+    rename(veth.kernel, taken.near, veth.near)
+    rename(veth.port, taken.iface, veth.iface)
+    dut.wait_output("no socket for queue 0 of interface 'port0': Device or resource busy")
+    assert not dut.link_up(0)
+    end(other)
+    resumes(dut, veth)
+    end(dut)
+
+
+def test_deleted_while_held(lab, veth, rx):
+    """Packets that the application holds outlive the interface that they came from."""
+    veth.create()
+    verify = Verify(lab, veth, 4000, "--mbuf-size", 16384, "--mbufs", 3072, "--hold", 700,
+                    devargs=f",rx={rx},queue_size=1024")
+    for times in range(1, 5):
+        veth.send(1000, ALL_LENGTHS, first=1000 * (times - 1))
+        if times == 4:
+            break
+        wait_until(lambda all_of=1000 * times: verify.telemetry("/ethdev/stats,0")["ipackets"] ==
+                   all_of, "all frames")
+        run(veth.kernel, "ip", "link", "delete", veth.near)
+        veth.create()
+        wait_until(lambda times=times: verify.output.count("goes on with the") == times, "more")
+    assert verify.result()["received"] == 4000
+
+
+def test_deleted_while_asleep(lab, veth, rx):
+    """An application that sleeps is woken by packets of the successor."""
+    veth.create()
+    sleeper = Sleeper(lab, veth, devargs=f",rx={rx}")
+    for times in range(1, 4):
+        veth.send(100, "60-100", 0)
+        wait_until(lambda all_of=100 * times: sleeper.telemetry("/ethdev/stats,0")["ipackets"] ==
+                   all_of, "all frames")
+        run(veth.kernel, "ip", "link", "delete", veth.near)
+        veth.create()
+        wait_until(lambda times=times: sleeper.output.count("goes on with the") == times, "more")
+    sleeper.interrupt()
+    assert sleeper.wait_end() == 0
+
+
+@pytest.mark.skipif(platform.machine() not in without_aio.MEMBARRIER,
+                    reason="the number of the system call is not known here")
+def test_no_membarrier(lab, veth):
+    """Where bursts cannot be kept off the queues, a port needs a restart, and says so."""
+    veth.create()
+    veth.port = (*veth.port, sys.executable, without_aio.__file__, "--membarrier")
+    dut = start_pmd(lab, veth)
+    veth.port = veth.port[:-3]
+    dut.start()
+    run(veth.kernel, "ip", "link", "delete", veth.near)
+    dut.wait_link(False)
+    veth.create()
+    dut.wait_output("there is an interface 'port0' again: stop and start the port to use it")
+    assert dut.telemetry("/ethdev/link_status,0")["status"] == "DOWN"
+    dut.stop()
+    dut.command("port stop 0")
+    dut.command("port start 0")
+    dut.wait_link()
+    dut.start()
+    veth.echo(ALL_LENGTHS)
+    end(dut)
 
 
 def refused(lab, link, message, devargs="", *, wrapper=(), options=(), vdevs=()):

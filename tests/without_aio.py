@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright(c) 2026 The ppfrag authors
-"""Runs a program to which the kernel refuses asynchronous I/O: without_aio.py PROGRAM [ARG...]"""
+"""Runs a program to which the kernel refuses a system call: asynchronous I/O, or membarrier().
+
+    without_aio.py [--membarrier] PROGRAM [ARG...]
+"""
 
 import ctypes
 import errno
@@ -9,7 +12,9 @@ import platform
 import struct
 import sys
 
-IO_SETUP = {"x86_64": 206, "aarch64": 0}  # the number of the system call
+# The numbers of the system calls.
+IO_SETUP = {"x86_64": 206, "aarch64": 0}
+MEMBARRIER = {"x86_64": 324, "aarch64": 283}
 
 PR_SET_SECCOMP = 22
 PR_SET_NO_NEW_PRIVS = 38
@@ -36,5 +41,9 @@ def refuse(number):
 
 
 if __name__ == "__main__":
-    refuse(IO_SETUP[platform.machine()])
-    os.execvp(sys.argv[1], sys.argv[1:])
+    words = sys.argv[1:]
+    calls = IO_SETUP
+    if words[0] == "--membarrier":
+        calls, words = MEMBARRIER, words[1:]
+    refuse(calls[platform.machine()])
+    os.execvp(words[0], words)

@@ -2,7 +2,7 @@
 # Copyright(c) 2026 The ppfrag authors
 """One end of a veth, in the namespace that this is started in: sends frames, or receives them.
 
-    xsk_frames.py send IFACE COUNT LENGTHS [RATE]
+    xsk_frames.py send IFACE COUNT LENGTHS [RATE [FIRST]]
     xsk_frames.py echo IFACE LENGTHS [tag]
     xsk_frames.py tap IFACE LENGTHS
     xsk_frames.py flows ADDRESS COUNT
@@ -35,6 +35,7 @@ TUNSETIFF, TAP_FLAGS = 0x400454CA, 0x0002 | 0x1000  # no packet information
 ROOM = 1 << 17
 WINDOW = 64  # frames under way
 PATIENCE = int(os.environ.get("PPFRAG_TIMEOUT", "60")) / 12  # seconds without a frame
+STEP = 0.002  # seconds: who sleeps for less sleeps too long
 
 
 def lengths_of(text):
@@ -69,14 +70,16 @@ def open_socket(iface):
     return sock
 
 
-def send(iface, count, lengths, rate="0"):
-    """Send so many frames."""
+def send(iface, count, lengths, rate="0", first="0"):
+    """Send so many frames, numbered from one on."""
     sock, lengths = open_socket(iface), lengths_of(lengths)
     begin = time.monotonic()
     for number in range(int(count)):
-        sock.send(make(number, lengths[number % len(lengths)]))
+        sock.send(make(int(first) + number, lengths[number % len(lengths)]))
         if float(rate) > 0:
-            time.sleep(max(0, begin + number / float(rate) - time.monotonic()))
+            ahead = begin + number / float(rate) - time.monotonic()
+            if ahead > STEP:
+                time.sleep(ahead)
     print(f"sent {count}")
 
 

@@ -120,7 +120,8 @@ extern int ppfrag_logtype;
 /** Of a port: X(name, type in the sense of Prometheus, unit, meaning). */
 #define PPFRAG_PORT_XSTATS(X) \
 	X(quarantines, counter, "stops", "of the port that a back end did not confirm") \
-	X(reconnections, counter, "reconnections", "of a started port to a back end") \
+	X(reconnections, counter, "reconnections", \
+			"of a started port to a back end, or an interface") \
 	X(quarantined_buffers, gauge, "buffers", \
 			"that a back end may still use though the port stopped") \
 	X(no_chunk, counter, "times", "an interface found no buffer posted (AF_XDP)")
@@ -190,6 +191,8 @@ struct ppfrag_xsk_conf {
 	uint16_t busy_budget; /**< 0: the interface is not polled */
 	uint8_t mode;         /**< enum ppfrag_xdp_mode */
 	bool force_copy;
+	bool own_umem;  /**< copy packets, whatever the pool is */
+	bool tx_csum;   /**< the kernel completes checksums of what is sent */
 	char prog[256]; /**< file of a program to use in place of the driver's; "": none */
 };
 
@@ -244,7 +247,7 @@ struct ppfrag_dev {
 	uint16_t nb_zones;            /**< memzones that were reserved; part of their names */
 	uint64_t quarantined_buffers; /**< that a back end may still use though the port stopped */
 	uint64_t quarantines;         /**< stops that a back end did not confirm */
-	uint64_t reconnections;       /**< of a started port to a back end */
+	uint64_t reconnections;       /**< of a started port to a back end, or an interface */
 	uint64_t missed;              /**< packets that found no room, as the kernel counts them */
 	uint64_t no_chunk;            /**< times that it found nothing posted */
 	struct ppfrag_xsk_conf xsk;

@@ -119,6 +119,14 @@ parse_xdp_mode(const struct arg *arg, const char *value, struct ppfrag_dev *pd)
 	return native || strcmp(value, "skb") == 0 ? 0 : -EINVAL;
 }
 
+static int
+parse_umem(const struct arg *arg, const char *value, struct ppfrag_dev *pd)
+{
+	RTE_SET_USED(arg);
+	pd->xsk.own_umem = strcmp(value, "own") == 0;
+	return pd->xsk.own_umem || strcmp(value, "pool") == 0 ? 0 : -EINVAL;
+}
+
 /* All ports of a pool share its memory anyway. */
 static int
 parse_shared_umem(const struct arg *arg, const char *value, struct ppfrag_dev *pd)
@@ -227,6 +235,7 @@ static const struct arg known_args[] = {
 	{ "xdp_mode", OF_XSK, "mode, native or skb", OTHER(parse_xdp_mode) },
 	{ "force_copy", OF_XSK, FLAG(xsk.force_copy) },
 	{ "shared_umem", OF_XSK, "number, 0 or 1", OTHER(parse_shared_umem) },
+	{ "umem", OF_XSK, "memory, pool or own", OTHER(parse_umem) },
 	{ "busy_budget", OF_XSK, "number", NUMBER(xsk.busy_budget, 0, UINT16_MAX) },
 	{ "xdp_prog", OF_XSK, "path of an object file for BPF", TEXT(xsk.prog) },
 	{ "vectorized", OF_VIRTIO, "0", OTHER(parse_unsupported) },
@@ -245,7 +254,7 @@ RTE_PMD_REGISTER_PARAM_STRING(net_ppfrag,
 		"packed_vq=<0|1> in_order=<0|1> indirect=<0|1> event_idx=<0|1> "
 		"size_stats=<0|1> rx=<slots|lanes> copybreak=<int> preset=<auto|speed|density> share=<string|all> "
 		"iface=<string> start_queue=<int> queue_count=<int> xdp_mode=<native|skb> "
-		"force_copy=<0|1> shared_umem=<0|1> busy_budget=<int> xdp_prog=<string>");
+		"force_copy=<0|1> shared_umem=<0|1> umem=<pool|own> busy_budget=<int> xdp_prog=<string>");
 
 static const struct arg *
 find_arg(const char *key)
@@ -422,6 +431,7 @@ ppfrag_args_parse(const char *name, const char *args, struct ppfrag_dev *pd)
 	pd->mrg_rxbuf = true;
 	pd->indirect = true;
 	pd->want_slots = true;
+	pd->xsk.force_copy = true;
 	pd->copybreak = DEFAULT_COPYBREAK;
 	pd->max_mtu = PPFRAG_MAX_MTU;
 	rte_eth_random_addr(pd->mac[0].addr_bytes);

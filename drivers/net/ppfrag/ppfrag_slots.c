@@ -10,6 +10,7 @@
 
 #include <ppool_slot.h>
 
+#include "ppfrag_device.h"
 #include "ppfrag_slots.h"
 
 /*
@@ -20,20 +21,24 @@
 /* A packet that leaves more of its slot unused than this is copied in every preset. */
 #define WASTE_MAX 2048u
 
-/* Whether pages are few decides whether density or speed counts; in between, it stays as it is. */
+/*
+ * Whether pages are few decides whether density or speed counts; in between, it stays as it is.
+ * Where the kernel copies every packet anyway, one more copy is little: density counts sooner.
+ */
 void
 ppfrag_slots_look(struct ppfrag_rxq *q)
 {
 	struct ppfrag_rx_slots *s = q->slots;
+	const bool xsk = q->dev->kind == PPFRAG_KIND_XSK;
 	uint64_t free_pages, pages = q->mp->size;
 
 	s->bursts = 0;
 	if (q->dev->preset != PPFRAG_PRESET_AUTO)
 		return;
 	free_pages = rte_mempool_avail_count(q->mp);
-	if (2 * free_pages < pages)
+	if (4 * free_pages < (xsk ? 3 : 2) * pages)
 		s->dense = 1;
-	else if (4 * free_pages > 3 * pages)
+	else if (8 * free_pages > (xsk ? 7 : 6) * pages)
 		s->dense = 0;
 }
 

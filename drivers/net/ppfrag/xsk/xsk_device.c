@@ -30,6 +30,7 @@ local_alloc(struct rte_eth_dev *dev)
 	local->link_fd = -1;
 	for (i = 0; i < RTE_DIM(local->intr_fd); i++)
 		local->intr_fd[i] = -1;
+	pthread_mutex_init(&local->ctl, NULL);
 	pthread_mutex_init(&local->lock, NULL);
 	dev->process_private = local;
 	return 0;
@@ -42,6 +43,7 @@ device_fini(struct rte_eth_dev *dev)
 
 	xsk_intr_fini(dev);
 	pthread_mutex_destroy(&local->lock);
+	pthread_mutex_destroy(&local->ctl);
 	free(local);
 	dev->process_private = NULL;
 }
@@ -49,11 +51,14 @@ device_fini(struct rte_eth_dev *dev)
 static int
 device_init(struct rte_eth_dev *dev)
 {
+	struct ppfrag_dev *pd = dev->data->dev_private;
 	uint32_t mtu;
 	int ret = local_alloc(dev);
 
 	if (ret != 0)
 		return ret;
+	/* What a driver that does not copy can do, nobody tells. */
+	pd->xsk.tx_csum = pd->xsk.force_copy && xsk_umem_takes_meta();
 	dev->data->promiscuous = 0;
 	dev->data->all_multicast = 0;
 	ret = xsk_intr_init(dev);
@@ -86,7 +91,7 @@ device_detach(struct rte_eth_dev *dev)
 static void
 device_close(struct rte_eth_dev *dev)
 {
-	xsk_link_fini(dev);
+	xsk_link_fini(dev); /* from here on nobody else makes or closes sockets */
 	device_detach(dev);
 	xsk_netdev_close(dev);
 }
@@ -119,7 +124,7 @@ socket_unmap(struct rte_eth_dev *dev, uint16_t i)
 }
 
 static void
-device_stop(struct rte_eth_dev *dev)
+queues_stop(struct rte_eth_dev *dev)
 {
 	const struct ppfrag_dev *pd = dev->data->dev_private;
 	struct xsk_local *local = xsk_local(dev);
@@ -127,10 +132,32 @@ device_stop(struct rte_eth_dev *dev)
 
 	for (i = 0; i < pd->max_pairs; i++)
 		socket_unmap(dev, i);
+	memset(local->intr_on, 0, sizeof(local->intr_on));
 	xsk_link_run(dev, false);
 	for (i = 0; i < dev->data->nb_tx_queues; i++)
-		if (local->sock[i] != NULL)
+		if (local->sock[i] != NULL && !xsk_link_is_gone(local))
 			xsk_tx_wait(dev->data->tx_queues[i]);
+}
+
+static void
+device_stop(struct rte_eth_dev *dev)
+{
+	struct xsk_local *local = xsk_local(dev);
+
+	pthread_mutex_lock(&local->ctl);
+	queues_stop(dev);
+	pthread_mutex_unlock(&local->ctl);
+}
+
+/* Queues and pools are about to be freed. */
+static void
+device_settle(struct rte_eth_dev *dev)
+{
+	struct xsk_local *local = xsk_local(dev);
+
+	pthread_mutex_lock(&local->ctl);
+	xsk_queues_close(dev);
+	pthread_mutex_unlock(&local->ctl);
 }
 
 /* Frames of the application's MTU are to pass; longer ones of the kernel may. */
@@ -178,10 +205,14 @@ rxq_run(struct rte_eth_dev *dev, uint16_t i)
 {
 	const struct ppfrag_dev *pd = dev->data->dev_private;
 	struct xsk_local *local = xsk_local(dev);
+	struct xsk_rxq *x = dev->data->rx_queues[i];
 	struct xsk_socket *s = local->sock[i];
 	int ret;
 
-	xsk_rx_discard(dev->data->rx_queues[i]);
+	x->runs = true;
+	if (s == NULL)
+		return 0; /* its interface is gone: when that is back */
+	xsk_rx_discard(x);
 	ret = xsk_prog_set(local->prog, s->queue, s->fd);
 	if (ret != 0)
 		PPFRAG_LOG(ERR, "%s: queue %u of interface '%s' cannot be put into the map: %s",
@@ -190,46 +221,80 @@ rxq_run(struct rte_eth_dev *dev, uint16_t i)
 	return ret;
 }
 
-static bool
-rxq_is_deferred(const struct rte_eth_dev *dev, uint16_t i)
+/* As the port begins: all queues but those that the application starts. */
+static void
+queues_begin(struct rte_eth_dev *dev)
 {
-	const struct ppfrag_rxq *q = dev->data->rx_queues[i];
+	struct xsk_rxq *x;
+	uint16_t i;
 
-	return q->run.deferred;
+	for (i = 0; i < dev->data->nb_rx_queues; i++) {
+		x = dev->data->rx_queues[i];
+		x->runs = !x->q.run.deferred;
+	}
 }
 
+/* Make what is not there yet, and have those queues run that are to. */
 static int
 queues_run(struct rte_eth_dev *dev)
 {
+	const struct xsk_rxq *x;
 	uint16_t i;
 	int ret;
 
 	ret = xsk_queues_open(dev);
 	if (ret == 0)
 		ret = prog_init(dev);
-	for (i = 0; i < dev->data->nb_rx_queues && ret == 0; i++)
-		if (!rxq_is_deferred(dev, i))
+	for (i = 0; i < dev->data->nb_rx_queues && ret == 0; i++) {
+		x = dev->data->rx_queues[i];
+		if (x->runs)
 			ret = rxq_run(dev, i);
+	}
 	return ret;
 }
 
 /* Packets of a stopped queue go to the kernel. What is sent is up to the application alone. */
 static int
-queue_run(struct rte_eth_dev *dev, bool rx, uint16_t queue_id, bool run)
+queue_run_locked(struct rte_eth_dev *dev, bool rx, uint16_t queue_id, bool run)
 {
-	if (!rx && !run)
-		xsk_tx_wait(dev->data->tx_queues[queue_id]);
-	if (!rx)
+	struct xsk_rxq *x;
+
+	if (!rx) {
+		if (!run && xsk_local(dev)->sock[queue_id] != NULL)
+			xsk_tx_wait(dev->data->tx_queues[queue_id]);
 		return 0;
+	}
 	if (run)
 		return rxq_run(dev, queue_id);
+	x = dev->data->rx_queues[queue_id];
+	x->runs = false;
 	socket_unmap(dev, queue_id);
 	return 0;
 }
 
+static int
+queue_run(struct rte_eth_dev *dev, bool rx, uint16_t queue_id, bool run)
+{
+	struct xsk_local *local = xsk_local(dev);
+	int ret;
+
+	pthread_mutex_lock(&local->ctl);
+	ret = queue_run_locked(dev, rx, queue_id, run);
+	pthread_mutex_unlock(&local->ctl);
+	return ret;
+}
+
+static void
+set_gone(struct xsk_local *local, bool gone)
+{
+	pthread_mutex_lock(&local->lock);
+	__atomic_store_n(&local->gone, gone, __ATOMIC_RELEASE);
+	pthread_mutex_unlock(&local->lock);
+}
+
 /* What was opened on an interface that is gone is of no use on its successor. */
 static int
-interface_init(struct rte_eth_dev *dev)
+interface_take(struct rte_eth_dev *dev)
 {
 	struct xsk_local *local = xsk_local(dev);
 	uint32_t ifindex;
@@ -243,9 +308,21 @@ interface_init(struct rte_eth_dev *dev)
 	pthread_mutex_lock(&local->lock);
 	local->ifindex = ifindex;
 	local->told_back = false;
-	__atomic_store_n(&local->gone, false, __ATOMIC_RELEASE);
+	local->detached = false;
 	pthread_mutex_unlock(&local->lock);
 	return 0;
+}
+
+/* Many applications poll a receive queue for each queue that they send to. */
+static void
+log_unpaired(const struct rte_eth_dev *dev)
+{
+	const uint16_t nb_rx = dev->data->nb_rx_queues, nb_tx = dev->data->nb_tx_queues;
+
+	if (nb_tx != 0 && nb_tx < nb_rx)
+		PPFRAG_LOG(NOTICE,
+				"%s: %u receive queues and %u to send: an application that pairs them, as testpmd, does not poll queues %u to %u, and what the interface hands to these stands still; use as many of both (testpmd --rxq and --txq)",
+				dev->data->name, nb_rx, nb_tx, nb_tx, nb_rx - 1);
 }
 
 static void
@@ -260,30 +337,91 @@ log_way(const struct rte_eth_dev *dev)
 			local->prog->skb ? "skb" : "native",
 			local->sock[0]->zero_copy ? "does not copy" : "copies",
 			local->sock[0]->umem->sg ? "" : "; frames over 1536 bytes take Linux 6.6");
+	if (local->sock[0]->zero_copy)
+		PPFRAG_LOG(WARNING,
+				"%s: the driver of interface '%s' writes into the pool by itself, which has not been tried: it loses buffers that lie over two pages which are not contiguous for the device; leave force_copy=0 out",
+				dev->data->name, pd->iface);
+}
+
+void
+xsk_device_detach(struct rte_eth_dev *dev)
+{
+	struct xsk_local *local = xsk_local(dev);
+
+	if (local->runs) /* else nobody uses the queues, and they may be about to be freed */
+		xsk_gates_shut(dev);
+	xsk_prog_set_gone(local->prog);
+	device_detach(dev);
+	local->detached = true;
+}
+
+/* Nobody else touches the queues meanwhile: their gates are shut. */
+int
+xsk_device_resume(struct rte_eth_dev *dev)
+{
+	struct xsk_local *local = xsk_local(dev);
+	int ret;
+
+	ret = interface_take(dev);
+	if (ret == 0)
+		ret = raise_mtu(dev);
+	if (ret == 0)
+		ret = queues_run(dev);
+	if (ret == 0)
+		ret = xsk_netdev_modes_renew(dev);
+	if (ret == 0)
+		ret = xsk_intr_renew(dev);
+	if (ret != 0) {
+		device_detach(dev);
+		local->detached = true;
+		return ret;
+	}
+	xsk_netdev_check_channels(dev);
+	log_way(dev);
+	set_gone(local, false);
+	xsk_gates_open(dev);
+	return 0;
 }
 
 static int
-device_start(struct rte_eth_dev *dev)
+start_locked(struct rte_eth_dev *dev)
 {
 	int ret;
 
 	ret = ppfrag_queues_check(dev);
 	if (ret == 0)
-		ret = interface_init(dev);
+		ret = interface_take(dev);
 	ppfrag_rx_work_set(dev);
-	if (ret == 0)
+	if (ret == 0) {
+		set_gone(xsk_local(dev), false);
+		queues_begin(dev);
 		ret = frames_init(dev);
+	}
 	if (ret == 0)
 		ret = queues_run(dev);
 	if (ret != 0) {
-		device_stop(dev);
+		queues_stop(dev);
 		device_detach(dev);
 		return ret;
 	}
 	xsk_netdev_check_channels(dev);
+	log_unpaired(dev);
 	log_way(dev);
+	xsk_gates_open(dev);
 	xsk_link_run(dev, true);
 	return 0;
+}
+
+static int
+device_start(struct rte_eth_dev *dev)
+{
+	struct xsk_local *local = xsk_local(dev);
+	int ret;
+
+	pthread_mutex_lock(&local->ctl);
+	ret = start_locked(dev);
+	pthread_mutex_unlock(&local->ctl);
+	return ret;
 }
 
 /* The interface */
@@ -291,20 +429,25 @@ device_start(struct rte_eth_dev *dev)
 static void
 device_infos(const struct rte_eth_dev *dev, struct rte_eth_dev_info *info)
 {
+	const struct ppfrag_dev *pd = dev->data->dev_private;
+
 	if (xsk_local(dev) != NULL) /* in the primary process */
 		info->if_index = xsk_local(dev)->ifindex;
 	info->max_mtu = RTE_MIN(info->max_mtu, XSK_MAX_FRAME_LEN - PPFRAG_L2_LEN);
 	info->max_rx_pktlen = info->max_mtu + PPFRAG_L2_LEN;
 	info->max_lro_pkt_size = 0;
-	info->tx_offload_capa = RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
-	info->tx_queue_offload_capa = RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
+	info->tx_offload_capa = RTE_ETH_TX_OFFLOAD_MULTI_SEGS | RTE_ETH_TX_OFFLOAD_IPV4_CKSUM;
+	if (pd->xsk.tx_csum)
+		info->tx_offload_capa |=
+				RTE_ETH_TX_OFFLOAD_UDP_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM;
+	info->tx_queue_offload_capa = info->tx_offload_capa;
 }
 
 /* The kernel is told, and what is posted given back: slots of other classes take its place. */
 static int
 device_set_mtu(struct rte_eth_dev *dev, uint16_t mtu)
 {
-	xsk_queues_close(dev);
+	device_settle(dev);
 	return xsk_netdev_mtu_set(dev, mtu);
 }
 
@@ -365,15 +508,19 @@ static int
 burst_mode(const struct rte_eth_dev *dev, uint16_t queue_id, const void *queue, const char *what,
 		struct rte_eth_burst_mode *mode)
 {
-	const struct xsk_local *local = xsk_local(dev);
-	const struct xsk_socket *s = local != NULL ? local->sock[queue_id] : NULL;
+	struct xsk_local *local = xsk_local(dev);
 	const char *how = "";
 
 	if (queue == NULL)
 		return -EINVAL;
 	mode->flags = RTE_ETH_BURST_FLAG_PER_QUEUE;
-	if (s != NULL)
-		how = s->zero_copy ? ", zero-copy" : ", copied by the kernel";
+	if (local != NULL) { /* in the primary process */
+		pthread_mutex_lock(&local->lock);
+		if (local->sock[queue_id] != NULL)
+			how = local->sock[queue_id]->zero_copy ? ", zero-copy" :
+								 ", copied by the kernel";
+		pthread_mutex_unlock(&local->lock);
+	}
 	snprintf(mode->info, sizeof(mode->info), "AF_XDP%s %s", how, what);
 	return 0;
 }
@@ -382,23 +529,36 @@ static int
 rx_burst_mode_get(struct rte_eth_dev *dev, uint16_t queue_id, struct rte_eth_burst_mode *mode)
 {
 	const struct ppfrag_dev *pd = dev->data->dev_private;
+	const struct xsk_rxq *x = dev->data->rx_queues[queue_id];
+	const char *what = pd->want_slots ? "into slots" : "into lanes";
 
-	return burst_mode(dev, queue_id, dev->data->rx_queues[queue_id],
-			pd->want_slots ? "into slots" : "into lanes", mode);
+	if (x != NULL && x->copies)
+		what = pd->want_slots ? "and by the driver, into slots" :
+					"and by the driver, into lanes";
+	return burst_mode(dev, queue_id, x, what, mode);
 }
 
 static int
 tx_burst_mode_get(struct rte_eth_dev *dev, uint16_t queue_id, struct rte_eth_burst_mode *mode)
 {
-	return burst_mode(dev, queue_id, dev->data->tx_queues[queue_id], "from the pool", mode);
+	const struct xsk_txq *x = dev->data->tx_queues[queue_id];
+
+	return burst_mode(dev, queue_id, x,
+			x != NULL && x->copies ? "and by the driver" : "from the pool", mode);
 }
 
 static ppfrag_eth_queue_count_t
 rx_queue_count(void *rxq)
 {
-	const struct xsk_rxq *x = rxq;
+	struct xsk_rxq *x = rxq;
+	ppfrag_eth_queue_count_t n = 0;
 
-	return x == NULL || x->sock == NULL ? 0 : (ppfrag_eth_queue_count_t)xsk_ring_ready(&x->rx);
+	if (x == NULL || !xsk_gate_enter(&x->gate))
+		return 0;
+	if (x->sock != NULL)
+		n = (ppfrag_eth_queue_count_t)xsk_ring_ready(&x->rx);
+	xsk_gate_leave(&x->gate);
+	return n;
 }
 
 /* Rings and sockets are those of the primary process. */
@@ -425,7 +585,7 @@ set_burst(struct rte_eth_dev *dev)
 	}
 	dev->rx_pkt_burst = pd->want_slots ? xsk_rx_burst : xsk_rx_burst_lanes;
 	dev->tx_pkt_burst = pd->size_stats ? xsk_tx_burst_sizes : xsk_tx_burst;
-	dev->tx_pkt_prepare = NULL;
+	dev->tx_pkt_prepare = ppfrag_tx_prepare;
 	dev->rx_queue_count = rx_queue_count;
 }
 
@@ -437,7 +597,7 @@ const struct ppfrag_device_ops xsk_device_ops = {
 	.configure = device_configure,
 	.start = device_start,
 	.stop = device_stop,
-	.settle = xsk_queues_close,
+	.settle = device_settle,
 	.set_link = set_link,
 	.queue_run = queue_run,
 	.reset = device_reset,

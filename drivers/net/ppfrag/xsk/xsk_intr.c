@@ -120,8 +120,36 @@ intr_set(struct rte_eth_dev *dev, uint16_t queue_id, uint32_t events)
 	const bool silent = x->q.nb_starved == x->q.nb;
 	int ret;
 
+	if (local->sock[queue_id] == NULL)
+		return 0; /* its interface is gone */
 	ret = fd_watch(fd, local->sock[queue_id]->fd, events);
 	return ret == 0 ? fd_watch(fd, local->ready_fd, silent ? events : 0) : ret;
+}
+
+int
+xsk_intr_renew(struct rte_eth_dev *dev)
+{
+	const struct xsk_local *local = xsk_local(dev);
+	int ret = 0;
+	uint16_t i;
+
+	for (i = 0; i < dev->data->nb_rx_queues && ret == 0; i++)
+		if (local->intr_on[i])
+			ret = intr_set(dev, i, EPOLLIN);
+	return ret;
+}
+
+static int
+intr_switch(struct rte_eth_dev *dev, uint16_t queue_id, bool on)
+{
+	struct xsk_local *local = xsk_local(dev);
+	int ret;
+
+	pthread_mutex_lock(&local->ctl);
+	local->intr_on[queue_id] = on;
+	ret = intr_set(dev, queue_id, on ? EPOLLIN : 0);
+	pthread_mutex_unlock(&local->ctl);
+	return ret;
 }
 
 int
@@ -129,7 +157,7 @@ xsk_intr_enable(struct rte_eth_dev *dev, uint16_t queue_id)
 {
 	if (dev->data->rx_queues[queue_id] == NULL || !dev->data->dev_started)
 		return -EINVAL;
-	return intr_set(dev, queue_id, EPOLLIN);
+	return intr_switch(dev, queue_id, true);
 }
 
 int
@@ -137,7 +165,5 @@ xsk_intr_disable(struct rte_eth_dev *dev, uint16_t queue_id)
 {
 	if (dev->data->rx_queues[queue_id] == NULL)
 		return -EINVAL;
-	if (xsk_local(dev)->sock[queue_id] == NULL)
-		return 0; /* it has ended with its socket */
-	return intr_set(dev, queue_id, 0);
+	return intr_switch(dev, queue_id, false);
 }

@@ -133,6 +133,8 @@ xsk_netdev_mac_set(struct rte_eth_dev *dev, const struct rte_ether_addr *mac)
 }
 
 /*
+ * Each is one of the interface that was there when it was asked for.
+ *
  * Memberships are counted by the kernel, and end with the socket. ethdev asks for one again at each
  * start of the port: the former one is dropped first, as it drops one only in the end.
  */
@@ -151,16 +153,40 @@ membership_set(struct rte_eth_dev *dev, unsigned short type, bool on)
 	return ret == 0 ? 0 : -errno;
 }
 
+static int
+membership_switch(struct rte_eth_dev *dev, unsigned short type, bool on)
+{
+	struct xsk_local *local = xsk_local(dev);
+	int ret;
+
+	pthread_mutex_lock(&local->ctl);
+	ret = membership_set(dev, type, on);
+	pthread_mutex_unlock(&local->ctl);
+	return ret;
+}
+
 int
 xsk_netdev_promiscuous(struct rte_eth_dev *dev, bool on)
 {
-	return membership_set(dev, PACKET_MR_PROMISC, on);
+	return membership_switch(dev, PACKET_MR_PROMISC, on);
 }
 
 int
 xsk_netdev_allmulticast(struct rte_eth_dev *dev, bool on)
 {
-	return membership_set(dev, PACKET_MR_ALLMULTI, on);
+	return membership_switch(dev, PACKET_MR_ALLMULTI, on);
+}
+
+int
+xsk_netdev_modes_renew(struct rte_eth_dev *dev)
+{
+	int ret = 0;
+
+	if (dev->data->promiscuous != 0)
+		ret = membership_set(dev, PACKET_MR_PROMISC, true);
+	if (ret == 0 && dev->data->all_multicast != 0)
+		ret = membership_set(dev, PACKET_MR_ALLMULTI, true);
+	return ret;
 }
 
 uint32_t
@@ -171,13 +197,24 @@ xsk_netdev_index(const struct rte_eth_dev *dev)
 	return netdev_ioctl(dev, SIOCGIFINDEX, &ifr) == 0 ? (uint32_t)ifr.ifr_ifindex : 0;
 }
 
-bool
-xsk_netdev_is_up(const struct rte_eth_dev *dev)
+static bool
+has_flags(const struct rte_eth_dev *dev, short flags)
 {
 	struct ifreq ifr = { .ifr_flags = 0 };
 
-	return netdev_ioctl(dev, SIOCGIFFLAGS, &ifr) == 0 && (ifr.ifr_flags & IFF_UP) != 0 &&
-			(ifr.ifr_flags & IFF_RUNNING) != 0;
+	return netdev_ioctl(dev, SIOCGIFFLAGS, &ifr) == 0 && (ifr.ifr_flags & flags) == flags;
+}
+
+bool
+xsk_netdev_is_up(const struct rte_eth_dev *dev)
+{
+	return has_flags(dev, IFF_UP | IFF_RUNNING);
+}
+
+bool
+xsk_netdev_is_set_up(const struct rte_eth_dev *dev)
+{
+	return has_flags(dev, IFF_UP);
 }
 
 void

@@ -9,6 +9,7 @@
 #include <rte_malloc.h>
 
 #include "../ppfrag_slots.h"
+#include "../virtio/ppfrag_offload.h"
 #include "xsk.h"
 
 /*
@@ -48,6 +49,23 @@ rxq_alloc(uint16_t nb, unsigned int socket_id)
 	return x;
 }
 
+/* The memory that the kernel writes into: that of the pool, if it can be. */
+static void
+memory_choose(struct xsk_rxq *x)
+{
+	const char *reason = "umem=own asks for that";
+
+	if (!x->q.dev->xsk.own_umem)
+		reason = xsk_umem_misfit(x->q.mp);
+	x->copies = reason != NULL;
+	if (reason == NULL)
+		ppfrag_rxq_log(&x->q, NULL);
+	else
+		PPFRAG_LOG(NOTICE,
+				"%s: receive queue %u: packets are copied, those that are sent, too, as pool %s is no memory of the kernel's: %s",
+				ppfrag_port_name(x->q.dev), x->q.queue_id, x->q.mp->name, reason);
+}
+
 int
 xsk_rxq_setup(struct rte_eth_dev *dev, uint16_t queue_id, uint16_t nb_desc, unsigned int socket_id,
 		const struct rte_eth_rxconf *conf, struct rte_mempool *mp)
@@ -77,7 +95,7 @@ xsk_rxq_setup(struct rte_eth_dev *dev, uint16_t queue_id, uint16_t nb_desc, unsi
 		ppfrag_rxq_free(&x->q);
 		return ret;
 	}
-	ppfrag_rxq_log(&x->q, NULL);
+	memory_choose(x);
 	ppfrag_rxq_attach(dev, &x->q);
 	return 0;
 }
@@ -101,12 +119,25 @@ xsk_txq_setup(struct rte_eth_dev *dev, uint16_t queue_id, uint16_t nb_desc, unsi
 	x->q.vq.size = (uint16_t)size;
 	x->q.run.deferred = conf->tx_deferred_start != 0;
 	x->q.free_thresh = conf->tx_free_thresh;
-	x->q.offloads = conf->offloads | dev->data->dev_conf.txmode.offloads;
+	ppfrag_tx_offload_init(&x->q, conf->offloads | dev->data->dev_conf.txmode.offloads);
 	ppfrag_txq_attach(dev, &x->q);
 	return 0;
 }
 
 /* Sockets */
+
+/* NULL where there is none, or none is set up. */
+static struct xsk_rxq *
+rxq_of(const struct rte_eth_dev *dev, uint16_t i)
+{
+	return i < dev->data->nb_rx_queues ? dev->data->rx_queues[i] : NULL;
+}
+
+static struct xsk_txq *
+txq_of(const struct rte_eth_dev *dev, uint16_t i)
+{
+	return i < dev->data->nb_tx_queues ? dev->data->tx_queues[i] : NULL;
+}
 
 /* Packets of several chunks are copied into frags of their length. */
 static int
@@ -162,11 +193,11 @@ copies_init(struct xsk_txq *x, const struct ppfrag_rxq *slots)
 	const uint32_t room = ppfrag_slots_class(slots->mp, slots->max_len).room;
 
 	x->max_copy = RTE_MIN(slots->max_len, room);
-	x->copies = NULL;
+	x->copy_pool = NULL;
 	if (slots->slots != NULL)
 		return 0;
-	x->copies = ppool_slot_pool(slots->mp, (uint16_t)x->max_copy);
-	if (x->copies != NULL)
+	x->copy_pool = ppool_slot_pool(slots->mp, (uint16_t)x->max_copy);
+	if (x->copy_pool != NULL)
 		return 0;
 	PPFRAG_LOG(ERR, "%s: pool %s has no slots to copy packets into: %s",
 			ppfrag_port_name(x->q.dev), slots->mp->name, rte_strerror(rte_errno));
@@ -176,55 +207,132 @@ copies_init(struct xsk_txq *x, const struct ppfrag_rxq *slots)
 static int
 txq_open(struct xsk_txq *x, struct xsk_socket *s, const struct ppfrag_rxq *slots)
 {
-	int ret = copies_init(x, slots);
+	int ret;
 
+	x->copies = s->umem->mp == NULL;
+	ret = x->copies ? 0 : copies_init(x, slots);
 	if (ret != 0)
 		return ret;
+	x->own = s->umem->len - (uint64_t)x->q.vq.size * XSK_CHUNK;
 	x->tx = s->tx;
 	x->done = s->done;
 	x->umem = s->umem->addr;
 	x->umem_len = s->umem->len;
 	x->gaps = s->umem->gaps ? s->umem->mp : NULL;
 	x->max_chunks = s->umem->sg ? XSK_MAX_CHUNKS : 1;
+	x->max_piece = (uint16_t)(XSK_CHUNK - s->umem->meta);
+	x->meta = (uint16_t)s->umem->meta;
 	x->slots = slots;
 	x->tail = 0;
 	x->sock = s;
 	return 0;
 }
 
-/* Queues of a number; either may be NULL. A transmit queue alone uses the pool of the first. */
-static int
-pair_open(struct rte_eth_dev *dev, uint16_t i, struct xsk_rxq *rx, struct xsk_txq *tx)
+/* Positions in rings start at 0 again. */
+static void
+rxq_close(struct xsk_rxq *x)
+{
+	xsk_rx_aside_free(x);
+	ppfrag_slots_release(&x->q, NULL);
+	ppool_carver_free(x->jumbo);
+	x->jumbo = NULL;
+	x->q.nb_starved = 0;
+	x->q.nb_posted = 0;
+	x->fill.pos = 0;
+	x->tail = 0;
+	x->sock = NULL;
+}
+
+static void
+txq_close(struct xsk_txq *x)
+{
+	xsk_tx_drain(x);
+	x->tx.pos = 0;
+	x->tail = 0;
+	x->sock = NULL;
+}
+
+static void
+socket_forget(struct xsk_local *local, uint16_t i)
+{
+	struct xsk_socket *s = local->sock[i];
+
+	pthread_mutex_lock(&local->lock);
+	xsk_socket_stats(s, &local->gone_missed, &local->gone_no_chunk);
+	local->sock[i] = NULL;
+	pthread_mutex_unlock(&local->lock);
+	xsk_socket_close(s);
+}
+
+static void
+pair_close(struct rte_eth_dev *dev, uint16_t i)
+{
+	struct xsk_rxq *rx = rxq_of(dev, i);
+	struct xsk_txq *tx = txq_of(dev, i);
+
+	socket_forget(xsk_local(dev), i);
+	if (rx != NULL && rx->sock != NULL)
+		rxq_close(rx);
+	if (tx != NULL && tx->sock != NULL)
+		txq_close(tx);
+}
+
+/* A transmit queue alone uses the pool of the first. */
+static void
+socket_conf_init(struct rte_eth_dev *dev, uint16_t i, struct xsk_socket_conf *conf)
 {
 	const struct ppfrag_dev *pd = dev->data->dev_private;
-	struct xsk_local *local = xsk_local(dev);
-	const struct ppfrag_rxq *slots = rx != NULL ? &rx->q : dev->data->rx_queues[0];
-	const struct xsk_socket_conf conf = {
+	const struct xsk_local *local = xsk_local(dev);
+	const struct xsk_rxq *rx = rxq_of(dev, i);
+	const struct xsk_txq *tx = txq_of(dev, i);
+	const struct xsk_rxq *pool = rx != NULL ? rx : dev->data->rx_queues[0];
+
+	*conf = (struct xsk_socket_conf){
 		.name = dev->data->name,
 		.iface = pd->iface,
 		.ifindex = local->ifindex,
 		.queue = pd->xsk.start_queue + i,
-		.mp = slots->mp,
+		.mp = pool->copies ? NULL : pool->q.mp,
 		.rx_size = rx != NULL ? rx->q.nb : 0,
 		.tx_size = tx != NULL ? tx->q.vq.size : 0,
 		.busy_budget = pd->xsk.busy_budget,
 		.force_copy = pd->xsk.force_copy,
+		.hasty = local->runs,
 	};
-	struct xsk_socket *s = xsk_socket_open(&conf);
-	int ret;
+}
 
-	if (s == NULL)
-		return -errno;
+static void
+socket_set(struct xsk_local *local, uint16_t i, struct xsk_socket *s)
+{
 	pthread_mutex_lock(&local->lock);
 	local->sock[i] = s;
 	pthread_mutex_unlock(&local->lock);
+}
+
+/* The socket of the queues of a number; there may be one of either kind, or both. */
+static int
+pair_open(struct rte_eth_dev *dev, uint16_t i)
+{
+	struct xsk_rxq *rx = rxq_of(dev, i);
+	struct xsk_txq *tx = txq_of(dev, i);
+	struct xsk_socket_conf conf;
+	struct xsk_socket *s;
+	int ret;
+
+	socket_conf_init(dev, i, &conf);
+	s = xsk_socket_open(&conf);
+	if (s == NULL)
+		return -errno;
+	socket_set(xsk_local(dev), i, s);
 	ret = rx != NULL ? rxq_open(rx, s) : 0;
 	if (ret == 0)
 		ret = xsk_socket_bind(s, &conf);
 	if (rx != NULL)
 		rx->wakeup = s->zero_copy;
 	if (ret == 0 && tx != NULL)
-		ret = txq_open(tx, s, slots);
+		ret = txq_open(tx, s, rx != NULL ? &rx->q : dev->data->rx_queues[0]);
+	if (ret != 0)
+		pair_close(dev, i);
 	return ret;
 }
 
@@ -261,66 +369,26 @@ xsk_queues_open(struct rte_eth_dev *dev)
 	for (i = 0; i < RTE_MAX(nb_rx, nb_tx) && ret == 0; i++) {
 		if (local->sock[i] != NULL)
 			continue;
-		ret = pair_open(dev, i, i < nb_rx ? dev->data->rx_queues[i] : NULL,
-				i < nb_tx ? dev->data->tx_queues[i] : NULL);
+		xsk_umems_lock();
+		ret = pair_open(dev, i);
+		xsk_umems_unlock();
 	}
 	return ret == 0 ? sg_check(dev) : ret;
-}
-
-/* Positions in rings start at 0 again. */
-static void
-rxq_close(struct xsk_rxq *x)
-{
-	ppfrag_slots_release(&x->q, NULL);
-	ppool_carver_free(x->jumbo);
-	x->jumbo = NULL;
-	x->q.nb_starved = 0;
-	x->q.nb_posted = 0;
-	x->fill.pos = 0;
-	x->tail = 0;
-	x->sock = NULL;
-}
-
-static void
-txq_close(struct xsk_txq *x)
-{
-	xsk_tx_drain(x);
-	x->tx.pos = 0;
-	x->tail = 0;
-	x->sock = NULL;
-}
-
-static void
-socket_forget(struct xsk_local *local, uint16_t i)
-{
-	struct xsk_socket *s = local->sock[i];
-
-	pthread_mutex_lock(&local->lock);
-	xsk_socket_stats(s, &local->gone_missed, &local->gone_no_chunk);
-	local->sock[i] = NULL;
-	pthread_mutex_unlock(&local->lock);
-	xsk_socket_close(s);
 }
 
 void
 xsk_queues_close(struct rte_eth_dev *dev)
 {
 	struct xsk_local *local = xsk_local(dev);
-	struct xsk_rxq *rx;
 	struct xsk_txq *tx;
 	uint16_t i;
 
 	for (i = 0; i < PPFRAG_MAX_PAIRS; i++) {
 		if (local->sock[i] == NULL)
 			continue;
-		tx = i < dev->data->nb_tx_queues ? dev->data->tx_queues[i] : NULL;
-		rx = i < dev->data->nb_rx_queues ? dev->data->rx_queues[i] : NULL;
-		if (tx != NULL && tx->sock != NULL)
+		tx = txq_of(dev, i);
+		if (tx != NULL && tx->sock != NULL && !xsk_link_is_gone(local))
 			xsk_tx_wait(tx);
-		socket_forget(local, i);
-		if (rx != NULL && rx->sock != NULL)
-			rxq_close(rx);
-		if (tx != NULL && tx->sock != NULL)
-			txq_close(tx);
+		pair_close(dev, i);
 	}
 }

@@ -35,6 +35,30 @@ fifo_at(const struct xsk_rxq *x, uint32_t pos)
 
 /* Posting */
 
+/*
+ * In front of the first slots of the umem there is nothing for a chunk to lie over. They are kept:
+ * who puts one back is given it again.
+ */
+static __rte_noinline void
+slot_set_aside(struct xsk_rxq *x, struct rte_mbuf *m)
+{
+	m->next = x->aside;
+	x->aside = m;
+}
+
+void
+xsk_rx_aside_free(struct xsk_rxq *x)
+{
+	struct rte_mbuf *m;
+
+	while (x->aside != NULL) {
+		m = x->aside;
+		x->aside = m->next;
+		m->next = NULL;
+		rte_mempool_put(x->q.slots->view[x->q.slots->post], m);
+	}
+}
+
 /* Returns false where the kernel would not take the chunk: it would be lost without a word. */
 static inline bool
 slot_post(struct xsk_rxq *x, struct rte_mbuf *m)
@@ -42,7 +66,7 @@ slot_post(struct xsk_rxq *x, struct rte_mbuf *m)
 	uint64_t base = slot_offset(x, m) - x->lead;
 
 	if (unlikely(base > x->last_base)) {
-		rte_mempool_put(x->q.slots->view[x->q.slots->post], m);
+		slot_set_aside(x, m);
 		return false;
 	}
 	*fifo_at(x, x->fill.pos) = m;
@@ -50,21 +74,35 @@ slot_post(struct xsk_rxq *x, struct rte_mbuf *m)
 	return true;
 }
 
+/* Post any slot. Returns false where there is none. */
+static bool
+slot_post_any(struct xsk_rxq *x)
+{
+	struct rte_mbuf *m;
+
+	do {
+		m = slot_to_post(x->q.slots);
+		if (m == NULL)
+			return false;
+	} while (!slot_post(x, m));
+	return true;
+}
+
 void
 xsk_rx_post_all(struct xsk_rxq *x)
 {
 	uint32_t missing = x->q.nb - nb_posted(x);
-	struct rte_mbuf *m;
 
+	if (x->copies) {
+		xsk_copy_post_all(x);
+		return;
+	}
 	if (x->q.slots == NULL) {
 		xsk_lanes_post_all(x);
 		return;
 	}
-	for (; missing != 0; missing--) {
-		m = slot_to_post(x->q.slots);
-		if (m == NULL || !slot_post(x, m))
-			break;
-	}
+	while (missing != 0 && slot_post_any(x))
+		missing--;
 	x->q.nb_starved = (uint16_t)missing;
 	x->q.nb_posted = x->q.nb - x->q.nb_starved;
 	xsk_ring_publish(&x->fill);
@@ -85,7 +123,7 @@ slots_repost(struct xsk_rxq *x, struct rte_mbuf * const *again, uint32_t n)
 
 	for (i = 0; i < n; i++) {
 		*fifo_at(x, x->tail++) = NULL;
-		if (unlikely(again[i] == NULL || !slot_post(x, again[i]))) {
+		if (unlikely(again[i] == NULL || (!slot_post(x, again[i]) && !slot_post_any(x)))) {
 			x->q.nb_starved++;
 			x->q.nb_posted--;
 			ppfrag_count(&x->q.stats.no_page, 1);
@@ -340,10 +378,9 @@ xsk_rx_end(struct xsk_rxq *x, struct rte_mbuf **pkts, uint16_t nb_rx, uint64_t b
 		ppfrag_rx_offload(&x->q, pkts, nb_rx, x->q.work);
 }
 
-uint16_t
-xsk_rx_burst(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts)
+static __rte_always_inline uint16_t
+rx_burst(struct xsk_rxq *x, struct rte_mbuf **pkts, uint16_t nb_pkts)
 {
-	struct xsk_rxq *x = rxq;
 	uint32_t left, end, begin = x->rx.pos, waiting = 0;
 	struct xsk_step step;
 	uint64_t bytes = 0;
@@ -376,6 +413,22 @@ xsk_rx_burst(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 	return nb_rx;
 }
 
+uint16_t
+xsk_rx_burst(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts)
+{
+	struct xsk_rxq *x = rxq;
+	uint16_t nb_rx;
+
+	if (unlikely(!xsk_gate_enter(&x->gate)))
+		return 0;
+	if (unlikely(x->copies))
+		nb_rx = xsk_rx_burst_copy(x, pkts, nb_pkts);
+	else
+		nb_rx = rx_burst(x, pkts, nb_pkts);
+	xsk_gate_leave(&x->gate);
+	return nb_rx;
+}
+
 void
 xsk_rx_discard(struct xsk_rxq *x)
 {
@@ -383,6 +436,10 @@ xsk_rx_discard(struct xsk_rxq *x)
 	struct rte_mbuf *again;
 	uint32_t ready = xsk_ring_ready(&x->rx);
 
+	if (x->copies) {
+		xsk_copy_discard(x);
+		return;
+	}
 	if (x->q.slots == NULL) {
 		xsk_lanes_discard(x);
 		return;

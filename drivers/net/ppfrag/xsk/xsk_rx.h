@@ -129,6 +129,11 @@ void xsk_rx_idle(struct xsk_rxq *x);
 void xsk_rx_end(struct xsk_rxq *x, struct rte_mbuf **pkts, uint16_t nb_rx, uint64_t bytes,
 		uint32_t consumed, uint32_t waiting);
 
+/* xsk_rx_copy.c: as those of xsk.h, where the queue has a umem of its own */
+
+void xsk_copy_post_all(struct xsk_rxq *x);
+void xsk_copy_discard(struct xsk_rxq *x);
+
 /* xsk_rx_lanes.c: as those of xsk.h, where the queue has lanes */
 
 void xsk_lanes_post_all(struct xsk_rxq *x);

@@ -241,10 +241,9 @@ rx_unusual(struct xsk_rxq *x, uint32_t ready)
 	return step;
 }
 
-uint16_t
-xsk_rx_burst_lanes(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts)
+static __rte_always_inline uint16_t
+rx_burst(struct xsk_rxq *x, struct rte_mbuf **pkts, uint16_t nb_pkts)
 {
-	struct xsk_rxq *x = rxq;
 	uint32_t n, got, end, begin = x->rx.pos, waiting = 0;
 	struct xsk_step step;
 	uint64_t bytes = 0;
@@ -275,6 +274,22 @@ xsk_rx_burst_lanes(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 		}
 	}
 	xsk_rx_end(x, pkts, nb_rx, bytes, x->rx.pos - begin, waiting);
+	return nb_rx;
+}
+
+uint16_t
+xsk_rx_burst_lanes(void *rxq, struct rte_mbuf **pkts, uint16_t nb_pkts)
+{
+	struct xsk_rxq *x = rxq;
+	uint16_t nb_rx;
+
+	if (unlikely(!xsk_gate_enter(&x->gate)))
+		return 0;
+	if (unlikely(x->copies))
+		nb_rx = xsk_rx_burst_copy(x, pkts, nb_pkts);
+	else
+		nb_rx = rx_burst(x, pkts, nb_pkts);
+	xsk_gate_leave(&x->gate);
 	return nb_rx;
 }
 

@@ -170,7 +170,9 @@ socket_init(struct xsk_socket *s, const struct xsk_socket_conf *conf)
 	s->fd = fd_open(conf);
 	if (s->fd < 0)
 		return -errno;
-	s->umem = xsk_umem_get(conf->name, conf->mp, s->fd);
+	s->umem = conf->mp != NULL ?
+			xsk_umem_get(conf->name, conf->mp, s->fd) :
+			xsk_umem_get_own(conf->name, conf->rx_size + conf->tx_size, s->fd);
 	if (s->umem == NULL)
 		return -errno;
 	if (rings_init(s, conf) != 0)
@@ -216,7 +218,10 @@ bind_once(const struct xsk_socket *s, const struct xsk_socket_conf *conf, uint16
 	return -errno;
 }
 
-/* The kernel frees a queue some time after the socket it was bound to. */
+/*
+ * The kernel frees a queue some time after the socket it was bound to. Who tries again anyway does
+ * not wait for that.
+ */
 static int
 bind_patiently(const struct xsk_socket *s, const struct xsk_socket_conf *conf, uint16_t flags,
 		int shared_fd)
@@ -226,7 +231,7 @@ bind_patiently(const struct xsk_socket *s, const struct xsk_socket_conf *conf, u
 
 	for (ms = 0; ms < BUSY_MS; ms += BUSY_STEP_MS) {
 		ret = bind_once(s, conf, flags, shared_fd);
-		if (ret != -EBUSY)
+		if (ret != -EBUSY || conf->hasty)
 			return ret;
 		usleep(BUSY_STEP_MS * 1000);
 	}
@@ -327,6 +332,7 @@ xsk_socket_close(struct xsk_socket *s)
 
 	if (s == NULL)
 		return;
+	xsk_umems_lock();
 	if (s->is_bound) {
 		for (at = &s->umem->bound; *at != s; at = &(*at)->next)
 			;
@@ -340,6 +346,7 @@ xsk_socket_close(struct xsk_socket *s)
 	if (s->fd >= 0)
 		close(s->fd);
 	xsk_umem_put(s->umem);
+	xsk_umems_unlock();
 	free(s);
 }
 

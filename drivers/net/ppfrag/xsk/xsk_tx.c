@@ -3,6 +3,7 @@
  */
 
 #include <errno.h>
+#include <string.h>
 #include <sys/queue.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 
 #include "../ppfrag_slots.h"
 #include "../virtio/ppfrag_offload.h"
+#include "../virtio/virtio_hdr.h"
 #include "xsk.h"
 
 /*
@@ -132,9 +134,10 @@ is_in_pool(const struct rte_mempool *mp, const char *data, uint32_t len)
 static inline bool
 is_in_umem(const struct xsk_txq *x, const char *data, uint32_t len)
 {
-	const uint64_t offset = (uint64_t)(data - x->umem);
+	/* What may be in front counts. */
+	const uint64_t offset = (uint64_t)(data - x->umem) - x->meta;
 
-	if (offset >= x->umem_len || len > x->umem_len - offset)
+	if (offset >= x->umem_len || len + x->meta > x->umem_len - offset)
 		return false;
 	return likely(x->gaps == NULL) || is_in_pool(x->gaps, data, len);
 }
@@ -148,14 +151,26 @@ packet_chunks(const struct xsk_txq *x, const struct rte_mbuf *m)
 	for (; m != NULL; m = m->next) {
 		if (unlikely(!is_in_umem(x, rte_pktmbuf_mtod(m, const char *), m->data_len)))
 			return 0;
-		n += (m->data_len + XSK_CHUNK - 1) / XSK_CHUNK;
+		n += (m->data_len + x->max_piece - 1) / x->max_piece;
 	}
 	return likely(n <= x->max_chunks) ? n : 0;
 }
 
-/* Write the descriptors of a packet, of which there are n free ones. */
+/* The next descriptor. There is a free one. */
 static inline void
-packet_offer(struct xsk_txq *x, struct rte_mbuf *packet, uint32_t n)
+desc_write(struct xsk_txq *x, uint64_t addr, uint32_t len, struct rte_mbuf *m, uint32_t options)
+{
+	*flight_at(x, x->tx.pos) = (struct xsk_flight){ addr, m };
+	*xsk_ring_desc(&x->tx, x->tx.pos++) = (struct xdp_desc){
+		.addr = addr,
+		.len = len,
+		.options = options,
+	};
+}
+
+/* Write the descriptors of a packet, of which there are n free ones; options are of the first. */
+static inline void
+packet_offer(struct xsk_txq *x, struct rte_mbuf *packet, uint32_t n, uint32_t options)
 {
 	const struct rte_mbuf *m;
 	uint32_t left, len;
@@ -164,26 +179,42 @@ packet_offer(struct xsk_txq *x, struct rte_mbuf *packet, uint32_t n)
 	for (m = packet; m != NULL; m = m->next) {
 		addr = (uint64_t)(rte_pktmbuf_mtod(m, const char *) - x->umem);
 		for (left = m->data_len; left > 0; left -= len, addr += len) {
-			len = RTE_MIN(left, XSK_CHUNK);
+			len = RTE_MIN(left, x->max_piece);
 			n--;
-			*flight_at(x, x->tx.pos) =
-					(struct xsk_flight){ addr, n == 0 ? packet : NULL };
-			*xsk_ring_desc(&x->tx, x->tx.pos++) = (struct xdp_desc){
-				.addr = addr,
-				.len = len,
-				.options = n == 0 ? 0 : XDP_PKT_CONTD,
-			};
+			desc_write(x, addr, len, n == 0 ? packet : NULL,
+					options | (n == 0 ? 0 : XDP_PKT_CONTD));
+			options = 0;
 		}
 	}
 }
 
+/* A packet that asks for offloads has another start. */
 static void
-copy_data(char *to, const struct rte_mbuf *m)
+copy_data(char *to, const struct rte_mbuf *m, const struct ppfrag_tx_head *head)
 {
-	for (; m != NULL; m = m->next) {
-		rte_memcpy(to, rte_pktmbuf_mtod(m, const char *), m->data_len);
+	uint32_t skip = head != NULL ? head->skip : 0;
+
+	if (skip != 0)
+		memcpy(to, &head->bytes[VIRTIO_HDR_LEN], skip);
+	for (; m != NULL; m = m->next, skip = 0) {
+		rte_memcpy(to + skip, rte_pktmbuf_mtod_offset(m, const char *, skip),
+				m->data_len - skip);
 		to += m->data_len;
 	}
+}
+
+/* Options of a descriptor of data in front of which there is room to ask for a checksum. */
+static uint32_t
+meta_write(const struct xsk_txq *x, char *data, const struct ppfrag_tx_head *head)
+{
+	struct xsk_tx_meta meta = { .flags = XDP_TXMD_FLAGS_CHECKSUM };
+
+	if (head == NULL || (head->hdr.flags & VIRTIO_HDR_F_NEEDS_CSUM) == 0)
+		return 0;
+	meta.csum_start = rte_le_to_cpu_16(head->hdr.csum_start);
+	meta.csum_offset = rte_le_to_cpu_16(head->hdr.csum_offset);
+	memcpy(data - x->meta, &meta, sizeof(meta));
+	return XDP_TX_METADATA;
 }
 
 /* What became of a packet. */
@@ -199,9 +230,9 @@ copy_alloc(const struct xsk_txq *x, uint32_t len)
 {
 	struct rte_mbuf *m;
 
-	if (x->copies == NULL)
+	if (x->copy_pool == NULL)
 		return ppfrag_slots_get(x->slots, len);
-	m = rte_pktmbuf_alloc(x->copies);
+	m = rte_pktmbuf_alloc(x->copy_pool);
 	if (m == NULL)
 		return NULL;
 	m->data_len = (uint16_t)len;
@@ -211,10 +242,11 @@ copy_alloc(const struct xsk_txq *x, uint32_t len)
 
 /* Send a copy. */
 static __rte_noinline enum tx_result
-tx_send_copy(struct xsk_txq *x, struct rte_mbuf *m)
+tx_send_copy(struct xsk_txq *x, struct rte_mbuf *m, const struct ppfrag_tx_head *head)
 {
-	const uint32_t n = (m->pkt_len + XSK_CHUNK - 1) / XSK_CHUNK;
+	const uint32_t n = (m->pkt_len + x->max_piece - 1) / x->max_piece;
 	struct rte_mbuf *copy;
+	char *to;
 
 	if (m->pkt_len == 0 || n > x->max_chunks || m->pkt_len > x->max_copy) {
 		ppfrag_count(&x->q.stats.dropped_packets, 1);
@@ -226,30 +258,134 @@ tx_send_copy(struct xsk_txq *x, struct rte_mbuf *m)
 	copy = copy_alloc(x, m->pkt_len);
 	if (copy == NULL)
 		return TX_FULL;
-	copy_data(rte_pktmbuf_mtod(copy, char *), m);
-	packet_offer(x, copy, n);
+	to = rte_pktmbuf_mtod(copy, char *);
+	copy_data(to, m, head);
+	packet_offer(x, copy, n, meta_write(x, to, head));
 	rte_pktmbuf_free(m);
 	ppfrag_count(&x->q.stats.copied_packets, 1);
 	return TX_SENT;
 }
 
+/* Send what is copied into chunks of the queue's own: each descriptor has one. */
+static __rte_noinline enum tx_result
+tx_send_own(struct xsk_txq *x, struct rte_mbuf *m, const struct ppfrag_tx_head *head)
+{
+	uint32_t n = (m->pkt_len + x->max_piece - 1) / x->max_piece, at, len, options;
+	const char *from;
+	uint64_t addr;
+	char *to;
+
+	if (n == 0 || n > x->max_chunks) {
+		ppfrag_count(&x->q.stats.dropped_packets, 1);
+		rte_pktmbuf_free(m);
+		return TX_DROPPED;
+	}
+	if (x->tx.mask + 1 - nb_in_flight(x) < n)
+		return TX_FULL;
+	for (at = 0; at < m->pkt_len; at += len) {
+		len = RTE_MIN(m->pkt_len - at, x->max_piece);
+		addr = x->own + (uint64_t)(x->tx.pos & x->tx.mask) * XSK_CHUNK + x->meta;
+		to = x->umem + addr;
+		from = rte_pktmbuf_read(m, at, len, to);
+		if (from != to)
+			rte_memcpy(to, from, len);
+		options = at + len == m->pkt_len ? 0 : XDP_PKT_CONTD;
+		if (at == 0 && head != NULL) {
+			memcpy(to, &head->bytes[VIRTIO_HDR_LEN], head->skip);
+			options |= meta_write(x, to, head);
+		}
+		desc_write(x, addr, len, NULL, options);
+	}
+	rte_pktmbuf_free(m);
+	ppfrag_count(&x->q.stats.copied_packets, 1);
+	return TX_SENT;
+}
+
+/* Whether the first segment, and the bytes in front of it, are ours alone, and enough. */
+static bool
+is_to_rewrite(const struct xsk_txq *x, const struct rte_mbuf *m)
+{
+	if (rte_pktmbuf_headroom(m) < x->meta || rte_mbuf_refcnt_read(m) != 1)
+		return false;
+	if (RTE_MBUF_DIRECT(m))
+		return true;
+	return RTE_MBUF_HAS_PINNED_EXTBUF(m) && rte_mbuf_ext_refcnt_read(m->shinfo) == 1;
+}
+
+/* The kernel looks for the checksum in the first descriptor, and would try others for ever. */
+static bool
+has_checksum(const struct xsk_txq *x, const struct ppfrag_tx_head *head, uint32_t len)
+{
+	const uint32_t end = rte_le_to_cpu_16(head->hdr.csum_start) +
+			rte_le_to_cpu_16(head->hdr.csum_offset) + (uint32_t)sizeof(uint16_t);
+
+	return (head->hdr.flags & VIRTIO_HDR_F_NEEDS_CSUM) == 0 ||
+			(x->meta != 0 && end <= RTE_MIN(len, x->max_piece));
+}
+
+/* From where it is if its start can be changed there. */
+static enum tx_result
+tx_send_head(struct xsk_txq *x, struct rte_mbuf *m, const struct ppfrag_tx_head *head)
+{
+	uint32_t n;
+	char *data;
+
+	if (x->copies)
+		return tx_send_own(x, m, head);
+	n = packet_chunks(x, m);
+	if (n == 0 || !is_to_rewrite(x, m) || !has_checksum(x, head, m->data_len))
+		return tx_send_copy(x, m, head);
+	if (x->tx.mask + 1 - nb_in_flight(x) < n)
+		return TX_FULL;
+	data = rte_pktmbuf_mtod(m, char *);
+	memcpy(data, &head->bytes[VIRTIO_HDR_LEN], head->skip);
+	packet_offer(x, m, n, meta_write(x, data, head));
+	return TX_SENT;
+}
+
+/* Send what asks for offloads. */
+static __rte_noinline enum tx_result
+tx_send_offload(struct xsk_txq *x, struct rte_mbuf *m)
+{
+	struct ppfrag_tx_head head;
+	enum tx_result result;
+
+	if (!ppfrag_tx_head(&x->q, m, &head) || !has_checksum(x, &head, m->pkt_len)) {
+		ppfrag_count(&x->q.stats.bad_offload_packets, 1);
+		rte_pktmbuf_free(m);
+		return TX_DROPPED;
+	}
+	result = tx_send_head(x, m, &head);
+	if (result == TX_SENT)
+		ppfrag_count(&x->q.stats.offload_packets, 1);
+	return result;
+}
+
 static inline enum tx_result
 tx_send(struct xsk_txq *x, struct rte_mbuf *m)
 {
-	const uint32_t n = packet_chunks(x, m);
+	uint32_t n;
 
+	if (unlikely((m->ol_flags & RTE_MBUF_F_TX_OFFLOAD_MASK) != 0) && x->q.allowed != 0)
+		return tx_send_offload(x, m);
+	if (unlikely(x->copies))
+		return tx_send_own(x, m, NULL);
+	n = packet_chunks(x, m);
 	if (unlikely(n == 0))
-		return tx_send_copy(x, m);
+		return tx_send_copy(x, m, NULL);
 	if (unlikely(x->tx.mask + 1 - nb_in_flight(x) < n))
 		return TX_FULL;
-	packet_offer(x, m, n);
+	packet_offer(x, m, n, 0);
 	if (n > 1)
 		ppfrag_count(&x->q.stats.chained_packets, 1);
 	return TX_SENT;
 }
 
-/* Have the kernel send what it was given: it does so in its caller's time, some at each call. */
-static void
+/*
+ * Have the kernel send what it was given: it does so in its caller's time, some at each call.
+ * Returns false where it does not now: the interface is down, or gone.
+ */
+static bool
 tx_wake(struct xsk_txq *x)
 {
 	unsigned int i;
@@ -257,18 +393,20 @@ tx_wake(struct xsk_txq *x)
 	for (i = 0; i < TX_WAKE_MAX; i++) {
 		if (__atomic_load_n(x->tx.consumer, __ATOMIC_RELAXED) == x->tx.pos ||
 				!xsk_ring_wants_wakeup(&x->tx))
-			return;
+			return true;
 		ppfrag_count(&x->q.stats.kicks, 1);
-		if (sendto(x->sock->fd, NULL, 0, MSG_DONTWAIT, NULL, 0) >= 0 || errno != EAGAIN)
-			return;
+		if (sendto(x->sock->fd, NULL, 0, MSG_DONTWAIT, NULL, 0) >= 0)
+			return true;
+		if (errno != EAGAIN)
+			return errno != ENXIO && errno != ENETDOWN;
 		tx_reclaim(x);
 	}
+	return true;
 }
 
-uint16_t
-xsk_tx_burst(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
+static __rte_always_inline uint16_t
+tx_burst(struct xsk_txq *x, struct rte_mbuf **pkts, uint16_t nb_pkts)
 {
-	struct xsk_txq *x = txq;
 	uint16_t i, dropped = 0;
 	enum tx_result result;
 	uint64_t bytes = 0;
@@ -296,6 +434,19 @@ xsk_tx_burst(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 }
 
 uint16_t
+xsk_tx_burst(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
+{
+	struct xsk_txq *x = txq;
+	uint16_t sent;
+
+	if (unlikely(!xsk_gate_enter(&x->gate)))
+		return 0;
+	sent = tx_burst(x, pkts, nb_pkts);
+	xsk_gate_leave(&x->gate);
+	return sent;
+}
+
+uint16_t
 xsk_tx_burst_sizes(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 {
 	return ppfrag_sizes_send(txq, pkts, nb_pkts, xsk_tx_burst);
@@ -305,24 +456,29 @@ int
 xsk_tx_done_cleanup(void *txq, uint32_t n)
 {
 	struct xsk_txq *x = txq;
+	int freed = 0;
 
 	RTE_SET_USED(n); /* a hint: freeing more does no harm */
 	if (rte_eal_process_type() != RTE_PROC_PRIMARY)
 		return -ENOTSUP;
-	if (x->sock == NULL)
+	if (!xsk_gate_enter(&x->gate))
 		return 0;
-	return (int)tx_reclaim(x);
+	if (x->sock != NULL)
+		freed = (int)tx_reclaim(x);
+	xsk_gate_leave(&x->gate);
+	return freed;
 }
 
 void
 xsk_tx_wait(struct xsk_txq *x)
 {
+	bool sends = true;
 	unsigned int ms;
 
-	for (ms = 0; ms < TX_WAIT_MS && nb_in_flight(x) != 0; ms++) {
+	for (ms = 0; ms < TX_WAIT_MS && nb_in_flight(x) != 0 && sends; ms++) {
 		if (ms != 0)
 			usleep(1000);
-		tx_wake(x);
+		sends = tx_wake(x);
 		tx_reclaim(x);
 	}
 }

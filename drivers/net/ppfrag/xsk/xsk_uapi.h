@@ -36,6 +36,15 @@
 #ifndef XDP_PKT_CONTD
 #define XDP_PKT_CONTD (1 << 0)
 #endif
+#ifndef XDP_UMEM_TX_METADATA_LEN /* Linux 6.11 */
+#define XDP_UMEM_TX_METADATA_LEN (1 << 2)
+#endif
+#ifndef XDP_TX_METADATA /* Linux 6.8 */
+#define XDP_TX_METADATA (1 << 1)
+#endif
+#ifndef XDP_TXMD_FLAGS_CHECKSUM
+#define XDP_TXMD_FLAGS_CHECKSUM (1 << 1)
+#endif
 #ifndef BPF_F_XDP_HAS_FRAGS /* Linux 5.18 */
 #define BPF_F_XDP_HAS_FRAGS (1U << 5)
 #endif
@@ -54,5 +63,18 @@ struct xsk_umem_reg {
 };
 
 _Static_assert(sizeof(struct xsk_umem_reg) == 32, "24 and 28 bytes drop the flags");
+
+/**
+ * As struct xsk_tx_metadata of Linux 6.14, with what a packet can ask for: in front of its data
+ * where the descriptor has XDP_TX_METADATA.
+ */
+struct xsk_tx_meta {
+	uint64_t flags;
+	uint16_t csum_start;
+	uint16_t csum_offset;
+	uint64_t launch_time;
+};
+
+_Static_assert(sizeof(struct xsk_tx_meta) == 24, "a multiple of 8");
 
 #endif /* _XSK_UAPI_H_ */

@@ -6,6 +6,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "../ppfrag_slots.h"
 #include "xsk.h"
@@ -18,7 +20,8 @@
 
 #define OS_PAGE 4096u
 
-static pthread_mutex_t umems_lock = PTHREAD_MUTEX_INITIALIZER;
+/* Also of the sockets that are bound; taken again by what is called under it. */
+static pthread_mutex_t umems_lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 static struct xsk_umem *umems;
 
 uint32_t
@@ -48,17 +51,13 @@ range_add(struct rte_mempool *mp, void *arg, struct rte_mempool_memhdr *chunk, u
 
 /* Gaps between the chunks of a mempool are given along: more than a fourth is another range. */
 static int
-range_find(const char *name, struct xsk_umem *u)
+range_find(struct xsk_umem *u)
 {
 	struct range r = { .start = UINTPTR_MAX };
 
 	rte_mempool_mem_iter(u->mp, range_add, &r);
-	if (r.end - r.start > r.used + r.used / 4 + OS_PAGE) {
-		PPFRAG_LOG(ERR, "%s: pool %s lies in %u pieces, in a range %zu times its size: the kernel takes one piece; start EAL with more memory at once (-m or --socket-mem), or use a pool made by ppool_create() in a memfd",
-				name, u->mp->name, u->mp->nb_mem_chunks,
-				(r.end - r.start) / r.used);
+	if (r.end - r.start > r.used + r.used / 4 + OS_PAGE)
 		return -ENOTSUP;
-	}
 	u->gaps = r.end - r.start != r.used;
 	u->addr = (char *)RTE_ALIGN_FLOOR(r.start, (uintptr_t)OS_PAGE);
 	u->len = RTE_ALIGN_CEIL(r.end, (uintptr_t)OS_PAGE) - (uintptr_t)u->addr;
@@ -78,33 +77,105 @@ reg_remedy(int err)
 }
 
 static int
-umem_register(const char *name, const struct xsk_umem *u, int fd)
+reg_try(const struct xsk_umem *u, int fd)
 {
 	const struct xsk_umem_reg reg = {
 		.addr = (uintptr_t)u->addr,
 		.len = u->len,
 		.chunk_size = XSK_CHUNK,
 		.headroom = u->headroom,
-		.flags = XDP_UMEM_UNALIGNED_CHUNK_FLAG,
+		.flags = XDP_UMEM_UNALIGNED_CHUNK_FLAG |
+				(u->meta != 0 ? XDP_UMEM_TX_METADATA_LEN : 0),
+		.tx_metadata_len = u->meta,
 	};
-	int err;
 
-	if (setsockopt(fd, SOL_XDP, XDP_UMEM_REG, &reg, sizeof(reg)) == 0)
-		return 0;
-	err = errno;
-	PPFRAG_LOG(ERR, "%s: the %" PRIu64 " bytes of pool %s cannot be registered: %s%s", name,
-			u->len, u->mp->name, strerror(err), reg_remedy(err));
-	return -err;
+	return setsockopt(fd, SOL_XDP, XDP_UMEM_REG, &reg, sizeof(reg)) == 0 ? 0 : -errno;
+}
+
+static int
+umem_register(const char *name, const struct xsk_umem *u, int fd)
+{
+	int ret = reg_try(u, fd);
+
+	if (ret != 0)
+		PPFRAG_LOG(ERR, "%s: the %" PRIu64 " bytes of %s%s cannot be registered: %s%s",
+				name, u->len, u->mp != NULL ? "pool " : "a umem",
+				u->mp != NULL ? u->mp->name : "", strerror(-ret), reg_remedy(-ret));
+	return ret;
+}
+
+/* An older kernel does not take the flag. */
+bool
+xsk_umem_takes_meta(void)
+{
+	struct xsk_umem u = { .len = OS_PAGE, .meta = sizeof(struct xsk_tx_meta) };
+	int ret = -1, fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
+
+	u.addr = mmap(NULL, u.len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (fd >= 0 && u.addr != MAP_FAILED)
+		ret = reg_try(&u, fd);
+	if (u.addr != MAP_FAILED)
+		munmap(u.addr, u.len);
+	if (fd >= 0)
+		close(fd);
+	return ret == 0;
+}
+
+/* The same for all umems of the process. */
+static uint32_t
+meta_len(void)
+{
+	static int takes = -1;
+
+	if (takes < 0)
+		takes = xsk_umem_takes_meta();
+	return takes != 0 ? sizeof(struct xsk_tx_meta) : 0;
+}
+
+/* Whether the kernel takes the first page of a piece: it does not take memory of every kind. */
+static void
+piece_try(struct rte_mempool *mp, void *arg, struct rte_mempool_memhdr *chunk, unsigned int idx)
+{
+	const struct xsk_umem u = {
+		.addr = RTE_PTR_ALIGN_FLOOR(chunk->addr, OS_PAGE),
+		.len = OS_PAGE,
+	};
+	int fd, ret, *result = arg;
+
+	RTE_SET_USED(mp);
+	RTE_SET_USED(idx);
+	if (*result != 0)
+		return;
+	fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return; /* that is told when the port starts */
+	ret = reg_try(&u, fd);
+	close(fd);
+	if (ret == -EFAULT || ret == -ENOMEM || ret == -EOPNOTSUPP)
+		*result = ret;
+}
+
+const char *
+xsk_umem_misfit(struct rte_mempool *mp)
+{
+	struct xsk_umem u = { .mp = mp };
+	int result = 0;
+
+	if (range_find(&u) != 0)
+		return "it lies in several pieces: start EAL with more memory at once (-m or --socket-mem), or use a pool made by ppool_create() in a memfd";
+	rte_mempool_mem_iter(mp, piece_try, &result);
+	return result != 0 ? "the kernel does not take memory of this kind" : NULL;
 }
 
 static int
 umem_init(const char *name, struct xsk_umem *u, int fd)
 {
-	int ret = range_find(name, u);
+	int ret = range_find(u);
 
 	if (ret != 0)
 		return ret;
 	u->frame = xsk_umem_frame(u->mp);
+	u->meta = meta_len();
 	u->headroom = XSK_CHUNK - XSK_KERNEL_HEADROOM - u->frame;
 	return umem_register(name, u, fd);
 }
@@ -129,20 +200,72 @@ umem_new(const char *name, struct rte_mempool *mp, int fd)
 	return u;
 }
 
+void
+xsk_umems_lock(void)
+{
+	pthread_mutex_lock(&umems_lock);
+}
+
+void
+xsk_umems_unlock(void)
+{
+	pthread_mutex_unlock(&umems_lock);
+}
+
 struct xsk_umem *
 xsk_umem_get(const char *name, struct rte_mempool *mp, int fd)
 {
 	struct xsk_umem *u;
 
-	pthread_mutex_lock(&umems_lock);
+	xsk_umems_lock();
 	for (u = umems; u != NULL && u->mp != mp; u = u->next)
 		;
 	if (u == NULL)
 		u = umem_new(name, mp, fd);
 	if (u != NULL)
 		u->nb_users++;
-	pthread_mutex_unlock(&umems_lock);
+	xsk_umems_unlock();
 	return u;
+}
+
+/* The same chunks as those of pools, one behind the other. */
+static int
+own_init(const char *name, struct xsk_umem *u, uint32_t nb_chunks, int fd)
+{
+	u->frame = XSK_FRAME_MAX;
+	u->meta = meta_len();
+	u->headroom = XSK_CHUNK - XSK_KERNEL_HEADROOM - u->frame;
+	u->len = RTE_ALIGN_CEIL((uint64_t)nb_chunks * XSK_CHUNK, OS_PAGE);
+	u->addr = mmap(NULL, u->len, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	if (u->addr == MAP_FAILED) {
+		u->addr = NULL;
+		PPFRAG_LOG(ERR,
+				"%s: no memory for a umem of %" PRIu64
+				" bytes: use a smaller queue_size",
+				name, u->len);
+		return -ENOMEM;
+	}
+	return umem_register(name, u, fd);
+}
+
+struct xsk_umem *
+xsk_umem_get_own(const char *name, uint32_t nb_chunks, int fd)
+{
+	struct xsk_umem *u = calloc(1, sizeof(*u));
+	int ret;
+
+	if (u == NULL)
+		return NULL;
+	u->nb_users = 1;
+	ret = own_init(name, u, nb_chunks, fd);
+	if (ret == 0)
+		return u;
+	if (u->addr != NULL)
+		munmap(u->addr, u->len);
+	free(u);
+	errno = -ret;
+	return NULL;
 }
 
 void
@@ -152,12 +275,15 @@ xsk_umem_put(struct xsk_umem *u)
 
 	if (u == NULL)
 		return;
-	pthread_mutex_lock(&umems_lock);
+	xsk_umems_lock();
 	if (--u->nb_users == 0) {
-		for (at = &umems; *at != u; at = &(*at)->next)
+		for (at = &umems; *at != u && *at != NULL; at = &(*at)->next)
 			;
-		*at = u->next;
+		if (*at != NULL)
+			*at = u->next;
+		if (u->mp == NULL)
+			munmap(u->addr, u->len);
 		free(u);
 	}
-	pthread_mutex_unlock(&umems_lock);
+	xsk_umems_unlock();
 }
