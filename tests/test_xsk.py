@@ -413,8 +413,9 @@ def test_exhaustion(lab, veth, how, lengths):
 def test_ten_million(lab, veth, rx):
     """10,000,000 frames of all kinds of lengths while 700 are held and written around."""
     veth.create()
+    size = 16384 if rx == "slots" else 4096  # a page for each lane
     verify = Verify(lab, veth, MANY, "--mbuf-size", 16384, "--mbufs", 8192, "--hold", 700,
-                    devargs=f",rx={rx},queue_size=4096")
+                    "--idle", 60000, devargs=f",rx={rx},queue_size={size}")
     run(veth.kernel, sys.executable, FRAMES, "send", veth.near, MANY, "60,570,64,1514,100,61,256",
         MANY_RATE, timeout=3600)
     assert verify.result()["received"] == MANY
@@ -873,7 +874,7 @@ def test_deleted_while_held(lab, veth, rx):
     """Packets that the application holds outlive the interface that they came from."""
     veth.create()
     verify = Verify(lab, veth, 4000, "--mbuf-size", 16384, "--mbufs", 3072, "--hold", 700,
-                    devargs=f",rx={rx},queue_size=1024")
+                    "--idle", 60000, devargs=f",rx={rx},queue_size=1024")
     for times in range(1, 5):
         veth.send(1000, ALL_LENGTHS, first=1000 * (times - 1))
         if times == 4:
