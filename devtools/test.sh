@@ -191,7 +191,8 @@ print(r["tests"] - r["failed"] - r["skipped"], r["failed"], r["skipped"])' "$jso
 	add $counts
 	echo "$name: $(tail -n 1 "$log")"
 	if [ $status != 0 ]; then
-		grep -a -B 20 -E '\[  (FAILED|ERROR  ) \]|runtime error|Sanitizer' "$log" | tail -n 80
+		grep -a -B 20 -E '\[  (FAILED|ERROR  ) \]|runtime error|Sanitizer' "$log" |
+			tail -n 80
 		failures+=("$name (log: $log)")
 		detail "$log"
 		# All tests passed, but not the program.

@@ -57,8 +57,8 @@ rx_chain(struct ppfrag_rxq *q, const uint16_t *ids, const struct rx_merged *p, s
  * or -1 where there are too few; got tells of the new ones.
  */
 static int
-rx_more_headers(struct ppfrag_rxq *q, const struct rx_cursor *b, struct rte_mbuf **more,
-		uint16_t n, unsigned int *got)
+rx_more_headers(struct ppfrag_rxq *q, const struct rx_cursor *b, struct rte_mbuf **more, uint16_t n,
+		unsigned int *got)
 {
 	uint16_t i, spare;
 
