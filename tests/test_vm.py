@@ -273,6 +273,8 @@ TAP = "vmtap"
 QUEUES = 2
 ALL_LENGTHS = "60-1514"
 FLOWS = 64
+FRAMES_TO = "02:00:00:00:00:0b"  # of xsk_frames.py
+GROUP, GROUP_MAC = "239.1.2.3", "01:00:5e:01:02:03"
 
 
 @pytest.fixture(name="tap")
@@ -298,7 +300,8 @@ def tap_up(netns):
                GUEST_SECONDS)
     in_netns(netns, "sh", "-c", f"echo 1 > /proc/sys/net/ipv6/conf/{TAP}/disable_ipv6")
     for words in (("link", "set", TAP, "up"), ("address", "add", "198.18.3.1/24", "dev", TAP),
-                  ("neighbour", "add", "198.18.3.2", "lladdr", "02:00:00:00:00:0b", "dev", TAP)):
+                  ("neighbour", "add", "198.18.3.2", "lladdr", "02:00:00:00:00:0b", "dev", TAP),
+                  ("route", "add", f"{GROUP}/32", "dev", TAP)):
         in_netns(netns, "ip", *words)
 
 
@@ -318,6 +321,13 @@ def used_queues(pmd, netns):
     return wait_until(send, f"packets in {QUEUES} queues", GUEST_SECONDS)
 
 
+def to_group(pmd, netns):
+    """Send datagrams to a multicast address; how many frames of that kind were received so far."""
+    in_netns(netns, sys.executable, FRAMES, "flows", GROUP, FLOWS)
+    stats = pmd.xstats()
+    return sum(stats[f"rx_q{i}_multicast_packets"] for i in range(QUEUES))
+
+
 @pytest.mark.parametrize("driver,args", [("uio", ""), ("vfio", ",rx=lanes")])
 def test_queues(request, tap, driver, args):
     """Several queues, a tap of the kernel at the other end: control queue, link, restarts."""
@@ -326,7 +336,8 @@ def test_queues(request, tap, driver, args):
     pmd = GuestPmd(
         VM, ["--driver", driver, "--nic",
              f"virtio-net-pci,mq=on:tap,ifname={TAP},queues={QUEUES},script=no,downscript=no"],
-        f"{TESTPMD} queues {guest.plugins()} -a $1,ppfrag=1{args} --mbuf-pool-ops-name=ppfrag -- "
+        f"{TESTPMD} queues {guest.plugins()} -a $1,ppfrag=1,size_stats=1{args} "
+        "--mbuf-pool-ops-name=ppfrag -- "
         f"-i --rxq={QUEUES} --txq={QUEUES} --total-num-mbufs=4096 --mbuf-size=16384 "
         "--disable-link-check", wrapper=tap, seconds=GUEST_SECONDS)
     try:
@@ -342,9 +353,19 @@ def test_queues(request, tap, driver, args):
         assert all(stats[f"{way}_q{i}_bad_used"] == 0 for way in ("rx", "tx")
                    for i in range(QUEUES))
         for line in ("stop", "port 0 rxq 1 stop", "port 0 rxq 1 start", "port 0 txq 1 stop",
-                     "port 0 txq 1 start", "set promisc 0 off", "set promisc 0 on",
-                     "set link-down port 0", "set link-up port 0", "start"):
+                     "port 0 txq 1 start", "set link-down port 0", "set link-up port 0", "start",
+                     f"mac_addr add 0 {FRAMES_TO}", "set promisc 0 off", "set allmulti 0 off"):
             assert not re.search("[Ee]rror|[Ff]ail|first", pmd.command(line))
+        echo(tap)
+        pmd.command(f"mac_addr remove 0 {FRAMES_TO}")
+        before = to_group(pmd, tap)
+        assert not in_netns(tap, sys.executable, FRAMES, "echo", TAP, "60", check=False)
+        assert to_group(pmd, tap) == before
+        for line in (f"mcast_addr add 0 {GROUP_MAC}", "stop", "port stop 0", "port start 0",
+                     "start"):
+            pmd.command(line)
+        wait_until(lambda: to_group(pmd, tap) > before, "a multicast frame", GUEST_SECONDS)
+        pmd.command("set promisc 0 on")
         echo(tap)
         used_queues(pmd, tap)
         assert "Link status: up" in pmd.command("show port info 0")

@@ -65,6 +65,14 @@ struct ppfrag_device_ops {
 	/** Tell the device of a stopped port, before queues are made ready for such frames. */
 	int (*set_mtu)(struct rte_eth_dev *dev, uint16_t mtu);
 	int (*set_mac)(struct rte_eth_dev *dev, const struct rte_ether_addr *mac);
+	/**
+	 * Receive what is sent to the addresses that ethdev has; to mac in place of the one with
+	 * this index, if it is not NULL.
+	 */
+	int (*set_macs)(struct rte_eth_dev *dev, uint32_t index, const struct rte_ether_addr *mac);
+	/** Receive what is sent to these multicast addresses, and to no others. */
+	int (*set_multicast)(struct rte_eth_dev *dev, const struct rte_ether_addr *macs,
+			uint32_t nb);
 	/** Bring the counters of the port up to date that the device keeps elsewhere. */
 	void (*update_stats)(struct rte_eth_dev *dev);
 	/** They are to count from 0 on. */

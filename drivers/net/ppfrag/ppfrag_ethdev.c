@@ -323,27 +323,27 @@ mac_addr_set(struct rte_eth_dev *dev, struct rte_ether_addr *addr)
 static int
 mac_addr_add(struct rte_eth_dev *dev, struct rte_ether_addr *addr, uint32_t index, uint32_t pool)
 {
-	RTE_SET_USED(dev);
-	RTE_SET_USED(addr);
-	RTE_SET_USED(index);
+	const struct ppfrag_device_ops *device = ppfrag_device(dev);
+
 	RTE_SET_USED(pool);
-	return 0;
+	return device->set_macs == NULL ? 0 : device->set_macs(dev, index, addr);
 }
 
 static void
 mac_addr_remove(struct rte_eth_dev *dev, uint32_t index)
 {
-	RTE_SET_USED(dev);
-	RTE_SET_USED(index);
+	const struct ppfrag_device_ops *device = ppfrag_device(dev);
+
+	if (device->set_macs != NULL)
+		device->set_macs(dev, index, NULL);
 }
 
 static int
 set_mc_addr_list(struct rte_eth_dev *dev, struct rte_ether_addr *addrs, uint32_t nb)
 {
-	RTE_SET_USED(dev);
-	RTE_SET_USED(addrs);
-	RTE_SET_USED(nb);
-	return 0;
+	const struct ppfrag_device_ops *device = ppfrag_device(dev);
+
+	return device->set_multicast == NULL ? 0 : device->set_multicast(dev, addrs, nb);
 }
 
 static int

@@ -225,6 +225,56 @@ set_link(struct rte_eth_dev *dev, bool up)
 	return 0;
 }
 
+/* Addresses */
+
+/* Addresses of one kind, as the device takes them. */
+struct mac_list {
+	rte_le32_t nb;
+	struct rte_ether_addr mac[];
+} __rte_packed;
+
+/* Add one more, if it is any. */
+static void
+mac_list_add(struct mac_list *list, const struct rte_ether_addr *mac)
+{
+	const uint32_t nb = rte_le_to_cpu_32(list->nb);
+
+	if (mac == NULL || rte_is_zero_ether_addr(mac))
+		return;
+	list->mac[nb] = *mac;
+	list->nb = rte_cpu_to_le_32(nb + 1);
+}
+
+static size_t
+mac_list_bytes(const struct mac_list *list)
+{
+	return sizeof(*list) + rte_le_to_cpu_32(list->nb) * sizeof(list->mac[0]);
+}
+
+/* The device knows the first one, which is that of the port. */
+static int
+macs_tell(struct rte_eth_dev *dev, uint32_t index, const struct rte_ether_addr *mac)
+{
+	uint8_t table[2 * sizeof(struct mac_list) +
+			(PPFRAG_MAX_MACS + VIRTIO_PCI_MULTICAST_MAX) * sizeof(*mac)] = { 0 };
+	struct mac_list *list = (struct mac_list *)table;
+	const struct virtio_pci *pci = pci_of(dev);
+	size_t len;
+	uint32_t i;
+
+	if (!has_feature(dev, VIRTIO_NET_F_CTRL_RX) || !pci->runs)
+		return 0;
+	for (i = 1; i < PPFRAG_MAX_MACS; i++)
+		mac_list_add(list, i == index ? mac : &dev->data->mac_addrs[i]);
+	len = mac_list_bytes(list);
+	list = (struct mac_list *)&table[len];
+	for (i = 0; i < pci->nb_multicast; i++)
+		mac_list_add(list, &pci->multicast[i]);
+	len += mac_list_bytes(list);
+	return virtio_control(pci_of(dev), VIRTIO_CTRL_MAC, VIRTIO_CTRL_MAC_TABLE_SET, table,
+			(uint32_t)len);
+}
+
 /* Start and stop */
 
 /* Offer what is posted in the image of a ring, if a queue receives by it. */
@@ -296,7 +346,10 @@ registers_start(struct rte_eth_dev *dev)
 	if (ret != 0)
 		return ret;
 	virtio_pci_run(pci);
-	return pairs_set(dev);
+	ret = pairs_set(dev);
+	if (ret == 0 && pci->nb_multicast != 0)
+		ret = macs_tell(dev, 0, NULL);
+	return ret;
 }
 
 /* Reset, it has let go of all memory. */
@@ -443,6 +496,23 @@ mac_set(struct rte_eth_dev *dev, const struct rte_ether_addr *mac)
 			sizeof(*mac));
 }
 
+/* ethdev does not keep these, and does not say them again. */
+static int
+multicast_set(struct rte_eth_dev *dev, const struct rte_ether_addr *macs, uint32_t nb)
+{
+	struct virtio_pci *pci = pci_of(dev);
+
+	if (nb > VIRTIO_PCI_MULTICAST_MAX) {
+		PPFRAG_LOG(ERR, "%s: %u multicast addresses, at most %u are possible: switch on allmulticast mode",
+				dev->data->name, nb, VIRTIO_PCI_MULTICAST_MAX);
+		return -ENOSPC;
+	}
+	if (nb != 0)
+		memcpy(pci->multicast, macs, nb * sizeof(*macs));
+	pci->nb_multicast = nb;
+	return macs_tell(dev, 0, NULL);
+}
+
 /* The port */
 
 static int
@@ -525,4 +595,6 @@ const struct ppfrag_device_ops pci_device_ops = {
 	.promiscuous = promiscuous_set,
 	.allmulticast = allmulticast_set,
 	.set_mac = mac_set,
+	.set_macs = macs_tell,
+	.set_multicast = multicast_set,
 };

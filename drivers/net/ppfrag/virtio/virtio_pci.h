@@ -42,9 +42,13 @@
 #define VIRTIO_CTRL_RX_PROMISC 0
 #define VIRTIO_CTRL_RX_ALLMULTI 1
 #define VIRTIO_CTRL_MAC 1
+#define VIRTIO_CTRL_MAC_TABLE_SET 0
 #define VIRTIO_CTRL_MAC_ADDR_SET 1
 #define VIRTIO_CTRL_MQ 4
 #define VIRTIO_CTRL_MQ_PAIRS_SET 0
+
+/** Most multicast addresses of a port: as many as QEMU has of all kinds. */
+#define VIRTIO_PCI_MULTICAST_MAX 64
 
 struct rte_pci_device;
 struct virtio_pci_common;
@@ -84,6 +88,8 @@ struct virtio_pci {
 		struct virtq vq;
 		uint16_t at; /**< commands that were given */
 	} control;
+	uint32_t nb_multicast;
+	struct rte_ether_addr multicast[VIRTIO_PCI_MULTICAST_MAX];
 };
 
 /* backend_pci.c */
