@@ -181,7 +181,7 @@ module_add() { # directory, list, module
 	case $file in
 	*.xz)
 		xz -dc "$file" > "$1/mod/$name" ||
-			unable "modules of $kernel are compressed: as root, apt-get install xz-utils"
+			unable "modules of $kernel are packed: as root, apt-get install xz-utils"
 		;;
 	*) cp "$file" "$1/mod/$name" ;;
 	esac
