@@ -486,7 +486,7 @@ test_without_peer(void **arg)
 static int
 consume_late(void *arg)
 {
-	rte_delay_us_sleep(1000 * 1000);
+	rte_delay_us_sleep(3000 * 1000);
 	*(uint16_t *)arg = vhost_ring_consume(ring_of(tx_vring(1)));
 	return 0;
 }

@@ -24,7 +24,7 @@
  * How long a device may take to send what is in the ring, in ms. It is asked to give back a ring
  * only after that: vhost of DPDK stops all queues of the device with the first one.
  */
-#define TX_SEND_MS 1000
+#define TX_SEND_MS 500
 
 static struct ppfrag_rxq *
 rxq_of(const struct rte_eth_dev *dev, uint16_t vring)
