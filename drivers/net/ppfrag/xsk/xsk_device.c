@@ -547,18 +547,24 @@ tx_burst_mode_get(struct rte_eth_dev *dev, uint16_t queue_id, struct rte_eth_bur
 			x != NULL && x->copies ? "and by the driver" : "from the pool", mode);
 }
 
+/* Other threads than that of the bursts may ask: a gate is for that one alone. */
 static ppfrag_eth_queue_count_t
 rx_queue_count(void *rxq)
 {
-	struct xsk_rxq *x = rxq;
-	ppfrag_eth_queue_count_t n = 0;
+	const struct xsk_rxq *x = rxq;
+	const struct xsk_socket *s;
+	struct xsk_local *local;
+	uint32_t n = 0;
 
-	if (x == NULL || !xsk_gate_enter(&x->gate))
+	if (x == NULL)
 		return 0;
-	if (x->sock != NULL)
-		n = (ppfrag_eth_queue_count_t)xsk_ring_ready(&x->rx);
-	xsk_gate_leave(&x->gate);
-	return n;
+	local = xsk_local(&rte_eth_devices[x->q.dev->port_id]);
+	pthread_mutex_lock(&local->lock);
+	s = local->sock[x->q.queue_id];
+	if (s != NULL)
+		n = __atomic_load_n(s->rx.producer, __ATOMIC_RELAXED) - x->rx.pos;
+	pthread_mutex_unlock(&local->lock);
+	return (ppfrag_eth_queue_count_t)RTE_MIN(n, x->q.nb);
 }
 
 /* Rings and sockets are those of the primary process. */
