@@ -267,7 +267,7 @@ find_arg(const char *key)
 	return NULL;
 }
 
-/* For those who have asked for an option that there is not. */
+/* For those who have asked for an option that there is not. Devices of the PCI bus have theirs. */
 static void
 log_unknown(const char *name, const char *key)
 {
@@ -277,7 +277,7 @@ log_unknown(const char *name, const char *key)
 
 	known[0] = '\0';
 	for (i = 0; i < RTE_DIM(known_args) && len < sizeof(known); i++)
-		if (known_args[i].parse != parse_unsupported)
+		if (known_args[i].parse != parse_unsupported && known_args[i].kinds != OF_PCI)
 			len += (size_t)snprintf(&known[len], sizeof(known) - len, "%s%s",
 					len == 0 ? "" : ", ", known_args[i].key);
 	PPFRAG_LOG(ERR, "%s: unknown option '%s'; known are: %s", name, key, known);
