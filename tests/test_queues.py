@@ -205,6 +205,38 @@ def test_stopped_in_traffic(lab, tcp_frames, rx):
     dut.quit()
 
 
+def test_taken_back(lab, rx):
+    """The peer does not send what a stopped queue has: it loses the ring, other queues go on."""
+    sock = lab.socket()
+    peer = lab.peer(sock, options=["--forward-mode=rxonly", *queues(2)], queues=2)
+    dut = lab.dut(sock, options=["--forward-mode=txonly", *queues(2)],
+                  devargs=f",queues=2,rx={rx}")
+
+    def flows(queue):
+        before = peer.xstats()[f"rx_q{queue}_packets"]
+        wait_until(lambda: peer.xstats()[f"rx_q{queue}_packets"] > before + 1000,
+                   f"packets of queue {queue}")
+
+    peer.start()
+    dut.start()
+    flows(1)
+    peer.stop()
+    full = dut.xstats()["tx_q1_full"]
+    wait_until(lambda: dut.xstats()["tx_q1_full"] > full, "a full ring")
+    dut.stop()
+    asked = len(peer.output)
+    queue_run(dut, "stop")
+    peer.wait_output("VHOST_USER_GET_VRING_BASE", asked)
+    peer.start()
+    dut.start()
+    flows(0)
+    dut.stop()
+    queue_run(dut, "start")
+    dut.start()
+    flows(1)
+    finish(dut)
+
+
 def test_size_counters(lab, all_lengths, rx):
     """Packets are counted as net_virtio_user counts them, by the same names."""
     dut, _ = lab.exchange(all_lengths, all_lengths, devargs=f",size_stats=1,rx={rx}")

@@ -250,6 +250,30 @@ rings_rest(struct rte_eth_dev *dev)
 	return ret;
 }
 
+/*
+ * After a ring was taken back. The device was down for that; net_vhost and Open vSwitch forget which
+ * rings are enabled then, and hear of changes only.
+ */
+static int
+rings_resume(struct rte_eth_dev *dev)
+{
+	const struct virtio_backend_ops *backend = virtio_backend(dev);
+	const struct ppfrag_dev *pd = dev->data->dev_private;
+	uint16_t i;
+	int ret = 0;
+
+	if (!backend->wants_first_pair)
+		return 0;
+	for (i = 0; i < 2 * pd->nb_pairs && ret == 0; i++) {
+		if (!ppfrag_vring_runs(dev, i))
+			continue;
+		ret = backend->ring_enable(dev, i, false);
+		if (ret == 0)
+			ret = backend->ring_enable(dev, i, true);
+	}
+	return ret == 0 ? rings_rest(dev) : ret;
+}
+
 /* Have the device process all rings that are used, or none. */
 static int
 rings_enable(struct rte_eth_dev *dev, bool enable)
@@ -317,7 +341,7 @@ virtio_rings_move(struct rte_eth_dev *dev, bool enable)
 			ppfrag_kick(pd, i);
 	}
 	if (ret == 0 && moved && enable)
-		ret = rings_rest(dev);
+		ret = rings_resume(dev);
 	return ret == 0 ? left : ret;
 }
 
@@ -353,7 +377,7 @@ ring_disconnect(struct rte_eth_dev *dev, uint16_t vring)
 	if (local->idle[vring])
 		return 0;
 	ret = ring_move(dev, vring, false);
-	return ret == 0 ? rings_rest(dev) : ret;
+	return ret == 0 ? rings_resume(dev) : ret;
 }
 
 int
@@ -383,7 +407,7 @@ virtio_queue_start(struct rte_eth_dev *dev, uint16_t vring, bool connected, bool
 	if (local->idle[vring]) {
 		ret = ring_move(dev, vring, enable);
 		if (ret == 0 && enable)
-			ret = rings_rest(dev);
+			ret = rings_resume(dev);
 	} else if (enable) {
 		ret = backend->ring_enable(dev, vring, true);
 	}
