@@ -173,6 +173,19 @@ def test_jumbo(lab, veth, devargs, mbuf_size, options):
     end(dut)
 
 
+@pytest.mark.parametrize("rx", ["slots", "lanes"])
+def test_copy_small_pages(lab, veth, rx):
+    """A page holds less than the kernel writes into a chunk at once: it writes less."""
+    veth.create()
+    dut = start_pmd(lab, veth, "--enable-scatter", devargs=f",umem=own,rx={rx}", mbuf_size=1024)
+    dut.start()
+    veth.echo(ALL_LENGTHS)
+    stats = dut.xstats()
+    assert stats["rx_q0_copied_packets"] == 1455
+    assert stats["rx_q0_chained_packets"] > 0
+    end(dut)
+
+
 def test_pieces(lab, veth):
     """Where the pool is in pieces, which legacy memory is in most often, packets are copied."""
     lab.need("legacy")

@@ -229,7 +229,7 @@ static const struct arg known_args[] = {
 	{ "preset", OF_ALL, "preset, auto, speed or density", OTHER(parse_preset) },
 	{ "share", OF_VIRTIO, "name of a mempool, of 25 characters at most, or all; up to 8 times",
 			OTHER(parse_share) },
-	{ "iface", OF_ALL, "name of an interface", TEXT(iface) },
+	{ "iface", OF_VIRTIO | OF_XSK, "name of an interface", TEXT(iface) },
 	{ "start_queue", OF_XSK, "number", NUMBER(xsk.start_queue, 0, MAX_QUEUE) },
 	{ "queue_count", OF_XSK, "number of queues", NUMBER(max_pairs, 1, PPFRAG_MAX_PAIRS) },
 	{ "xdp_mode", OF_XSK, "mode, native or skb", OTHER(parse_xdp_mode) },

@@ -46,11 +46,13 @@ typedef uint32_t ppfrag_eth_queue_count_t;
 #define PPFRAG_PTYPES_NB (&(size_t){ 0 })
 #endif
 
-/* A bus is told which one it is when its devices are probed. */
+/* A bus is told which one it is. */
 #if RTE_VERSION >= RTE_VERSION_NUM(26, 7, 0, 0)
 #define PPFRAG_BUS_PROBE_PARAMS __rte_unused struct rte_bus *bus
+#define PPFRAG_BUS_FIND_PARAM __rte_unused const struct rte_bus *bus,
 #else
 #define PPFRAG_BUS_PROBE_PARAMS void
+#define PPFRAG_BUS_FIND_PARAM
 #endif
 
 /* Control threads: EAL's own type has replaced that of POSIX, which it contains. */

@@ -400,8 +400,7 @@ rx_queue_intr_disable(struct rte_eth_dev *dev, uint16_t queue_id)
 	return ppfrag_device(dev)->rx_intr_disable(dev, queue_id);
 }
 
-/* In a secondary process where get and put, with the pools of the primary, end in other ops. */
-static bool queues_refused;
+static const struct eth_dev_ops secondary_ops;
 
 /* ethdev does not check that the queue is set up. */
 static int
@@ -409,11 +408,12 @@ tx_done_cleanup(void *txq, uint32_t n)
 {
 	const struct rte_eth_dev *dev;
 
-	if (queues_refused)
-		return -ENOTSUP;
 	if (txq == NULL)
 		return -EINVAL;
 	dev = &rte_eth_devices[((const struct ppfrag_txq *)txq)->dev->port_id];
+	/* In a secondary process that cannot use the queues of this port. */
+	if (dev->dev_ops == &secondary_ops && dev->tx_pkt_burst == rte_eth_pkt_burst_dummy)
+		return -ENOTSUP;
 	return ppfrag_device(dev)->tx_done_cleanup(txq, n);
 }
 
@@ -574,11 +574,12 @@ ppfrag_port_attach(struct rte_device *device, bool has_queues)
 
 	if (dev == NULL)
 		return -ENODEV;
-	queues_refused = !has_queues || !has_same_ops(dev);
 	dev->device = device;
 	dev->dev_ops = &secondary_ops;
-	ppfrag_device(dev)->set_burst(dev);
-	if (queues_refused) {
+	if (has_queues && has_same_ops(dev)) {
+		ppfrag_device(dev)->set_burst(dev);
+	} else {
+		/* Nor looks it into rings: that brings what was used into images of the primary. */
 		dev->rx_pkt_burst = rte_eth_pkt_burst_dummy;
 		dev->tx_pkt_burst = rte_eth_pkt_burst_dummy;
 		dev->tx_pkt_prepare = NULL;

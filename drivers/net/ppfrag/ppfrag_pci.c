@@ -161,7 +161,8 @@ check_probe(PPFRAG_BUS_PROBE_PARAMS)
 }
 
 static struct rte_device *
-check_find(const struct rte_device *start, rte_dev_cmp_t cmp, const void *data)
+check_find(PPFRAG_BUS_FIND_PARAM const struct rte_device *start, rte_dev_cmp_t cmp,
+		const void *data)
 {
 	RTE_SET_USED(start);
 	RTE_SET_USED(cmp);

@@ -74,6 +74,8 @@ struct virtio_net_config {
 
 #define CONFIG_LINK_UP 1u
 #define NO_VECTOR 0xffffu
+#define CONFIG_TRIES 100
+#define MAX_PAIRS 0x7fff /* that leave a number for the control queue */
 
 _Static_assert(sizeof(struct virtio_pci_cap) == 20, "capability");
 _Static_assert(offsetof(struct virtio_pci_common, status) == 20 &&
@@ -326,19 +328,26 @@ virtio_pci_kick(const struct virtio_pci *pci, const struct virtio_pci_bell *bell
 
 /* Configuration */
 
-/* All of one generation: it changes when the device changes anything. */
+/* All of one generation, which changes with anything: no device does so all the time. */
 static void
 config_copy(const struct virtio_pci *pci, struct virtio_net_config *config)
 {
 	const uint32_t len = RTE_MIN(pci->config_len, (uint32_t)sizeof(*config));
 	uint8_t generation, *to = (uint8_t *)config;
-	uint32_t i;
+	uint32_t i, tries = 0;
 
 	do {
 		generation = rte_read8(&pci->common->generation);
 		for (i = 0; i < len; i++)
 			to[i] = rte_read8(pci->config + i);
-	} while (generation != rte_read8(&pci->common->generation));
+	} while (generation != rte_read8(&pci->common->generation) && ++tries < CONFIG_TRIES);
+}
+
+/* A device that says nonsense has one. */
+static uint16_t
+pairs_checked(uint16_t n)
+{
+	return n == 0 || n > MAX_PAIRS ? 1 : n;
 }
 
 void
@@ -358,7 +367,7 @@ virtio_pci_config_read(struct virtio_pci *pci, uint64_t features, struct virtio_
 	if ((features & RTE_BIT64(VIRTIO_NET_F_STATUS)) != 0)
 		config->link_up = (rte_le_to_cpu_16(c.status) & CONFIG_LINK_UP) != 0;
 	if ((features & RTE_BIT64(VIRTIO_NET_F_MQ)) != 0)
-		config->max_pairs = rte_le_to_cpu_16(c.max_pairs);
+		config->max_pairs = pairs_checked(rte_le_to_cpu_16(c.max_pairs));
 	if ((features & RTE_BIT64(VIRTIO_NET_F_MTU)) != 0)
 		config->mtu = rte_le_to_cpu_16(c.mtu);
 	speed = rte_le_to_cpu_32(c.speed);

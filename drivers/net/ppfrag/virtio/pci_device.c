@@ -128,7 +128,7 @@ pci_device_agree(struct virtio_pci *pci, struct ppfrag_dev *pd)
 	pd->offered = pci->offered;
 	pd->features = features_wanted(pd, pci->offered);
 	virtio_pci_config_read(pci, pd->features, &config);
-	pd->max_pairs = RTE_MIN(RTE_MAX(config.max_pairs, 1u), PPFRAG_MAX_PAIRS);
+	pd->max_pairs = RTE_MIN(config.max_pairs, PPFRAG_MAX_PAIRS);
 	if (rte_is_valid_assigned_ether_addr(&config.mac))
 		pd->mac[0] = config.mac;
 	if (config.mtu != 0)
@@ -231,7 +231,9 @@ set_link(struct rte_eth_dev *dev, bool up)
 struct mac_list {
 	rte_le32_t nb;
 	struct rte_ether_addr mac[];
-} __rte_packed;
+};
+
+_Static_assert(offsetof(struct mac_list, mac) == sizeof(rte_le32_t), "as devices read it");
 
 /* Add one more, if it is any. */
 static void
@@ -338,7 +340,9 @@ registers_start(struct rte_eth_dev *dev)
 	struct virtio_pci *pci = pci_of(dev);
 	int ret;
 
-	ret = virtio_pci_agree(pci, pd->features | pd->offload_features);
+	ret = virtio_pci_reset(pci);
+	if (ret == 0)
+		ret = virtio_pci_agree(pci, pd->features | pd->offload_features);
 	if (ret == 0)
 		ret = rings_start(dev);
 	if (ret == 0)

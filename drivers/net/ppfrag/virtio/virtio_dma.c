@@ -48,8 +48,10 @@ iova_find(struct virtq_dma *d, uintptr_t addr)
 	const struct rte_memseg *ms = rte_mem_virt2memseg((const void *)addr, msl);
 	rte_iova_t delta;
 
-	if (ms == NULL || ms->iova == RTE_BAD_IOVA)
-		return d->nowhere;
+	if (ms == NULL || ms->iova == RTE_BAD_IOVA) {
+		/* As rte_mempool has it: the application may have mapped it for the device. */
+		return rte_mem_virt2iova((const void *)addr);
+	}
 	delta = ms->iova - ms->addr_64;
 	if (!msl->external)
 		d->piece[(addr >> DMA_CACHE_SHIFT) % DMA_CACHE_PLACES] = (struct dma_piece){
@@ -76,13 +78,12 @@ pieces_forget(struct virtq_dma *d, uint32_t generation)
 /* The ring */
 
 void
-virtq_dma_init(struct virtq_dma *d, void *mem, rte_iova_t iova, uint16_t size)
+virtq_dma_init(struct virtq_dma *d, void *mem, uint16_t size)
 {
 	virtq_init(&d->ring, mem, size);
 	d->ring.avail->flags = rte_cpu_to_le_16(VIRTQ_AVAIL_F_NO_INTERRUPT);
 	d->used = 0;
 	d->avail = 0;
-	d->nowhere = iova;
 	pieces_forget(d, __atomic_load_n(&memory_generation, __ATOMIC_ACQUIRE));
 }
 
@@ -107,15 +108,23 @@ virtq_dma_take(struct virtq_dma *d, const struct virtq *image)
 	image->used->idx = rte_cpu_to_le_16(end);
 }
 
-/* Buffers that are offered again leave their descriptor as it is: so is its cache line. */
+/*
+ * Buffers that are offered again leave their descriptor as it is: so is its cache line. Where the
+ * device cannot reach the memory it gets none.
+ */
 static inline uint16_t
 desc_put(struct virtq_dma *d, const struct virtq *image, uint16_t id)
 {
 	const struct virtq_desc *from = &image->desc[id];
 	struct virtq_desc *to = &d->ring.desc[id];
 	struct virtq_desc put = *from;
+	rte_iova_t iova = iova_of(d, (uintptr_t)rte_le_to_cpu_64(from->addr));
 
-	put.addr = rte_cpu_to_le_64(iova_of(d, (uintptr_t)rte_le_to_cpu_64(from->addr)));
+	if (unlikely(iova == RTE_BAD_IOVA)) {
+		iova = 0;
+		put.len = 0;
+	}
+	put.addr = rte_cpu_to_le_64(iova);
 	if (memcmp(to, &put, sizeof(put)) != 0)
 		*to = put;
 	return put.flags;
@@ -192,6 +201,8 @@ ppfrag_tx_burst_dma(void *txq, struct rte_mbuf **pkts, uint16_t nb_pkts)
 	struct ppfrag_txq *q = txq;
 	uint16_t n;
 
+	if (unlikely(ppfrag_is_stale(q->dev, q->epoch)) && !ppfrag_txq_renew(q))
+		return 0;
 	/* Always: what is missing here is not found where the ring turns out to be full. */
 	virtq_dma_take(q->packed.dma, &q->vq);
 	n = ppfrag_tx_burst_offload(q, pkts, nb_pkts);
@@ -245,6 +256,10 @@ ppfrag_tx_descriptor_status_dma(void *txq, uint16_t offset)
 int
 ppfrag_tx_done_cleanup_dma(void *txq, uint32_t n)
 {
-	txq_take(txq);
+	const struct ppfrag_txq *q = txq;
+
+	/* The ring of a stopped queue belongs to whoever stops it. */
+	if (!__atomic_load_n(&q->run.stopped, __ATOMIC_ACQUIRE))
+		txq_take(q);
 	return ppfrag_tx_done_cleanup(txq, n);
 }

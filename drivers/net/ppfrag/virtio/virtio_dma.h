@@ -37,12 +37,11 @@ struct virtq_dma {
 	uint16_t used;       /**< next entry of the device to be brought into the image */
 	uint16_t avail;      /**< next entry of the image to be offered */
 	uint32_t generation; /**< of EAL's memory, that the pieces are of */
-	rte_iova_t nowhere;  /**< for what is no memory of EAL: the ring itself */
 	struct dma_piece piece[DMA_CACHE_PLACES];
 };
 
-/** An empty ring. @param mem its memory, all zero. @param iova that of mem */
-void virtq_dma_init(struct virtq_dma *d, void *mem, rte_iova_t iova, uint16_t size);
+/** An empty ring. @param mem its memory, all zero */
+void virtq_dma_init(struct virtq_dma *d, void *mem, uint16_t size);
 
 /** Bring what the device has used into the image. */
 void virtq_dma_take(struct virtq_dma *d, const struct virtq *image);

@@ -48,12 +48,6 @@ vring_mem(const struct ppfrag_dev *pd, uint16_t vring)
 	return pair_mem(pd, vring / 2) + (vring % 2) * virtq_bytes(pd->queue_size);
 }
 
-static rte_iova_t
-arena_iova(const struct ppfrag_dev *pd, const void *addr)
-{
-	return pd->arena->iova + RTE_PTR_DIFF(addr, pd->arena->addr);
-}
-
 static struct virtio_hdr *
 tx_hdr_mem(const struct ppfrag_dev *pd, uint16_t queue_id)
 {
@@ -133,7 +127,7 @@ ring_reset(struct virtq *vq, struct virtq_packed *p, const struct ppfrag_dev *pd
 	/* Who brings this into the ring wakes the device. */
 	vq->used->flags = rte_cpu_to_le_16(VIRTQ_USED_F_NO_NOTIFY);
 	if (p->dma != NULL) {
-		virtq_dma_init(p->dma, mem, arena_iova(pd, mem), vq->size);
+		virtq_dma_init(p->dma, mem, vq->size);
 		return;
 	}
 	virtq_packed_init(p, mem, vq->size);

@@ -131,8 +131,8 @@ virtq_init(struct virtq *vq, void *mem, uint16_t size)
 }
 
 /**
- * Point a descriptor at a buffer. The only place that decides what a device finds buffers by: the
- * back ends there are map our memory and know it by our addresses, none needs an IOVA.
+ * Point a descriptor at a buffer, by our address: back ends map our memory and know it by that. For
+ * devices that do DMA virtio_dma.c puts the IOVA in its place.
  */
 static inline void
 virtq_desc_point(struct virtq_desc *desc, const void *addr)

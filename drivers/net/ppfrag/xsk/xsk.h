@@ -104,6 +104,7 @@ struct xsk_socket_conf {
 	uint32_t ifindex;
 	uint32_t queue;
 	struct rte_mempool *mp; /**< NULL: with memory of its own */
+	uint32_t frame;         /**< what the kernel may write into a chunk of that at most */
 	uint32_t rx_size;
 	uint32_t tx_size;
 	uint16_t busy_budget;
@@ -383,8 +384,12 @@ const char *xsk_umem_misfit(struct rte_mempool *mp);
  */
 struct xsk_umem *xsk_umem_get(const char *name, struct rte_mempool *mp, int fd);
 
-/** One of so many chunks of its own, for this socket alone. @return NULL with errno, logged. */
-struct xsk_umem *xsk_umem_get_own(const char *name, uint32_t nb_chunks, int fd);
+/**
+ * One of so many chunks of its own, of frames of this length, for this socket alone.
+ *
+ * @return NULL with errno, logged.
+ */
+struct xsk_umem *xsk_umem_get_own(const char *name, uint32_t nb_chunks, uint32_t frame, int fd);
 void xsk_umem_put(struct xsk_umem *u);
 
 /* xsk_socket.c */

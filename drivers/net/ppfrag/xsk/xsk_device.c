@@ -577,7 +577,6 @@ set_burst_secondary(struct rte_eth_dev *dev)
 	dev->rx_pkt_burst = rte_eth_pkt_burst_dummy;
 	dev->tx_pkt_burst = rte_eth_pkt_burst_dummy;
 	dev->tx_pkt_prepare = NULL;
-	dev->rx_queue_count = NULL;
 }
 
 static void

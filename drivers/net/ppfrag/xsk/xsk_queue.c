@@ -293,6 +293,7 @@ socket_conf_init(struct rte_eth_dev *dev, uint16_t i, struct xsk_socket_conf *co
 		.ifindex = local->ifindex,
 		.queue = pd->xsk.start_queue + i,
 		.mp = pool->copies ? NULL : pool->q.mp,
+		.frame = pool->q.post_len,
 		.rx_size = rx != NULL ? rx->q.nb : 0,
 		.tx_size = tx != NULL ? tx->q.vq.size : 0,
 		.busy_budget = pd->xsk.busy_budget,

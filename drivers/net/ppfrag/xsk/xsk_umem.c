@@ -230,9 +230,9 @@ xsk_umem_get(const char *name, struct rte_mempool *mp, int fd)
 
 /* The same chunks as those of pools, one behind the other. */
 static int
-own_init(const char *name, struct xsk_umem *u, uint32_t nb_chunks, int fd)
+own_init(const char *name, struct xsk_umem *u, uint32_t nb_chunks, uint32_t frame, int fd)
 {
-	u->frame = XSK_FRAME_MAX;
+	u->frame = frame; /* no more than a copy has room for */
 	u->meta = meta_len();
 	u->headroom = XSK_CHUNK - XSK_KERNEL_HEADROOM - u->frame;
 	u->len = RTE_ALIGN_CEIL((uint64_t)nb_chunks * XSK_CHUNK, OS_PAGE);
@@ -250,7 +250,7 @@ own_init(const char *name, struct xsk_umem *u, uint32_t nb_chunks, int fd)
 }
 
 struct xsk_umem *
-xsk_umem_get_own(const char *name, uint32_t nb_chunks, int fd)
+xsk_umem_get_own(const char *name, uint32_t nb_chunks, uint32_t frame, int fd)
 {
 	struct xsk_umem *u = calloc(1, sizeof(*u));
 	int ret;
@@ -258,7 +258,7 @@ xsk_umem_get_own(const char *name, uint32_t nb_chunks, int fd)
 	if (u == NULL)
 		return NULL;
 	u->nb_users = 1;
-	ret = own_init(name, u, nb_chunks, fd);
+	ret = own_init(name, u, nb_chunks, frame, fd);
 	if (ret == 0)
 		return u;
 	if (u->addr != NULL)
