@@ -42,6 +42,8 @@ packages=(
 	gcc libc6-dev dpkg-dev meson ninja-build pkg-config libdpdk-dev libnuma-dev libcmocka-dev
 	# to run: dpdk-testpmd, dpdk-telemetry.py, hugeadm; to read captures
 	dpdk dpdk-dev libhugetlbfs-bin python3-scapy
+	# for veths and taps
+	iproute2
 	# for the screen of ppfrag-top, for ppool-exporter
 	python3-rich python3-prometheus-client
 )
@@ -49,7 +51,7 @@ test_packages=(
 	# to build in other ways: g++ and make, clang, guides and reference
 	build-essential clang libclang-rt-dev doxygen python3-sphinx python3-sphinx-rtd-theme
 	# to test: models, network namespaces, ping, another shell
-	spin python3-pytest iproute2 iputils-ping procps busybox
+	spin python3-pytest iputils-ping procps busybox
 	# to look at a screen. Tests unpack prometheus, too, but do not install it: it is a service
 	python3-pyte
 	# to lint

@@ -149,9 +149,11 @@ build_without_iova() {
 	config=$(echo '#include <rte_build_config.h>' | cc $(pkg-config --cflags libdpdk) -E - |
 		sed -nE 's/^# 1 "(.*rte_build_config[.]h)".*/\1/p' | head -n 1)
 	mkdir -p "$dir-include"
-	sed -E 's/^(#define RTE_IOVA_(AS_PA|IN_MBUF)) 1$/\1 0/' "$config" \
-		> "$dir-include/rte_build_config.h"
-	! cmp "$config" "$dir-include/rte_build_config.h" || return 1
+	sed -E 's/^(#define RTE_IOVA_(AS_PA|IN_MBUF)) 1$/\1 0/' "$config" > "$dir-include/new"
+	! cmp "$config" "$dir-include/new" || return 1
+	# One that is new has all compiled again.
+	cmp -s "$dir-include/new" "$dir-include/rte_build_config.h" ||
+		mv "$dir-include/new" "$dir-include/rte_build_config.h"
 	build "$dir" gcc --werror -Ddocs=disabled "-Dc_args=-I$dir-include"
 }
 

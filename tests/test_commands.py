@@ -75,6 +75,8 @@ RUN = {
     # the receiver that is moved over; a captured line of each is in the guide
     r"^cc -O2 |^patch ": Run(),
     r"^/tmp/stock ": Run(until="[1-9][0-9]* dropped", prints="(?m)^6784 packets held, [1-9]"),
+    r"^/tmp/moved .*net_ppfrag0": Run(until="[1-9][0-9]* dropped",
+                                      prints="(?m)^1[56]... packets held, [1-9]"),
     r"^/tmp/moved ": Run(until="[1-9][0-9]* dropped", prints="(?m)^1[01]... packets held, [1-9]"),
     # variables for those that follow
     r"^(\. config/env\.sh|export |app=|eal=)": Run(),

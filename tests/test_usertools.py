@@ -85,11 +85,14 @@ def test_demo_equal_bytes(lab, monkeypatch, memory):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for network namespaces")
-def test_demo_iface(lab):
+@pytest.mark.parametrize("huge", [True, False], ids=["hugepages", "no-huge"])
+def test_demo_iface(lab, monkeypatch, huge):
     """The demo of interfaces of the kernel needs nothing but a veth, and leaves nothing behind."""
     need_xdp()
-    if not lab.hugepages:
+    if huge and not lab.hugepages:
         pytest.skip(NO_HUGEPAGES)
+    if not huge:
+        monkeypatch.setenv("PPFRAG_NO_HUGE", "1")
     output = lab.dir / "demo.json"
     text, status = run_tool(lab, "ppfrag-demo.sh", "--iface", "--seconds", 1, "--json", output)
     assert status == 0

@@ -40,7 +40,7 @@ static const struct opt size_opts[] = {
 	{ "queues", OPT_UINT, &queues, 1, RTE_MAX_QUEUES_PER_PORT, "N",
 			"receive queues of each port" },
 	{ "rxd", OPT_UINT, &rxd, 0, UINT16_MAX, "N",
-			"descriptors of a receive queue; with --slots 0: it has its own pool" },
+			"descriptors of a receive queue; 0, with --slots: the port has a pool of its own" },
 	{ "txd", OPT_UINT, &txd, 0, UINT16_MAX, "N",
 			"descriptors of a transmit queue that packets leave by; 0: they do not" },
 	{ "lcores", OPT_UINT, &lcores, 1, RTE_MAX_LCORE, "N", "lcores that receive or free" },
@@ -356,7 +356,7 @@ static void
 size_help(FILE *f)
 {
 	fprintf(f,
-			"\nNeeds no EAL options: dpdk-test-ppool -- size ...\n"
+			"\nNeeds no EAL options: dpdk-ppool -- size ...\n"
 			"imix is 64:7,570:4,1518:1. The numbers are the peak of a steady load, see"
 			" ppool_sizing.h.\n"
 			"With --life, share times mean lifetime are held on average. Slots of each size"

@@ -170,10 +170,9 @@ socket_init(struct xsk_socket *s, const struct xsk_socket_conf *conf)
 	s->fd = fd_open(conf);
 	if (s->fd < 0)
 		return -errno;
-	s->umem = conf->mp != NULL ?
-			xsk_umem_get(conf->name, conf->mp, s->fd) :
-			xsk_umem_get_own(conf->name, conf->rx_size + conf->tx_size, conf->frame,
-					s->fd);
+	s->umem = conf->mp != NULL ? xsk_umem_get(conf->name, conf->mp, s->fd) :
+				     xsk_umem_get_own(conf->name, conf->rx_size + conf->tx_size,
+						     conf->frame, s->fd);
 	if (s->umem == NULL)
 		return -errno;
 	if (rings_init(s, conf) != 0)
