@@ -237,8 +237,8 @@ if [ "$longest" -gt 1518 ]; then
 	hold_mb=$jumbo_hold_mb
 fi
 if [ "$iface-$PPFRAG_NO_HUGE" = yes-1 ]; then
-	# net_af_xdp registers so much memory as the mbufs have bytes, but here each begins a page: what
-	# is behind that could not be received into. These mbufs fill their pages.
+	# net_af_xdp registers so much memory as the mbufs have bytes, but here each begins a
+	# page: what is behind that could not be received into. These mbufs fill their pages.
 	stock=3840
 	stock_name="$stock-byte mbufs"
 fi

@@ -251,8 +251,8 @@ rings_rest(struct rte_eth_dev *dev)
 }
 
 /*
- * After a ring was taken back. The device was down for that; net_vhost and Open vSwitch forget which
- * rings are enabled then, and hear of changes only.
+ * After a ring was taken back. The device was down for that; net_vhost and Open vSwitch forget
+ * which rings are enabled then, and hear of changes only.
  */
 static int
 rings_resume(struct rte_eth_dev *dev)

@@ -72,6 +72,7 @@ struct xsk_tx_meta {
 	uint64_t flags;
 	uint16_t csum_start;
 	uint16_t csum_offset;
+	uint32_t pad; /* the kernel's is as on 64 bits */
 	uint64_t launch_time;
 };
 
