@@ -812,18 +812,19 @@ def test_deleted_under_traffic(lab, veth, devargs):
     dut = start_pmd(lab, veth, f"--rxq={queues}", f"--txq={queues}", "--print-event=intr_lsc",
                     devargs=devargs)
     dut.start()
+    dut.wait_link()
     for times in range(1, 3):
         with traffic(veth):
             dut.wait_received(1000 * times)
+            told = dut.output.count("link state change event")
             run(veth.kernel, "ip", "link", "delete", veth.near)
         dut.wait_link(False)
         veth.create(mtu=1500 - 100 * (times % 2), queues=queues)
         run(veth.kernel, "ip", "link", "set", veth.near, "mtu", 1500)
         resumes(dut, veth, times)
         assert veth.show()["mtu"] == 1500 and veth.show()["promiscuity"] > 0
-        # Of the first time, only that it is up again is sure to be told.
-        wait_until(lambda least=2 * times - 1:
-                   dut.output.count("link state change event") >= least, "down, and up")
+        wait_until(lambda all_of=told + 2:
+                   dut.output.count("link state change event") >= all_of, "down, and up")
     end(dut)
     assert not veth.has_program()
 
